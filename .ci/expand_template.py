@@ -1,0 +1,40 @@
+"""Writes, as JSON, the CloudFormation template that AWS would make from a SAM template.
+
+    python .ci/expand_template.py template.yaml expanded.json
+
+The same translator that runs behind `Transform: AWS::Serverless-2016-10-31`, and no network: linting what it
+makes finds what `sam validate` overlooks in a shorthand (a misspelt event key, a wrong runtime in Globals).
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# The partition of ARNs follows from the region, which is asked for here and nowhere sent.
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+
+from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
+from samtranslator.parser.parser import Parser  # noqa: E402
+from samtranslator.translator.translator import Translator  # noqa: E402
+from samtranslator.yaml_helper import yaml_parse  # noqa: E402
+
+
+def main(source: Path, target: Path) -> int:
+    template = yaml_parse(source.read_text(encoding="utf-8"))
+    # CodeUri is still a folder here; `sam package` makes of it where the code was uploaded to.
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
+    try:
+        # No managed policy is named by its short name, so none has to be looked up.
+        expanded = Translator({}, Parser()).translate(template, parameter_values={})
+    except InvalidDocumentException as refusal:
+        for cause in refusal.causes:
+            print(cause.message, file=sys.stderr)
+        return 1
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(expanded, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

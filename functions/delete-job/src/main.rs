@@ -1,0 +1,3 @@
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(delete_job::FUNCTION)
+}

@@ -1,0 +1,9 @@
+//! The machine's clock: this crate is an edge, where the time comes in.
+
+use chrono::{DateTime, Utc};
+
+/// What time it is.
+#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes in")]
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now()
+}

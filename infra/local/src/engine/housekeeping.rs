@@ -1,0 +1,70 @@
+//! What DynamoDB does by itself, and the embedded engine when asked: items expire, and the stream forgets.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dynoxide::Database;
+use tokio::sync::watch;
+
+use super::stream_records::{self, Passed};
+use crate::clock;
+use crate::streams::{Consumers, Wake};
+
+/// How often expired items are removed. On AWS it takes up to some days; what depends on it must not depend on when.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Sweeps between two prunings of the stream: an hour.
+const SWEEPS_PER_PRUNING: u32 = 360;
+/// How long the stream remembers at least.
+const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Sweeps and prunes until the stack stops.
+pub(crate) async fn keep_house(
+    database: Database,
+    file: PathBuf,
+    consumers: Consumers,
+    wake: Wake,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut sweeps = 0_u32;
+    loop {
+        if sweeps.is_multiple_of(SWEEPS_PER_PRUNING) {
+            prune(&file, consumers.passed()).await;
+        }
+        sweeps = sweeps.wrapping_add(1);
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => sweep(&database, &wake).await,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}
+
+async fn sweep(database: &Database, wake: &Wake) {
+    let database = database.clone();
+    match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(_removed)) => {
+            wake.ring();
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "expired items could not be removed"),
+        Err(error) => tracing::error!(%error, "the removal of expired items ended"),
+    }
+}
+
+async fn prune(file: &std::path::Path, passed: BTreeMap<String, Vec<Passed>>) {
+    let file = file.to_owned();
+    let before = (clock::now() - RETENTION).timestamp();
+    let pruning = tokio::task::spawn_blocking(move || {
+        for (table, shards) in passed {
+            for passed in shards {
+                match stream_records::prune(&file, &table, &passed, before) {
+                    Ok(removed) => tracing::debug!(table, removed, "stream records pruned"),
+                    Err(error) => tracing::warn!(table, %error, "stream records could not be pruned"),
+                }
+            }
+        }
+    });
+    if let Err(error) = pruning.await {
+        tracing::error!(%error, "the pruning of stream records ended");
+    }
+}

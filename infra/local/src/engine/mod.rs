@@ -1,0 +1,97 @@
+//! DynamoDB on one machine: the embedded engine, or an endpoint that is there already.
+
+mod clients;
+mod housekeeping;
+mod stream_records;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dynoxide::Database;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) use clients::{ACCESS_KEY, Clients, SECRET_KEY};
+pub(crate) use housekeeping::keep_house;
+pub(crate) use tables::create;
+
+use crate::error::{Error, Result};
+use crate::net;
+
+/// The database's file in the data directory.
+const FILE: &str = "dynamodb.sqlite";
+/// How long the engine's last connections have to end.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long data is to last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Durability {
+    /// An acknowledged write survives a power cut.
+    Kept,
+    /// Everything goes when the stack ends, so nothing waits for the disk.
+    Temporary,
+}
+
+/// The embedded engine, served over HTTP so that functions use the SDK exactly as on AWS.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    endpoint: String,
+    file: PathBuf,
+    database: Database,
+    server: JoinHandle<std::result::Result<(), String>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Engine {
+    /// Opens the database in a directory, and serves it.
+    pub(crate) fn start(directory: &Path, durability: Durability, port: u16) -> Result<Self> {
+        // In a file always: the index below needs a second connection, which a database in memory does not have.
+        let file = directory.join(FILE);
+        let Some(path) = file.to_str() else {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8");
+            return Err(Error::Data { path: file, source });
+        };
+        let database = Database::new(path).map_err(|source| Error::Engine { doing: "opening its file", source: source.into() })?;
+        if durability == Durability::Temporary {
+            // SQLite's `synchronous = OFF`; else it stays at FULL: in WAL mode a commit is on the disk when it returns.
+            database
+                .enable_bulk_loading()
+                .map_err(|source| Error::Engine { doing: "setting it up", source: source.into() })?;
+        }
+        stream_records::index(&file)?;
+        let (listener, address) = net::listen(port, "--dynamodb-port")?;
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), async {
+            // An error says that the engine itself is gone: stop just the same.
+            let _ = stopped.await;
+        }));
+        Ok(Self { endpoint: format!("http://{address}"), file, database, server, stop })
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The handles that housekeeping needs.
+    pub(crate) fn parts(&self) -> (Database, PathBuf) {
+        (self.database.clone(), self.file.clone())
+    }
+
+    /// Stops serving and closes the database.
+    pub(crate) async fn stop(self) -> Result<()> {
+        let Self { server, stop, database, .. } = self;
+        // The server may have ended by itself; then there is nobody to tell.
+        let _ = stop.send(());
+        let ended = tokio::time::timeout(CLOSE_MAX, server).await;
+        drop(database);
+        let failed = |source: crate::error::BoxError| Error::Engine { doing: "closing", source };
+        match ended {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(message))) => Err(failed(message.into())),
+            Ok(Err(join)) => Err(failed(join.into())),
+            Err(elapsed) => Err(failed(elapsed.into())),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong while the stack starts or ends.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::template::TemplateError;
+
+/// Why the stack did not start, or did not end well. Its sources say the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The template cannot be made real.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The template and the code name different functions.
+    #[error("the template and the registry disagree: {0}")]
+    Registry(String),
+    /// A function did not become ready.
+    #[error("function {name} did not start")]
+    Function {
+        /// Its crate.
+        name: String,
+        /// What it said.
+        source: jobledger::Error,
+    },
+    /// Somebody else listens there.
+    #[error("port {port} is taken: choose another with {option}, or 0 for any")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// The option that names another.
+        option: &'static str,
+    },
+    /// A port could not be opened.
+    #[error("cannot listen on port {port}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process runs on the same data.
+    #[error("{} is in use by another jobledger: stop it, or choose another directory with --data", .0.display())]
+    DataInUse(PathBuf),
+    /// The data directory cannot be used.
+    #[error("cannot use {}", path.display())]
+    Data {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The embedded engine failed.
+    #[error("the embedded DynamoDB failed while {doing}")]
+    Engine {
+        /// What it was doing.
+        doing: &'static str,
+        /// What it said.
+        source: BoxError,
+    },
+    /// DynamoDB refused or did not answer.
+    #[error("DynamoDB failed while {doing}")]
+    DynamoDb {
+        /// What was asked of it.
+        doing: String,
+        /// What it said.
+        source: BoxError,
+    },
+    /// A table that is there is not the template's.
+    #[error("table {table} is not what the template says ({difference}): move the data away, or choose another --data")]
+    OtherTable {
+        /// The table's name.
+        table: String,
+        /// What differs.
+        difference: String,
+    },
+    /// A stream was not delivered in time.
+    #[error("{consumer} has not been delivered everything in time")]
+    Unsettled {
+        /// The function that waits.
+        consumer: String,
+    },
+}
+
+/// An error of a library.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What starting and ending answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An SDK error of this operation, with its chain.
+pub(crate) fn dynamo_db(
+    doing: impl Into<String>,
+) -> impl FnOnce(BoxError) -> Error {
+    let doing = doing.into();
+    move |source| Error::DynamoDb { doing, source }
+}

@@ -1,0 +1,164 @@
+//! Ids and hashes.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::names::{ExternalId, IdempotencyKey, Owner};
+use super::{Invalid, Timestamp};
+
+/// The name space of ids made from a caller's own words (UUIDv5). Part of what is stored: never to change.
+const NAME_SPACE: Uuid = Uuid::from_u128(0x6a6f_626c_6564_6765_7200_0000_0000_0001);
+
+/// A job's id: a UUIDv7, or a UUIDv5 of the owner and the caller's own id, so that creating twice finds the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// The id of the job that this owner calls `external_id`.
+    pub fn of_external_id(owner: &Owner, external_id: &ExternalId) -> Self {
+        Self::of_words(owner, "external_id", external_id.as_str())
+    }
+
+    /// The id of the job that this owner created under an idempotency key.
+    pub fn of_idempotency_key(owner: &Owner, key: &IdempotencyKey) -> Self {
+        Self::of_words(owner, "idempotency_key", key.as_str())
+    }
+
+    /// The owner holds no `#` (see [`Owner`]), so no two triples make the same text.
+    fn of_words(owner: &Owner, kind: &str, word: &str) -> Self {
+        Self(Uuid::new_v5(&NAME_SPACE, format!("{owner}#{kind}#{word}").as_bytes()))
+    }
+
+    /// The id as a UUID.
+    pub fn as_uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// Which of `shards` parts of an index a new job goes to: its last 32 bits are random or hashed.
+    pub fn shard(self, shards: u16) -> u16 {
+        let [.., a, b, c, d] = *self.0.as_bytes();
+        let within = u32::from_be_bytes([a, b, c, d]) % u32::from(shards.max(1));
+        u16::try_from(within).unwrap_or(0)
+    }
+}
+
+impl From<Uuid> for JobId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl TryFrom<&str> for JobId {
+    type Error = Invalid;
+
+    /// Only the hyphenated form: one job has one path.
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::new("must be a UUID, such as 01981b5e-7c3a-7000-8000-000000000001");
+        let id = Uuid::try_parse(text).map_err(|_| wrong())?;
+        if text.len() == uuid::fmt::Hyphenated::LENGTH { Ok(Self(id)) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What a caller said, as 16 bytes of SHA-256: tells a repetition from another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    /// The fingerprint of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let [first, second] = halves(Sha256::digest(bytes).into());
+        let _ = second;
+        Self(first)
+    }
+
+    /// As stored.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl From<[u8; 16]> for Fingerprint {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+fn halves(bytes: [u8; 32]) -> [[u8; 16]; 2] {
+    let mut halves = [[0; 16]; 2];
+    halves[0].copy_from_slice(&bytes[..16]);
+    halves[1].copy_from_slice(&bytes[16..]);
+    halves
+}
+
+/// The SHA-256 of an access key: all of it that is ever kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyHash(String);
+
+impl KeyHash {
+    /// The hash of a key's text.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The `created` sort key of the list indexes: creation time, then id.
+pub fn created_key(created_at: Timestamp, id: JobId) -> String {
+    format!("{created_at}#{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_words_differ_by_owner_kind_and_word() {
+        let (a, b) = (Owner::try_from("a").unwrap(), Owner::try_from("b").unwrap());
+        let word = ExternalId::try_from("1").unwrap();
+        let key = IdempotencyKey::try_from("1").unwrap();
+        let ids = [
+            JobId::of_external_id(&a, &word),
+            JobId::of_external_id(&b, &word),
+            JobId::of_idempotency_key(&a, &key),
+        ];
+        assert_eq!(ids[0], JobId::of_external_id(&a, &word));
+        assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
+        // What is stored depends on it: this id must never change.
+        assert_eq!(ids[0].to_string(), "PINNED");
+    }
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_id() {
+        assert!(JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").is_ok());
+        for bad in ["", "1", "01981b5e7c3a70008000000000000001", "{01981b5e-7c3a-7000-8000-000000000001}"] {
+            assert!(JobId::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shards_lie_below_their_number() {
+        let id = JobId::try_from("01981b5e-7c3a-7000-8000-0000ffffffff").unwrap();
+        assert_eq!(id.shard(1), 0);
+        assert_eq!(id.shard(8), 7);
+        assert_eq!(id.shard(0), 0);
+    }
+}

@@ -1,0 +1,204 @@
+//! Jobs that another system keeps, taken over: each upserted by the id that it has there.
+
+use uuid::Uuid;
+
+use super::{
+    Ended, ExternalId, Fingerprint, Head, Input, Invalid, Job, JobError, JobId, JobName, Labels, MicroDollars,
+    Output, Owner, Phase, State, Status, Timestamp, TypeName,
+};
+
+/// How far a source's clock may run ahead of ours, in milliseconds.
+const MAX_CLOCK_SKEW_MS: i64 = 300_000;
+
+/// One job as its source describes it: all of it, so that what is left out is not there.
+#[derive(Clone, Debug)]
+pub struct Upsert {
+    /// Its id at the source.
+    pub external_id: ExternalId,
+    /// What kind of work it is.
+    pub kind: TypeName,
+    /// Where it stands.
+    pub status: Status,
+    /// A finer word for `running`.
+    pub phase: Option<Phase>,
+    /// 0 (lowest) to 10.
+    pub priority: u8,
+    /// Its name for people.
+    pub name: Option<JobName>,
+    /// What it is told apart by.
+    pub labels: Labels,
+    /// When it came to be; left out: the earliest time that is known.
+    pub created_at: Option<Timestamp>,
+    /// From when on it may be claimed; only queued jobs have one.
+    pub available_at: Option<Timestamp>,
+    /// When its last try began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// What it cost.
+    pub cost: Option<MicroDollars>,
+    /// How many tries it may have.
+    pub max_attempts: u32,
+    /// How long one try may take.
+    pub timeout_seconds: Option<u32>,
+    /// How long it is kept; left out: an ended job is kept until somebody deletes it.
+    pub ttl_hours: Option<u16>,
+    /// What it was given.
+    pub input: Input,
+    /// What it gave.
+    pub output: Output,
+    /// All that the source said, hashed.
+    pub fingerprint: Fingerprint,
+}
+
+/// What ingesting needs beside the line itself.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Whose jobs these are.
+    pub owner: Owner,
+    /// What time it is.
+    pub now: Timestamp,
+    /// Names the parts that this call writes.
+    pub fresh: Uuid,
+    /// How many parts the indexes have.
+    pub shards: u16,
+    /// How long a job is kept after its end when nobody says, in hours.
+    pub ttl_hours: u16,
+}
+
+/// What becomes of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Nobody had it: this is its head.
+    Create(Box<Head>),
+    /// It changed: this is its new head.
+    Update(Box<Head>),
+    /// It says what it said the last time.
+    Unchanged,
+}
+
+impl Upsert {
+    /// The id that the job has here.
+    pub fn job_id(&self, owner: &Owner) -> JobId {
+        JobId::of_external_id(owner, &self.external_id)
+    }
+
+    /// Every field that contradicts another, or the clock.
+    pub fn contradictions(&self, now: Timestamp) -> Vec<(&'static str, Invalid)> {
+        let mut found = Vec::new();
+        let (started, completed) = (self.started_at.is_some(), self.completed_at.is_some());
+        let status = self.status;
+        let mut check = |wrong: bool, field, message: String| {
+            if wrong {
+                found.push((field, Invalid(message)));
+            }
+        };
+        check(status == Status::Queued && started, "started_at", "a queued job has not started".into());
+        check(status == Status::Running && !started, "started_at", "a running job needs it".into());
+        check(status.is_ended() && !completed, "completed_at", format!("a {status} job needs it"));
+        check(!status.is_ended() && completed, "completed_at", format!("a {status} job has not ended"));
+        check(status == Status::Failed && self.error.is_none(), "error", "a failed job needs it".into());
+        check(status != Status::Failed && self.error.is_some(), "error", format!("a {status} job has none"));
+        check(
+            status != Status::Queued && self.available_at.is_some(),
+            "available_at",
+            "only a queued job has it".into(),
+        );
+        let times = [
+            ("created_at", self.created_at),
+            ("started_at", self.started_at),
+            ("completed_at", self.completed_at),
+        ];
+        let mut earlier: Option<(&str, Timestamp)> = None;
+        for (field, time) in times {
+            let Some(time) = time else { continue };
+            check(time > now.plus_millis(MAX_CLOCK_SKEW_MS), field, "must not lie in the future".into());
+            if let Some((name, limit)) = earlier {
+                check(time < limit, field, format!("must not be before {name}"));
+            }
+            earlier = Some((field, time));
+        }
+        found
+    }
+
+    fn earliest(&self) -> Option<Timestamp> {
+        self.created_at.or(self.started_at).or(self.completed_at)
+    }
+
+    fn state(&self, created_at: Timestamp, now: Timestamp) -> State {
+        let ended = |completed_at: Timestamp| Ended {
+            started_at: self.started_at,
+            completed_at,
+            expires_at: self.ttl_hours.map(|hours| completed_at.max(now).plus_hours(hours.into())),
+        };
+        let completed_at = self.completed_at.unwrap_or(now);
+        match self.status {
+            Status::Queued => State::Queued { available_at: self.available_at.unwrap_or(created_at) },
+            Status::Running => State::Running {
+                started_at: self.started_at.unwrap_or(created_at),
+                phase: self.phase.clone(),
+            },
+            Status::Completed => State::Completed(ended(completed_at)),
+            Status::Cancelled => State::Cancelled(ended(completed_at)),
+            Status::Failed => {
+                let unknown = || JobError { message: "unknown".to_owned(), failed_task: None };
+                State::Failed(ended(completed_at), self.error.clone().unwrap_or_else(unknown))
+            }
+        }
+    }
+}
+
+/// Decides what becomes of a line, given what is stored.
+pub fn judge(
+    upsert: &Upsert,
+    existing: Option<&Head>,
+    defaults: &Defaults,
+) -> Result<Verdict, (&'static str, Invalid)> {
+    let id = upsert.job_id(&defaults.owner);
+    if let Some(head) = existing {
+        if head.fingerprint == upsert.fingerprint {
+            return Ok(Verdict::Unchanged);
+        }
+        let stored = head.job.status();
+        if !stored.reaches(upsert.status) {
+            return Err(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));
+        }
+    }
+    let created_at = upsert
+        .created_at
+        .or(existing.map(|head| head.job.created_at))
+        .or(upsert.earliest())
+        .unwrap_or(defaults.now);
+    if upsert.earliest().is_some_and(|time| time < created_at) {
+        return Err(("created_at", Invalid(format!("the job is stored as created at {created_at}"))));
+    }
+    let state = upsert.state(created_at, defaults.now);
+    let tried = u32::from(state.started_at().is_some());
+    let head = Head {
+        job: Job {
+            id,
+            owner: defaults.owner.clone(),
+            kind: upsert.kind.clone(),
+            external_id: Some(upsert.external_id.clone()),
+            name: upsert.name.clone(),
+            priority: upsert.priority,
+            labels: upsert.labels.clone(),
+            created_at,
+            updated_at: defaults.now,
+            attempt: existing.map_or(tried, |head| head.job.attempt.max(tried)),
+            max_attempts: upsert.max_attempts,
+            timeout_seconds: upsert.timeout_seconds,
+            cost: upsert.cost,
+            trace_id: existing.and_then(|head| head.job.trace_id.clone()),
+            state,
+        },
+        shard: existing.map_or_else(|| id.shard(defaults.shards), |head| head.shard),
+        fingerprint: upsert.fingerprint,
+        ttl_hours: upsert.ttl_hours.unwrap_or(defaults.ttl_hours),
+        input: (!upsert.input.is_empty()).then_some(defaults.fresh),
+        output: (!upsert.output.is_empty()).then_some(defaults.fresh),
+    };
+    Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
+}

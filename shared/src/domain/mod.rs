@@ -1,0 +1,53 @@
+//! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
+
+mod id;
+mod ingest;
+mod job;
+mod labels;
+mod money;
+mod names;
+mod parts;
+mod query;
+mod status;
+mod time;
+
+pub use id::{Fingerprint, JobId, KeyHash, created_key};
+pub use ingest::{Defaults, Upsert, Verdict, judge};
+pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};
+pub use labels::Labels;
+pub use money::MicroDollars;
+pub use names::{ExternalId, IdempotencyKey, JobName, Owner, Phase, TraceId, TypeName};
+pub use parts::{Input, Json, MAX_PART_BYTES, Output, PartError};
+pub use query::{CreatedRange, JobQuery, MAX_TYPES, Order};
+pub use status::{Status, StatusInput};
+pub use time::{Timestamp, parse_bound_end, parse_bound_start};
+
+/// Why a text is not the value that it should be; said to the caller, so it names the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Invalid {
+    /// An error that says this.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// A whole number between two bounds that have names.
+pub fn bounded(value: i64, range: std::ops::RangeInclusive<i64>) -> Result<i64, Invalid> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(Invalid(format!("must be between {} and {}", range.start(), range.end())))
+    }
+}
+
+/// Highest priority of a job; 0 is the lowest and the default.
+pub const MAX_PRIORITY: i64 = 10;
+/// Most tries that a job may be given.
+pub const MAX_ATTEMPTS: i64 = 100;
+/// Longest time-to-live after a job's end, in hours.
+pub const MAX_TTL_HOURS: i64 = 168;
+/// Longest time that one try may take, in seconds: a week.
+pub const MAX_TIMEOUT_SECONDS: i64 = 604_800;

@@ -1,0 +1,153 @@
+//! Names: each a type of its own, made only from a text that fits.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::Invalid;
+
+/// Makes a newtype over `String` whose only way in is `TryFrom`.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: String) -> Result<Self, Invalid> {
+                let check: fn(&str) -> Result<(), Invalid> = $check;
+                check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Invalid;
+
+            fn try_from(text: &str) -> Result<Self, Invalid> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A tenant: every job belongs to one. `*` is kept for the sum of all.
+    Owner, |text| word(text, 64)
+}
+name! {
+    /// What kind of work a job is, as its caller names it.
+    TypeName, |text| word(text, 64)
+}
+name! {
+    /// The caller's own id for a job, unique within the owner.
+    ExternalId, |text| printable(text, 128)
+}
+name! {
+    /// What the caller sends as `Idempotency-Key`.
+    IdempotencyKey, |text| printable(text, 255)
+}
+name! {
+    /// A job's name for people, say a file name.
+    JobName, |text| printable(text, 200)
+}
+name! {
+    /// A finer word for `running`, such as `transcoding`.
+    Phase, |text| word(text, 64)
+}
+name! {
+    /// The trace that a job came from: 32 hexadecimal digits of a W3C `traceparent`.
+    TraceId, |text| {
+        let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if hex && text.bytes().any(|b| b != b'0') { Ok(()) } else { Err(Invalid::new("must be 32 hex digits")) }
+    }
+}
+
+impl TraceId {
+    /// The trace of a `traceparent` header; `None` where it is not one of version 00.
+    pub fn of_traceparent(header: &str) -> Option<Self> {
+        let mut parts = header.split('-');
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let whole = version == "00" && parent.len() == 16 && flags.len() == 2 && parts.next().is_none();
+        if whole { Self::try_from(trace).ok() } else { None }
+    }
+}
+
+/// Letters, digits, `_`, `-`, `.` and `:`, the first a letter or a digit: safe in keys, labels and paths.
+fn word(text: &str, max: usize) -> Result<(), Invalid> {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
+    if first && rest && text.len() <= max {
+        Ok(())
+    } else {
+        Err(Invalid(format!(
+            "must be 1 to {max} letters, digits, '_', '-', '.' or ':', the first a letter or a digit"
+        )))
+    }
+}
+
+/// Any text without control characters that is not blank at either end.
+fn printable(text: &str, max: usize) -> Result<(), Invalid> {
+    let fits = !text.is_empty() && text.chars().count() <= max;
+    if fits && text.trim() == text && !text.chars().any(char::is_control) {
+        Ok(())
+    } else {
+        Err(Invalid(format!(
+            "must be 1 to {max} characters, without control characters or blanks at its ends"
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_hold_nothing_that_means_something_in_a_key() {
+        for good in ["scrape", "video.transcode", "A-1_b:c", "0"] {
+            assert!(TypeName::try_from(good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(65);
+        for bad in ["", "*", "a#b", "a/b", "a b", "-a", "ä", "a\n", long.as_str()] {
+            assert!(TypeName::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn printable_texts_are_counted_in_characters() {
+        assert!(ExternalId::try_from("ä".repeat(128)).is_ok());
+        for bad in [String::new(), " a".into(), "a\u{7}b".into(), "ä".repeat(129)] {
+            assert!(ExternalId::try_from(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_gives_its_trace() {
+        let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(TraceId::of_traceparent(header).unwrap().as_str(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        for bad in ["", "00-xyz", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "garbage-a-b-c"] {
+            assert_eq!(TraceId::of_traceparent(bad), None, "{bad}");
+        }
+    }
+}

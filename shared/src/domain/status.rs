@@ -1,0 +1,175 @@
+//! The status table: what each status means, who moves it, and where it ends.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::Invalid;
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Waits for a worker; set on creation, by a retry, and when a try failed while tries are left.
+    Queued,
+    /// A worker has it; set by a claim, or by the report of an outside engine.
+    Running,
+    /// Done, with a result; set by the worker. Final.
+    Completed,
+    /// Given up after its last try; set by the worker or the reaper. A retry queues it again.
+    Failed,
+    /// Called off; set by a caller. A retry queues it again.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the order in which a job may pass through them.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// The word that is stored, sent and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// What may come next: the whole table.
+    pub const fn steps(self) -> &'static [Self] {
+        match self {
+            Self::Queued => &[Self::Running, Self::Cancelled],
+            Self::Running => &[Self::Queued, Self::Completed, Self::Failed, Self::Cancelled],
+            Self::Completed => &[],
+            Self::Failed | Self::Cancelled => &[Self::Queued],
+        }
+    }
+
+    /// Whether one step leads there.
+    pub fn may_become(self, next: Self) -> bool {
+        self.steps().contains(&next)
+    }
+
+    /// From where one step leads here: the guard of a transition.
+    pub fn sources(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |status| status.may_become(self))
+    }
+
+    /// Whether some number of steps leads there: what a source that reports now and then may have seen happen.
+    pub fn reaches(self, later: Self) -> bool {
+        let mut seen = vec![self];
+        let mut next = 0;
+        while let Some(status) = seen.get(next).copied() {
+            next += 1;
+            for step in status.steps() {
+                if !seen.contains(step) {
+                    seen.push(*step);
+                }
+            }
+        }
+        seen.contains(&later)
+    }
+
+    /// Whether the job has ended: its time to live runs.
+    pub const fn is_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl TryFrom<&str> for Status {
+    type Error = Invalid;
+
+    /// Only the words that are stored; what callers may say is [`StatusInput`].
+    fn try_from(word: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .ok_or_else(|| Invalid::new("must be queued, running, completed, failed or cancelled"))
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A status as callers say it: with the words of older services, whose finer ones are kept as a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusInput {
+    /// The status that is meant.
+    pub status: Status,
+    /// The finer word for `running`, where one was said.
+    pub phase: Option<&'static str>,
+}
+
+impl TryFrom<&str> for StatusInput {
+    type Error = Invalid;
+
+    fn try_from(word: &str) -> Result<Self, Invalid> {
+        let (status, phase) = match word {
+            "pending" => (Status::Queued, None),
+            "processing" => (Status::Running, Some("processing")),
+            "transcoding" => (Status::Running, Some("transcoding")),
+            "uploading" => (Status::Running, Some("uploading")),
+            "canceled" => (Status::Cancelled, None),
+            word => (Status::try_from(word)?, None),
+        };
+        Ok(Self { status, phase })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_contracts() {
+        use Status::{Cancelled, Completed, Failed, Queued, Running};
+        let legal = [
+            (Queued, Running),
+            (Queued, Cancelled),
+            (Running, Completed),
+            (Running, Failed),
+            (Running, Cancelled),
+            (Running, Queued),
+            (Failed, Queued),
+            (Cancelled, Queued),
+        ];
+        for from in Status::ALL {
+            for to in Status::ALL {
+                assert_eq!(from.may_become(to), legal.contains(&(from, to)), "{from} -> {to}");
+            }
+        }
+        assert_eq!(Cancelled.sources().collect::<Vec<_>>(), [Queued, Running]);
+    }
+
+    #[test]
+    fn only_completed_is_final() {
+        for from in Status::ALL {
+            for to in Status::ALL {
+                assert_eq!(from.reaches(to), from != Status::Completed || to == from, "{from} ..> {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn older_words_are_understood() {
+        let check = |word, status, phase| {
+            assert_eq!(StatusInput::try_from(word), Ok(StatusInput { status, phase }), "{word}");
+        };
+        check("pending", Status::Queued, None);
+        check("transcoding", Status::Running, Some("transcoding"));
+        check("canceled", Status::Cancelled, None);
+        for bad in ["", "Queued", "done", "queued "] {
+            assert!(StatusInput::try_from(bad).is_err(), "{bad}");
+        }
+    }
+}

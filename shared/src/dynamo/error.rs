@@ -1,0 +1,40 @@
+//! What can go wrong between us and DynamoDB, sorted by what the caller can do about it.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer, was over its limit, or was busy with the same items, through every try: come back later.
+    #[error("the store did not answer")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// It refused the request: a mistake of ours or of the deployment.
+    #[error("the store refused the request")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// What is stored is not what we store.
+    #[error("a stored item cannot be read")]
+    Corrupt(#[from] Corrupt),
+}
+
+/// A stored item that is not what it should be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Corrupt {
+    /// Which item, as far as can be told; never its payload.
+    pub item: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {}: {}", self.item, self.problem)
+    }
+}
+
+impl Corrupt {
+    /// This item, for this reason.
+    pub fn new(item: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self { item: item.to_string(), problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,222 @@
+//! A job's head as an item, and back.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Corrupt;
+use super::schema::{HEAD, JOB_ID};
+use crate::domain::{
+    Ended, ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MAX_PRIORITY, MicroDollars,
+    Owner, Phase, State, Status, Timestamp, TraceId, TypeName, created_key,
+};
+
+/// An item as the SDK has it.
+pub type AttributeMap = HashMap<String, AttributeValue>;
+
+/// The head as it is stored. A row of an index has only what is projected: the rest is optional here.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Row {
+    job_id: String,
+    part: String,
+    owner: String,
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    shard: u16,
+    created: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    priority: u8,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phase: Option<String>,
+    updated_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    available_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<i64>,
+    /// Seconds, as DynamoDB's time-to-live wants them; all other times are milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+    attempt: u32,
+    max_attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u32>,
+    /// Millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    /// Seconds from a job's end to its removal: a transition adds it to the time without reading it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl_seconds: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<Uuid>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ErrorRow {
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_task: Option<String>,
+}
+
+/// The sort key of a queued job: the highest priority first, then the first due, then the first id.
+fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
+    format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
+}
+
+/// The item that stores this head.
+pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
+    let job = &head.job;
+    let mut row = Row {
+        job_id: job.id.to_string(),
+        part: HEAD.to_owned(),
+        owner: job.owner.to_string(),
+        kind: job.kind.to_string(),
+        status: job.status().to_string(),
+        shard: head.shard,
+        created: created_key(job.created_at, job.id),
+        external_id: job.external_id.as_ref().map(ToString::to_string),
+        name: job.name.as_ref().map(ToString::to_string),
+        priority: job.priority,
+        labels: job.labels.as_map().clone(),
+        updated_at: job.updated_at.millis(),
+        started_at: job.state.started_at().map(Timestamp::millis),
+        attempt: job.attempt,
+        max_attempts: job.max_attempts,
+        timeout_seconds: job.timeout_seconds,
+        cost: job.cost.map(MicroDollars::micros),
+        trace_id: job.trace_id.as_ref().map(ToString::to_string),
+        fingerprint: Some(URL_SAFE_NO_PAD.encode(head.fingerprint.bytes())),
+        ttl_seconds: Some(i64::from(head.ttl_hours) * 3600),
+        input: head.input,
+        output: head.output,
+        ..Row::default()
+    };
+    if let Some(ended) = job.state.ended() {
+        row.completed_at = Some(ended.completed_at.millis());
+        row.expires_at = ended.expires_at.map(Timestamp::seconds_ceil);
+    }
+    match &job.state {
+        State::Queued { available_at } => {
+            row.queue = Some(queue_key(job.priority, *available_at, job.id));
+            row.available_at = Some(available_at.millis());
+        }
+        State::Running { phase, .. } => row.phase = phase.as_ref().map(ToString::to_string),
+        State::Failed(_, error) => {
+            let JobError { message, failed_task } = error.clone();
+            row.error = Some(ErrorRow { message, failed_task });
+        }
+        State::Completed(_) | State::Cancelled(_) => {}
+    }
+    serde_dynamo::to_item(row).map_err(|error| Corrupt::new(job.id, error))
+}
+
+/// The job that a head, or a row of a list index, describes.
+pub fn job_of_row(item: AttributeMap) -> Result<Job, Corrupt> {
+    let name = name_of(&item);
+    job(row(item)?).map_err(|problem| Corrupt::new(name, problem))
+}
+
+/// The head that an item stores; a row of an index is not enough.
+pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
+    let name = name_of(&item);
+    let row = row(item)?;
+    let (shard, input, output) = (row.shard, row.input, row.output);
+    let (fingerprint, ttl_seconds) = (row.fingerprint.clone(), row.ttl_seconds);
+    let whole = || {
+        let fingerprint = URL_SAFE_NO_PAD.decode(fingerprint.ok_or("no fingerprint")?).map_err(text)?;
+        let fingerprint: [u8; 16] = fingerprint.try_into().map_err(|_| "fingerprint of a wrong length")?;
+        let ttl_hours = u16::try_from(ttl_seconds.ok_or("no ttl_seconds")? / 3600).map_err(text)?;
+        Ok(Head { job: job(row)?, shard, fingerprint: Fingerprint::from(fingerprint), ttl_hours, input, output })
+    };
+    whole().map_err(|problem: String| Corrupt::new(name, problem))
+}
+
+/// The id in an item's key.
+pub fn id_of_row(item: &AttributeMap) -> Result<JobId, Corrupt> {
+    let name = name_of(item);
+    JobId::try_from(name.as_str()).map_err(|problem| Corrupt::new(name, problem))
+}
+
+fn name_of(item: &AttributeMap) -> String {
+    item.get(JOB_ID).and_then(|id| id.as_s().ok()).cloned().unwrap_or_else(|| "without job_id".to_owned())
+}
+
+fn row(item: AttributeMap) -> Result<Row, Corrupt> {
+    let name = name_of(&item);
+    serde_dynamo::from_item(item).map_err(|error| Corrupt::new(name, error))
+}
+
+fn job(row: Row) -> Result<Job, String> {
+    let created = row.created.split_once('#').ok_or("created without '#'")?.0;
+    let state = state(&row)?;
+    Ok(Job {
+        id: JobId::try_from(row.job_id.as_str()).map_err(text)?,
+        owner: Owner::try_from(row.owner).map_err(text)?,
+        kind: TypeName::try_from(row.kind).map_err(text)?,
+        external_id: row.external_id.map(ExternalId::try_from).transpose().map_err(text)?,
+        name: row.name.map(JobName::try_from).transpose().map_err(text)?,
+        priority: row.priority,
+        labels: Labels::try_from(row.labels).map_err(text)?,
+        created_at: Timestamp::parse(created).map_err(text)?,
+        updated_at: Timestamp::from_millis(row.updated_at),
+        attempt: row.attempt,
+        max_attempts: row.max_attempts,
+        timeout_seconds: row.timeout_seconds,
+        cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
+        trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,
+        state,
+    })
+}
+
+fn state(row: &Row) -> Result<State, String> {
+    let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
+    let ended = || {
+        Ok::<_, String>(Ended {
+            started_at: time(row.started_at),
+            completed_at: time(row.completed_at).ok_or("ended without completed_at")?,
+            expires_at: row.expires_at.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))),
+        })
+    };
+    Ok(match Status::try_from(row.status.as_str()).map_err(text)? {
+        Status::Queued => {
+            State::Queued { available_at: time(row.available_at).ok_or("queued without available_at")? }
+        }
+        Status::Running => State::Running {
+            started_at: time(row.started_at).ok_or("running without started_at")?,
+            phase: row.phase.clone().map(Phase::try_from).transpose().map_err(text)?,
+        },
+        Status::Completed => State::Completed(ended()?),
+        Status::Cancelled => State::Cancelled(ended()?),
+        Status::Failed => {
+            let error = row.error.as_ref().ok_or("failed without error")?;
+            let error = JobError { message: error.message.clone(), failed_task: error.failed_task.clone() };
+            State::Failed(ended()?, error)
+        }
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}

@@ -1,0 +1,90 @@
+//! Access keys, read from `settings` and remembered for a minute.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use super::schema::KEYS;
+use super::{Corrupt, Store, StoreError, Tables, plans};
+use crate::domain::{KeyHash, Owner, Timestamp};
+use crate::http::{AccessKey, Scope};
+
+/// How long a key is remembered, in milliseconds: so long may a revoked key still work.
+const REMEMBERED_MS: i64 = 60_000;
+/// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
+const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
+/// Most keys remembered: a stranger who tries many must not fill the memory.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// The keys that this execution environment has seen.
+#[derive(Debug, Default)]
+pub(super) struct KeyRing {
+    seen: Mutex<HashMap<KeyHash, Seen>>,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    key: Option<AccessKey>,
+    until: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    owner: String,
+    scopes: BTreeSet<String>,
+    key_id: String,
+    #[serde(default)]
+    expires_at: Option<i64>,
+}
+
+impl KeyRing {
+    /// The key with that hash; `None`: there is none, or it has expired.
+    pub(super) async fn find(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        hash: &KeyHash,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, StoreError> {
+        let remembered = self.lock().get(hash).filter(|seen| now < seen.until).cloned();
+        let key = match remembered {
+            Some(seen) => seen.key,
+            None => {
+                let item = store.get(plans::get_setting(tables, KEYS, hash.as_str())).await?;
+                let key = item.map(serde_dynamo::from_item).transpose();
+                let key = key.map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
+                let key = key.map(access_key).transpose()?;
+                self.remember(hash.clone(), key.clone(), now);
+                key
+            }
+        };
+        Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
+    }
+
+    fn remember(&self, hash: KeyHash, key: Option<AccessKey>, now: Timestamp) {
+        let mut seen = self.lock();
+        if seen.len() >= MAX_REMEMBERED {
+            seen.retain(|_, seen| now < seen.until);
+        }
+        if seen.len() >= MAX_REMEMBERED {
+            seen.clear();
+        }
+        let until = now.plus_millis(if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS });
+        seen.insert(hash, Seen { key, until });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<KeyHash, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn access_key(row: Row) -> Result<AccessKey, Corrupt> {
+    let corrupt = |problem: String| Corrupt::new(format!("access key {}", row.key_id), problem);
+    let scopes = row.scopes.iter().map(|word| Scope::try_from(word.as_str())).collect::<Result<_, _>>();
+    Ok(AccessKey {
+        owner: Owner::try_from(row.owner.as_str()).map_err(|error| corrupt(error.to_string()))?,
+        scopes: scopes.map_err(|error| corrupt(error.to_string()))?,
+        expires_at: row.expires_at.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))),
+    })
+}

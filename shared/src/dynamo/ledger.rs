@@ -1,0 +1,55 @@
+//! What a function works with: the store, its settings, and the keys it has seen.
+
+use super::key_ring::KeyRing;
+use super::schema::{HEAD, KEYS};
+use super::{Config, Store, StoreError, plans};
+use crate::domain::{KeyHash, Timestamp};
+use crate::http::{AccessKey, Backend, Problem};
+use crate::lambda::{Environment, Error};
+
+/// The store, its settings, and the access keys that this execution environment has seen.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Where everything is.
+    pub store: Store,
+    /// What the deployment decided.
+    pub config: Config,
+    keys: KeyRing,
+}
+
+impl Ledger {
+    /// Connects, without a first request.
+    pub async fn open(environment: &Environment) -> Result<Self, Error> {
+        let config = Config::from_vars(&environment.vars)?;
+        let store = Store::connect(config.endpoint.as_ref(), environment.meter.clone()).await;
+        Ok(Self { store, config, keys: KeyRing::default() })
+    }
+}
+
+impl Backend for Ledger {
+    async fn start(environment: &Environment) -> Result<Self, Error> {
+        let ledger = Self::open(environment).await?;
+        // Opens the connection while nobody waits for it. If it fails, the first request will say so better.
+        let warm = ledger.store.get(plans::get_setting(&ledger.config.tables, KEYS, HEAD)).await;
+        if let Err(error) = warm {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store did not answer at start");
+        }
+        if let Some(meter) = &environment.meter {
+            meter.take();
+        }
+        Ok(ledger)
+    }
+
+    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
+        Ok(self.keys.find(&self.store, &self.config.tables, hash, now).await?)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Refused(_) | StoreError::Corrupt(_) => Self::internal(error),
+        }
+    }
+}

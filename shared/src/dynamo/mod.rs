@@ -1,0 +1,22 @@
+//! DynamoDB: how jobs are stored, what is sent, and the one place that sends it.
+//!
+//! [`plans`] makes requests as values (the SDK's input builders); [`Store`] sends them. Nothing else does either.
+
+mod config;
+mod error;
+mod item;
+mod key_ring;
+mod ledger;
+pub mod pages;
+mod part;
+pub mod plans;
+pub mod ranges;
+pub mod schema;
+mod store;
+
+pub use config::{Config, ConfigError, Endpoint, Tables};
+pub use error::{Corrupt, StoreError};
+pub use item::{AttributeMap, job_of_row, head_of_row, head_row, id_of_row};
+pub use part::{decode_part, encode_part};
+pub use store::{Store, Written};
+pub use ledger::Ledger;

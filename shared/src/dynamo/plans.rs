@@ -1,0 +1,206 @@
+//! Requests as values: what is sent, for whom, under which condition. Sending is [`super::Store`]'s work.
+//!
+//! A guard is a condition on the write, not a read before it, and asks for the item that made it fail.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
+use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemInput;
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemInputBuilder;
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
+};
+
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE, QUEUE_INDEX};
+use super::{AttributeMap, Corrupt, Tables, head_row};
+use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
+
+const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
+
+/// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
+const KEY_TTL_HOURS: i64 = 168;
+
+fn s(text: impl ToString) -> AttributeValue {
+    AttributeValue::S(text.to_string())
+}
+
+fn n(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn job_key(id: JobId, part: &str) -> AttributeMap {
+    AttributeMap::from([(JOB_ID.to_owned(), s(id)), (PART.to_owned(), s(part))])
+}
+
+/// Creates a job, unless its id is taken.
+pub fn create_head(tables: &Tables, head: &Head) -> Result<PutItemInputBuilder, Corrupt> {
+    Ok(PutItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_item(Some(head_row(head)?))
+        .condition_expression("attribute_not_exists(job_id)")
+        .return_values_on_condition_check_failure(OLD_ITEM))
+}
+
+/// Puts a head in the place of another, unless that changed since it was read.
+pub fn replace_head(tables: &Tables, head: &Head, seen: &Head) -> Result<PutItemInputBuilder, Corrupt> {
+    let seen_row = head_row(seen)?;
+    let [status, updated_at, fingerprint] =
+        ["status", "updated_at", "fingerprint"].map(|name| seen_row.get(name).cloned().unwrap_or(s("")));
+    Ok(PutItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_item(Some(head_row(head)?))
+        .condition_expression("#status = :status AND updated_at = :updated_at AND fingerprint = :fingerprint")
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_values(":status", status)
+        .expression_attribute_values(":updated_at", updated_at)
+        .expression_attribute_values(":fingerprint", fingerprint)
+        .return_values_on_condition_check_failure(OLD_ITEM))
+}
+
+/// Keeps an idempotency key, unless it is kept for another request.
+pub fn keep_key(tables: &Tables, id: JobId, fingerprint: &Fingerprint, now: Timestamp) -> PutItemInputBuilder {
+    let said = AttributeValue::B(fingerprint.bytes().to_vec().into());
+    PutItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_item(Some(job_key(id, KEY)))
+        .item("said", said.clone())
+        .item(EXPIRES_AT, n(now.plus_hours(KEY_TTL_HOURS).seconds_ceil()))
+        .condition_expression("attribute_not_exists(job_id) OR said = :said")
+        .expression_attribute_values(":said", said)
+}
+
+/// Writes a part of a job.
+pub fn put_part(tables: &Tables, part: AttributeMap) -> PutItemInputBuilder {
+    PutItemInput::builder().table_name(&tables.jobs).set_item(Some(part))
+}
+
+/// Removes a part of a job.
+pub fn delete_part(tables: &Tables, id: JobId, part: &str) -> DeleteItemInputBuilder {
+    DeleteItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, part)))
+}
+
+/// Reads a job, all its parts, as of now.
+pub fn get_job(tables: &Tables, id: JobId) -> QueryInputBuilder {
+    QueryInput::builder()
+        .table_name(&tables.jobs)
+        .key_condition_expression("job_id = :id")
+        .expression_attribute_values(":id", s(id))
+        .consistent_read(true)
+}
+
+/// Reads a job's head, as of now or a moment ago.
+pub fn get_head(tables: &Tables, id: JobId) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, HEAD)))
+}
+
+/// Reads the heads of up to 100 jobs, as of now or a moment ago.
+pub fn get_heads(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    let keys = ids.iter().map(|id| job_key(*id, HEAD)).collect();
+    let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+    let keys = keys.map_err(|error| Corrupt::new("batch of heads", error))?;
+    Ok(BatchGetItemInput::builder().request_items(&tables.jobs, keys))
+}
+
+/// Calls a job off, if the status table allows it; answers the head as it then is.
+pub fn cancel(tables: &Tables, owner: &Owner, id: JobId, now: Timestamp) -> UpdateItemInputBuilder {
+    let sources: Vec<_> = Status::Cancelled.sources().collect();
+    transition(tables, owner, id, &sources)
+        .update_expression(
+            "SET #status = :next, completed_at = :now, updated_at = :now, expires_at = ttl_seconds + :now_seconds \
+             REMOVE queue, available_at, phase",
+        )
+        .expression_attribute_values(":next", s(Status::Cancelled))
+        .expression_attribute_values(":now", n(now.millis()))
+        .expression_attribute_values(":now_seconds", n(now.seconds_ceil()))
+        .return_values(ReturnValue::AllNew)
+}
+
+/// An update of an owner's job that only these statuses allow.
+fn transition(tables: &Tables, owner: &Owner, id: JobId, sources: &[Status]) -> UpdateItemInputBuilder {
+    let (condition, values) = owned_in(owner, sources);
+    UpdateItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_key(Some(job_key(id, HEAD)))
+        .condition_expression(condition)
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_names("#owner", "owner")
+        .set_expression_attribute_values(Some(values))
+        .return_values_on_condition_check_failure(OLD_ITEM)
+}
+
+/// Removes an owner's job that has ended; its other parts follow by the stream.
+pub fn delete_ended(tables: &Tables, owner: &Owner, id: JobId) -> DeleteItemInputBuilder {
+    let ended: Vec<_> = Status::ALL.into_iter().filter(|status| status.is_ended()).collect();
+    let (condition, values) = owned_in(owner, &ended);
+    DeleteItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_key(Some(job_key(id, HEAD)))
+        .condition_expression(condition)
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_names("#owner", "owner")
+        .set_expression_attribute_values(Some(values))
+        .return_values_on_condition_check_failure(OLD_ITEM)
+}
+
+/// The condition that a job is this owner's and in one of these statuses.
+fn owned_in(owner: &Owner, statuses: &[Status]) -> (String, HashMap<String, AttributeValue>) {
+    let mut values = HashMap::from([(":owner".to_owned(), s(owner))]);
+    let names: Vec<_> = statuses.iter().map(|status| format!(":{status}")).collect();
+    for (name, status) in names.iter().zip(statuses) {
+        values.insert(name.clone(), s(status));
+    }
+    (format!("#owner = :owner AND #status IN ({})", names.join(", ")), values)
+}
+
+/// Counts the jobs that go before this one in a part of its queue, up to `limit`.
+pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Result<Option<QueryInputBuilder>, Corrupt> {
+    let Some(queue) = head_row(head)?.remove(QUEUE) else { return Ok(None) };
+    Ok(Some(
+        QueryInput::builder()
+            .table_name(&tables.jobs)
+            .index_name(QUEUE_INDEX)
+            .key_condition_expression("#owner = :owner AND #type = :type AND shard = :shard AND queue < :queue")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":owner", s(&head.job.owner))
+            .expression_attribute_values(":type", s(&head.job.kind))
+            .expression_attribute_values(":shard", n(shard))
+            .expression_attribute_values(":queue", queue)
+            .select(Select::Count)
+            .limit(limit),
+    ))
+}
+
+/// Reads one setting.
+pub fn get_setting(tables: &Tables, kind: &str, id: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.settings).key(KIND, s(kind)).key(ID, s(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancellation_is_guarded_by_owner_and_status_table() {
+        let tables = Tables { jobs: "j".into(), ..Tables::default() };
+        let owner = Owner::try_from("a").unwrap();
+        let id = JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").unwrap();
+        let plan = cancel(&tables, &owner, id, Timestamp::from_millis(1_500));
+        assert_eq!(
+            plan.get_condition_expression().as_deref(),
+            Some("#owner = :owner AND #status IN (:queued, :running)")
+        );
+        let values = plan.get_expression_attribute_values().clone().unwrap();
+        assert_eq!(values[":now_seconds"], n(2));
+        assert_eq!(plan.get_return_values_on_condition_check_failure(), &Some(OLD_ITEM));
+    }
+}

@@ -1,0 +1,168 @@
+//! A list is one or more ranges of one index: this is the only way to read one.
+
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+
+use super::Tables;
+use super::schema::{OWNER_INDEX, STATUS_INDEX, TYPE_INDEX, TYPE_STATUS_INDEX};
+use crate::domain::{CreatedRange, JobQuery, Order, Status, TypeName};
+
+/// One part of one index: the jobs that share a partition, sorted by creation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    index: &'static str,
+    partition: Vec<(&'static str, AttributeValue)>,
+}
+
+/// Where to begin and end within each range: sort keys, both included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    lower: String,
+    upper: String,
+}
+
+/// The ranges whose merge is the list.
+pub fn ranges(query: &JobQuery, shards: u16) -> Vec<Range> {
+    let types: Vec<Option<&TypeName>> = or_any(query.types.iter());
+    let every_status = query.statuses.len() == Status::ALL.len();
+    let statuses: Vec<Option<&Status>> =
+        if every_status { vec![None] } else { or_any(query.statuses.iter()) };
+    let mut ranges = Vec::new();
+    for kind in &types {
+        for status in &statuses {
+            for shard in 0..shards {
+                ranges.push(range(query, *kind, *status, shard));
+            }
+        }
+    }
+    ranges
+}
+
+fn or_any<'a, T>(wanted: impl Iterator<Item = &'a T>) -> Vec<Option<&'a T>> {
+    let wanted: Vec<_> = wanted.map(Some).collect();
+    if wanted.is_empty() { vec![None] } else { wanted }
+}
+
+fn range(query: &JobQuery, kind: Option<&TypeName>, status: Option<&Status>, shard: u16) -> Range {
+    let index = match (kind, status) {
+        (None, None) => OWNER_INDEX,
+        (None, Some(_)) => STATUS_INDEX,
+        (Some(_), None) => TYPE_INDEX,
+        (Some(_), Some(_)) => TYPE_STATUS_INDEX,
+    };
+    let mut partition = vec![("owner", AttributeValue::S(query.owner.to_string()))];
+    partition.extend(kind.map(|kind| ("type", AttributeValue::S(kind.to_string()))));
+    partition.extend(status.map(|status| ("status", AttributeValue::S(status.to_string()))));
+    partition.push(("shard", AttributeValue::N(shard.to_string())));
+    Range { index, partition }
+}
+
+impl Bounds {
+    /// The sort keys of jobs created within `created`. `#` parts the time of a key from its id, `$` follows `#`.
+    pub fn of(created: CreatedRange) -> Self {
+        Self { lower: created.from().to_string(), upper: format!("{}$", created.to()) }
+    }
+
+    /// What comes after the job with this sort key.
+    #[must_use]
+    pub fn after(mut self, key: &str, order: Order) -> Self {
+        match order {
+            Order::Asc => self.lower = self.lower.max(format!("{key}!")),
+            Order::Desc => self.upper = self.upper.min(before(key)),
+        }
+        self
+    }
+
+    /// Whether no key can lie within.
+    pub fn is_empty(&self) -> bool {
+        self.lower > self.upper
+    }
+}
+
+/// The greatest text of the same length that sorts before `key`, as keys have only visible ASCII characters.
+fn before(key: &str) -> String {
+    let mut chars: Vec<char> = key.chars().collect();
+    if let Some(last) = chars.last_mut() {
+        *last = char::from_u32(u32::from(*last).saturating_sub(1)).unwrap_or(' ');
+    }
+    chars.into_iter().collect()
+}
+
+impl Range {
+    /// Reads what lies within the bounds, in this order.
+    pub fn read(&self, tables: &Tables, bounds: &Bounds, order: Order) -> QueryInputBuilder {
+        let mut plan = QueryInput::builder()
+            .table_name(&tables.jobs)
+            .index_name(self.index)
+            .scan_index_forward(order == Order::Asc)
+            .expression_attribute_values(":lower", AttributeValue::S(bounds.lower.clone()))
+            .expression_attribute_values(":upper", AttributeValue::S(bounds.upper.clone()));
+        let mut condition = String::new();
+        for (name, value) in &self.partition {
+            condition.push_str(&format!("#{name} = :{name} AND "));
+            plan = plan
+                .expression_attribute_names(format!("#{name}"), *name)
+                .expression_attribute_values(format!(":{name}"), value.clone());
+        }
+        plan.key_condition_expression(condition + "created BETWEEN :lower AND :upper")
+    }
+
+    /// Counts what lies within the bounds.
+    pub fn count(&self, tables: &Tables, bounds: &Bounds) -> QueryInputBuilder {
+        self.read(tables, bounds, Order::Asc).select(Select::Count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Owner, Timestamp};
+
+    fn query(types: &[&str], statuses: &[Status]) -> JobQuery {
+        JobQuery {
+            owner: Owner::try_from("a").unwrap(),
+            types: types.iter().map(|name| TypeName::try_from(*name).unwrap()).collect(),
+            statuses: statuses.iter().copied().collect(),
+            created: CreatedRange::ALL,
+            order: Order::Desc,
+        }
+    }
+
+    #[track_caller]
+    fn check(query: &JobQuery, shards: u16, index: &str, count: usize) {
+        let ranges = ranges(query, shards);
+        assert!(ranges.iter().all(|range| range.index == index), "{ranges:?}");
+        assert_eq!(ranges.len(), count);
+    }
+
+    #[test]
+    fn each_plain_list_is_one_range_of_one_index() {
+        check(&query(&[], &[]), 1, OWNER_INDEX, 1);
+        check(&query(&[], &[Status::Failed]), 1, STATUS_INDEX, 1);
+        check(&query(&["x"], &[]), 1, TYPE_INDEX, 1);
+        check(&query(&["x"], &[Status::Failed]), 1, TYPE_STATUS_INDEX, 1);
+        check(&query(&[], &Status::ALL), 1, OWNER_INDEX, 1);
+    }
+
+    #[test]
+    fn shards_and_choices_multiply_ranges() {
+        check(&query(&[], &[]), 8, OWNER_INDEX, 8);
+        check(&query(&["x", "y"], &[Status::Failed, Status::Queued]), 2, TYPE_STATUS_INDEX, 8);
+    }
+
+    #[test]
+    fn bounds_include_both_ends_and_exclude_the_cursor() {
+        let time = |millis| Timestamp::from_millis(millis);
+        let key = |millis, id| format!("{}#{id}", time(millis));
+        let bounds = Bounds::of(CreatedRange::new(Some(time(10)), Some(time(20))).unwrap());
+        let within = |bounds: &Bounds, key: &str| bounds.lower.as_str() <= key && key <= bounds.upper.as_str();
+        assert!(within(&bounds, &key(10, "00")) && within(&bounds, &key(20, "ff")));
+        assert!(!within(&bounds, &key(9, "ff")) && !within(&bounds, &key(21, "00")));
+        let down = bounds.clone().after(&key(15, "a0"), Order::Desc);
+        assert!(!within(&down, &key(15, "a0")) && within(&down, &key(15, "9f")) && !within(&down, &key(15, "a1")));
+        let up = bounds.after(&key(15, "a0"), Order::Asc);
+        assert!(!within(&up, &key(15, "a0")) && within(&up, &key(15, "a1")) && !within(&up, &key(15, "9f")));
+        assert!(up.after(&key(21, "00"), Order::Asc).is_empty());
+    }
+}

@@ -1,0 +1,49 @@
+//! The names of what is stored. `template.yaml` declares the same; a test compares the two.
+
+/// `jobs`: partition key.
+pub const JOB_ID: &str = "job_id";
+/// `jobs`: sort key: which part of a job an item is.
+pub const PART: &str = "part";
+/// The part that lists and transitions need; it decides whether a job exists.
+pub const HEAD: &str = "head";
+/// Begins the name of the part that holds payload and metadata; the rest tells creations apart.
+pub const INPUT: &str = "input#";
+/// Begins the name of the part that holds results.
+pub const OUTPUT: &str = "output#";
+/// The part that keeps an idempotency key whose job got its id from an `external_id`.
+pub const KEY: &str = "key";
+/// Job id and part of the item that the scrape writes to see how far the counters lag.
+pub const PROBE: &str = "probe";
+
+/// Sort key of the list indexes: creation time `#` job id.
+pub const CREATED: &str = "created";
+/// Sort key of the queue index: priority turned around `#` due time `#` job id. Only queued jobs have it.
+pub const QUEUE: &str = "queue";
+
+/// Index of all jobs of an owner.
+pub const OWNER_INDEX: &str = "owner-index";
+/// Index of an owner's jobs in a status.
+pub const STATUS_INDEX: &str = "status-index";
+/// Index of an owner's jobs of a type.
+pub const TYPE_INDEX: &str = "type-index";
+/// Index of an owner's jobs of a type in a status.
+pub const TYPE_STATUS_INDEX: &str = "type-status-index";
+/// Index of an owner's queued jobs of a type, first to go first.
+pub const QUEUE_INDEX: &str = "queue-index";
+
+/// `tallies`: partition key: an owner, or [`ALL_OWNERS`].
+pub const SCOPE: &str = "scope";
+/// `tallies`: sort key.
+pub const BUCKET: &str = "bucket";
+/// The scope that sums up all owners, and keeps what the counter itself needs.
+pub const ALL_OWNERS: &str = "*";
+
+/// `settings`: partition key: what kind of setting.
+pub const KIND: &str = "kind";
+/// `settings`: sort key.
+pub const ID: &str = "id";
+/// The kind of setting that is an access key; its id is the SHA-256 of the key.
+pub const KEYS: &str = "keys";
+
+/// Time-to-live of every table that has one, in seconds since 1970.
+pub const EXPIRES_AT: &str = "expires_at";

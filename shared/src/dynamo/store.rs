@@ -1,0 +1,255 @@
+//! The one place that sends: every request to DynamoDB goes through here, with bounded retries.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{self, BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemInputBuilder;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_smithy_http_client::{Builder, tls};
+
+use super::config::Endpoint;
+use super::{AttributeMap, StoreError};
+use crate::meter::Meter;
+
+/// Tries of one request by the SDK, the first included.
+const MAX_TRIES: u32 = 4;
+/// Tries of a transaction that another one keeps from its items, or of a batch of which a part was left over.
+const MAX_CONFLICT_TRIES: u32 = 8;
+/// Wait before the second of those tries; doubles.
+const CONFLICT_BACKOFF: Duration = Duration::from_millis(10);
+/// Longest wait for one answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for all tries of one request.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// It was done; the attributes that the request asked to get back.
+    Done(Option<AttributeMap>),
+    /// Its condition did not hold; the item that is there, if any, where the request asked for it.
+    Refused(Option<AttributeMap>),
+}
+
+/// A connection to DynamoDB.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    meter: Option<Arc<Meter>>,
+}
+
+impl Store {
+    /// Connects to Amazon's DynamoDB, or to another one.
+    pub async fn connect(endpoint: Option<&Endpoint>, meter: Option<Arc<Meter>>) -> Self {
+        let config = match endpoint {
+            None => {
+                let https = Builder::new()
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                    .build_https();
+                config::Builder::from(
+                    &aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await,
+                )
+            }
+            Some(endpoint) => {
+                let (id, secret) = (&endpoint.access_key_id, &endpoint.secret_access_key);
+                config::Builder::new()
+                    .behavior_version(BehaviorVersion::latest())
+                    .http_client(Builder::new().build_http())
+                    .endpoint_url(&endpoint.url)
+                    .region(Region::new(endpoint.region.clone()))
+                    .credentials_provider(Credentials::new(id, secret, None, None, "environment"))
+            }
+        };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let retries = RetryConfig::standard().with_max_attempts(MAX_TRIES);
+        let config = config.timeout_config(timeouts).retry_config(retries).build();
+        Self { client: Client::from_conf(config), meter }
+    }
+
+    /// Reads one item.
+    pub async fn get(&self, plan: GetItemInputBuilder) -> Result<Option<AttributeMap>, StoreError> {
+        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
+        Ok(output.map_err(sorted)?.item)
+    }
+
+    /// Reads one page of a range.
+    pub async fn query(&self, plan: QueryInputBuilder) -> Result<QueryOutput, StoreError> {
+        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
+        output.map_err(sorted)
+    }
+
+    /// Reads up to 100 items, asking again for those that the store left over.
+    pub async fn batch_get(
+        &self,
+        plan: BatchGetItemInputBuilder,
+    ) -> Result<HashMap<String, Vec<AttributeMap>>, StoreError> {
+        let mut found: HashMap<String, Vec<AttributeMap>> = HashMap::new();
+        let mut plan = plan;
+        for tried in 0..MAX_CONFLICT_TRIES {
+            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
+            let output = self.metered(sent, |output| (units(output.consumed_capacity.iter().flatten()), 0.0)).await;
+            let output = output.map_err(sorted)?;
+            for (table, items) in output.responses.unwrap_or_default() {
+                found.entry(table).or_default().extend(items);
+            }
+            let left = output.unprocessed_keys.unwrap_or_default();
+            if left.is_empty() {
+                return Ok(found);
+            }
+            plan = plan.set_request_items(Some(left));
+            backoff(tried).await;
+        }
+        Err(StoreError::Unavailable("keys were left unprocessed at every try".into()))
+    }
+
+    /// Writes one item.
+    pub async fn put(&self, plan: PutItemInputBuilder) -> Result<Written, StoreError> {
+        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+            Ok(output) => Ok(Written::Done(output.attributes)),
+            Err(SdkError::ServiceError(error)) => match error.into_err() {
+                PutItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
+                error => Err(sorted_service(error)),
+            },
+            Err(error) => Err(sorted(error)),
+        }
+    }
+
+    /// Changes one item.
+    pub async fn update(&self, plan: UpdateItemInputBuilder) -> Result<Written, StoreError> {
+        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+            Ok(output) => Ok(Written::Done(output.attributes)),
+            Err(SdkError::ServiceError(error)) => match error.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
+                error => Err(sorted_service(error)),
+            },
+            Err(error) => Err(sorted(error)),
+        }
+    }
+
+    /// Removes one item.
+    pub async fn delete(&self, plan: DeleteItemInputBuilder) -> Result<Written, StoreError> {
+        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+            Ok(output) => Ok(Written::Done(output.attributes)),
+            Err(SdkError::ServiceError(error)) => match error.into_err() {
+                DeleteItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
+                error => Err(sorted_service(error)),
+            },
+            Err(error) => Err(sorted(error)),
+        }
+    }
+
+    /// Does all or nothing; tries again, boundedly, where another transaction holds an item.
+    pub async fn transact(&self, plan: TransactWriteItemsInputBuilder) -> Result<Written, StoreError> {
+        for tried in 0..MAX_CONFLICT_TRIES {
+            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
+            let failed = match self.metered(sent, |output| (0.0, units(output.consumed_capacity.iter().flatten()))).await {
+                Ok(_) => return Ok(Written::Done(None)),
+                Err(SdkError::ServiceError(error)) => error.into_err(),
+                Err(error) => return Err(sorted(error)),
+            };
+            let TransactWriteItemsError::TransactionCanceledException(cancelled) = &failed else {
+                return Err(sorted_service(failed));
+            };
+            let reasons = cancelled.cancellation_reasons();
+            let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+            if is("ConditionalCheckFailed") {
+                return Ok(Written::Refused(None));
+            }
+            if !(is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded")) {
+                return Err(StoreError::Refused(failed.into()));
+            }
+            backoff(tried).await;
+        }
+        Err(StoreError::Unavailable("another transaction held the items at every try".into()))
+    }
+
+    fn report(&self) -> Option<ReturnConsumedCapacity> {
+        self.meter.as_ref().map(|_| ReturnConsumedCapacity::Indexes)
+    }
+
+    async fn metered<T, E>(
+        &self,
+        sent: impl Future<Output = Result<T, E>>,
+        spent: impl Fn(&T) -> (f64, f64),
+    ) -> Result<T, E> {
+        let Some(meter) = &self.meter else { return sent.await };
+        meter.begin();
+        let output = sent.await;
+        let (read, write) = output.as_ref().map(spent).unwrap_or_default();
+        meter.end(read, write);
+        output
+    }
+}
+
+/// Waits before another try: double each time, and each waiter another time.
+async fn backoff(tried: u32) {
+    let longest = CONFLICT_BACKOFF * 2_u32.saturating_pow(tried);
+    let jitter = crate::lambda::Environment::fresh_id().as_u128() % longest.as_micros().max(1);
+    tokio::time::sleep(longest / 2 + Duration::from_micros(u64::try_from(jitter / 2).unwrap_or(0))).await;
+}
+
+fn units<'a>(capacities: impl IntoIterator<Item = &'a ConsumedCapacity>) -> f64 {
+    capacities.into_iter().filter_map(ConsumedCapacity::capacity_units).sum()
+}
+
+/// Sorts an error by what the caller can do about it.
+fn sorted<E>(error: SdkError<E>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match error {
+        SdkError::ServiceError(error) => sorted_service(error.into_err()),
+        SdkError::ConstructionFailure(_) => StoreError::Refused(error.into()),
+        error => StoreError::Unavailable(error.into()),
+    }
+}
+
+fn sorted_service<E>(error: E) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    // What retries did not cure, though they may yet: load and faults of the store itself.
+    const PASSING: [&str; 8] = [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "Throttling",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    ];
+    match error.code() {
+        Some(code) if !PASSING.contains(&code) => StoreError::Refused(error.into()),
+        // No code at all: an answer that is not DynamoDB's, say of a gateway in between.
+        Some(_) | None => StoreError::Unavailable(error.into()),
+    }
+}

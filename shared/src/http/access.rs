@@ -1,0 +1,134 @@
+//! Who calls, and what they may do.
+
+use std::collections::BTreeSet;
+
+use lambda_http::http::HeaderMap;
+use lambda_http::http::header::AUTHORIZATION;
+
+use super::{Backend, Problem};
+use crate::domain::{Invalid, KeyHash, Owner, Timestamp};
+
+/// Longest key that is looked at, in bytes.
+const MAX_KEY_BYTES: usize = 256;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, without a key.
+    Open,
+    /// Keys with this scope, or with `admin`.
+    Scope(Scope),
+}
+
+/// What a key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Seeing the owner's jobs and numbers.
+    Read,
+    /// Creating, changing, cancelling and deleting jobs.
+    Write,
+    /// Claiming jobs and reporting on them.
+    Work,
+    /// All of these, also for another owner, and what only admins do.
+    Admin,
+}
+
+impl Scope {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Work => "work",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl TryFrom<&str> for Scope {
+    type Error = Invalid;
+
+    fn try_from(word: &str) -> Result<Self, Invalid> {
+        [Self::Read, Self::Write, Self::Work, Self::Admin]
+            .into_iter()
+            .find(|scope| scope.as_str() == word)
+            .ok_or_else(|| Invalid::new("must be read, write, work or admin"))
+    }
+}
+
+/// An access key, as far as a call needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Whose key it is.
+    pub owner: Owner,
+    /// What it allows.
+    pub scopes: BTreeSet<Scope>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl AccessKey {
+    fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+}
+
+/// Who calls: the owner that the call acts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's owner, or the one that an admin named with `?owner=`.
+    pub owner: Owner,
+}
+
+/// Finds out who calls, and refuses those who may not.
+pub(super) async fn admit<B: Backend>(
+    access: Access,
+    headers: &HeaderMap,
+    acts_for: Option<&str>,
+    backend: &B,
+    now: Timestamp,
+) -> Result<Option<Caller>, Problem> {
+    let scope = match access {
+        Access::Open => return Ok(None),
+        Access::Scope(scope) => scope,
+    };
+    let hash = KeyHash::of(key_text(headers)?);
+    let key = backend.key(&hash, now).await?;
+    let key = key.ok_or_else(|| Problem::unauthenticated("the key is not known, or has expired"))?;
+    if !key.allows(scope) {
+        let word = scope.as_str();
+        return Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {word:?}")));
+    }
+    let Some(other) = acts_for else { return Ok(Some(Caller { owner: key.owner })) };
+    if other != key.owner.as_str() && !key.allows(Scope::Admin) {
+        return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
+    }
+    let owner = Owner::try_from(other)
+        .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
+    Ok(Some(Caller { owner }))
+}
+
+/// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+fn key_text(headers: &HeaderMap) -> Result<&str, Problem> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let bearer = match text(AUTHORIZATION.as_str()) {
+        None => None,
+        Some(value) => match value.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Some(key.trim()),
+            _ => return Err(Problem::unauthenticated("Authorization must be: Bearer KEY")),
+        },
+    };
+    let key = match (bearer, text("x-api-key").map(str::trim)) {
+        (Some(one), Some(other)) if one != other => {
+            return Err(Problem::unauthenticated("Authorization and X-API-Key hold different keys; send one"));
+        }
+        (Some(key), _) | (None, Some(key)) => key,
+        (None, None) => {
+            return Err(Problem::unauthenticated("send a key: Authorization: Bearer KEY, or X-API-Key: KEY"));
+        }
+    };
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+        return Err(Problem::unauthenticated("the key is not known, or has expired"));
+    }
+    Ok(key)
+}

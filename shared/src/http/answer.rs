@@ -1,0 +1,56 @@
+//! Answers: a status, headers and a text.
+
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use serde::Serialize;
+
+/// What a route answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: String,
+}
+
+impl Answer {
+    /// A value as JSON.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
+        // Every value that we answer with has text keys and finite numbers, so it always serialises.
+        let body = serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned());
+        Self { status, headers: Vec::new(), body }.with("content-type", "application/json")
+    }
+
+    /// 200, a value as JSON.
+    pub fn ok(value: &impl Serialize) -> Self {
+        Self::json(StatusCode::OK, value)
+    }
+
+    /// 200, a text of this content type.
+    pub fn text(content_type: &str, body: String) -> Self {
+        Self { status: StatusCode::OK, headers: Vec::new(), body }.with("content-type", content_type)
+    }
+
+    /// The same with this header; a value that no header can hold is left out.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl AsRef<str>) -> Self {
+        let name = HeaderName::from_static(name);
+        if let Ok(value) = HeaderValue::from_str(value.as_ref()) {
+            self.headers.retain(|(present, _)| *present != name);
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As `lambda_http` takes it.
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::Text(self.body));
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,79 @@
+//! One request, as a route sees it.
+
+use lambda_http::http::HeaderMap;
+use uuid::Uuid;
+
+use super::{Caller, FieldError, Problem, QueryString};
+use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
+
+/// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
+const MAX_WAIT_SECONDS: i64 = 25;
+
+/// One request: who calls, what came in, what time it is.
+#[derive(Debug)]
+pub struct Call<'a, B> {
+    /// What the function works with.
+    pub backend: &'a B,
+    /// What came with it: `None` on open routes.
+    pub caller: Option<Caller>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body, as it came.
+    pub body: &'a [u8],
+    /// The values in the path, by the names that the template gives them.
+    pub path: Vec<(String, String)>,
+    /// The values in the query, without `owner`.
+    pub query: QueryString,
+    /// What time it is, for all that this call writes.
+    pub now: Timestamp,
+    /// The clock, for those who wait.
+    pub clock: fn() -> Timestamp,
+    /// An id that nobody had before.
+    pub fresh: Uuid,
+}
+
+/// How long to hold an answer back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Whole seconds, 0 to 25.
+    pub seconds: u8,
+}
+
+impl Wait {
+    /// Reads `wait` or the like.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=MAX_WAIT_SECONDS).contains(seconds));
+        let seconds = seconds.and_then(|seconds| u8::try_from(seconds).ok());
+        seconds
+            .map(|seconds| Self { seconds })
+            .ok_or_else(|| Invalid(format!("must be a whole number of seconds from 0 to {MAX_WAIT_SECONDS}")))
+    }
+}
+
+impl<B> Call<'_, B> {
+    /// The owner that this call acts for.
+    pub fn owner(&self) -> Result<&Owner, Problem> {
+        let caller = self.caller.as_ref();
+        caller.map(|caller| &caller.owner).ok_or_else(|| Problem::unauthenticated("this route needs a key"))
+    }
+
+    /// The job that the path names.
+    pub fn job_id(&self) -> Result<JobId, Problem> {
+        let text = self.path.iter().find(|(name, _)| name == "job_id").map_or("", |(_, value)| value);
+        JobId::try_from(text)
+            .map_err(|invalid| Problem::invalid_query(vec![FieldError::new("job_id", invalid)]))
+    }
+
+    /// The `Idempotency-Key` header, where there is one.
+    pub fn idempotency_key(&self) -> Result<Option<IdempotencyKey>, Problem> {
+        let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
+        let key = value.to_str().map_err(|_| Invalid::new("must be visible ASCII"));
+        let key = key.and_then(IdempotencyKey::try_from);
+        key.map(Some).map_err(|invalid| Problem::invalid_header("Idempotency-Key", invalid))
+    }
+
+    /// The trace that the caller works in.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        TraceId::of_traceparent(self.headers.get("traceparent")?.to_str().ok()?)
+    }
+}

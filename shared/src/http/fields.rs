@@ -1,0 +1,160 @@
+//! A JSON object from outside, read field by field; what is left over is refused, and every wrong field is named.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{FieldError, Problem, Raw};
+use crate::domain::Invalid;
+
+/// The fields of an object, until somebody has read them.
+#[derive(Debug)]
+pub struct Fields {
+    left: BTreeMap<String, Box<RawValue>>,
+    errors: Vec<FieldError>,
+}
+
+/// Why a text is no object of fields.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is not JSON, or not an object.
+    #[error("must be a JSON object: {0}")]
+    NotAnObject(String),
+}
+
+impl Fields {
+    /// Reads a JSON object; a field that is `null` is the same as one that is left out.
+    pub fn parse(json: &[u8]) -> Result<Self, BodyError> {
+        let Object { fields, twice } =
+            serde_json::from_slice(json).map_err(|error| BodyError::NotAnObject(error.to_string()))?;
+        let mut found = Self { left: fields, errors: Vec::new() };
+        for name in twice {
+            found.refuse(&name, Invalid::new("is given twice"));
+        }
+        Ok(found)
+    }
+
+    /// Takes a field out and reads it.
+    pub fn optional<T>(&mut self, name: &str, read: impl FnOnce(Raw<'_>) -> Result<T, Invalid>) -> Option<T> {
+        let value = self.left.remove(name)?;
+        if value.get() == "null" {
+            return None;
+        }
+        match read(Raw(&value)) {
+            Ok(value) => Some(value),
+            Err(invalid) => {
+                self.refuse(name, invalid);
+                None
+            }
+        }
+    }
+
+    /// Takes out a field that must be there, and reads it.
+    pub fn required<T>(&mut self, name: &str, read: impl FnOnce(Raw<'_>) -> Result<T, Invalid>) -> Option<T> {
+        if self.left.get(name).is_none_or(|value| value.get() == "null") {
+            self.left.remove(name);
+            self.refuse(name, Invalid::new("is needed"));
+            return None;
+        }
+        self.optional(name, read)
+    }
+
+    /// Lets a field also go by an older name; both at once are refused.
+    pub fn rename(&mut self, older: &str, name: &str) {
+        let Some(value) = self.left.remove(older) else { return };
+        if self.left.contains_key(name) {
+            self.refuse(older, Invalid(format!("means the same as {name}; give one of the two")));
+        } else {
+            self.left.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Adds an error that only shows when several fields are seen together.
+    pub fn refuse(&mut self, name: &str, invalid: Invalid) {
+        self.errors.push(FieldError::new(name, invalid));
+    }
+
+    /// The value, if nothing was wrong and nothing is left over.
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+        for name in std::mem::take(&mut self.left).into_keys() {
+            self.refuse(&name, Invalid::new("is not known here"));
+        }
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            Some(_) | None => Err(self.errors),
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        Self::invalid_json(error.to_string())
+    }
+}
+
+/// An object whose fields stay as they were written, and the names that came twice.
+struct Object {
+    fields: BTreeMap<String, Box<RawValue>>,
+    twice: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
+                let mut object = Object { fields: BTreeMap::new(), twice: Vec::new() };
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if object.fields.insert(name.clone(), value).is_some() {
+                        object.twice.push(name);
+                    }
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{integer, text};
+
+    fn errors(json: &str) -> Vec<String> {
+        let mut fields = Fields::parse(json.as_bytes()).unwrap();
+        fields.rename("tool", "type");
+        let kind = fields.required("type", text::<crate::domain::TypeName>);
+        let priority = fields.optional("priority", |raw| integer(raw, 0..=10));
+        let errors = fields.finish(kind.map(|kind| (kind, priority))).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        assert_eq!(errors(r#"{"type":"a"}"#), [""; 0]);
+        assert_eq!(errors(r#"{"tool":"a","priority":null}"#), [""; 0]);
+        assert_eq!(errors(r#"{"type":"a b","priority":11,"x":1,"y":2}"#), ["type", "priority", "x", "y"]);
+        assert_eq!(errors(r#"{"type":"a","tool":"b"}"#), ["tool"]);
+        assert_eq!(errors(r#"{"type":"a","type":"b"}"#), ["type"]);
+        assert_eq!(errors("{}"), ["type"]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for bad in ["", "[]", "1", "{", r#"{"a":}"#, "{\"a\":1}x", "\u{feff}{}"] {
+            assert!(Fields::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Fields::parse(b"{\"a\":\"\xff\"}").is_err());
+    }
+}

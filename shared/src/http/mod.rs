@@ -1,0 +1,28 @@
+//! HTTP: what every route passes on its way in and out.
+//!
+//! A function implements [`Route`]: it parses one kind of request and answers it. [`serve`](self::serve) does the rest:
+//! access, refusals, problems, request ids, and the log.
+
+mod access;
+mod answer;
+mod call;
+mod cursor;
+mod fields;
+mod page;
+mod problem;
+mod query;
+mod read;
+mod serve;
+mod view;
+
+pub use access::{Access, AccessKey, Caller, Scope};
+pub use answer::Answer;
+pub use call::{Call, Wait};
+pub use cursor::Cursor;
+pub use fields::{BodyError, Fields};
+pub use page::{Page, Window};
+pub use problem::{FieldError, Problem};
+pub use query::QueryString;
+pub use read::{Raw, integer, json, labels, money, object, text, timestamp};
+pub use serve::{Backend, Nothing, Route, function};
+pub use view::{JobView, WholeJobView};

@@ -1,0 +1,209 @@
+//! Pages: which part of a list a caller asks for, and how it is answered.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::{Answer, JobView, QueryString};
+use crate::domain::{Invalid, Job};
+
+/// Most jobs of a page that is asked for by `limit`.
+const MAX_LIMIT: u32 = 100;
+/// Jobs of a page when nobody says how many.
+const DEFAULT_LIMIT: u32 = 50;
+/// Most jobs of a page that is asked for by `per_page`.
+const MAX_PER_PAGE: u32 = 500;
+/// Jobs of such a page when nobody says how many.
+const DEFAULT_PER_PAGE: u32 = 100;
+/// Deepest offset: beyond any list, and far from overflow.
+const MAX_OFFSET: u64 = 1_000_000_000_000;
+
+/// Which part of a list: one of three families of words, never two at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// `limit` with `cursor`: the text of the cursor is checked against the list.
+    Cursor {
+        /// Rows at most.
+        limit: u32,
+        /// Where to go on.
+        cursor: String,
+    },
+    /// `limit` with `offset`, or neither: from the beginning.
+    Offset {
+        /// Rows at most.
+        limit: u32,
+        /// Rows to pass over.
+        offset: u64,
+    },
+    /// `page` with `per_page`.
+    Page {
+        /// 1 for the first.
+        page: u64,
+        /// Rows at most.
+        per_page: u32,
+    },
+}
+
+impl Window {
+    /// Reads the words of all three families; two at once are refused.
+    pub fn parse(query: &mut QueryString) -> Option<Self> {
+        let number = |max: u64, min: u64| {
+            move |text: &str| {
+                let value = text.parse::<u64>().ok().filter(|value| (min..=max).contains(value));
+                value.ok_or_else(|| Invalid(format!("must be a whole number from {min} to {max}")))
+            }
+        };
+        let limit = query.optional("limit", number(MAX_LIMIT.into(), 1));
+        let cursor = query.take("cursor");
+        let offset = query.either("offset", "skip", number(MAX_OFFSET, 0));
+        let page = query.optional("page", number(MAX_OFFSET / u64::from(MAX_PER_PAGE), 1));
+        let per_page = query.optional("per_page", number(MAX_PER_PAGE.into(), 1));
+        let small = |value: Option<u64>, default: u32| value.map_or(Some(default), |v| u32::try_from(v).ok());
+        if page.is_some() || per_page.is_some() {
+            if limit.is_some() || cursor.is_some() || offset.is_some() {
+                query.refuse("page", Invalid::new("cannot be mixed with limit, cursor or offset"));
+                return None;
+            }
+            let per_page = small(per_page, DEFAULT_PER_PAGE)?;
+            return Some(Self::Page { page: page.unwrap_or(1), per_page });
+        }
+        let limit = small(limit, DEFAULT_LIMIT)?;
+        match (cursor, offset) {
+            (Some(_), Some(_)) => {
+                query.refuse("cursor", Invalid::new("cannot be mixed with offset"));
+                None
+            }
+            (Some(cursor), None) => Some(Self::Cursor { limit, cursor }),
+            (None, offset) => Some(Self::Offset { limit, offset: offset.unwrap_or(0) }),
+        }
+    }
+
+    /// Rows at most.
+    pub fn limit(&self) -> u32 {
+        match self {
+            Self::Cursor { limit, .. } | Self::Offset { limit, .. } => *limit,
+            Self::Page { per_page, .. } => *per_page,
+        }
+    }
+
+    /// Rows to pass over; `None`: a cursor says where to go on.
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Cursor { .. } => None,
+            Self::Offset { offset, .. } => Some(*offset),
+            Self::Page { page, per_page } => Some((page - 1) * u64::from(*per_page)),
+        }
+    }
+}
+
+/// A part of a list, ready to be answered.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// What was asked for.
+    pub window: &'a Window,
+    /// The jobs.
+    pub jobs: &'a [Job],
+    /// How many the whole list has.
+    pub total: u64,
+    /// The cursor after the last one, where more follow.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    jobs: Vec<JobView<'a>>,
+    total: u64,
+    total_kind: &'static str,
+    limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    has_more: bool,
+    next_cursor: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_page: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_pages: Option<u64>,
+}
+
+impl Page<'_> {
+    /// The answer, with a link to the next page of the same family.
+    pub fn answer(&self, path: &str, query: &[(String, String)]) -> Answer {
+        let (page, per_page) = match self.window {
+            Window::Page { page, per_page } => (Some(*page), Some(*per_page)),
+            Window::Cursor { .. } | Window::Offset { .. } => (None, None),
+        };
+        let body = Body {
+            jobs: self.jobs.iter().map(JobView::from).collect(),
+            total: self.total,
+            total_kind: "exact",
+            limit: self.window.limit(),
+            offset: self.window.offset(),
+            has_more: self.next_cursor.is_some(),
+            next_cursor: self.next_cursor.as_deref(),
+            page,
+            per_page,
+            total_pages: per_page.map(|size| self.total.div_ceil(size.into())),
+        };
+        let answer = Answer::ok(&body);
+        match self.next_link(path, query) {
+            Some(link) => answer.with("link", format!("<{link}>; rel=\"next\"")),
+            None => answer,
+        }
+    }
+
+    fn next_link(&self, path: &str, query: &[(String, String)]) -> Option<String> {
+        let cursor = self.next_cursor.as_deref()?;
+        let (name, value) = match self.window {
+            Window::Cursor { .. } | Window::Offset { offset: 0, .. } => ("cursor", cursor.to_owned()),
+            Window::Offset { offset, limit } => ("offset", (offset + u64::from(*limit)).to_string()),
+            Window::Page { page, .. } => ("page", (page + 1).to_string()),
+        };
+        let kept = query.iter().filter(|(given, _)| !["cursor", "offset", "skip", "page"].contains(&given.as_str()));
+        let kept = kept.map(|(given, value)| (given.as_str(), value.as_str()));
+        let pairs: Vec<String> = kept
+            .chain([(name, value.as_str())])
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+            .collect();
+        Some(format!("{path}?{}", pairs.join("&")))
+    }
+}
+
+/// All but the characters that RFC 3986 leaves unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pairs: &[(&str, &str)], expect: Option<Window>) {
+        let mut query = QueryString::new(pairs.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())));
+        let window = Window::parse(&mut query);
+        assert_eq!(query.finish(window).ok(), expect, "{pairs:?}");
+    }
+
+    #[test]
+    fn one_family_at_a_time() {
+        check(&[], Some(Window::Offset { limit: 50, offset: 0 }));
+        check(&[("limit", "7"), ("skip", "3")], Some(Window::Offset { limit: 7, offset: 3 }));
+        check(&[("cursor", "x")], Some(Window::Cursor { limit: 50, cursor: "x".into() }));
+        check(&[("page", "2")], Some(Window::Page { page: 2, per_page: 100 }));
+        check(&[("page", "2"), ("limit", "5")], None);
+        check(&[("cursor", "x"), ("offset", "0")], None);
+        check(&[("offset", "1"), ("skip", "1")], None);
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        for (name, value) in
+            [("limit", "0"), ("limit", "101"), ("limit", "x"), ("offset", "-1"), ("page", "0"), ("per_page", "501")]
+        {
+            check(&[(name, value)], None);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Problems: every answer that is not what was asked for (RFC 9457).
+
+use std::error::Error;
+
+use lambda_http::http::StatusCode;
+use serde::Serialize;
+
+use super::Answer;
+use crate::domain::{Invalid, Status};
+
+/// After how many seconds a caller should try again when the store did not answer.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    job_status: Option<Status>,
+    headers: Vec<(&'static str, &'static str)>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// One wrong field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Its name, as the caller wrote it.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl FieldError {
+    /// This field, for this reason.
+    pub fn new(field: impl Into<String>, invalid: Invalid) -> Self {
+        Self { field: field.into(), message: invalid.0 }
+    }
+}
+
+/// The body of a problem, as RFC 9457 has it, with our extension members.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_status: Option<Status>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            errors: Vec::new(),
+            job_status: None,
+            headers: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// 401: no key, or one that we do not know.
+    pub fn unauthenticated(detail: &str) -> Self {
+        let title = "A valid access key is needed";
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", title, detail);
+        problem.headers.push(("www-authenticate", "Bearer realm=\"jobledger\""));
+        problem
+    }
+
+    /// 403: a key that may not do this.
+    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, "The access key does not allow this", detail)
+    }
+
+    /// 403: somebody else's job.
+    pub fn other_owner() -> Self {
+        Self::forbidden("other_owner", "the job belongs to another owner")
+    }
+
+    /// 404: no such job.
+    pub fn job_not_found() -> Self {
+        let detail = "no job has this id; ended jobs are removed when their time to live is over";
+        Self::new(StatusCode::NOT_FOUND, "job_not_found", "No such job", detail)
+    }
+
+    /// 409: the job's status forbids it.
+    pub fn wrong_status(status: Status, what: &str) -> Self {
+        let detail = format!("a {status} job cannot be {what}");
+        let title = "The job's status forbids this";
+        let mut problem = Self::new(StatusCode::CONFLICT, "wrong_status", title, detail);
+        problem.job_status = Some(status);
+        problem
+    }
+
+    /// 409: another job has this external id.
+    pub fn external_id_taken(status: Status) -> Self {
+        let detail = "another job of this owner has this external_id; use another, or delete that job first";
+        let title = "The external_id is taken";
+        let mut problem = Self::new(StatusCode::CONFLICT, "external_id_taken", title, detail);
+        problem.job_status = Some(status);
+        problem
+    }
+
+    /// 422: an idempotency key that came with another body before.
+    pub fn idempotency_key_reused() -> Self {
+        let detail = "this Idempotency-Key came with another body before; use a new key for a new job";
+        let title = "The Idempotency-Key was used for another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", title, detail)
+    }
+
+    /// 422: wrong values in path or query.
+    pub fn invalid_query(errors: Vec<FieldError>) -> Self {
+        let title = "The path or the query is not valid";
+        let mut problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", title, "see errors, field by field");
+        problem.errors = errors;
+        problem
+    }
+
+    /// 422: wrong values in headers.
+    pub fn invalid_header(name: &str, invalid: Invalid) -> Self {
+        let title = "A header is not valid";
+        let mut problem =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_header", title, "see errors, field by field");
+        problem.errors = vec![FieldError::new(name, invalid)];
+        problem
+    }
+
+    /// 400: wrong fields in the body.
+    pub fn invalid_body(errors: Vec<FieldError>) -> Self {
+        let title = "The body is not valid";
+        let mut problem =
+            Self::new(StatusCode::BAD_REQUEST, "invalid_body", title, "see errors, field by field");
+        problem.errors = errors;
+        problem
+    }
+
+    /// 400: a body that is not the JSON that it should be.
+    pub fn invalid_json(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_json", "The body cannot be read", detail)
+    }
+
+    /// 413: more than we take.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large", detail)
+    }
+
+    /// 503: the store did not answer; the request may be sent again.
+    pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "the store did not answer in time; try again";
+        let title = "The store is not available";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title, detail);
+        problem.headers.push(("retry-after", RETRY_AFTER_SECONDS));
+        problem.source = Some(source.into());
+        problem
+    }
+
+    /// 500: our fault; what exactly is in the log, under the request's id.
+    pub fn internal(source: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "the fault is ours and is logged under the x-request-id of this answer";
+        let title = "Something went wrong here";
+        let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail);
+        problem.source = Some(source.into());
+        problem
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable word.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Each error behind this problem, outermost first, as one line for the log.
+    pub fn chain(&self) -> Option<String> {
+        let mut next = self.source.as_deref().map(|source| source as &dyn Error);
+        let mut chain: Vec<String> = Vec::new();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        (!chain.is_empty()).then(|| chain.join(": "))
+    }
+
+    /// The answer that says so.
+    pub fn answer(&self) -> Answer {
+        let body = Body {
+            r#type: "about:blank",
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            errors: &self.errors,
+            job_status: self.job_status,
+        };
+        let mut answer = Answer::json(self.status, &body).with("content-type", "application/problem+json");
+        for (name, value) in &self.headers {
+            answer = answer.with(name, *value);
+        }
+        answer
+    }
+}

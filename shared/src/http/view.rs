@@ -1,0 +1,145 @@
+//! A job as callers see it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::domain::{
+    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Phase, State, Status, Timestamp,
+    TraceId, TypeName,
+};
+
+/// A job as lists show it: without payload, metadata and results.
+#[derive(Debug, Serialize)]
+pub struct JobView<'a> {
+    job_id: JobId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a ExternalId>,
+    owner: &'a Owner,
+    r#type: &'a TypeName,
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'a Phase>,
+    priority: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a JobName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorView<'a>>,
+    attempt: u32,
+    max_attempts: u32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    available_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_seconds: Option<u32>,
+    progress: Progress,
+    labels: &'a Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<MicroDollars>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a TraceId>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorView<'a> {
+    message: &'a str,
+    failed_task: Option<&'a str>,
+    retry_count: u32,
+}
+
+/// How far a job is. Until workers report, all that is known is whether it is done.
+#[derive(Debug, Serialize)]
+struct Progress {
+    current_task: Option<String>,
+    current_task_progress: Option<u8>,
+    overall_progress: u8,
+    eta_seconds: Option<u64>,
+}
+
+impl<'a> From<&'a Job> for JobView<'a> {
+    fn from(job: &'a Job) -> Self {
+        let ended = job.state.ended();
+        let (mut phase, mut available_at, mut error) = (None, None, None);
+        match &job.state {
+            State::Queued { available_at: due } => available_at = Some(*due),
+            State::Running { phase: finer, .. } => phase = finer.as_ref(),
+            State::Failed(_, failed) => {
+                error = Some(ErrorView {
+                    message: &failed.message,
+                    failed_task: failed.failed_task.as_deref(),
+                    retry_count: job.attempt.saturating_sub(1),
+                });
+            }
+            State::Completed(_) | State::Cancelled(_) => {}
+        }
+        let overall_progress = if job.status() == Status::Completed { 100 } else { 0 };
+        Self {
+            job_id: job.id,
+            external_id: job.external_id.as_ref(),
+            owner: &job.owner,
+            r#type: &job.kind,
+            status: job.status(),
+            phase,
+            priority: job.priority,
+            name: job.name.as_ref(),
+            error,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            available_at,
+            started_at: job.state.started_at(),
+            completed_at: ended.map(|ended| ended.completed_at),
+            expires_at: ended.and_then(|ended| ended.expires_at),
+            duration_ms: job.duration_ms(),
+            timeout_seconds: job.timeout_seconds,
+            progress: Progress {
+                current_task: None,
+                current_task_progress: None,
+                overall_progress,
+                eta_seconds: None,
+            },
+            labels: &job.labels,
+            cost_usd: job.cost,
+            trace_id: job.trace_id.as_ref(),
+        }
+    }
+}
+
+/// Everything about a job.
+#[derive(Debug, Serialize)]
+pub struct WholeJobView<'a> {
+    #[serde(flatten)]
+    job: JobView<'a>,
+    payload: Option<&'a Json>,
+    metadata: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Json>,
+    timings: &'a BTreeMap<String, serde_json::Number>,
+    attempts: [(); 0],
+    artifacts: [(); 0],
+}
+
+impl<'a> WholeJobView<'a> {
+    /// A job with what it was given and what it gave.
+    pub fn new(job: &'a Job, input: &'a Input, output: &'a Output) -> Self {
+        Self {
+            job: JobView::from(job),
+            payload: input.payload.as_ref(),
+            metadata: input.metadata.as_ref(),
+            result: output.result.as_ref(),
+            timings: &output.timings,
+            attempts: [],
+            artifacts: [],
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! How a function starts: once as a process on AWS, or many in one process on one machine.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::domain::Timestamp;
+use crate::meter::Meter;
+
+/// Any error that ends a function's start or an invocation.
+pub type Error = lambda_runtime::Error;
+
+/// What an asynchronous call answers, boxed.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One Lambda function: its name, and how to start it.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// The name of its crate and of its binary, as `template.yaml` names it under `BuildProperties.Binary`.
+    pub name: &'static str,
+    /// Makes the function ready for its first event.
+    pub start: fn(Environment) -> BoxFuture<'static, Result<Box<dyn Invoke>, Error>>,
+}
+
+/// A started function: events in, answers out, both as the JSON text that the Lambda service sends and takes.
+pub trait Invoke: Send + Sync {
+    /// Handles one event.
+    fn invoke<'a>(&'a self, event: &'a RawValue, context: Context) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+}
+
+/// All that a function takes from the world around it: settings, the time, chance, and who counts its calls.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The function's environment variables.
+    pub vars: BTreeMap<String, String>,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+    /// Counts requests to DynamoDB and their capacity units, where somebody wants to know.
+    pub meter: Option<Arc<Meter>>,
+}
+
+impl Environment {
+    /// The process's own environment and the machine's clock.
+    #[expect(clippy::disallowed_methods, reason = "the edge: here the process's environment comes in")]
+    pub fn of_process() -> Self {
+        Self::new(std::env::vars().collect())
+    }
+
+    /// These variables and the machine's clock.
+    pub fn new(vars: BTreeMap<String, String>) -> Self {
+        Self { vars, clock: system_clock, meter: None }
+    }
+
+    /// An id that nobody had before; its first 48 bits are the time in milliseconds.
+    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
+    pub fn fresh_id() -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// The machine's clock, cut to milliseconds.
+#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes in")]
+pub fn system_clock() -> Timestamp {
+    Timestamp::from(chrono::Utc::now())
+}
+
+/// Runs a function as a process: the whole `main` of each binary.
+pub fn run(function: Function) -> Result<(), Error> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
+        lambda_http::tracing::init_default_subscriber();
+        let started = (function.start)(Environment::of_process()).await?;
+        let started = &started;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+            started.invoke(&event.payload, event.context).await
+        }))
+        .await
+    })
+}
