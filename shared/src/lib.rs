@@ -10,6 +10,8 @@ pub mod http;
 pub mod lambda;
 pub mod meter;
 #[cfg(feature = "dynamo")]
+pub mod stream;
+#[cfg(feature = "dynamo")]
 pub mod tally;
 
 pub use lambda::{Environment, Error, Function, run};

@@ -1,1 +1,39 @@
-//! cancel-job
+//! `POST /v1/jobs/{job_id}/cancel`: calls a job off, at once. One write, which is its own check.
+
+use jobledger::Function;
+use jobledger::domain::Status;
+use jobledger::dynamo::{Ledger, Written, job_of_row, plans};
+use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
+
+/// The function.
+pub const FUNCTION: Function = function::<CancelJob>();
+
+/// `POST /v1/jobs/{job_id}/cancel`.
+#[derive(Debug)]
+pub struct CancelJob;
+
+impl Route for CancelJob {
+    const NAME: &'static str = "cancel-job";
+    const ACCESS: Access = Access::Scope(Scope::Write);
+    const MAX_BODY_BYTES: usize = 0;
+    type Backend = Ledger;
+
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let owner = call.owner()?.clone();
+        let id = call.job_id()?;
+        let Ledger { store, config, .. } = call.backend;
+        call.query.finish(Some(()))?;
+        let item = match store.update(plans::cancel(&config.tables, &owner, id, call.now)).await? {
+            Written::Done(item) | Written::Refused(item) => item,
+        };
+        let job = job_of_row(item.ok_or_else(Problem::job_not_found)?)?;
+        if job.owner != owner {
+            return Err(Problem::other_owner());
+        }
+        // Cancelled now, or before: both are what the caller wants.
+        match job.status() {
+            Status::Cancelled => Ok(Answer::ok(&JobView::from(&job))),
+            status => Err(Problem::wrong_status(status, "cancelled")),
+        }
+    }
+}

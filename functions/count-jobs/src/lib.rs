@@ -1,1 +1,165 @@
-//! count-jobs
+//! `count-jobs`: keeps the counts, from the stream, each record once.
+//!
+//! A stream delivers at least once. Each commit moves the shard's checkpoint together with the numbers, on the
+//! condition that nobody else moved it: so a repeated, cut, overlapping or half-failed delivery changes nothing.
+
+use jobledger::domain::Timestamp;
+use jobledger::dynamo::schema::{HEAD, PROBE};
+use jobledger::dynamo::{AttributeMap, Corrupt, Ledger, StoreError, job_of_row};
+use jobledger::stream::{Batch, Consumer, Record, Unreadable, function};
+use jobledger::tally::{Change, Commit, Delta, Fold, SequenceNumber, commit, deltas, probe_time, read_checkpoint};
+use jobledger::{Error, Function};
+
+/// The function.
+pub const FUNCTION: Function = function::<CountJobs>();
+
+/// How often a batch is begun anew because another delivery of the shard was faster.
+const MAX_TRIES: usize = 5;
+
+/// Counts what the stream tells.
+#[derive(Debug)]
+pub struct CountJobs;
+
+impl Consumer for CountJobs {
+    const NAME: &'static str = "count-jobs";
+
+    async fn consume(ledger: &Ledger, batch: Batch, now: Timestamp) -> Result<(), Error> {
+        if batch.records.is_empty() {
+            return Ok(());
+        }
+        let shard_id = batch.shard_id.ok_or("the event names no shard: the event source needs a tumbling window")?;
+        let steps: Vec<Step> = batch.records.into_iter().map(|record| Step::of(record, now)).collect();
+        for _ in 0..MAX_TRIES {
+            if count(ledger, &shard_id, &steps, now).await? {
+                return Ok(());
+            }
+        }
+        Err("other deliveries of this shard were faster at every try".into())
+    }
+}
+
+/// What one record does to the counts.
+#[derive(Debug)]
+struct Step {
+    /// `None`: the record does not even say which it is; it is counted as unreadable, with its neighbours.
+    sequence: Option<SequenceNumber>,
+    written_at: Timestamp,
+    does: Does,
+}
+
+#[derive(Debug)]
+enum Does {
+    /// Moves these numbers; none for what is not counted.
+    Move(Vec<Delta>),
+    /// Shows that records written then have come through.
+    Probe(Timestamp),
+    /// Nothing that can be told.
+    Fail,
+}
+
+impl Step {
+    fn of(record: Result<Record, Unreadable>, now: Timestamp) -> Self {
+        let failed = |unreadable: &Unreadable| {
+            tracing::error!(error = unreadable as &dyn std::error::Error, "a stream record cannot be read");
+            Self { sequence: unreadable.sequence.clone(), written_at: now, does: Does::Fail }
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(unreadable) => return failed(&unreadable),
+        };
+        let written_at = record.written_at.unwrap_or(now);
+        let does = match record.part.as_str() {
+            HEAD => match change(record.old, record.new) {
+                Ok(change) => Does::Move(deltas(&change)),
+                Err(corrupt) => {
+                    let sequence = Some(record.sequence);
+                    return failed(&Unreadable { sequence, problem: corrupt.to_string() });
+                }
+            },
+            PROBE => probe_time(&record.new).map_or(Does::Move(Vec::new()), Does::Probe),
+            _ => Does::Move(Vec::new()),
+        };
+        Self { sequence: Some(record.sequence), written_at, does }
+    }
+}
+
+fn change(old: AttributeMap, new: AttributeMap) -> Result<Change, Corrupt> {
+    let job = |image: AttributeMap| if image.is_empty() { Ok(None) } else { job_of_row(image).map(Some) };
+    Ok(Change { old: job(old)?, new: job(new)? })
+}
+
+/// What has been added up and not yet written.
+#[derive(Default)]
+struct Pending {
+    fold: Fold,
+    unreadable: u64,
+    probe: Option<Timestamp>,
+    last: Option<(SequenceNumber, Timestamp)>,
+}
+
+/// Counts what lies after the checkpoint; false: the checkpoint moved meanwhile, and all has to be looked at anew.
+async fn count(ledger: &Ledger, shard_id: &str, steps: &[Step], now: Timestamp) -> Result<bool, StoreError> {
+    let Ledger { store, config, .. } = ledger;
+    let checkpoint = read_checkpoint(store, &config.tables, shard_id).await?;
+    let mut read = checkpoint.map(|checkpoint| checkpoint.sequence);
+    let is_new = |step: &&Step| match (&step.sequence, &read) {
+        (Some(sequence), Some(read)) => sequence > read,
+        (Some(_), None) | (None, _) => true,
+    };
+    let new: Vec<&Step> = steps.iter().filter(is_new).collect();
+    // Records that do not say which they are count with those that do, or not at all: else they would count again.
+    if new.iter().all(|step| step.sequence.is_none()) {
+        return Ok(true);
+    }
+    let mut pending = Pending::default();
+    for step in new {
+        if let Does::Move(deltas) = &step.does
+            && !pending.fold.add(deltas)
+        {
+            if !write(ledger, shard_id, &mut read, &pending, now).await? {
+                return Ok(false);
+            }
+            pending = Pending::default();
+            pending.fold.add(deltas);
+        }
+        match &step.does {
+            Does::Move(_) => {}
+            Does::Probe(at) => pending.probe = Some(*at),
+            Does::Fail => pending.unreadable += 1,
+        }
+        if let Some(sequence) = &step.sequence {
+            pending.last = Some((sequence.clone(), step.written_at));
+        }
+    }
+    write(ledger, shard_id, &mut read, &pending, now).await
+}
+
+/// Writes what has been added up, if anything, and moves the checkpoint with it.
+async fn write(
+    ledger: &Ledger,
+    shard_id: &str,
+    read: &mut Option<SequenceNumber>,
+    pending: &Pending,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some((last, written_at)) = &pending.last else { return Ok(true) };
+    let Pending { fold, unreadable, probe, .. } = pending;
+    let plan = Commit {
+        shard_id,
+        read: read.as_ref(),
+        last,
+        written_at: *written_at,
+        fold,
+        unreadable: *unreadable,
+        probe: *probe,
+        now,
+    };
+    if plan.is_empty() {
+        return Ok(true);
+    }
+    let done = commit(&ledger.store, &ledger.config.tables, &plan).await?;
+    if done {
+        *read = Some(last.clone());
+    }
+    Ok(done)
+}

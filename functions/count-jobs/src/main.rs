@@ -1,3 +1,5 @@
+//! `count-jobs` as a process.
+
 fn main() -> Result<(), jobledger::Error> {
     jobledger::run(count_jobs::FUNCTION)
 }

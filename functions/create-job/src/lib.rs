@@ -1,1 +1,138 @@
-//! create-job
+//! `POST /v1/jobs`: creates a job. One conditional write decides; what the job is given is written before it.
+
+use jobledger::Function;
+use jobledger::domain::{Head, JobId, Status, TypeName};
+use jobledger::dynamo::schema::INPUT;
+use jobledger::dynamo::{Ledger, StoreError, Written, encode_part, head_of_row, plans};
+use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::tally::mean_run_ms;
+use lambda_http::http::StatusCode;
+use serde::Serialize;
+
+mod parse;
+
+use parse::NewJob;
+
+/// The function.
+pub const FUNCTION: Function = function::<CreateJob>();
+
+/// Longest body: 256 KiB of payload and metadata, written with as much white space again, and the other fields.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How far a job's position in its queue is counted.
+const MAX_POSITION: i32 = 1_000;
+
+/// `POST /v1/jobs`.
+#[derive(Debug)]
+pub struct CreateJob;
+
+#[derive(Serialize)]
+struct Body {
+    job_id: JobId,
+    status: Status,
+    position_in_queue: Option<u64>,
+    estimated_duration_seconds: Option<u64>,
+}
+
+impl Route for CreateJob {
+    const NAME: &'static str = "create-job";
+    const ACCESS: Access = Access::Scope(Scope::Write);
+    const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+    type Backend = Ledger;
+
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let owner = call.owner()?.clone();
+        let key = call.idempotency_key()?;
+        call.query.clone().finish(Some(()))?;
+        let Ledger { store, config, .. } = call.backend;
+        let new = NewJob::parse(call.body, config.default_ttl_hours)?;
+        let input = new.input.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
+        let id = match (&new.external_id, &key) {
+            (Some(external_id), _) => JobId::of_external_id(&owner, external_id),
+            (None, Some(key)) => JobId::of_idempotency_key(&owner, key),
+            (None, None) => JobId::from(call.fresh),
+        };
+        let head = new.head(id, owner, &call, config.index_shards);
+        // The id is the external one, so the key has to be kept by itself.
+        if let (Some(_), Some(key)) = (&new.external_id, &key) {
+            let kept = plans::keep_key(
+                &config.tables,
+                JobId::of_idempotency_key(&head.job.owner, key),
+                &head.fingerprint,
+                call.now,
+            );
+            if let Written::Refused(_) = store.put(kept).await? {
+                return Err(Problem::idempotency_key_reused());
+            }
+        }
+        let given = async {
+            if let Some(name) = head.input {
+                let part = encode_part(id, &format!("{INPUT}{name}"), input);
+                store.put(plans::put_part(&config.tables, part)).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        let (ahead, mean, ()) = tokio::try_join!(
+            count_ahead(call.backend, &head),
+            mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind),
+            given,
+        )?;
+        let answer = |head: &Head, status, position: Option<u64>| {
+            let body = Body {
+                job_id: head.job.id,
+                status: head.job.status(),
+                position_in_queue: position,
+                estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
+            };
+            Answer::json(status, &body).with("location", format!("/v1/jobs/{}", head.job.id))
+        };
+        match store.put(plans::create_head(&config.tables, &head)?).await? {
+            Written::Done(_) => Ok(answer(&head, StatusCode::CREATED, ahead.map(|ahead| ahead + 1))),
+            Written::Refused(item) => {
+                let existing = head_of_row(item.ok_or_else(Problem::job_not_found)?)?;
+                if existing.is_same_write(&head) {
+                    return Ok(answer(&existing, StatusCode::CREATED, ahead.map(|ahead| ahead + 1)));
+                }
+                drop_input(call.backend, &head).await;
+                same_job(&head, &existing, key.is_some())?;
+                let ahead = count_ahead(call.backend, &existing).await?;
+                Ok(answer(&existing, StatusCode::OK, ahead.map(|ahead| ahead + 1)))
+            }
+        }
+    }
+}
+
+/// Refuses where the job that has this id was created by another request.
+fn same_job(wanted: &Head, existing: &Head, by_key: bool) -> Result<(), Problem> {
+    if wanted.fingerprint == existing.fingerprint {
+        return Ok(());
+    }
+    Err(match (&wanted.job.external_id, by_key) {
+        (None, true) => Problem::idempotency_key_reused(),
+        (Some(_), _) | (None, false) => Problem::external_id_taken(existing.job.status()),
+    })
+}
+
+/// How many jobs of its type go before this one; `None`: it does not wait, or more than are counted do.
+async fn count_ahead(ledger: &Ledger, head: &Head) -> Result<Option<u64>, StoreError> {
+    let mut ahead = 0;
+    for shard in 0..ledger.config.index_shards {
+        let Some(plan) = plans::count_ahead(&ledger.config.tables, head, shard, MAX_POSITION)? else {
+            return Ok(None);
+        };
+        ahead += ledger.store.query(plan).await?.count;
+        if ahead >= MAX_POSITION {
+            return Ok(None);
+        }
+    }
+    Ok(u64::try_from(ahead).ok())
+}
+
+/// Removes what was written for a job that then did not come to be. If that fails, only space is lost.
+async fn drop_input(ledger: &Ledger, head: &Head) {
+    let Some(name) = head.input else { return };
+    let plan = plans::delete_part(&ledger.config.tables, head.job.id, &format!("{INPUT}{name}"));
+    if let Err(error) = ledger.store.delete(plan).await {
+        let kind: &TypeName = &head.job.kind;
+        tracing::warn!(error = &error as &dyn std::error::Error, %kind, "an input without a job was left behind");
+    }
+}

@@ -1,3 +1,5 @@
+//! `health` as a process.
+
 fn main() -> Result<(), jobledger::Error> {
     jobledger::run(health::FUNCTION)
 }

@@ -1,3 +1,5 @@
+//! `ingest-jobs` as a process.
+
 fn main() -> Result<(), jobledger::Error> {
     jobledger::run(ingest_jobs::FUNCTION)
 }

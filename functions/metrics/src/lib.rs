@@ -1,1 +1,56 @@
-//! metrics
+//! `GET /metrics`: the numbers of all owners for Prometheus, gathered at scrape time from one partition of `tallies`.
+
+use jobledger::domain::{KeyHash, Timestamp};
+use jobledger::dynamo::Ledger;
+use jobledger::http::{Access, AccessKey, Answer, Backend, Call, Problem, Route, function};
+use jobledger::tally::scrape;
+use jobledger::{Environment, Error, Function};
+
+mod exposition;
+mod gather;
+mod lag;
+
+use exposition::Format;
+use gather::Gathered;
+use lag::Probing;
+
+/// The function.
+pub const FUNCTION: Function = function::<Metrics>();
+
+/// `GET /metrics`.
+#[derive(Debug)]
+pub struct Metrics;
+
+impl Route for Metrics {
+    const NAME: &'static str = "metrics";
+    const ACCESS: Access = Access::Open;
+    const MAX_BODY_BYTES: usize = 0;
+    type Backend = Scraper;
+
+    async fn answer(call: Call<'_, Scraper>) -> Result<Answer, Problem> {
+        let Scraper { ledger, probing } = call.backend;
+        let (scrape, ()) =
+            tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
+        let lag_ms = probing.lag_ms(scrape.probe, call.now);
+        let format = Format::wanted(call.headers);
+        let text = format.write(Gathered::new(scrape, lag_ms)).map_err(Problem::internal)?;
+        Ok(Answer::text(format.content_type(), text))
+    }
+}
+
+/// What a scrape works with, kept from one to the next.
+#[derive(Debug)]
+pub struct Scraper {
+    ledger: Ledger,
+    probing: Probing,
+}
+
+impl Backend for Scraper {
+    async fn start(environment: &Environment) -> Result<Self, Error> {
+        Ok(Self { ledger: Ledger::start(environment).await?, probing: Probing::default() })
+    }
+
+    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
+        self.ledger.key(hash, now).await
+    }
+}

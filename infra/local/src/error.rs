@@ -66,7 +66,9 @@ pub enum Error {
         source: BoxError,
     },
     /// A table that is there is not the template's.
-    #[error("table {table} is not what the template says ({difference}): move the data away, or choose another --data")]
+    #[error(
+        "table {table} is not what the template says ({difference}): move the data away, or choose another --data"
+    )]
     OtherTable {
         /// The table's name.
         table: String,
@@ -88,9 +90,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An SDK error of this operation, with its chain.
-pub(crate) fn dynamo_db(
-    doing: impl Into<String>,
-) -> impl FnOnce(BoxError) -> Error {
+pub(crate) fn dynamo_db(doing: impl Into<String>) -> impl FnOnce(BoxError) -> Error {
     let doing = doing.into();
     move |source| Error::DynamoDb { doing, source }
 }

@@ -53,11 +53,16 @@ impl Instance {
 
     /// Sends one event. The function runs in a task of its own: it goes on when the caller goes away, as on AWS, and a
     /// panic in it ends nothing else.
-    pub(crate) async fn call(&self, event: Box<RawValue>, request_id: String) -> Result<Box<RawValue>, CallError> {
+    pub(crate) async fn call(
+        &self,
+        event: Box<RawValue>,
+        request_id: String,
+    ) -> Result<Box<RawValue>, CallError> {
         let handler = Arc::clone(&self.handler);
         let timeout = self.timeout;
         let context = self.context(request_id);
-        let task = tokio::spawn(async move { tokio::time::timeout(timeout, handler.invoke(&event, context)).await });
+        let task =
+            tokio::spawn(async move { tokio::time::timeout(timeout, handler.invoke(&event, context)).await });
         match task.await {
             Ok(Ok(Ok(answer))) if answer.get().len() > PAYLOAD_MAX_BYTES => {
                 Err(CallError::AnswerTooLarge(answer.get().len()))

@@ -22,7 +22,8 @@ enum Node {
 impl Pattern {
     /// Reads a pattern's JSON text; an error is what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("pattern `{text}`: {error}"))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| format!("pattern `{text}`: {error}"))?;
         match node("pattern", value)? {
             node @ Node::All(_) => Ok(Self(node)),
             Node::OneOf(_) => Err(format!("pattern `{text}` is no mapping")),
@@ -93,7 +94,10 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (pattern, problem) in [
-            (r#"{"a":{"b":[{"prefix":"x"}]}}"#, "pattern.a.b: the local stack does not know the operator {\"prefix\":\"x\"}"),
+            (
+                r#"{"a":{"b":[{"prefix":"x"}]}}"#,
+                "pattern.a.b: the local stack does not know the operator {\"prefix\":\"x\"}",
+            ),
             (r#"{"a":"x"}"#, "pattern.a: \"x\" must stand in a list"),
             (r#"{"a":[]}"#, "pattern.a: an empty list matches nothing"),
             (r#"["a"]"#, "pattern `[\"a\"]` is no mapping"),

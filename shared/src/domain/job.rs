@@ -145,3 +145,14 @@ pub struct Head {
     /// Which `output` item is its own; `None`: no results yet.
     pub output: Option<uuid::Uuid>,
 }
+
+impl Head {
+    /// Whether both come from one and the same request: a write whose answer was lost is sent again by the SDK, and
+    /// must not take its own first try for somebody else's.
+    pub fn is_same_write(&self, other: &Self) -> bool {
+        self.input == other.input
+            && self.output == other.output
+            && self.fingerprint == other.fingerprint
+            && self.job.updated_at == other.job.updated_at
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::key_ring::KeyRing;
 use super::schema::{HEAD, KEYS};
-use super::{Config, Store, StoreError, plans};
+use super::{Config, Corrupt, Store, StoreError, plans};
 use crate::domain::{KeyHash, Timestamp};
 use crate::http::{AccessKey, Backend, Problem};
 use crate::lambda::{Environment, Error};
@@ -51,5 +51,11 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Refused(_) | StoreError::Corrupt(_) => Self::internal(error),
         }
+    }
+}
+
+impl From<Corrupt> for Problem {
+    fn from(error: Corrupt) -> Self {
+        Self::internal(StoreError::from(error))
     }
 }

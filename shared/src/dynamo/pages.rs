@@ -39,11 +39,9 @@ pub async fn read_rows(
         return Ok(Vec::new());
     }
     let wanted = skip.saturating_add(limit);
-    let parts: Vec<Vec<ListRow>> = stream::iter(ranges)
-        .map(|range| read_range(store, tables, range, bounds, order, wanted))
-        .buffered(MAX_READS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let reads: Vec<_> =
+        ranges.iter().map(|range| read_range(store, tables, range, bounds, order, wanted)).collect();
+    let parts: Vec<Vec<ListRow>> = stream::iter(reads).buffered(MAX_READS_AT_ONCE).try_collect().await?;
     Ok(merge(parts, order).into_iter().skip(skip).take(limit).collect())
 }
 
@@ -101,11 +99,8 @@ pub async fn count_rows(
     if bounds.is_empty() {
         return Ok(0);
     }
-    let counts: Vec<u64> = stream::iter(ranges)
-        .map(|range| count_range(store, tables, range, bounds))
-        .buffered(MAX_READS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let reads: Vec<_> = ranges.iter().map(|range| count_range(store, tables, range, bounds)).collect();
+    let counts: Vec<u64> = stream::iter(reads).buffered(MAX_READS_AT_ONCE).try_collect().await?;
     Ok(counts.into_iter().sum())
 }
 

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{FieldError, Problem, Raw};
-use crate::domain::Invalid;
+use crate::domain::{Fingerprint, Invalid};
 
 /// The fields of an object, until somebody has read them.
 #[derive(Debug)]
@@ -34,6 +34,15 @@ impl Fields {
             found.refuse(&name, Invalid::new("is given twice"));
         }
         Ok(found)
+    }
+
+    /// What is told by all fields that are left: the same for the same fields in any order, with any white space.
+    pub fn fingerprint(&self) -> Fingerprint {
+        // Through `Value`, whose objects are sorted by name.
+        let plain = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap_or_default();
+        let fields: BTreeMap<&String, serde_json::Value> =
+            self.left.iter().map(|(name, value)| (name, plain(value))).filter(|(_, value)| !value.is_null()).collect();
+        Fingerprint::of(&serde_json::to_vec(&fields).unwrap_or_default())
     }
 
     /// Takes a field out and reads it.

@@ -16,6 +16,11 @@ impl QueryString {
         Self { left: pairs.into_iter().collect(), errors: Vec::new() }
     }
 
+    /// The names and values that nobody has read yet.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.left
+    }
+
     /// Takes the value of a name out as text; more than one is an error.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let (found, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.left).into_iter().partition(|(n, _)| n == name);

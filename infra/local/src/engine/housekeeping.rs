@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dynoxide::Database;
-use tokio::sync::watch;
 
 use super::stream_records::{self, Passed};
 use crate::clock;
+use crate::stop::Stopped;
 use crate::streams::{Consumers, Wake};
 
 /// How often expired items are removed. On AWS it takes up to some days; what depends on it must not depend on when.
@@ -16,7 +16,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Sweeps between two prunings of the stream: an hour.
 const SWEEPS_PER_PRUNING: u32 = 360;
 /// How long the stream remembers at least.
-const RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+const RETENTION: Duration = Duration::from_hours(24);
 
 /// Sweeps and prunes until the stack stops.
 pub(crate) async fn keep_house(
@@ -24,7 +24,7 @@ pub(crate) async fn keep_house(
     file: PathBuf,
     consumers: Consumers,
     wake: Wake,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: Stopped,
 ) {
     let mut sweeps = 0_u32;
     loop {
@@ -34,7 +34,7 @@ pub(crate) async fn keep_house(
         sweeps = sweeps.wrapping_add(1);
         tokio::select! {
             () = tokio::time::sleep(SWEEP_EVERY) => sweep(&database, &wake).await,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = stopped.over() => return,
         }
     }
 }

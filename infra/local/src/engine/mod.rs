@@ -5,6 +5,7 @@ mod housekeeping;
 mod stream_records;
 mod tables;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use clients::{ACCESS_KEY, Clients, SECRET_KEY};
 pub(crate) use housekeeping::keep_house;
+pub(crate) use stream_records::Passed;
 pub(crate) use tables::create;
 
 use crate::error::{Error, Result};
@@ -34,7 +36,6 @@ pub(crate) enum Durability {
 }
 
 /// The embedded engine, served over HTTP so that functions use the SDK exactly as on AWS.
-#[derive(Debug)]
 pub(crate) struct Engine {
     endpoint: String,
     file: PathBuf,
@@ -52,7 +53,8 @@ impl Engine {
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8");
             return Err(Error::Data { path: file, source });
         };
-        let database = Database::new(path).map_err(|source| Error::Engine { doing: "opening its file", source: source.into() })?;
+        let database = Database::new(path)
+            .map_err(|source| Error::Engine { doing: "opening its file", source: source.into() })?;
         if durability == Durability::Temporary {
             // SQLite's `synchronous = OFF`; else it stays at FULL: in WAL mode a commit is on the disk when it returns.
             database
@@ -93,5 +95,11 @@ impl Engine {
             Ok(Err(join)) => Err(failed(join.into())),
             Err(elapsed) => Err(failed(elapsed.into())),
         }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }

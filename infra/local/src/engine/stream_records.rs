@@ -22,6 +22,8 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 const PRUNE_CHUNK: usize = 1000;
 /// Statements of one pruning; the next goes on.
 const PRUNE_CHUNKS_MAX: usize = 1000;
+/// In a second.
+const MICROSECONDS: i64 = 1_000_000;
 /// The public form of a sequence number is the stored one plus this, which makes 21 digits of it.
 const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
 
@@ -52,6 +54,9 @@ pub(crate) enum Passed {
 
 /// Removes records that every reader has passed and that are older than `before` (seconds since 1970), but never the
 /// last one, which the next sequence number is made from. Says how many went.
+///
+/// A stored sequence number is never below the microseconds of its time, so the range of the index that is walked ends
+/// where the records are too young, and an hour with nothing to remove costs nothing.
 pub(super) fn prune(file: &Path, table: &str, passed: &Passed, before: i64) -> rusqlite::Result<usize> {
     let (shard, upto) = match passed {
         Passed::Unread => (None, i64::MAX),
@@ -61,6 +66,7 @@ pub(super) fn prune(file: &Path, table: &str, passed: &Passed, before: i64) -> r
             None => return Ok(0),
         },
     };
+    let upto = upto.min(before.saturating_mul(MICROSECONDS));
     let connection = open(file)?;
     let mut statement = connection.prepare(
         "DELETE FROM _stream_records WHERE id IN (
@@ -122,12 +128,16 @@ mod tests {
 
     fn left(file: &Path) -> Vec<String> {
         let connection = Connection::open(file).unwrap();
-        let mut statement = connection.prepare("SELECT sequence_number FROM _stream_records ORDER BY id").unwrap();
+        let mut statement =
+            connection.prepare("SELECT sequence_number FROM _stream_records ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     fn up_to(number: u128) -> Passed {
-        Passed::UpTo { shard: "shard".to_owned(), sequence: (100_000_000_000_000_000_000 + number).to_string() }
+        Passed::UpTo {
+            shard: "shard".to_owned(),
+            sequence: (100_000_000_000_000_000_000 + number).to_string(),
+        }
     }
 
     #[test]

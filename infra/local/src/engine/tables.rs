@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types as sdk;
 use aws_sdk_dynamodb::types::{KeyType, TableStatus};
 
@@ -16,13 +18,10 @@ const POLLS_MAX: u32 = 600;
 
 /// Makes a table, or finds it as it should be. Answers its stream's ARN, if it has a stream.
 pub(crate) async fn create(client: &Client, table: &Table) -> Result<Option<String>> {
-    let found = match describe(client, table).await? {
-        Some(found) => found,
-        None => {
-            request(client, table).await?;
-            ready(client, table).await?
-        }
-    };
+    if describe(client, table).await?.is_none() {
+        request(client, table).await?;
+    }
+    let found = ready(client, table).await?;
     if let Some(difference) = difference(table, &found) {
         return Err(Error::OtherTable { table: table.name.clone(), difference });
     }
@@ -33,7 +32,11 @@ pub(crate) async fn create(client: &Client, table: &Table) -> Result<Option<Stri
 async fn describe(client: &Client, table: &Table) -> Result<Option<sdk::TableDescription>> {
     match client.describe_table().table_name(&table.name).send().await {
         Ok(answer) => Ok(answer.table),
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => Ok(None),
+        Err(error)
+            if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(dynamo_db(format!("describing table {}", table.name))(error.into())),
     }
 }
@@ -54,9 +57,11 @@ async fn ready(client: &Client, table: &Table) -> Result<sdk::TableDescription> 
 async fn request(client: &Client, table: &Table) -> Result<()> {
     let doing = || format!("making table {}", table.name);
     let built = |error: aws_sdk_dynamodb::error::BuildError| dynamo_db(doing())(error.into());
-    let mut create = client.create_table().table_name(&table.name).billing_mode(sdk::BillingMode::PayPerRequest);
+    let mut create =
+        client.create_table().table_name(&table.name).billing_mode(sdk::BillingMode::PayPerRequest);
     for (name, r#type) in &table.attributes {
-        let definition = sdk::AttributeDefinition::builder().attribute_name(name).attribute_type(r#type.clone());
+        let definition =
+            sdk::AttributeDefinition::builder().attribute_name(name).attribute_type(r#type.clone());
         create = create.attribute_definitions(definition.build().map_err(built)?);
     }
     for element in key(&table.key) {
@@ -72,7 +77,11 @@ async fn request(client: &Client, table: &Table) -> Result<()> {
     match create.send().await {
         Ok(_) => Ok(()),
         // Somebody else made it in between: it is compared below like any that was there.
-        Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => Ok(()),
+        Err(error)
+            if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(dynamo_db(doing())(error.into())),
     }
 }
@@ -80,9 +89,9 @@ async fn request(client: &Client, table: &Table) -> Result<()> {
 fn key(
     elements: &[(String, KeyType)],
 ) -> impl Iterator<Item = std::result::Result<sdk::KeySchemaElement, aws_sdk_dynamodb::error::BuildError>> {
-    elements
-        .iter()
-        .map(|(name, kind)| sdk::KeySchemaElement::builder().attribute_name(name).key_type(kind.clone()).build())
+    elements.iter().map(|(name, kind)| {
+        sdk::KeySchemaElement::builder().attribute_name(name).key_type(kind.clone()).build()
+    })
 }
 
 fn global_index(
@@ -121,7 +130,8 @@ async fn expire(client: &Client, table: &Table) -> Result<()> {
         .enabled(true)
         .build()
         .map_err(|error| dynamo_db(doing())(error.into()))?;
-    let update = client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
+    let update =
+        client.update_time_to_live().table_name(&table.name).time_to_live_specification(specification);
     update.send().await.map(drop).map_err(|error| dynamo_db(doing())(error.into()))
 }
 

@@ -34,8 +34,6 @@ pub struct DynamoDbSource {
     pub id: String,
     /// The table's name.
     pub table: String,
-    /// Where a function starts that has read nothing yet.
-    pub starting_position: StartingPosition,
     /// Most records in one invocation.
     pub batch_size: usize,
     /// The length of a tumbling window, where events are to belong to one.
@@ -48,16 +46,6 @@ pub struct DynamoDbSource {
     pub bisect: bool,
     /// Whether the function names the records that failed (`ReportBatchItemFailures`).
     pub reports_failures: bool,
-}
-
-/// Where a function starts that has read nothing yet.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum StartingPosition {
-    /// With the oldest record there is.
-    TrimHorizon,
-    /// With what is written from then on.
-    Latest,
 }
 
 /// How often a failing batch is tried again.
@@ -138,7 +126,8 @@ struct HttpApi {
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct DynamoDb {
     stream: String,
-    starting_position: StartingPosition,
+    #[serde(rename = "StartingPosition")]
+    _starting_position: StartingPosition,
     #[serde(default = "batch_size_default")]
     batch_size: usize,
     // The longest that records may wait for company. Nothing is gained by waiting on one machine.
@@ -153,6 +142,13 @@ struct DynamoDb {
     #[serde(default)]
     function_response_types: Vec<ResponseType>,
     enabled: Option<bool>,
+}
+
+/// `LATEST` would lose what is written while the stack does not run.
+#[derive(Deserialize)]
+enum StartingPosition {
+    #[serde(rename = "TRIM_HORIZON")]
+    TrimHorizon,
 }
 
 /// Lambda's own, for a stream without `BatchSize`.
@@ -180,7 +176,8 @@ enum ResponseType {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct Schedule {
-    schedule: String,
+    #[serde(rename = "Schedule")]
+    expression: String,
     input: Option<String>,
     enabled: Option<bool>,
     #[serde(rename = "Name")]
@@ -213,15 +210,27 @@ pub(super) fn read(function: &str, id: &str, event: Value) -> Result<Event, Temp
         Declared::DynamoDb(source) if source.enabled == Some(false) => Ok(Event::Disabled),
         Declared::DynamoDb(source) => dynamo_db(at, id, *source).map(Event::DynamoDb),
         Declared::Schedule(Schedule { enabled: Some(false), .. })
-        | Declared::ScheduleV2(ScheduleV2 { state: Some(ScheduleState::Disabled), .. }) => Ok(Event::Disabled),
+        | Declared::ScheduleV2(ScheduleV2 { state: Some(ScheduleState::Disabled), .. }) => {
+            Ok(Event::Disabled)
+        }
         Declared::Schedule(schedule) => {
-            let every = rate(&at, &schedule.schedule)?;
+            let every = rate(&at, &schedule.expression)?;
             let kind = ScheduleKind::Rule;
             Ok(Event::Schedule(ScheduleRule { id: id.to_owned(), every, kind, input: schedule.input }))
         }
-        Declared::ScheduleV2(ScheduleV2 { state: None | Some(ScheduleState::Enabled), schedule_expression, input, .. }) => {
+        Declared::ScheduleV2(ScheduleV2 {
+            state: None | Some(ScheduleState::Enabled),
+            schedule_expression,
+            input,
+            ..
+        }) => {
             let every = rate(&at, &schedule_expression)?;
-            Ok(Event::Schedule(ScheduleRule { id: id.to_owned(), every, kind: ScheduleKind::Scheduler, input }))
+            Ok(Event::Schedule(ScheduleRule {
+                id: id.to_owned(),
+                every,
+                kind: ScheduleKind::Scheduler,
+                input,
+            }))
         }
     }
 }
@@ -246,7 +255,10 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
         return Err(TemplateError::new(at, "Stream is no !GetAtt of a table's StreamArn"));
     };
     if source.parallelization_factor.is_some_and(|factor| factor != 1) {
-        return Err(TemplateError::new(at, "ParallelizationFactor: one batch of a shard at a time is what is done here"));
+        return Err(TemplateError::new(
+            at,
+            "ParallelizationFactor: one batch of a shard at a time is what is done here",
+        ));
     }
     if source.maximum_record_age_in_seconds.is_some_and(|age| age != -1) {
         return Err(TemplateError::new(at, "MaximumRecordAgeInSeconds: records do not grow too old here"));
@@ -263,12 +275,13 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
     let filters = source.filter_criteria.map(|criteria| criteria.filters).unwrap_or_default();
     let patterns = filters
         .iter()
-        .map(|filter| Pattern::parse(&filter.pattern).map_err(|problem| TemplateError::new(at.as_str(), problem)))
+        .map(|filter| {
+            Pattern::parse(&filter.pattern).map_err(|problem| TemplateError::new(at.as_str(), problem))
+        })
         .collect::<Result<_, _>>()?;
     Ok(DynamoDbSource {
         id: id.to_owned(),
         table: table.to_owned(),
-        starting_position: source.starting_position,
         batch_size: source.batch_size,
         window: source.tumbling_window_in_seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs),
         patterns,
@@ -281,10 +294,12 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
 /// `rate(5 minutes)`.
 fn rate(at: &str, expression: &str) -> Result<Duration, TemplateError> {
     let bad = || {
-        let problem = format!("`{expression}`: the local stack knows rate(N minutes), rate(N hours) and rate(N days)");
+        let problem =
+            format!("`{expression}`: the local stack knows rate(N minutes), rate(N hours) and rate(N days)");
         TemplateError::new(at, problem)
     };
-    let inside = expression.trim().strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(bad)?;
+    let inside =
+        expression.trim().strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(bad)?;
     let (number, unit) = inside.trim().split_once(' ').ok_or_else(bad)?;
     let seconds: u64 = match unit.trim() {
         "minute" | "minutes" => 60,

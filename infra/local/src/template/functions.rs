@@ -102,7 +102,10 @@ pub(super) fn read(
     scope: &Scope<'_>,
 ) -> Result<Function, TemplateError> {
     let Some(Value::String(name)) = resource.pointer("/Metadata/BuildProperties/Binary") else {
-        return Err(TemplateError::new(id, "has no Metadata.BuildProperties.Binary, so nobody knows its crate"));
+        return Err(TemplateError::new(
+            id,
+            "has no Metadata.BuildProperties.Binary, so nobody knows its crate",
+        ));
     };
     let own = resource.get("Properties").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let merged = super::without(&globals::merge(shared, &own), &ONLY_ON_AWS);
@@ -110,7 +113,9 @@ pub(super) fn read(
     let properties: Properties = super::read(id, scope.resolve(id, &merged)?)?;
 
     let mut variables = BTreeMap::new();
-    for (variable, value) in properties.environment.map(|environment| environment.variables).unwrap_or_default() {
+    for (variable, value) in
+        properties.environment.map(|environment| environment.variables).unwrap_or_default()
+    {
         let text = scope.text(&format!("{id}.Environment.Variables.{variable}"), &value)?;
         variables.insert(variable, text);
     }

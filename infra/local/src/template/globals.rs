@@ -15,13 +15,11 @@ pub(super) fn functions(globals: Option<Value>) -> Result<Value, TemplateError> 
         return Err(TemplateError::new("Globals", "is no mapping"));
     };
     for (name, value) in entries {
-        match name.as_str() {
-            "Function" => functions = value,
-            _ => {
-                let problem = "the local stack knows only Globals.Function";
-                return Err(TemplateError::new(format!("Globals.{name}"), problem));
-            }
+        if name != "Function" {
+            let problem = "the local stack knows only Globals.Function";
+            return Err(TemplateError::new(format!("Globals.{name}"), problem));
         }
+        functions = value;
     }
     Ok(functions)
 }

@@ -22,7 +22,8 @@ pub(super) struct Scope<'a> {
 
 /// Whether a mapping is a function of CloudFormation and not data.
 pub(super) fn is_intrinsic(object: &Map<String, Value>) -> bool {
-    object.len() == 1 && object.keys().all(|key| key == "Ref" || key == "Condition" || key.starts_with("Fn::"))
+    object.len() == 1
+        && object.keys().all(|key| key == "Ref" || key == "Condition" || key.starts_with("Fn::"))
 }
 
 impl<'a> Scope<'a> {
@@ -34,7 +35,10 @@ impl<'a> Scope<'a> {
         table_prefix: &'a str,
     ) -> Result<Self, TemplateError> {
         if let Some(unknown) = overrides.keys().find(|name| !declared.contains_key(*name)) {
-            return Err(TemplateError::new(format!("Parameters.{unknown}"), "the template has no such parameter"));
+            return Err(TemplateError::new(
+                format!("Parameters.{unknown}"),
+                "the template has no such parameter",
+            ));
         }
         let mut parameters = BTreeMap::new();
         for (name, declaration) in declared {
@@ -119,36 +123,36 @@ impl<'a> Scope<'a> {
     }
 
     fn intrinsic(&self, at: &str, entries: &Map<String, Value>) -> Result<Value, TemplateError> {
-        for (name, argument) in entries {
-            return match (name.as_str(), argument) {
-                ("Ref", Value::String(target)) => self.reference(at, target),
-                ("Fn::Sub", Value::String(pattern)) => self.substitute(at, pattern, &Map::new()),
-                ("Fn::Sub", Value::Array(parts)) => match parts.as_slice() {
-                    [Value::String(pattern), Value::Object(names)] => self.substitute(at, pattern, names),
-                    _ => Err(TemplateError::new(at, "Fn::Sub takes a pattern and a mapping")),
-                },
-                ("Fn::GetAtt", Value::Array(parts)) => match parts.as_slice() {
-                    [Value::String(id), Value::String(attribute)] => self.attribute(at, id, attribute),
-                    _ => Err(TemplateError::new(at, "Fn::GetAtt takes a resource and an attribute")),
-                },
-                ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
-                    [Value::String(separator), Value::Array(items)] => {
-                        let texts: Result<Vec<_>, _> = items.iter().map(|item| self.text(at, item)).collect();
-                        Ok(Value::String(texts?.join(separator)))
-                    }
-                    _ => Err(TemplateError::new(at, "Fn::Join takes a separator and a list")),
-                },
-                ("Fn::If", _) => {
-                    let whole = Value::Object(entries.clone());
-                    self.resolve(at, self.choose(at, &whole)?)
+        let Some((name, argument)) = entries.iter().next() else {
+            return Err(TemplateError::new(at, "is an empty expression"));
+        };
+        match (name.as_str(), argument) {
+            ("Ref", Value::String(target)) => self.reference(at, target),
+            ("Fn::Sub", Value::String(pattern)) => self.substitute(at, pattern, &Map::new()),
+            ("Fn::Sub", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(pattern), Value::Object(names)] => self.substitute(at, pattern, names),
+                _ => Err(TemplateError::new(at, "Fn::Sub takes a pattern and a mapping")),
+            },
+            ("Fn::GetAtt", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(id), Value::String(attribute)] => self.attribute(at, id, attribute),
+                _ => Err(TemplateError::new(at, "Fn::GetAtt takes a resource and an attribute")),
+            },
+            ("Fn::Join", Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(separator), Value::Array(items)] => {
+                    let texts: Result<Vec<_>, _> = items.iter().map(|item| self.text(at, item)).collect();
+                    Ok(Value::String(texts?.join(separator)))
                 }
-                ("Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" | "Condition", _) => {
-                    self.condition(at, &Value::Object(entries.clone())).map(Value::Bool)
-                }
-                _ => Err(TemplateError::new(at, format!("the local stack does not know {name} of {argument}"))),
-            };
+                _ => Err(TemplateError::new(at, "Fn::Join takes a separator and a list")),
+            },
+            ("Fn::If", _) => {
+                let whole = Value::Object(entries.clone());
+                self.resolve(at, self.choose(at, &whole)?)
+            }
+            ("Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" | "Condition", _) => {
+                self.condition(at, &Value::Object(entries.clone())).map(Value::Bool)
+            }
+            _ => Err(TemplateError::new(at, format!("the local stack does not know {name} of {argument}"))),
         }
-        Err(TemplateError::new(at, "is an empty expression"))
     }
 
     fn reference(&self, at: &str, target: &str) -> Result<Value, TemplateError> {
@@ -180,19 +184,28 @@ impl<'a> Scope<'a> {
             (resources::Kind::Table, "Arn") => table_arn(&self.table_name(id)?),
             (resources::Kind::Table, "StreamArn") => stream_arn(&self.table_name(id)?),
             (resources::Kind::Function, "Arn") => function_arn(id),
-            _ => return Err(TemplateError::new(at, format!("{id}.{attribute} is not known on this machine"))),
+            _ => {
+                return Err(TemplateError::new(at, format!("{id}.{attribute} is not known on this machine")));
+            }
         };
         Ok(Value::String(text))
     }
 
     fn kind_of(&self, at: &str, id: &str) -> Result<resources::Kind, TemplateError> {
-        let resource =
-            self.resources.get(id).ok_or_else(|| TemplateError::new(at, format!("nothing is called {id}")))?;
+        let resource = self
+            .resources
+            .get(id)
+            .ok_or_else(|| TemplateError::new(at, format!("nothing is called {id}")))?;
         resources::kind(id, resource)
     }
 
     /// `${Name}`, `${Resource.Attribute}`, and `${!Literal}`.
-    fn substitute(&self, at: &str, pattern: &str, names: &Map<String, Value>) -> Result<Value, TemplateError> {
+    fn substitute(
+        &self,
+        at: &str,
+        pattern: &str,
+        names: &Map<String, Value>,
+    ) -> Result<Value, TemplateError> {
         let mut text = String::new();
         let mut rest = pattern;
         while let Some((before, after)) = rest.split_once("${") {

@@ -18,11 +18,9 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use events::{
-    DynamoDbSource, HttpApiRoute, MethodAndPath, Retries, ScheduleKind, ScheduleRule, StartingPosition,
-};
+pub use events::{DynamoDbSource, HttpApiRoute, MethodAndPath, Retries, ScheduleKind, ScheduleRule};
 pub use functions::Function;
-pub use intrinsics::{REGION, ACCOUNT, function_arn};
+pub use intrinsics::{ACCOUNT, REGION, function_arn};
 pub use tables::{Index, Projection, Table, TimeToLive};
 
 use intrinsics::Scope;
@@ -45,7 +43,7 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
-    fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { at: at.into(), problem: problem.into() }
     }
 }
@@ -60,8 +58,13 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let document = yaml::read(text)?;
         let mut sections = Sections::of(document)?;
-        let scope =
-            Scope::new(&sections.parameters, sections.conditions.take(), parameters, &sections.resources, table_prefix)?;
+        let scope = Scope::new(
+            &sections.parameters,
+            sections.conditions.take(),
+            parameters,
+            &sections.resources,
+            table_prefix,
+        )?;
         let globals = globals::functions(sections.globals.take())?;
         let mut template = Self { tables: Vec::new(), functions: Vec::new() };
         for (id, resource) in &sections.resources {
@@ -98,11 +101,17 @@ impl Template {
                     Some(Table { stream: Some(_), .. }) => {}
                     Some(_) => {
                         let problem = format!("table {} has no StreamSpecification", source.table);
-                        return Err(TemplateError::new(format!("{}.Events.{}", function.id, source.id), problem));
+                        return Err(TemplateError::new(
+                            format!("{}.Events.{}", function.id, source.id),
+                            problem,
+                        ));
                     }
                     None => {
                         let problem = format!("the template has no table {}", source.table);
-                        return Err(TemplateError::new(format!("{}.Events.{}", function.id, source.id), problem));
+                        return Err(TemplateError::new(
+                            format!("{}.Events.{}", function.id, source.id),
+                            problem,
+                        ));
                     }
                 }
             }

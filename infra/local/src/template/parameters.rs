@@ -52,11 +52,11 @@ pub(super) fn value(name: &str, declaration: Value, given: Option<&String>) -> R
         let allowed: Vec<_> = allowed.iter().map(text).collect();
         return Err(TemplateError::new(at, format!("{value} is none of {}", allowed.join(", "))));
     }
-    if let Some(number) = value.as_i64() {
-        if declaration.min_value.is_some_and(|min| number < min) || declaration.max_value.is_some_and(|max| number > max)
-        {
-            return Err(TemplateError::new(at, format!("{number} is out of its range")));
-        }
+    if let Some(number) = value.as_i64()
+        && (declaration.min_value.is_some_and(|min| number < min)
+            || declaration.max_value.is_some_and(|max| number > max))
+    {
+        return Err(TemplateError::new(at, format!("{number} is out of its range")));
     }
     Ok(value)
 }

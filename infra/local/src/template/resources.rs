@@ -33,7 +33,10 @@ pub(super) fn kind(id: &str, resource: &Value) -> Result<Kind, TemplateError> {
                 && !DEPLOYMENT_ONLY.contains(&name.as_str())
         })
     {
-        return Err(TemplateError::new(format!("{id}.{unknown}"), "the local stack does not know this attribute"));
+        return Err(TemplateError::new(
+            format!("{id}.{unknown}"),
+            "the local stack does not know this attribute",
+        ));
     }
     match r#type.as_str() {
         "AWS::DynamoDB::Table" => Ok(Kind::Table),
@@ -81,7 +84,8 @@ pub(super) fn check_http_api(id: &str, resource: &Value, scope: &Scope<'_>) -> R
     match api.stage_name.as_deref() {
         None | Some("$default") => Ok(()),
         Some(other) => {
-            let problem = format!("stage {other} would come before every path: the local stack has only $default");
+            let problem =
+                format!("stage {other} would come before every path: the local stack has only $default");
             Err(TemplateError::new(format!("{id}.StageName"), problem))
         }
     }

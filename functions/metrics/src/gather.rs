@@ -1,0 +1,141 @@
+//! What a scrape shows, family by family. Every series of a known type is there from zero.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jobledger::domain::{Status, Timestamp, TypeName};
+use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+/// The numbers of one scrape.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    scrape: Scrape,
+    types: BTreeSet<TypeName>,
+    lag_ms: u64,
+}
+
+impl Gathered {
+    pub(crate) fn new(scrape: Scrape, lag_ms: u64) -> Self {
+        let types = scrape.tally.cells().filter_map(|(cell, _)| match cell {
+            Cell::Created(kind) => Some(kind.clone()),
+            _ => None,
+        });
+        let types = types.collect();
+        Self { scrape, types, lag_ms }
+    }
+
+    fn count(&self, cell: &Cell) -> u64 {
+        u64::try_from(self.scrape.tally.get(cell)).unwrap_or(0)
+    }
+
+    fn by_type(
+        &self,
+        encoder: &mut MetricEncoder<'_>,
+        write: impl Fn(&mut MetricEncoder<'_>, &TypeName) -> fmt::Result,
+    ) -> fmt::Result {
+        for kind in &self.types {
+            write(&mut encoder.encode_family(&[("type", kind.as_str())])?, kind)?;
+        }
+        Ok(())
+    }
+
+    fn by_type_and_status(
+        &self,
+        encoder: &mut MetricEncoder<'_>,
+        statuses: impl Iterator<Item = Status> + Clone,
+        write: impl Fn(&mut MetricEncoder<'_>, &TypeName, Status) -> fmt::Result,
+    ) -> fmt::Result {
+        for kind in &self.types {
+            for status in statuses.clone() {
+                let labels = [("type", kind.as_str()), ("status", status.as_str())];
+                write(&mut encoder.encode_family(&labels)?, kind, status)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram(&self, encoder: &mut MetricEncoder<'_>, measure: Measure, kind: &TypeName) -> fmt::Result {
+        let mut buckets = Vec::with_capacity(BOUNDS_MS.len() + 1);
+        for (index, bound) in (0_u8..).zip(BOUNDS_MS.iter().copied().map(seconds).chain([f64::MAX])) {
+            buckets.push((bound, self.count(&Cell::Histogram(measure, index, kind.clone()))));
+        }
+        let sum = seconds(self.count(&Cell::SumMs(measure, kind.clone())));
+        let count = self.count(&Cell::Count(measure, kind.clone()));
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// The newest record that was counted, over all shards.
+    fn counted_until(&self) -> Option<Timestamp> {
+        self.scrape.checkpoints.iter().map(|checkpoint| checkpoint.written_at).max()
+    }
+}
+
+/// Prometheus wants seconds, as a float.
+#[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "shown, never counted with")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1_000.0
+}
+
+impl Collector for Gathered {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (gauge, counter, histogram) = (MetricType::Gauge, MetricType::Counter, MetricType::Histogram);
+        let help = "Jobs that are there now, by type and status";
+        let mut family = encoder.encode_descriptor("jobledger_jobs", help, None, gauge)?;
+        self.by_type_and_status(&mut family, Status::ALL.into_iter(), |series, kind, status| {
+            series.encode_gauge(&self.count(&Cell::Alive(status, kind.clone())))
+        })?;
+
+        let help = "Jobs that were ever created, by type";
+        let mut family = encoder.encode_descriptor("jobledger_jobs_created", help, None, counter)?;
+        self.by_type(&mut family, |series, kind| {
+            series.encode_counter::<NoLabelSet, _, u64>(&self.count(&Cell::Created(kind.clone())), None)
+        })?;
+
+        let help = "Jobs that were deleted or expired, by type; created less removed are there now";
+        let mut family = encoder.encode_descriptor("jobledger_jobs_removed", help, None, counter)?;
+        self.by_type(&mut family, |series, kind| {
+            series.encode_counter::<NoLabelSet, _, u64>(&self.count(&Cell::Removed(kind.clone())), None)
+        })?;
+
+        let help = "Times that jobs ended, by type and by how";
+        let mut family = encoder.encode_descriptor("jobledger_jobs_ended", help, None, counter)?;
+        let ends = Status::ALL.into_iter().filter(|status| status.is_ended());
+        self.by_type_and_status(&mut family, ends, |series, kind, status| {
+            let count = self.count(&Cell::Ended(status, kind.clone()));
+            series.encode_counter::<NoLabelSet, _, u64>(&count, None)
+        })?;
+
+        for (name, help, measure) in [
+            ("jobledger_job_wait", "From being due until a try began, by type", Measure::Wait),
+            ("jobledger_job_run", "From the beginning of the last try to the end, by type", Measure::Run),
+        ] {
+            let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), histogram)?;
+            self.by_type(&mut family, |series, kind| self.histogram(series, measure, kind))?;
+        }
+
+        let help = "How far the counters lag behind the jobs";
+        let mut family =
+            encoder.encode_descriptor("jobledger_counter_lag", help, Some(&Unit::Seconds), gauge)?;
+        family.encode_gauge(&seconds(self.lag_ms))?;
+
+        if let Some(time) = self.counted_until() {
+            let help = "When the newest change that was counted was written, in Unix time";
+            let mut family =
+                encoder.encode_descriptor("jobledger_counted_until_timestamp", help, Some(&Unit::Seconds), gauge)?;
+            family.encode_gauge(&seconds(u64::try_from(time.millis()).unwrap_or(0)))?;
+        }
+
+        let help = "Stream records that could not be read, and so were not counted";
+        let mut family = encoder.encode_descriptor("jobledger_counter_failed_records", help, None, counter)?;
+        let unreadable: u64 = self.scrape.checkpoints.iter().map(|checkpoint| checkpoint.unreadable).sum();
+        family.encode_counter::<NoLabelSet, _, u64>(&unreadable, None)?;
+
+        let help = "What runs here; always 1";
+        let mut family = encoder.encode_descriptor("jobledger_build_info", help, None, gauge)?;
+        family.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_u64)
+    }
+}

@@ -1,0 +1,19 @@
+//! The functions of this workspace.
+
+use jobledger::Function;
+
+/// All of them. A function that is only here or only in the template keeps the stack from starting.
+pub fn all() -> Vec<Function> {
+    vec![
+        cancel_job::FUNCTION,
+        count_jobs::FUNCTION,
+        create_job::FUNCTION,
+        delete_job::FUNCTION,
+        get_job::FUNCTION,
+        health::FUNCTION,
+        ingest_jobs::FUNCTION,
+        list_jobs::FUNCTION,
+        metrics::FUNCTION,
+        remove_parts::FUNCTION,
+    ]
+}

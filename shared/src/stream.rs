@@ -1,0 +1,128 @@
+//! Functions that read the stream of `jobs`: records in, one by one, so that a bad one does not spoil the rest.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+
+use aws_lambda_events::dynamodb::EventRecord;
+use lambda_runtime::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::domain::Timestamp;
+use crate::dynamo::schema::PART;
+use crate::dynamo::{AttributeMap, Ledger};
+use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke};
+use crate::tally::SequenceNumber;
+
+/// What a function does with a batch of records.
+pub trait Consumer: Send + Sync + 'static {
+    /// The function's name.
+    const NAME: &'static str;
+
+    /// Takes in a batch; an error has it delivered again, whole.
+    fn consume(ledger: &Ledger, batch: Batch, now: Timestamp) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Some records of one shard, in order.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The shard; only events of a tumbling window name it.
+    pub shard_id: Option<String>,
+    /// The records; those that could not be read are errors.
+    pub records: Vec<Result<Record, Unreadable>>,
+}
+
+/// One write to an item.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its place in the shard.
+    pub sequence: SequenceNumber,
+    /// When it was written, to the second; `None`: the stream does not say.
+    pub written_at: Option<Timestamp>,
+    /// Which part of a job the item is.
+    pub part: String,
+    /// The item before; empty: there was none.
+    pub old: AttributeMap,
+    /// The item after; empty: there is none.
+    pub new: AttributeMap,
+}
+
+/// A record that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {}: {problem}", sequence.as_ref().map_or("without a number", SequenceNumber::as_str))]
+pub struct Unreadable {
+    /// Its place in the shard, if that much can be told.
+    pub sequence: Option<SequenceNumber>,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// The function that consumes the stream so.
+pub const fn function<C: Consumer>() -> Function {
+    Function { name: C::NAME, start: |environment| Box::pin(start::<C>(environment)) }
+}
+
+async fn start<C: Consumer>(environment: Environment) -> Result<Box<dyn Invoke>, Error> {
+    let ledger = Ledger::open(&environment).await?;
+    Ok(Box::new(Started::<C> { ledger, clock: environment.clock, consumer: std::marker::PhantomData }))
+}
+
+struct Started<C> {
+    ledger: Ledger,
+    clock: fn() -> Timestamp,
+    consumer: std::marker::PhantomData<C>,
+}
+
+/// A stream event as far as it can be read whole: the records are read one by one.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Records", default)]
+    records: Vec<Box<RawValue>>,
+    #[serde(rename = "shardId", default)]
+    shard_id: Option<String>,
+}
+
+/// What Lambda wants to hear: no state to keep, and no record to deliver again.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    state: HashMap<String, String>,
+    batch_item_failures: [(); 0],
+}
+
+impl<C: Consumer> Invoke for Started<C> {
+    fn invoke<'a>(&'a self, event: &'a RawValue, _: Context) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        Box::pin(async move {
+            let event: Event = serde_json::from_str(event.get())?;
+            let records = event.records.iter().map(|record| read(record)).collect();
+            let batch = Batch { shard_id: event.shard_id, records };
+            C::consume(&self.ledger, batch, (self.clock)()).await?;
+            Ok(to_raw_value(&Answer::default())?)
+        })
+    }
+}
+
+fn read(record: &RawValue) -> Result<Record, Unreadable> {
+    let unreadable = |sequence: Option<SequenceNumber>, problem: String| Unreadable { sequence, problem };
+    let event: EventRecord = serde_json::from_str(record.get())
+        .map_err(|error| unreadable(sequence_of(record), error.to_string()))?;
+    let change = event.change;
+    let sequence = change.sequence_number.as_deref().map(SequenceNumber::try_from);
+    let Some(Ok(sequence)) = sequence else {
+        return Err(unreadable(None, "no sequence number".to_owned()));
+    };
+    let keys: AttributeMap = change.keys.into();
+    let part = keys.get(PART).and_then(|part| part.as_s().ok()).cloned();
+    let part = part.ok_or_else(|| unreadable(Some(sequence.clone()), "no part in its keys".to_owned()))?;
+    // A record without a time reads as 1970.
+    let written_at = Timestamp::from(change.approximate_creation_date_time);
+    let written_at = (written_at.millis() > 0).then_some(written_at);
+    Ok(Record { sequence, written_at, part, old: change.old_image.into(), new: change.new_image.into() })
+}
+
+/// The sequence number of a record of which nothing else may be readable.
+fn sequence_of(record: &RawValue) -> Option<SequenceNumber> {
+    let value: serde_json::Value = serde_json::from_str(record.get()).ok()?;
+    SequenceNumber::try_from(value.get("dynamodb")?.get("SequenceNumber")?.as_str()?).ok()
+}

@@ -1,0 +1,132 @@
+//! Writing what was counted: the numbers and the checkpoint, all or nothing.
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
+use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+
+use super::checkpoint::checkpoint_bucket;
+use super::probe::{PROBE_BUCKET, Probe};
+use super::{Cell, Checkpoint, Fold, SequenceNumber};
+use crate::domain::Timestamp;
+use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, SCOPE};
+use crate::dynamo::{Store, StoreError, Tables, Written};
+
+/// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
+const CHECKPOINT_TTL_HOURS: i64 = 72;
+
+/// What one transaction writes.
+#[derive(Clone, Debug)]
+pub struct Commit<'a> {
+    /// The shard that was read.
+    pub shard_id: &'a str,
+    /// The checkpoint as it was read: if it moved since, nothing is written.
+    pub read: Option<&'a SequenceNumber>,
+    /// The last record that is included.
+    pub last: &'a SequenceNumber,
+    /// When that record was written.
+    pub written_at: Timestamp,
+    /// What the records move.
+    pub fold: &'a Fold,
+    /// How many records could not be read.
+    pub unreadable: u64,
+    /// The last probe among the records.
+    pub probe: Option<Timestamp>,
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+impl Commit<'_> {
+    /// Whether there is nothing to write: the checkpoint then stays, and the records are passed over again.
+    pub fn is_empty(&self) -> bool {
+        self.fold.is_empty() && self.unreadable == 0 && self.probe.is_none()
+    }
+
+    /// The transaction, as a value.
+    pub fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+        let mut items = vec![self.checkpoint(tables)?];
+        for (scope, bucket, cells) in self.fold.buckets() {
+            items.push(add(tables, scope, &bucket.to_string(), &cells)?);
+        }
+        if let Some(at) = self.probe {
+            items.push(Probe { at, counted_at: self.now }.record(update(tables, ALL_OWNERS, PROBE_BUCKET))?);
+        }
+        let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
+        Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items.collect())))
+    }
+
+    fn checkpoint(&self, tables: &Tables) -> Result<Update, BuildError> {
+        let bucket = checkpoint_bucket(self.shard_id);
+        let item = update(tables, ALL_OWNERS, &bucket)
+            .update_expression(
+                "SET #sequence = :last, written_at = :written_at, counted_at = :now, expires_at = :expires_at \
+                 ADD unreadable :unreadable",
+            )
+            .expression_attribute_names("#sequence", "sequence")
+            .expression_attribute_values(":last", AttributeValue::S(self.last.to_string()))
+            .expression_attribute_values(":written_at", n(self.written_at.millis()))
+            .expression_attribute_values(":now", n(self.now.millis()))
+            .expression_attribute_values(
+                format!(":{EXPIRES_AT}"),
+                n(self.now.plus_hours(CHECKPOINT_TTL_HOURS).seconds_ceil()),
+            )
+            .expression_attribute_values(":unreadable", n(self.unreadable));
+        match self.read {
+            None => item.condition_expression("attribute_not_exists(#sequence)"),
+            Some(read) => item
+                .condition_expression("#sequence = :read")
+                .expression_attribute_values(":read", AttributeValue::S(read.to_string())),
+        }
+        .build()
+    }
+}
+
+fn n(number: impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+fn update(tables: &Tables, scope: &str, bucket: &str) -> UpdateBuilder {
+    Update::builder()
+        .table_name(&tables.tallies)
+        .key(SCOPE, AttributeValue::S(scope.to_owned()))
+        .key(BUCKET, AttributeValue::S(bucket.to_owned()))
+}
+
+/// Adds to numbers, which begin at 0.
+fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(&Cell, i64)]) -> Result<Update, BuildError> {
+    let mut item = update(tables, scope, bucket);
+    let mut terms = Vec::with_capacity(cells.len());
+    for (index, (cell, by)) in cells.iter().enumerate() {
+        terms.push(format!("#{index} :{index}"));
+        item = item
+            .expression_attribute_names(format!("#{index}"), cell.to_string())
+            .expression_attribute_values(format!(":{index}"), n(by));
+    }
+    item.update_expression(format!("ADD {}", terms.join(", "))).build()
+}
+
+/// Writes a commit; false: the checkpoint has moved since it was read, and nothing was written.
+pub async fn commit(store: &Store, tables: &Tables, commit: &Commit<'_>) -> Result<bool, StoreError> {
+    let plan = commit.plan(tables).map_err(|error| StoreError::Refused(error.into()))?;
+    Ok(match store.transact(plan).await? {
+        Written::Done(_) => true,
+        Written::Refused(_) => false,
+    })
+}
+
+/// Reads how far a shard has been counted, as of now.
+pub async fn read_checkpoint(
+    store: &Store,
+    tables: &Tables,
+    shard_id: &str,
+) -> Result<Option<Checkpoint>, StoreError> {
+    let plan = GetItemInput::builder()
+        .table_name(&tables.tallies)
+        .key(SCOPE, AttributeValue::S(ALL_OWNERS.to_owned()))
+        .key(BUCKET, AttributeValue::S(checkpoint_bucket(shard_id)))
+        .consistent_read(true);
+    let item = store.get(plan).await?;
+    Ok(item.as_ref().map(Checkpoint::of_item).transpose()?)
+}

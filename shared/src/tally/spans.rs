@@ -1,0 +1,127 @@
+//! Which buckets a range of time is made of: few and long ones in the middle, and the rows at its two ends.
+
+use super::Granularity;
+use crate::domain::{CreatedRange, Timestamp};
+
+/// A stretch of time whose jobs are counted in one way. Its first millisecond is in it, its last is `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The first millisecond.
+    pub from: Timestamp,
+    /// The last millisecond.
+    pub to: Timestamp,
+    /// How it is counted.
+    pub span: Span,
+}
+
+/// How the jobs of a stretch of time are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// By buckets of this length.
+    Buckets(Granularity),
+    /// By the rows of the index: less than an hour at each end of a range.
+    Rows,
+}
+
+/// The stretches that make up a range, from its beginning to its end.
+pub fn segments(range: CreatedRange) -> Vec<Segment> {
+    within(range.from(), range.to(), Some(Granularity::Month))
+}
+
+/// Cuts from `from` to `to`, both included, into whole spans of a length and what is left before and after them.
+fn within(from: Timestamp, to: Timestamp, granularity: Option<Granularity>) -> Vec<Segment> {
+    if from > to {
+        return Vec::new();
+    }
+    let Some(granularity) = granularity else { return vec![Segment { from, to, span: Span::Rows }] };
+    let begin = granularity.ceil(from);
+    let end = last_whole(granularity, to);
+    let finer = granularity.finer();
+    match end {
+        Some(end) if begin <= end => {
+            let mut cut = if from < begin { within(from, begin.plus_millis(-1), finer) } else { Vec::new() };
+            cut.push(Segment { from: begin, to: end, span: Span::Buckets(granularity) });
+            if end < to {
+                cut.extend(within(end.plus_millis(1), to, finer));
+            }
+            cut
+        }
+        Some(_) | None => within(from, to, finer),
+    }
+}
+
+/// The last millisecond of the last span that ends by `to`.
+fn last_whole(granularity: Granularity, to: Timestamp) -> Option<Timestamp> {
+    // The last span of the calendar ends with it: there is none after it to begin.
+    if to == Timestamp::MAX {
+        return Some(to);
+    }
+    let begin = granularity.floor(to.plus_millis(1));
+    (begin > Timestamp::MIN).then(|| begin.plus_millis(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cut(from: &str, to: &str) -> Vec<String> {
+        let time = |text| Some(Timestamp::parse(text).unwrap());
+        let range = CreatedRange::new(time(from), time(to)).unwrap();
+        let name = |segment: Segment| format!("{:?} {}..{}", segment.span, segment.from, segment.to);
+        segments(range).into_iter().map(name).collect()
+    }
+
+    #[test]
+    fn a_long_range_is_months_with_ends() {
+        assert_eq!(
+            cut("2025-12-30T22:30:00Z", "2026-03-02T01:00:00.500Z"),
+            [
+                "Rows 2025-12-30T22:30:00.000Z..2025-12-30T22:59:59.999Z",
+                "Buckets(Hour) 2025-12-30T23:00:00.000Z..2025-12-30T23:59:59.999Z",
+                "Buckets(Day) 2025-12-31T00:00:00.000Z..2025-12-31T23:59:59.999Z",
+                "Buckets(Month) 2026-01-01T00:00:00.000Z..2026-02-28T23:59:59.999Z",
+                "Buckets(Day) 2026-03-01T00:00:00.000Z..2026-03-01T23:59:59.999Z",
+                "Buckets(Hour) 2026-03-02T00:00:00.000Z..2026-03-02T00:59:59.999Z",
+                "Rows 2026-03-02T01:00:00.000Z..2026-03-02T01:00:00.500Z",
+            ]
+        );
+    }
+
+    #[test]
+    fn whole_days_need_no_rows() {
+        assert_eq!(
+            cut("2026-01-01T00:00:00Z", "2026-01-14T23:59:59.999Z"),
+            ["Buckets(Day) 2026-01-01T00:00:00.000Z..2026-01-14T23:59:59.999Z"]
+        );
+    }
+
+    #[test]
+    fn all_times_are_months() {
+        assert_eq!(segments(CreatedRange::ALL).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn segments_cover_a_range_once(a in 0_i64..4_000_000_000_000, length in 0_i64..200_000_000_000) {
+            let (from, to) = (Timestamp::from_millis(a), Timestamp::from_millis(a + length));
+            let cut = segments(CreatedRange::new(Some(from), Some(to)).unwrap());
+            prop_assert_eq!(cut.first().unwrap().from, from);
+            prop_assert_eq!(cut.last().unwrap().to, to);
+            for pair in cut.windows(2) {
+                prop_assert_eq!(pair[0].to.plus_millis(1), pair[1].from);
+            }
+            prop_assert!(cut.len() <= 7);
+            for segment in cut {
+                if let Span::Buckets(granularity) = segment.span {
+                    prop_assert_eq!(granularity.floor(segment.from), segment.from);
+                    prop_assert_eq!(granularity.next(segment.to), segment.to.plus_millis(1));
+                } else {
+                    // Up to two parts of hours where no whole hour lies between.
+                    prop_assert!(segment.to.since(segment.from) < 7_200_000);
+                }
+            }
+        }
+    }
+}
