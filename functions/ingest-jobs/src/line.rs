@@ -1,0 +1,137 @@
+//! One job as its source describes it, read field by field.
+
+use std::collections::BTreeMap;
+
+use jobledger::domain::{
+    ExternalId, Input, Invalid, JobError, MAX_ATTEMPTS, MAX_ERROR_CHARS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS,
+    MAX_TTL_HOURS, Output, Phase, Status, StatusInput, Timestamp, Upsert,
+};
+use jobledger::http::{FieldError, Fields, Raw, integer, json, labels, money, object, text, timestamp};
+
+use crate::Rejected;
+
+/// Most stages that timings may name.
+const MAX_TIMINGS: usize = 100;
+
+/// A line that can be read.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Where it stands in the call, the first 1.
+    pub(crate) number: usize,
+    /// What it says.
+    pub(crate) upsert: Upsert,
+    /// The JSON of its input and of its output, ready to be kept.
+    pub(crate) input: Vec<u8>,
+    pub(crate) output: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) fn parse(number: usize, line: &[u8], now: Timestamp) -> Result<Self, Rejected> {
+        let reject = |external_id, errors| Rejected { line: number, external_id, errors };
+        let mut fields = Fields::parse(line).map_err(|error| {
+            reject(None, vec![FieldError { field: "line".to_owned(), message: error.to_string() }])
+        })?;
+        fields.rename("tool", "type");
+        fields.rename("params", "payload");
+        let fingerprint = fields.fingerprint();
+        let external_id: Option<ExternalId> = fields.required("external_id", text);
+        let said = external_id.as_ref().map(ToString::to_string);
+        let kind = fields.required("type", text);
+        let status = fields.required("status", status);
+        let phase: Option<Phase> = fields.optional("phase", text);
+        let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));
+        let name = fields.optional("name", text);
+        let labels = fields.optional("labels", labels);
+        let created_at = fields.optional("created_at", timestamp);
+        let available_at = fields.optional("available_at", timestamp);
+        let started_at = fields.optional("started_at", timestamp);
+        let completed_at = fields.optional("completed_at", timestamp);
+        let error = fields.optional("error", error);
+        let cost = fields.optional("cost_usd", money);
+        let max_attempts = fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS));
+        let timeout_seconds = fields.optional("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS));
+        let ttl_hours = fields.optional("ttl_hours", |raw| integer(raw, 1..=MAX_TTL_HOURS));
+        let payload = fields.optional("payload", json);
+        let metadata = fields.optional("metadata", object);
+        let result = fields.optional("result", json);
+        let timings = fields.optional("timings", timings).unwrap_or_default();
+        if let (Some(_), Some(StatusInput { status, .. })) = (&phase, status)
+            && status != Status::Running
+        {
+            fields.refuse("phase", Invalid::new("only a running job has one"));
+        }
+        let upsert = external_id.zip(kind).zip(status).map(|((external_id, kind), status)| Upsert {
+            external_id,
+            kind,
+            status: status.status,
+            phase: phase.or_else(|| status.phase.and_then(|word| Phase::try_from(word).ok())),
+            priority: priority.unwrap_or(0),
+            name,
+            labels: labels.unwrap_or_default(),
+            created_at,
+            available_at,
+            started_at,
+            completed_at,
+            error,
+            cost,
+            max_attempts: max_attempts.unwrap_or(1),
+            timeout_seconds,
+            ttl_hours,
+            input: Input { payload, metadata },
+            output: Output { result, timings },
+            fingerprint,
+        });
+        for (field, invalid) in upsert.iter().flat_map(|upsert| upsert.contradictions(now)) {
+            fields.refuse(field, invalid);
+        }
+        let parts = upsert.as_ref().map(|upsert| (upsert.input.to_json(), upsert.output.to_json()));
+        for (field, part) in parts.iter().flat_map(|(input, output)| [("payload", input), ("result", output)]) {
+            if let Err(error) = part {
+                fields.refuse(field, Invalid(error.to_string()));
+            }
+        }
+        let upsert = fields.finish(upsert).map_err(|errors| reject(said, errors))?;
+        let (input, output) = parts.map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default())).unwrap_or_default();
+        Ok(Self { number, upsert, input, output })
+    }
+
+    pub(crate) fn rejected(&self, errors: Vec<FieldError>) -> Rejected {
+        Rejected { line: self.number, external_id: Some(self.upsert.external_id.to_string()), errors }
+    }
+}
+
+fn status(raw: Raw<'_>) -> Result<StatusInput, Invalid> {
+    let word: String = serde_json::from_str(raw.0.get()).map_err(|_| Invalid::new("must be a string"))?;
+    StatusInput::try_from(word.as_str())
+}
+
+/// An error: a message, or an object of one and the task that failed.
+fn error(raw: Raw<'_>) -> Result<JobError, Invalid> {
+    let wrong = || Invalid::new("must be a message, or an object of message and failed_task, all strings");
+    let written = raw.0.get();
+    let (message, failed_task) = if written.starts_with('"') {
+        (serde_json::from_str(written).map_err(|_| wrong())?, None)
+    } else {
+        let mut said: BTreeMap<String, Option<String>> = serde_json::from_str(written).map_err(|_| wrong())?;
+        let message = said.remove("message").flatten().ok_or_else(wrong)?;
+        let failed_task = said.remove("failed_task").flatten();
+        if !said.is_empty() {
+            return Err(wrong());
+        }
+        (message, failed_task)
+    };
+    let fits = |text: &String| text.chars().count() <= MAX_ERROR_CHARS;
+    if message.is_empty() || !fits(&message) || failed_task.as_ref().is_some_and(|task| !fits(task)) {
+        return Err(Invalid(format!("must have texts of 1 to {MAX_ERROR_CHARS} characters")));
+    }
+    Ok(JobError { message, failed_task })
+}
+
+/// Seconds by stage: an object of numbers that are not negative.
+fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Invalid> {
+    let wrong = || Invalid(format!("must be an object of at most {MAX_TIMINGS} stages and their seconds"));
+    let timings: BTreeMap<String, serde_json::Number> =
+        serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    let negative = |number: &serde_json::Number| number.as_f64().is_none_or(f64::is_sign_negative);
+    if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
+}
