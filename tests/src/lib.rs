@@ -1,1 +1,8 @@
-//! The service from outside.
+//! The service from outside: a whole local stack for each test, and a client that speaks HTTP to it.
+
+mod client;
+mod service;
+pub mod swf;
+
+pub use client::{Call, Reply};
+pub use service::{PATIENCE, Service};

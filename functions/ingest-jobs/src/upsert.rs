@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
 use jobledger::dynamo::schema::{INPUT, OUTPUT};
-use jobledger::dynamo::{Ledger, StoreError, Written, encode_part, head_of_row, plans};
+use jobledger::dynamo::{AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, plans};
 use jobledger::http::FieldError;
 use uuid::Uuid;
 
@@ -28,11 +28,39 @@ pub(crate) enum Done {
 /// Writes up to 100 lines, none of which says the same job.
 pub(crate) async fn chunk(ledger: &Ledger, defaults: &Defaults, lines: &[Line]) -> Result<Vec<Done>, StoreError> {
     let mut stored = read_heads(ledger, defaults, lines).await?;
-    let writes: Vec<_> = lines
+    let judged: Vec<_> = lines
         .iter()
-        .map(|line| upsert(ledger, defaults, line, stored.remove(&line.upsert.job_id(&defaults.owner))))
+        .map(|line| {
+            let stored = stored.remove(&line.upsert.job_id(&defaults.owner));
+            let step = next(line, stored.as_ref(), defaults);
+            (line, stored, step)
+        })
         .collect();
+    let parts = judged.iter().flat_map(|(line, _, step)| match step {
+        Step::Write(head, _) => parts_of(head, line),
+        Step::Stop(_) => Vec::new(),
+    });
+    ledger.store.batch_put(&ledger.config.tables.jobs, parts.collect()).await?;
+    let writes: Vec<_> =
+        judged.into_iter().map(|(line, stored, step)| upsert(ledger, defaults, line, stored, step)).collect();
     stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
+}
+
+/// What is to be done next about a line.
+enum Step {
+    /// Put this head, whose parts are there.
+    Write(Box<Head>, Done),
+    /// Nothing.
+    Stop(Done),
+}
+
+fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> Step {
+    match judge(&line.upsert, stored, defaults) {
+        Ok(Verdict::Create(head)) => Step::Write(head, Done::Created),
+        Ok(Verdict::Update(head)) => Step::Write(head, Done::Updated),
+        Ok(Verdict::Unchanged) => Step::Stop(Done::Unchanged),
+        Err((field, invalid)) => Step::Stop(Done::Rejected(FieldError::new(field, invalid))),
+    }
 }
 
 async fn read_heads(
@@ -51,62 +79,61 @@ async fn upsert(
     ledger: &Ledger,
     defaults: &Defaults,
     line: &Line,
-    stored: Option<Head>,
+    mut stored: Option<Head>,
+    mut step: Step,
 ) -> Result<Done, StoreError> {
-    let mut stored = stored;
     for _ in 0..MAX_TRIES {
-        let verdict = match judge(&line.upsert, stored.as_ref(), defaults) {
-            Ok(verdict) => verdict,
-            Err((field, invalid)) => return Ok(Done::Rejected(FieldError::new(field, invalid))),
+        let (head, done) = match step {
+            Step::Stop(done) => return Ok(done),
+            Step::Write(head, done) => (head, done),
         };
-        let (head, done) = match verdict {
-            Verdict::Unchanged => return Ok(Done::Unchanged),
-            Verdict::Create(head) => (head, Done::Created),
-            Verdict::Update(head) => (head, Done::Updated),
-        };
-        write_parts(ledger, &head, line).await?;
         let plan = match &stored {
             None => plans::create_head(&ledger.config.tables, &head)?,
             Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
         };
-        match ledger.store.put(plan).await? {
+        let refused_by = match ledger.store.put(plan).await? {
             Written::Done(_) => {
-                if let Some(before) = &stored {
-                    drop_parts(ledger, before, &head).await?;
-                }
+                drop_parts(ledger, stored.as_ref(), Some(&head), head.job.id).await?;
                 return Ok(done);
             }
-            Written::Refused(item) => {
-                let now = item.map(head_of_row).transpose()?;
-                if now.as_ref().is_some_and(|now| now.is_same_write(&head)) {
-                    return Ok(done);
-                }
-                // What was written for this head is written again, or replaced, at the next try.
-                stored = now;
-            }
+            Written::Refused(item) => item.map(head_of_row).transpose()?,
+        };
+        if refused_by.as_ref().is_some_and(|now| now.is_same_write(&head)) {
+            return Ok(done);
+        }
+        stored = refused_by;
+        step = next(line, stored.as_ref(), defaults);
+        // All tries of this call name their parts alike: they are there already, or no longer wanted.
+        if let Step::Stop(_) = step {
+            drop_parts(ledger, Some(&head), stored.as_ref(), head.job.id).await?;
         }
     }
     Err(StoreError::Unavailable("the job changed at every try".into()))
 }
 
-async fn write_parts(ledger: &Ledger, head: &Head, line: &Line) -> Result<(), StoreError> {
-    for (prefix, name, json) in [(INPUT, head.input, &line.input), (OUTPUT, head.output, &line.output)] {
-        if let Some(name) = name {
-            let part = encode_part(head.job.id, &format!("{prefix}{name}"), json.clone());
-            ledger.store.put(plans::put_part(&ledger.config.tables, part)).await?;
-        }
-    }
-    Ok(())
+/// What a line gives to keep beside the head.
+fn parts_of(head: &Head, line: &Line) -> Vec<AttributeMap> {
+    let parts = [(INPUT, head.input, &line.input), (OUTPUT, head.output, &line.output)];
+    let parts = parts.into_iter().filter_map(|(prefix, name, json)| {
+        name.map(|name| encode_part(head.job.id, &format!("{prefix}{name}"), json.clone()))
+    });
+    parts.collect()
 }
 
-/// Removes the parts that the new head no longer names.
-async fn drop_parts(ledger: &Ledger, before: &Head, now: &Head) -> Result<(), StoreError> {
-    let gone = |prefix: &str, old: Option<Uuid>, new: Option<Uuid>| {
-        old.filter(|old| Some(*old) != new).map(|old| format!("{prefix}{old}"))
+/// Removes the parts that one head names and the other, which stays, does not.
+async fn drop_parts(
+    ledger: &Ledger,
+    gone: Option<&Head>,
+    stays: Option<&Head>,
+    id: JobId,
+) -> Result<(), StoreError> {
+    let unnamed = |prefix: &str, name: fn(&Head) -> Option<Uuid>| {
+        let gone = gone.and_then(name).filter(|gone| Some(*gone) != stays.and_then(name));
+        gone.map(|gone| format!("{prefix}{gone}"))
     };
-    let parts = [gone(INPUT, before.input, now.input), gone(OUTPUT, before.output, now.output)];
+    let parts = [unnamed(INPUT, |head| head.input), unnamed(OUTPUT, |head| head.output)];
     for part in parts.into_iter().flatten() {
-        ledger.store.delete(plans::delete_part(&ledger.config.tables, now.job.id, &part)).await?;
+        ledger.store.delete(plans::delete_part(&ledger.config.tables, id, &part)).await?;
     }
     Ok(())
 }

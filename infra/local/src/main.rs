@@ -1,20 +1,26 @@
 //! `cargo run`: jobledger on this machine.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use jobledger_local::{BoxError, DynamoDb, Http, LOCAL_KEY, LOCAL_OWNER, Options, Stack, Storage, TEMPLATE, functions};
+use jobledger_local::{
+    BoxError, DynamoDb, Http, LOCAL_KEY, LOCAL_OWNER, Options, Stack, Storage, TEMPLATE, functions,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// The variable that names a DynamoDB to use in place of the embedded one.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
 
+/// What is logged without `RUST_LOG`. The engine warns of each answer that is not 200, such as of a condition that does
+/// not hold: its clients know what those mean.
+const LOG: &str = "warn,dynoxide=error";
+
 /// Runs template.yaml on this machine: the HTTP API, DynamoDB with its streams, schedules.
 ///
-/// JOBLEDGER_DYNAMODB_ENDPOINT names a DynamoDB to use in place of the embedded one; RUST_LOG sets what is logged.
+/// `JOBLEDGER_DYNAMODB_ENDPOINT` names a DynamoDB to use in place of the embedded one; `RUST_LOG` sets what is logged.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -70,8 +76,9 @@ struct Shared {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG)))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
@@ -113,7 +120,9 @@ fn options(cli: Cli) -> Result<Options, BoxError> {
         None => (Http::Port(cli.serve.port), cli.serve.dynamodb_port, cli.serve.shared),
     };
     let template = match &shared.template {
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?,
+        Some(file) => {
+            std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
+        }
         None => TEMPLATE.to_owned(),
     };
     Ok(Options {

@@ -10,6 +10,8 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{self, BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
+use aws_sdk_dynamodb::operation::batch_write_item::builders::BatchWriteItemInputBuilder;
+use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemInput, BatchWriteItemOutput};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemInputBuilder;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
@@ -21,7 +23,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
-use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, PutRequest, ReturnConsumedCapacity, WriteRequest};
 use aws_smithy_http_client::{Builder, tls};
 
 use super::config::Endpoint;
@@ -32,6 +34,8 @@ use crate::meter::Meter;
 const MAX_TRIES: u32 = 4;
 /// Tries of a transaction that another one keeps from its items, or of a batch of which a part was left over.
 const MAX_CONFLICT_TRIES: u32 = 8;
+/// Most items of one batch.
+const MAX_BATCH: usize = 25;
 /// Wait before the second of those tries; doubles.
 const CONFLICT_BACKOFF: Duration = Duration::from_millis(10);
 /// Longest wait for one answer.
@@ -138,6 +142,34 @@ impl Store {
             },
             Err(error) => Err(sorted(error)),
         }
+    }
+
+    /// Writes items to a table without conditions, 25 a request, sending again what the store left over.
+    pub async fn batch_put(&self, table: &str, items: Vec<AttributeMap>) -> Result<(), StoreError> {
+        let refused = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Refused(error.into());
+        for chunk in items.chunks(MAX_BATCH) {
+            let puts = chunk.iter().map(|item| PutRequest::builder().set_item(Some(item.clone())).build());
+            let puts: Vec<WriteRequest> = puts
+                .map(|put| put.map(|put| WriteRequest::builder().put_request(put).build()))
+                .collect::<Result<_, _>>()
+                .map_err(refused)?;
+            self.write_all(BatchWriteItemInput::builder().request_items(table, puts)).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_all(&self, mut plan: BatchWriteItemInputBuilder) -> Result<(), StoreError> {
+        for tried in 0..MAX_CONFLICT_TRIES {
+            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
+            let spent = |output: &BatchWriteItemOutput| (0.0, units(output.consumed_capacity.iter().flatten()));
+            let left = self.metered(sent, spent).await.map_err(sorted)?.unprocessed_items.unwrap_or_default();
+            if left.is_empty() {
+                return Ok(());
+            }
+            plan = plan.set_request_items(Some(left));
+            backoff(tried).await;
+        }
+        Err(StoreError::Unavailable("items were left unprocessed at every try".into()))
     }
 
     /// Changes one item.

@@ -29,7 +29,7 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// How long data is to last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Durability {
-    /// An acknowledged write survives a power cut.
+    /// An acknowledged write outlives the process, however that ends.
     Kept,
     /// Everything goes when the stack ends, so nothing waits for the disk.
     Temporary,
@@ -55,12 +55,14 @@ impl Engine {
         };
         let database = Database::new(path)
             .map_err(|source| Error::Engine { doing: "opening its file", source: source.into() })?;
-        if durability == Durability::Temporary {
-            // SQLite's `synchronous = OFF`; else it stays at FULL: in WAL mode a commit is on the disk when it returns.
-            database
-                .enable_bulk_loading()
-                .map_err(|source| Error::Engine { doing: "setting it up", source: source.into() })?;
-        }
+        // The engine's only ways to SQLite's `synchronous`: OFF, and NORMAL. With NORMAL, a commit is in the write-ahead
+        // log when it returns, which outlives this process; only a power cut takes the last ones back, as a whole. FULL,
+        // the default, waits for the disk at each commit: measured, 350 writes a second in place of 1,300.
+        let pace = match durability {
+            Durability::Kept => database.disable_bulk_loading(),
+            Durability::Temporary => database.enable_bulk_loading(),
+        };
+        pace.map_err(|source| Error::Engine { doing: "setting it up", source: source.into() })?;
         stream_records::index(&file)?;
         let (listener, address) = net::listen(port, "--dynamodb-port")?;
         let (stop, stopped) = oneshot::channel();

@@ -113,15 +113,14 @@ impl Lane {
     /// Delivers records, in batches that each belong to one window.
     pub(super) async fn deliver(&mut self, mapping: &Mapping, changes: &[Change]) -> Outcome {
         let mut rest = changes;
-        while let Some(first) = rest.first() {
-            if let Some(tumbling) = mapping.tumbling {
+        while !rest.is_empty() {
+            // A record that nobody wants opens no window and closes none, wherever it stands.
+            let first_wanted = rest.iter().find(|change| change.wanted.is_some());
+            if let (Some(tumbling), Some(first)) = (mapping.tumbling, first_wanted) {
                 if self.window_is_over(first.second) && self.close_window(mapping).await == Outcome::Stopped {
                     return Outcome::Stopped;
                 }
-                // A record that nobody wants opens no window.
-                if self.window.is_none() && first.wanted.is_some() {
-                    self.window = Some(tumbling.at(first.second));
-                }
+                self.window.get_or_insert_with(|| tumbling.at(first.second));
             }
             let length =
                 batch_length(rest, mapping.source.batch_size, |change| !self.window_is_over(change.second));
@@ -269,8 +268,8 @@ fn batch_length(changes: &[Change], wanted_max: usize, same_window: impl Fn(&Cha
         wanted += 1;
         bytes += text.get().len() + 1;
         let full = wanted > wanted_max || bytes > PAYLOAD_MAX_BYTES || !same_window(change);
-        // One record always goes: DynamoDB's items, twice over, fit.
-        if full && index > 0 {
+        // One wanted record always goes: DynamoDB's items, twice over, fit.
+        if full && wanted > 1 {
             return index;
         }
     }

@@ -1,0 +1,3 @@
+//! The service from outside. `routes/` mirrors the functions; what concerns all of them stands beside it.
+
+mod routes;

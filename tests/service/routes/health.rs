@@ -1,0 +1,12 @@
+//! `GET /health`.
+
+use jobledger_tests::Service;
+use serde_json::json;
+
+#[tokio::test]
+async fn it_answers_without_a_key() {
+    let service = Service::start().await;
+    let reply = service.anonymous("GET", "/health").expect(200).await;
+    assert_eq!(reply.json, json!({ "status": "healthy" }));
+    assert!(reply.header("x-request-id").is_some());
+}

@@ -1,0 +1,3 @@
+//! One file a function, named like it.
+
+mod health;

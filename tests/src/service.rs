@@ -1,0 +1,94 @@
+//! A stack for one test.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack, functions};
+
+use crate::client::Call;
+
+/// Names a DynamoDB that runs already, as `http://host:port`; absent: each test has an embedded one of its own.
+const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
+/// Longest wait for something that must happen. Tests never depend on speed: this only ends what hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running stack, and a client of it.
+#[derive(Debug)]
+pub struct Service {
+    /// The stack.
+    pub stack: Stack,
+    client: reqwest::Client,
+}
+
+impl Service {
+    /// Starts a stack as it is deployed.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a stack with other values for some of the template's parameters.
+    pub async fn with(parameters: &[(&str, &str)]) -> Self {
+        let parameters = parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self::with_options(Options { parameters, ..Self::options() }).await
+    }
+
+    /// Starts a stack so.
+    pub async fn with_options(options: Options) -> Self {
+        let stack = Stack::start(options, functions::all()).await.expect("the stack starts");
+        Self { stack, client: reqwest::Client::new() }
+    }
+
+    /// What a stack for one test is started with: the engine that the environment names, else an embedded one.
+    #[expect(clippy::disallowed_methods, reason = "the edge: here the tests' environment comes in")]
+    pub fn options() -> Options {
+        match std::env::var(ENDPOINT_VARIABLE) {
+            Ok(endpoint) => Options {
+                dynamodb: DynamoDb::Endpoint(endpoint),
+                table_prefix: format!("t{}-", jobledger::Environment::fresh_id().simple()),
+                parameters: BTreeMap::new(),
+                ..Options::default()
+            },
+            Err(_) => Options::default(),
+        }
+    }
+
+    /// A request without a key.
+    pub fn anonymous(&self, method: &str, path: &str) -> Call {
+        let url = format!("{}{path}", self.stack.url().expect("the stack has an HTTP API"));
+        Call::new(&self.client, method, &url)
+    }
+
+    /// A request with the admin key of the local stack.
+    pub fn call(&self, method: &str, path: &str) -> Call {
+        self.anonymous(method, path).header("authorization", &format!("Bearer {LOCAL_KEY}"))
+    }
+
+    /// `GET` with the admin key.
+    pub fn get(&self, path: &str) -> Call {
+        self.call("GET", path)
+    }
+
+    /// `POST` of a JSON body with the admin key.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> Call {
+        self.call("POST", path).json(body)
+    }
+
+    /// Waits until all that was written has been counted.
+    pub async fn settled(&self) {
+        self.stack.settled(PATIENCE).await.expect("the stream is delivered");
+    }
+
+    /// Asks again and again until the answer is there, at most [`PATIENCE`].
+    pub async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, mut ask: impl FnMut() -> F) -> T {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(found) = ask().await {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("{what} did not come"))
+    }
+}

@@ -1,0 +1,112 @@
+//! The Standard Workload Format of the Parallel Workloads Archive: a log's lines as jobs to ingest.
+//!
+//! A line that begins with `;` is the header; every other has 18 numbers, of which -1 means unknown.
+
+use jobledger::domain::Timestamp;
+use serde_json::{Value, json};
+
+/// What a processor costs for an hour, in millionths of a US dollar.
+const MICROS_PER_PROCESSOR_HOUR: u64 = 10_000;
+
+/// A job of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedJob {
+    /// Its number in the log.
+    pub number: u64,
+    /// When it was submitted, which is when it started: this kind of log does not tell them apart.
+    pub submitted_at: Timestamp,
+    /// How long it ran, in seconds.
+    pub run_seconds: u64,
+    /// On how many processors.
+    pub processors: u64,
+    /// Whose it was.
+    pub user: u64,
+    /// 1 for users, 2 for system staff.
+    pub group: u64,
+    /// Of which application; `None`: unknown.
+    pub application: Option<u64>,
+}
+
+/// The jobs of a log, in its order.
+pub fn parse(log: &str) -> Result<Vec<LoggedJob>, String> {
+    let mut start: Option<i64> = None;
+    let mut jobs = Vec::new();
+    for (number, line) in (1..).zip(log.lines()) {
+        let wrong = |what: &str| format!("line {number}: {what}");
+        if let Some(header) = line.strip_prefix(';') {
+            if let Some(value) = header.trim().strip_prefix("UnixStartTime:") {
+                start = Some(value.trim().parse().map_err(|_| wrong("UnixStartTime is no number"))?);
+            }
+            continue;
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        let start = start.ok_or_else(|| wrong("a job before UnixStartTime"))?;
+        jobs.push(job(line, start).map_err(|what| wrong(&what))?);
+    }
+    Ok(jobs)
+}
+
+fn job(line: &str, start: i64) -> Result<LoggedJob, String> {
+    let fields: Vec<i64> = line
+        .split_whitespace()
+        .map(|field| field.parse().map_err(|_| format!("{field:?} is no whole number")))
+        .collect::<Result<_, _>>()?;
+    let [number, submit, _, run, processors, _, _, _, _, _, _, user, group, application, ..] = fields[..] else {
+        return Err(format!("{} fields instead of 18", fields.len()));
+    };
+    let known = |value: i64, name: &str| u64::try_from(value).map_err(|_| format!("{name} is unknown"));
+    Ok(LoggedJob {
+        number: known(number, "job number")?,
+        submitted_at: Timestamp::from_millis((start + submit) * 1_000),
+        run_seconds: known(run, "run time")?,
+        processors: known(processors, "processors")?,
+        user: known(user, "user")?,
+        group: known(group, "group")?,
+        application: u64::try_from(application).ok(),
+    })
+}
+
+impl LoggedJob {
+    /// When it ended.
+    pub fn completed_at(&self) -> Timestamp {
+        self.submitted_at.plus_millis(i64::try_from(self.run_seconds).unwrap_or(i64::MAX) * 1_000)
+    }
+
+    /// Its type: whose work it was.
+    pub fn kind(&self) -> &'static str {
+        if self.group == 2 { "system" } else { "science" }
+    }
+
+    /// What it cost, in millionths of a US dollar, rounded half up.
+    pub fn cost_micros(&self) -> u64 {
+        (self.run_seconds * self.processors * MICROS_PER_PROCESSOR_HOUR * 2 + 3_600) / 7_200
+    }
+
+    /// The job as it goes into ingest.
+    pub fn to_ingest(&self) -> Value {
+        let cost = self.cost_micros();
+        let mut labels = json!({ "team": format!("user-{}", self.user) });
+        if let Some(application) = self.application {
+            labels["model"] = json!(format!("app-{application}"));
+        }
+        json!({
+            "external_id": self.number.to_string(),
+            "type": self.kind(),
+            "status": "completed",
+            "created_at": self.submitted_at,
+            "started_at": self.submitted_at,
+            "completed_at": self.completed_at(),
+            "labels": labels,
+            "metadata": { "processors": self.processors },
+            "cost_usd": format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000),
+        })
+    }
+}
+
+/// The jobs as NDJSON, in calls of at most `size`.
+pub fn calls(jobs: &[LoggedJob], size: usize) -> Vec<String> {
+    let line = |job: &LoggedJob| job.to_ingest().to_string();
+    jobs.chunks(size).map(|chunk| chunk.iter().map(line).collect::<Vec<_>>().join("\n")).collect()
+}
