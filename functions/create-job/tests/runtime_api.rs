@@ -1,0 +1,65 @@
+//! The real binary, over the Lambda Runtime API, as it runs on AWS.
+
+use std::path::Path;
+
+use jobledger_local::LOCAL_KEY;
+use jobledger_tests::Service;
+use jobledger_tests::runtime_api::RunningFunction;
+use serde_json::{Value, json};
+
+/// What API Gateway sends for a request, in payload format 2.0.
+fn event(body: &str, key: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "routeKey": "POST /v1/jobs",
+        "rawPath": "/v1/jobs",
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json", "authorization": format!("Bearer {key}") },
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": "localhost",
+            "domainPrefix": "localhost",
+            "http": {
+                "method": "POST",
+                "path": "/v1/jobs",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": "test"
+            },
+            "requestId": "r1",
+            "routeKey": "POST /v1/jobs",
+            "stage": "$default",
+            "time": "12/Jan/2026:19:03:58 +0000",
+            "timeEpoch": 1_768_244_638_000_u64
+        },
+        "body": body,
+        "isBase64Encoded": false
+    })
+}
+
+#[tokio::test]
+async fn the_binary_creates_jobs_one_event_after_the_other() {
+    let service = Service::start().await;
+    let variables = service.stack.environment("create-job").expect("a function of the template").vars;
+    let binary = Path::new(env!("CARGO_BIN_EXE_create-job"));
+    let mut function = RunningFunction::start(binary, "create-job", &variables).await;
+
+    let answer = function.invoke(&event(r#"{"type":"scrape"}"#, LOCAL_KEY)).await.expect("an answer");
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    assert_eq!(answer["headers"]["x-request-id"], "8476a536-e9f4-11e8-9739-2dfe598c3fcd");
+    let body: Value = serde_json::from_str(answer["body"].as_str().expect("a text")).expect("JSON");
+    let path = format!("/v1/jobs/{}", body["job_id"].as_str().expect("an id"));
+    assert_eq!(service.get(&path).expect(200).await.at("/type"), "scrape");
+
+    let refused = function.invoke(&event("{", LOCAL_KEY)).await.expect("an answer");
+    assert_eq!(refused["statusCode"], 400);
+    let unknown = function.invoke(&event("{}", "no-such-key")).await.expect("an answer");
+    assert_eq!(unknown["statusCode"], 401);
+
+    // An event of another kind is an error of this one call, and not the end of the process.
+    assert!(function.invoke(&json!({ "Records": [] })).await.is_err());
+    assert!(function.is_running());
+    let again = function.invoke(&event(r#"{"type":"scrape"}"#, LOCAL_KEY)).await.expect("an answer");
+    assert_eq!(again["statusCode"], 201);
+}

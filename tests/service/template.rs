@@ -1,0 +1,134 @@
+//! The template is the only list of routes, tables and streams: what is only there or only in the code cannot be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use jobledger::domain::{
+    ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Phase, State, Status,
+    Timestamp, TraceId, TypeName,
+};
+use jobledger::dynamo::{AttributeMap, head_row, job_of_row, schema};
+use jobledger_local::template::Template;
+use jobledger_local::{Options, Stack, TEMPLATE, functions};
+
+use crate::tidy::function_crates;
+
+fn template() -> Template {
+    Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("our template")
+}
+
+#[test]
+fn crates_template_and_registry_name_the_same_functions() {
+    let declared: BTreeSet<String> = template().functions.into_iter().map(|function| function.name).collect();
+    let registered: BTreeSet<String> = functions::all().iter().map(|function| function.name.to_owned()).collect();
+    assert_eq!(declared, function_crates());
+    assert_eq!(registered, function_crates());
+}
+
+#[tokio::test]
+async fn a_stack_does_not_start_without_one_of_its_functions() {
+    let mut functions = functions::all();
+    let missing = functions.pop().expect("a function");
+    let error = Stack::start(Options::default(), functions).await.expect_err("a function is missing");
+    assert!(error.to_string().contains(missing.name), "{error}");
+}
+
+#[test]
+fn cargo_lambda_serves_the_templates_routes() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let manifest: toml::Table = fs::read_to_string(manifest).expect("a manifest").parse().expect("TOML");
+    let router = &manifest["workspace"]["metadata"]["lambda"]["watch"]["router"];
+    let mut served = BTreeSet::new();
+    for (path, routes) in router.as_table().expect("a table") {
+        for route in routes.as_array().expect("routes") {
+            let word = |name: &str| route[name].as_str().expect("a text").to_owned();
+            served.insert((word("method"), path.clone(), word("function")));
+        }
+    }
+    let mut declared = BTreeSet::new();
+    for function in template().functions {
+        for route in &function.routes {
+            declared.insert((route.method.to_string(), route.path.clone(), function.name.clone()));
+        }
+    }
+    assert_eq!(served, declared);
+}
+
+/// A job in each status, with every optional field.
+fn heads() -> Vec<Head> {
+    let time = |seconds: i64| Timestamp::from_millis(1_768_107_600_000 + seconds * 1_000);
+    let ended = jobledger::domain::Ended {
+        started_at: Some(time(1)),
+        completed_at: time(2),
+        expires_at: Some(time(90_000)),
+    };
+    let error = JobError { message: "it broke".into(), failed_task: Some("upload".into()) };
+    let states = [
+        State::Queued { available_at: time(5) },
+        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").unwrap()) },
+        State::Completed(ended),
+        State::Failed(ended, error),
+        State::Cancelled(ended),
+    ];
+    let id = JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").unwrap();
+    let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
+    states
+        .into_iter()
+        .map(|state| Head {
+            job: Job {
+                id,
+                owner: Owner::try_from("default").unwrap(),
+                kind: TypeName::try_from("scrape").unwrap(),
+                external_id: Some(ExternalId::try_from("x-1").unwrap()),
+                name: Some(JobName::try_from("a name").unwrap()),
+                priority: 7,
+                labels: Labels::try_from(labels.clone()).unwrap(),
+                created_at: time(0),
+                updated_at: time(3),
+                attempt: 1,
+                max_attempts: 3,
+                timeout_seconds: Some(60),
+                cost: Some(MicroDollars::try_from("0.5").unwrap()),
+                trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").unwrap()),
+                state,
+            },
+            shard: 0,
+            fingerprint: Fingerprint::of(b"x"),
+            ttl_hours: 24,
+            input: Some(id.as_uuid()),
+            output: Some(id.as_uuid()),
+        })
+        .collect()
+}
+
+#[test]
+fn every_list_index_projects_all_that_a_list_shows() {
+    let jobs = template().tables.into_iter().find(|table| table.name == "JobsTable").expect("the table");
+    let lists =
+        [schema::OWNER_INDEX, schema::STATUS_INDEX, schema::TYPE_INDEX, schema::TYPE_STATUS_INDEX, schema::QUEUE_INDEX];
+    let names: Vec<&str> = jobs.indexes.iter().map(|index| index.name.as_str()).collect();
+    assert_eq!(names, lists);
+    for head in heads() {
+        let row = head_row(&head).unwrap();
+        let waits = head.job.status() == Status::Queued;
+        assert_eq!(row.contains_key(schema::QUEUE), waits, "only queued jobs are in the queue");
+        for index in jobs.indexes.iter().filter(|index| index.name != schema::QUEUE_INDEX) {
+            let seen: AttributeMap = row.clone().into_iter().filter(|(name, _)| index.projects(name)).collect();
+            let shown = job_of_row(seen).unwrap();
+            // The trace is for the whole job: twenty attributes are all that an index takes.
+            assert_eq!(shown, Job { trace_id: None, ..head.job.clone() }, "{}", index.name);
+        }
+    }
+}
+
+#[test]
+fn a_typical_head_costs_one_write_unit() {
+    for head in heads() {
+        let bytes: usize = head_row(&head)
+            .unwrap()
+            .into_iter()
+            .map(|(name, value)| name.len() + format!("{value:?}").len().min(64))
+            .sum();
+        assert!(bytes < 1_024, "{bytes}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Lambda's Runtime API, as far as a function needs it: hands out events, takes answers, one at a time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::PATIENCE;
+
+/// Far enough in the future for any test, in milliseconds since 1970.
+const DEADLINE_MS: &str = "4102444800000";
+
+/// A function's binary, running as Lambda would run it.
+#[derive(Debug)]
+pub struct RunningFunction {
+    process: Child,
+    events: mpsc::Sender<String>,
+    answers: mpsc::Receiver<Result<Value, String>>,
+}
+
+#[derive(Clone, Debug)]
+struct Api {
+    events: Arc<Mutex<mpsc::Receiver<String>>>,
+    answers: mpsc::Sender<Result<Value, String>>,
+}
+
+impl RunningFunction {
+    /// Starts a binary with these variables and those that Lambda sets.
+    pub async fn start(binary: &Path, name: &str, variables: &BTreeMap<String, String>) -> Self {
+        let (events, to_send) = mpsc::channel(1);
+        let (taken, answers) = mpsc::channel(1);
+        let api = Api { events: Arc::new(Mutex::new(to_send)), answers: taken };
+        let routes = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(error))
+            .with_state(api);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let process = Command::new(binary)
+            .env_clear()
+            .envs(variables)
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "test")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary starts");
+        Self { process, events, answers }
+    }
+
+    /// Hands the function an event; what it answers, or the error that it reports.
+    pub async fn invoke(&mut self, event: &Value) -> Result<Value, String> {
+        self.events.send(event.to_string()).await.expect("the Runtime API runs");
+        let answer = tokio::time::timeout(PATIENCE, self.answers.recv()).await;
+        answer.expect("the function answers in time").expect("the Runtime API runs")
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().expect("the process can be asked").is_none()
+    }
+}
+
+/// Held open until there is an event, as Lambda does.
+async fn next(State(api): State<Api>) -> (HeaderMap, String) {
+    let event = api.events.lock().await.recv().await;
+    // No more events: the process is about to be ended, and waits like an idle environment.
+    let Some(event) = event else { return std::future::pending().await };
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
+        ("lambda-runtime-deadline-ms", DEADLINE_MS),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:test"),
+        ("content-type", "application/json"),
+    ] {
+        headers.insert(name, value.parse().expect("a header value"));
+    }
+    (headers, event)
+}
+
+async fn response(State(api): State<Api>, UrlPath(_): UrlPath<String>, body: String) -> StatusCode {
+    let answer = serde_json::from_str(&body).map_err(|error| format!("no JSON: {error}: {body}"));
+    api.answers.send(answer).await.expect("somebody waits");
+    StatusCode::ACCEPTED
+}
+
+async fn error(State(api): State<Api>, body: String) -> StatusCode {
+    api.answers.send(Err(body)).await.expect("somebody waits");
+    StatusCode::ACCEPTED
+}
