@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(ids[0], JobId::of_external_id(&a, &word));
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
         // What is stored depends on it: this id must never change.
-        assert_eq!(ids[0].to_string(), "PINNED");
+        assert_eq!(ids[0].to_string(), "9f73dea0-6bc0-5b40-904e-65ea4b141182");
     }
 
     #[test]

@@ -144,7 +144,7 @@ mod tests {
         let mut fields = Fields::parse(json.as_bytes()).unwrap();
         fields.rename("tool", "type");
         let kind = fields.required("type", text::<crate::domain::TypeName>);
-        let priority = fields.optional("priority", |raw| integer(raw, 0..=10));
+        let priority: Option<u8> = fields.optional("priority", |raw| integer(raw, 0..=10));
         let errors = fields.finish(kind.map(|kind| (kind, priority))).err().unwrap_or_default();
         errors.into_iter().map(|error| error.field).collect()
     }

@@ -1,3 +1,90 @@
-//! One file a function, named like it.
+//! One file or directory a function, named like it.
 
+mod cancel_job;
+mod create_job;
+mod delete_job;
+mod get_job;
 mod health;
+mod ingest_jobs;
+mod list_jobs;
+pub(crate) mod metrics;
+
+use jobledger::dynamo::{AttributeMap, Config, Store, plans};
+use jobledger_tests::{Reply, Service};
+use serde_json::Value;
+
+/// Creates a job, and tells its id.
+#[track_caller]
+pub(crate) fn create(service: &Service, body: &Value) -> impl Future<Output = String> {
+    let call = service.post("/v1/jobs", body).expect(201);
+    async move { text(call.await.at("/job_id")) }
+}
+
+/// Ingests jobs, and answers with how many were created, updated, unchanged and rejected.
+#[track_caller]
+pub(crate) fn ingest(service: &Service, jobs: &Value) -> impl Future<Output = [u64; 4]> {
+    let call = service.post("/v1/admin/ingest/jobs", jobs).expect(200);
+    async move { went_in(&call.await) }
+}
+
+/// How many jobs were created, updated, unchanged and rejected.
+pub(crate) fn went_in(reply: &Reply) -> [u64; 4] {
+    let count = |name: &str| reply.at(name).as_u64().expect("a count");
+    let rejected = reply.at("/rejected").as_array().expect("a list").len();
+    [count("/created"), count("/updated"), count("/unchanged"), rejected.try_into().expect("a count")]
+}
+
+/// How many jobs a list has, by its own word.
+pub(crate) async fn total(service: &Service, query: &str) -> u64 {
+    let reply = service.get(&format!("/v1/jobs?limit=1&{query}")).expect(200).await;
+    assert_eq!(reply.at("/total_kind"), "exact");
+    reply.at("/total").as_u64().expect("a total")
+}
+
+/// A JSON string as text.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+}
+
+/// Whether an answer is this problem, whole and in its form (RFC 9457).
+#[track_caller]
+pub(crate) fn is_problem(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status, reply.at("/code").as_str()), (status, Some(code)), "{}", reply.text);
+    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert_eq!(reply.at("/status"), status);
+    for name in ["/type", "/title", "/detail"] {
+        assert!(reply.at(name).as_str().is_some_and(|text| !text.is_empty()), "{name}: {}", reply.text);
+    }
+    assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()));
+}
+
+/// Whether an answer is this problem, and names exactly these fields, each with its reason.
+#[track_caller]
+pub(crate) fn refuses(reply: &Reply, status: u16, code: &str, fields: &[&str]) {
+    is_problem(reply, status, code);
+    let mut named = reply.wrong_fields();
+    named.sort();
+    let mut expected = fields.to_vec();
+    expected.sort_unstable();
+    assert_eq!(named, expected, "{}", reply.text);
+    for error in reply.at("/errors").as_array().expect("errors") {
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
+    }
+}
+
+/// A connection to the tables of a stack, and what they are called.
+pub(crate) async fn tables(service: &Service) -> (Store, Config) {
+    let environment = service.stack.environment("get-job").expect("the template has get-job");
+    let config = Config::from_vars(&environment.vars).expect("its settings");
+    (Store::connect(config.endpoint.as_ref(), None).await, config)
+}
+
+/// Every item that is stored of a job, by the names of their parts.
+pub(crate) async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
+    let (store, config) = tables(service).await;
+    let id = jobledger::domain::JobId::try_from(id).expect("an id");
+    let page = store.query(plans::get_job(&config.tables, id)).await.expect("an answer");
+    let part = |item: &AttributeMap| item["part"].as_s().expect("a part's name").clone();
+    page.items.unwrap_or_default().iter().map(part).collect()
+}

@@ -1,0 +1,226 @@
+//! Access by key, on every route of the template.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jobledger::domain::{KeyHash, Timestamp};
+use jobledger::dynamo::Written;
+use jobledger::lambda::system_clock;
+use jobledger_local::LOCAL_KEY;
+use jobledger_tests::{Call, Reply, Service};
+use serde_json::json;
+
+use crate::routes::{is_problem, refuses, tables};
+
+/// Puts a key into the settings, as `/v1/admin/keys` will.
+pub(crate) async fn add_key(service: &Service, key: &str, owner: &str, scopes: &[&str], end: Option<Timestamp>) {
+    let (store, config) = tables(service).await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let mut plan = PutItemInput::builder()
+        .table_name(&config.tables.settings)
+        .item("kind", text("keys"))
+        .item("id", text(KeyHash::of(key).as_str()))
+        .item("owner", text(owner))
+        .item("scopes", AttributeValue::Ss(scopes.iter().map(|&scope| scope.to_owned()).collect()))
+        .item("key_id", text("a-test"));
+    if let Some(end) = end {
+        plan = plan.item("expires_at", AttributeValue::N(end.seconds_ceil().to_string()));
+    }
+    assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));
+}
+
+/// Routes that need no key: what the contract names as open to all.
+const OPEN: [&str; 2] = ["/health", "/metrics"];
+
+/// A route of the template, as it can be called.
+#[derive(Debug)]
+struct Route {
+    method: String,
+    path: String,
+}
+
+impl Route {
+    /// The scope that the contract wants.
+    fn scope(&self) -> &'static str {
+        match self.method.as_str() {
+            _ if self.path.starts_with("/v1/admin/") => "admin",
+            "GET" => "read",
+            _ => "write",
+        }
+    }
+
+    fn call(&self, service: &Service) -> Call {
+        service.anonymous(&self.method, &self.path)
+    }
+}
+
+/// Every route of the template, split into those that need a key and those that do not.
+fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
+    let functions = service.stack.template().functions.iter();
+    let targets = functions.flat_map(|function| &function.routes).filter_map(|route| route.target.clone());
+    let routes = targets.map(|target| Route {
+        method: target.method,
+        path: target.path.replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001"),
+    });
+    let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
+    assert_eq!(open.len(), OPEN.len());
+    assert!(closed.len() >= 6, "{closed:?}");
+    (open, closed)
+}
+
+#[track_caller]
+fn is_unauthenticated(reply: &Reply) {
+    is_problem(reply, 401, "unauthenticated");
+    let challenge = reply.header("www-authenticate").expect("a challenge");
+    assert!(challenge.starts_with("Bearer"), "{challenge}");
+}
+
+#[tokio::test]
+async fn every_route_but_the_open_ones_needs_a_key() {
+    let service = Service::start().await;
+    let (open, closed) = routes(&service);
+    for route in &open {
+        route.call(&service).expect(200).await;
+        // A key is not even looked at.
+        route.call(&service).header("authorization", "Basic eDp5").expect(200).await;
+    }
+    let long = "x".repeat(257);
+    for route in &closed {
+        is_unauthenticated(&route.call(&service).send().await);
+        for (name, value) in [
+            ("x-api-key", "unknown"),
+            ("x-api-key", ""),
+            ("x-api-key", "LOCAL-DEV-KEY"),
+            ("x-api-key", long.as_str()),
+            ("authorization", "Bearer unknown"),
+            ("authorization", "Bearer"),
+            ("authorization", "Bearer "),
+            ("authorization", LOCAL_KEY),
+            ("authorization", "Basic bG9jYWwtZGV2LWtleTo="),
+            ("authorization", "Bearer: local-dev-key"),
+            ("authorization", "Bearer local-dev-key extra"),
+        ] {
+            let reply = route.call(&service).header(name, value).send().await;
+            is_unauthenticated(&reply);
+            assert!(!reply.text.contains(LOCAL_KEY), "a key comes back: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_comes_in_either_header() {
+    let service = Service::start().await;
+    let call = || service.anonymous("GET", "/v1/jobs");
+    for value in ["Bearer local-dev-key", "bearer local-dev-key", "BEARER  local-dev-key"] {
+        call().header("authorization", value).expect(200).await;
+    }
+    call().header("x-api-key", LOCAL_KEY).expect(200).await;
+    call().header("x-api-key", LOCAL_KEY).header("authorization", "Bearer local-dev-key").expect(200).await;
+    for (bearer, other) in [(LOCAL_KEY, "unknown"), ("unknown", LOCAL_KEY)] {
+        let bearer = format!("Bearer {bearer}");
+        is_unauthenticated(&call().header("authorization", &bearer).header("x-api-key", other).send().await);
+    }
+}
+
+#[tokio::test]
+async fn every_route_wants_its_scope() {
+    let service = Service::start().await;
+    let scopes = ["read", "write", "work", "admin"];
+    for scope in scopes {
+        let others: Vec<_> = scopes.into_iter().filter(|other| *other != scope && *other != "admin").collect();
+        add_key(&service, &format!("only-{scope}"), "default", &[scope], None).await;
+        add_key(&service, &format!("without-{scope}"), "default", &others, None).await;
+    }
+    for route in routes(&service).1 {
+        let scope = route.scope();
+        let reply = route.call(&service).header("x-api-key", &format!("without-{scope}")).send().await;
+        is_problem(&reply, 403, "missing_scope");
+        assert!(reply.text.contains(scope), "the scope is named: {}", reply.text);
+        for key in [format!("only-{scope}"), "only-admin".to_owned()] {
+            let reply = route.call(&service).header("x-api-key", &key).send().await;
+            assert!(![401, 403].contains(&reply.status), "{route:?} with {key}: {}", reply.text);
+        }
+        // Who may not, learns nothing else: not even what is wrong with the request.
+        let path = format!("{}?colour=red", route.path);
+        let call = service.anonymous(&route.method, &path).header("x-api-key", &format!("without-{scope}"));
+        is_problem(&call.body("{").send().await, 403, "missing_scope");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_key_is_no_key() {
+    let service = Service::start().await;
+    let now = system_clock();
+    add_key(&service, "past", "default", &["admin"], Some(now.plus_hours(-1))).await;
+    add_key(&service, "future", "default", &["admin"], Some(now.plus_hours(1))).await;
+    for route in routes(&service).1 {
+        is_unauthenticated(&route.call(&service).header("x-api-key", "past").send().await);
+    }
+    service.anonymous("GET", "/v1/jobs").header("x-api-key", "future").expect(200).await;
+}
+
+#[tokio::test]
+async fn only_an_admin_acts_for_another_owner() {
+    let service = Service::start().await;
+    add_key(&service, "all", "mine", &["read", "write", "work"], None).await;
+    service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
+    service.post("/v1/jobs?owner=mine", &json!({ "type": "a" })).expect(201).await;
+    let call = |path: &str| service.anonymous("GET", path).header("x-api-key", "all");
+    is_problem(&call("/v1/jobs?owner=other").send().await, 403, "missing_scope");
+    // One's own name is no other.
+    let own = call("/v1/jobs?owner=mine").expect(200).await;
+    assert_eq!((own.at("/total"), own.at("/jobs/0/owner")), (&json!(1), &json!("mine")));
+    let reply = service.get("/v1/jobs?owner=other").expect(200).await;
+    assert_eq!((reply.at("/total"), reply.at("/jobs/0/owner")), (&json!(1), &json!("other")));
+    assert_eq!(service.get("/v1/jobs").expect(200).await.at("/total"), 0);
+    for bad in ["", "*", "a%23b", "a%20b", "%C3%A4"] {
+        let reply = service.get(&format!("/v1/jobs?owner={bad}")).send().await;
+        refuses(&reply, 422, "invalid_query", &["owner"]);
+    }
+    let reply = service.get("/v1/jobs?owner=mine&owner=other").send().await;
+    refuses(&reply, 422, "invalid_query", &["owner"]);
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_not_found() {
+    let service = Service::start().await;
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v1"),
+        ("GET", "/v1/job"),
+        ("GET", "/V1/jobs"),
+        ("PUT", "/v1/jobs"),
+        ("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001/cancel"),
+        ("POST", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001"),
+        ("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001/x/y"),
+        ("GET", "/v1/admin/ingest/jobs"),
+        ("POST", "/health"),
+        ("GET", "/lambda-url/list-jobs/"),
+        ("GET", "/lambda-url/"),
+    ] {
+        for call in [service.anonymous(method, path), service.call(method, path)] {
+            let reply = call.send().await;
+            is_problem(&reply, 404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_of_its_own() {
+    let service = Service::start().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for (call, status) in [
+        (service.get("/v1/jobs"), 200),
+        (service.get("/v1/jobs"), 200),
+        (service.post("/v1/jobs", &json!({ "type": "a" })), 201),
+        (service.post("/v1/jobs", &json!({})), 400),
+        (service.anonymous("GET", "/v1/jobs"), 401),
+        (service.get("/nowhere"), 404),
+        (service.get("/v1/jobs?x=1"), 422),
+        (service.anonymous("GET", "/metrics"), 200),
+        (service.anonymous("GET", "/health"), 200),
+    ] {
+        let reply = call.expect(status).await;
+        let id = reply.header("x-request-id").expect("an id").to_owned();
+        assert!(!id.is_empty() && seen.insert(id), "{:?}", reply.headers);
+    }
+}

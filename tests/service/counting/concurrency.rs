@@ -1,0 +1,136 @@
+//! Several deliveries at once.
+
+use std::collections::BTreeSet;
+
+use jobledger_tests::PATIENCE;
+use jobledger_tests::alone::Alone;
+use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::stream::{Write, event, lives, records, sequence};
+use serde_json::Value;
+
+use super::{House, SHARD, all_of, deliver};
+
+/// Sends an event until it is taken, as Lambda does; boundedly.
+async fn until_taken(function: &Alone, event: &Value) {
+    let sending = async { while function.invoke(event).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, sending).await.expect("the batch is taken");
+}
+
+/// A delivery that Lambda takes for lost may still be running when the next one begins.
+#[tokio::test]
+async fn two_deliveries_of_one_shard_at_once_count_once() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (one, other) = (counter.function().await, counter.function().await);
+    let writes = lives(10, 300);
+    for end in (50..=300).step_by(50) {
+        // The second one also brings what lies before, and goes further.
+        let (short, long) = (records(end - 50, &writes[end - 50..end - 10]), records(end - 50, &writes[end - 50..end]));
+        let (short, long) = (event(SHARD, &short), event(SHARD, &long));
+        tokio::join!(until_taken(&one, &short), until_taken(&other, &long));
+        counter.expect(&writes[..end]).await;
+    }
+}
+
+/// The slower one reads its checkpoint before the faster one commits, and commits after it: it must find that out.
+#[tokio::test]
+async fn a_delivery_that_was_overtaken_begins_anew() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
+    let writes = lives(11, 80);
+    let event = all_of(&writes);
+    // Between the slow one's read and its commit, the fast one takes half.
+    proxy.spoil(1, Fault::Held);
+    tokio::select! {
+        _ = slow.invoke(&event) => panic!("its commit is held"),
+        () = proxy.held(1) => {}
+    }
+    deliver(&fast, SHARD, &records(0, &writes[..40])).await;
+    // The commit that was held is sent after all, with the condition that it had.
+    let held = proxy.seen().swap_remove(1);
+    assert_eq!(held.operation, "TransactWriteItems");
+    let refused = reqwest::Client::new()
+        .post(house.endpoint())
+        .header("x-amz-target", "DynamoDB_20120810.TransactWriteItems")
+        .header("authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
+        .header("x-amz-date", "20260101T000000Z")
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(held.body.to_string())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.expect("a body").contains("ConditionalCheckFailed"));
+    counter.expect(&writes[..40]).await;
+    proxy.heal();
+    until_taken(&slow, &event).await;
+    counter.expect(&writes).await;
+}
+
+/// While one delivery is between its read and its commit, another takes all of it: the first must see that it has
+/// nothing left to do, and say that all went well.
+#[tokio::test]
+async fn who_loses_the_race_sees_that_all_is_counted() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
+    let writes = lives(12, 60);
+    let event = all_of(&writes);
+    // Its first try of the commit goes nowhere; the other delivery is done before it tries again.
+    let (lost, mut is_lost) = tokio::sync::mpsc::unbounded_channel();
+    let (go, mut may_go) = tokio::sync::mpsc::unbounded_channel::<()>();
+    proxy.plan(move |seen| {
+        if seen.number == 1 {
+            lost.send(()).expect("the test waits");
+            return Fault::Lost;
+        }
+        if seen.number > 1 && may_go.try_recv().is_err() { Fault::Lost } else { Fault::None }
+    });
+    let racing = async {
+        is_lost.recv().await.expect("the commit is tried");
+        fast.invoke(&event).await.expect("the batch is taken");
+        for _ in 0..100 {
+            go.send(()).expect("the proxy runs");
+        }
+    };
+    let (first, ()) = tokio::join!(slow.invoke(&event), racing);
+    if first.is_err() {
+        until_taken(&slow, &event).await;
+    }
+    counter.expect(&writes).await;
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(59));
+}
+
+/// Shards have checkpoints of their own and share all buckets.
+#[tokio::test]
+async fn shards_at_once_add_up_in_the_same_buckets() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let shards: Vec<(String, Vec<Write>)> =
+        (0..4_u64).map(|number| (format!("shardId-{number}"), lives(20 + number, 120))).collect();
+    let deliveries = shards.iter().map(|(shard, writes)| {
+        let counter = &counter;
+        async move {
+            let function = counter.function().await;
+            let records = records(0, writes);
+            for batch in records.chunks(30) {
+                until_taken(&function, &event(shard, batch)).await;
+                // And again, at once.
+                until_taken(&function, &event(shard, batch)).await;
+            }
+        }
+    });
+    let mut deliveries: Vec<_> = deliveries.map(Box::pin).collect();
+    let [one, two, three, four] = &mut deliveries[..] else { unreachable!("four shards") };
+    tokio::join!(one, two, three, four);
+    let all: Vec<Write> = shards.iter().flat_map(|(_, writes)| writes.clone()).collect();
+    counter.expect(&all).await;
+    let mut checkpoints = BTreeSet::new();
+    for (shard, _) in &shards {
+        checkpoints.insert(counter.checkpoint(shard).await);
+    }
+    assert_eq!(checkpoints, BTreeSet::from([sequence(119)]));
+}

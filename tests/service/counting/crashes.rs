@@ -1,0 +1,175 @@
+//! A crash between any two steps, and every other way in which a step can fail; then the batch comes again.
+
+use futures::each_of;
+use jobledger_tests::PATIENCE;
+use jobledger_tests::alone::Alone;
+use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::stream::{BEGIN, Write, event, lives, queued, records, sequence};
+use serde_json::Value;
+
+use super::{Counter, House, SHARD, all_of, deliver};
+
+/// One read and three commits: the jobs are spread over more hours than two commits take.
+const REQUESTS: usize = 4;
+
+/// A history that takes several commits, and so has steps to crash between.
+fn wide() -> Vec<Write> {
+    let mut writes: Vec<Write> = (0..200)
+        .map(|hour| queued(1_000_000 + hour, "cat", "render", BEGIN.plus_hours(i64::try_from(hour).unwrap_or(0))))
+        .map(|head| Write { old: None, new: Some(head) })
+        .collect();
+    writes.extend(lives(30, 40));
+    writes
+}
+
+/// What is counted is what the checkpoint says: the writes up to it, and none after it.
+async fn expect_up_to_the_checkpoint(counter: &Counter, writes: &[Write]) {
+    let checkpoint = counter.checkpoint(SHARD).await;
+    let counted = (0..writes.len()).find(|place| sequence(*place) == checkpoint).map_or(0, |place| place + 1);
+    assert_eq!(counted == 0, checkpoint.is_empty());
+    counter.expect(&writes[..counted]).await;
+}
+
+async fn deliver_again(counter: &Counter, writes: &[Write]) {
+    let function = counter.function().await;
+    deliver(&function, SHARD, &records(0, writes)).await;
+    counter.expect(writes).await;
+    deliver(&function, SHARD, &records(writes.len() / 2, &writes[writes.len() / 2..])).await;
+    counter.expect(writes).await;
+}
+
+#[tokio::test]
+async fn the_history_takes_as_many_steps_as_are_crashed_between() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let function = counter.function_at(proxy.url()).await;
+    deliver(&function, SHARD, &records(0, &wide())).await;
+    assert_eq!(proxy.operations(), ["GetItem", "TransactWriteItems", "TransactWriteItems", "TransactWriteItems"]);
+}
+
+/// The process ends at the k-th request: before DynamoDB does it, or after, when nobody hears the answer.
+#[tokio::test]
+async fn a_crash_at_any_request_counts_every_record_once() {
+    let house = House::start().await;
+    let writes = wide();
+    for number in 0..REQUESTS {
+        for fault in [Fault::Held, Fault::AnswerHeld] {
+            let counter = house.counter().await;
+            let proxy = Proxy::start(house.endpoint()).await;
+            let function = counter.function_at(proxy.url()).await;
+            proxy.spoil(number, fault);
+            crash(&function, &proxy, &all_of(&writes)).await;
+            expect_up_to_the_checkpoint(&counter, &writes).await;
+            deliver_again(&counter, &writes).await;
+        }
+    }
+}
+
+/// Calls the function, and ends it as soon as a request is held.
+async fn crash(function: &Alone, proxy: &Proxy, event: &Value) {
+    let held = proxy.held_so_far() + 1;
+    tokio::select! {
+        answer = function.invoke(event) => panic!("no request was held: {answer:?}"),
+        () = proxy.held(held) => {}
+    }
+}
+
+/// It crashes at its last step, over and over, and the batch grows meanwhile as Lambda lets it.
+#[tokio::test]
+async fn crashes_in_a_row_count_every_record_once() {
+    let house = House::start().await;
+    let writes = lives(31, 200);
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    for end in (20..=200).step_by(20) {
+        let function = counter.function_at(proxy.url()).await;
+        let fault = if end % 40 == 0 { Fault::Held } else { Fault::AnswerHeld };
+        proxy.spoil(1, fault);
+        crash(&function, &proxy, &event(SHARD, &records(0, &writes[..end]))).await;
+        expect_up_to_the_checkpoint(&counter, &writes).await;
+    }
+    deliver_again(&counter, &writes).await;
+}
+
+/// The k-th request fails once, in every way that requests fail; it is tried again by the function, or the batch is.
+#[tokio::test]
+async fn a_failure_at_any_request_counts_every_record_once() {
+    let house = House::start().await;
+    let faults = [
+        Fault::Lost,
+        Fault::AnswerLost,
+        Fault::throttled(),
+        Fault::broken(),
+        Fault::cancelled(),
+        Fault::conflict(),
+    ];
+    let cases = faults.into_iter().flat_map(|fault| (0..REQUESTS).map(move |number| (number, fault.clone())));
+    let writes = wide();
+    let (house, writes) = (&house, &writes);
+    each_of(cases, |(number, fault)| async move {
+        let counter = house.counter().await;
+        let proxy = Proxy::start(house.endpoint()).await;
+        let function = counter.function_at(proxy.url()).await;
+        proxy.spoil(number, fault);
+        let event = all_of(writes);
+        let delivering = async { while function.invoke(&event).await.is_err() {} };
+        tokio::time::timeout(PATIENCE, delivering).await.expect("the batch is taken");
+        counter.expect(writes).await;
+        deliver_again(&counter, writes).await;
+    })
+    .await;
+}
+
+/// DynamoDB is away from the k-th request on: the function gives up with an error, so that Lambda keeps the batch.
+#[tokio::test]
+async fn a_store_that_goes_away_keeps_the_batch() {
+    let house = House::start().await;
+    let cases = [Fault::Lost, Fault::AnswerLost, Fault::throttled(), Fault::broken(), Fault::cancelled()];
+    let cases = cases.into_iter().flat_map(|fault| [0, 2].map(|number| (number, fault.clone())));
+    let writes = wide();
+    let (house, writes) = (&house, &writes);
+    each_of(cases, |(number, fault)| async move {
+        let counter = house.counter().await;
+        let proxy = Proxy::start(house.endpoint()).await;
+        let function = counter.function_at(proxy.url()).await;
+        let lasting = fault.clone();
+        proxy.plan(move |seen| if seen.number >= number { lasting.clone() } else { Fault::None });
+        let answer = tokio::time::timeout(PATIENCE, function.invoke(&all_of(writes))).await;
+        // A read that is told of a cancelled transaction cannot be: that is no passing trouble, but an error all the same.
+        assert!(answer.expect("it gives up in time").is_err(), "{fault:?} from request {number} on");
+        assert!(proxy.seen().len() <= number + 40, "retries have a bound");
+        expect_up_to_the_checkpoint(&counter, writes).await;
+        deliver_again(&counter, writes).await;
+    })
+    .await;
+}
+
+mod futures {
+    //! Waiting for many things side by side, a few at a time.
+
+    use tokio::task::coop::unconstrained;
+
+    /// Cases that run at the same time.
+    const AT_ONCE: usize = 6;
+
+    /// Does something for each case; a case that fails ends the test.
+    pub(super) async fn each_of<T, F: Future<Output = ()>>(cases: impl Iterator<Item = T>, mut run: impl FnMut(T) -> F) {
+        let mut cases = cases.map(|case| run(case));
+        let mut running: Vec<std::pin::Pin<Box<F>>> = cases.by_ref().take(AT_ONCE).map(Box::pin).collect();
+        unconstrained(std::future::poll_fn(move |context| {
+            let mut place = 0;
+            while let Some(case) = running.get_mut(place) {
+                if case.as_mut().poll(context).is_pending() {
+                    place += 1;
+                } else if let Some(next) = cases.next() {
+                    running[place] = Box::pin(next);
+                } else {
+                    drop(running.swap_remove(place));
+                }
+            }
+            if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        }))
+        .await;
+    }
+}

@@ -1,0 +1,130 @@
+//! What one transaction can take, and what is not worth one.
+
+use jobledger::tally::{MAX_CELLS, MAX_ITEMS};
+use jobledger_tests::faults::{Proxy, Seen};
+use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence};
+use serde_json::Value;
+
+use super::{House, SHARD, deliver};
+
+/// Most bytes of one expression, says DynamoDB.
+const EXPRESSION_BYTES: usize = 4_096;
+/// Most items of one transaction, says DynamoDB.
+const TRANSACTION_ITEMS: usize = 100;
+
+fn created(number: u128, kind: &str, hour: i64) -> Write {
+    Write { old: None, new: Some(queued(number, "dan", kind, BEGIN.plus_hours(hour))) }
+}
+
+/// Checks the transactions that were sent, and says how many there were.
+fn commits(seen: &[Seen]) -> usize {
+    let commits: Vec<&Seen> = seen.iter().filter(|seen| seen.operation == "TransactWriteItems").collect();
+    for commit in &commits {
+        let items = commit.body["TransactItems"].as_array().expect("items");
+        assert!(items.len() <= TRANSACTION_ITEMS, "{} items in a transaction", items.len());
+        for item in items {
+            let update = &item["Update"];
+            let expression = update["UpdateExpression"].as_str().expect("an expression");
+            assert!(expression.len() <= EXPRESSION_BYTES, "{} bytes of expression", expression.len());
+            let names = update["ExpressionAttributeNames"].as_object().map_or(0, serde_json::Map::len);
+            assert!(names <= MAX_CELLS, "{names} cells of one bucket in a transaction");
+        }
+    }
+    commits.len()
+}
+
+#[tokio::test]
+async fn more_buckets_than_a_transaction_takes_are_committed_in_prefixes() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let function = counter.function_at(proxy.url()).await;
+    let writes: Vec<Write> = (0..250).map(|hour| created(u128::from(hour.unsigned_abs()) + 1, "x", hour)).collect();
+    deliver(&function, SHARD, &records(0, &writes)).await;
+    let sent = commits(&proxy.seen());
+    assert!((3..=250_usize.div_ceil(MAX_ITEMS - 30)).contains(&sent), "{sent} commits");
+    counter.expect(&writes).await;
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(249));
+    deliver(&function, SHARD, &records(0, &writes)).await;
+    counter.expect(&writes).await;
+}
+
+#[tokio::test]
+async fn more_types_than_an_update_takes_are_committed_in_prefixes() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let function = counter.function_at(proxy.url()).await;
+    // The longest names: the expression stands for them, and does not grow with them.
+    let name = |number: u128| format!("{number:03}-{}", "n".repeat(60));
+    let writes: Vec<Write> = (0..230).map(|number| created(number + 1, &name(number), 0)).collect();
+    deliver(&function, SHARD, &records(0, &writes)).await;
+    assert!(commits(&proxy.seen()) >= 3);
+    counter.expect(&writes).await;
+}
+
+#[tokio::test]
+async fn a_thousand_records_of_an_hour_are_one_commit() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (function, meter) = counter.metered().await;
+    let writes: Vec<Write> = (0..1_000).map(|number| created(number + 1, "x", 0)).collect();
+    deliver(&function, SHARD, &records(0, &writes)).await;
+    let spent = meter.take();
+    assert_eq!((spent.requests, spent.round_trips), (2, 2));
+    counter.expect(&writes).await;
+}
+
+/// Heartbeats change no number: the checkpoint is read, and nothing is written.
+#[tokio::test]
+async fn a_batch_that_moves_no_number_writes_nothing() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (function, meter) = counter.metered().await;
+    let Write { new: Some(head), .. } = created(1, "x", 0) else { unreachable!("it is created") };
+    let mut beats = Vec::new();
+    let mut old = head.clone();
+    for beat in 1..=50 {
+        let mut new = old.clone();
+        new.job.updated_at = old.job.updated_at.plus_millis(beat);
+        beats.push(Write { old: Some(std::mem::replace(&mut old, new.clone())), new: Some(new) });
+    }
+    deliver(&function, SHARD, &records(0, &[created(1, "x", 0)])).await;
+    let before = counter.dynamo.scan(&counter.table).await;
+    meter.take();
+    deliver(&function, SHARD, &records(1, &beats)).await;
+    let spent = meter.take();
+    assert_eq!((spent.requests, spent.round_trips), (1, 1));
+    assert!(spent.write_units.abs() < f64::EPSILON);
+    let as_text = |items: Vec<serde_json::Map<String, Value>>| {
+        let mut texts: Vec<_> = items.iter().map(|item| serde_json::to_string(item).expect("JSON")).collect();
+        texts.sort();
+        texts
+    };
+    assert_eq!(as_text(counter.dynamo.scan(&counter.table).await), as_text(before));
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
+}
+
+/// A shard that only heartbeats go through keeps its old checkpoint; what comes after them still counts once.
+#[tokio::test]
+async fn what_was_passed_over_is_passed_over_again() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let function = counter.function().await;
+    let mut writes = lives(40, 30);
+    let Some(head) = writes.iter().rev().find_map(|write| write.new.clone()) else { unreachable!("some live") };
+    let mut beat = head.clone();
+    beat.job.updated_at = beat.job.updated_at.plus_millis(1);
+    writes.push(Write { old: Some(head), new: Some(beat) });
+    let records = records(0, &writes);
+    deliver(&function, SHARD, &records[..30]).await;
+    deliver(&function, SHARD, &records[30..]).await;
+    let more = lives(41, 30);
+    let next = jobledger_tests::stream::records(31, &more);
+    let both: Vec<Value> = records[30..].iter().chain(&next).cloned().collect();
+    deliver(&function, SHARD, &both).await;
+    deliver(&function, SHARD, &both).await;
+    writes.extend(more);
+    counter.expect(&writes).await;
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(60));
+}

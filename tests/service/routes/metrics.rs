@@ -1,0 +1,231 @@
+//! `GET /metrics`.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use jobledger_tests::Service;
+use serde_json::json;
+
+use super::{create, ingest, refuses};
+
+/// The samples of a scrape by their series, as they are written: `jobledger_jobs{type="a",status="queued"}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Samples(BTreeMap<String, String>);
+
+impl Samples {
+    /// Scrapes.
+    pub(crate) async fn scrape(service: &Service) -> Self {
+        Self::parse(&service.anonymous("GET", "/metrics").expect(200).await.text)
+    }
+
+    fn parse(text: &str) -> Self {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.map(|line| line.rsplit_once(' ').expect("a sample"));
+        let mut samples = BTreeMap::new();
+        for (series, value) in pairs {
+            let twice = samples.insert(series.to_owned(), value.to_owned());
+            assert_eq!(twice, None, "{series} is there twice");
+        }
+        Self(samples)
+    }
+
+    /// One value as it is written.
+    #[track_caller]
+    pub(crate) fn get(&self, series: &str) -> &str {
+        self.0.get(series).unwrap_or_else(|| panic!("{series} is not in {:#?}", self.0))
+    }
+
+    /// One value that is a whole number.
+    #[track_caller]
+    pub(crate) fn count(&self, series: &str) -> u64 {
+        self.get(series).parse().unwrap_or_else(|error| panic!("{series}: {error}"))
+    }
+
+    /// One value of seconds, in milliseconds.
+    #[track_caller]
+    pub(crate) fn millis(&self, series: &str) -> u64 {
+        let text = self.get(series);
+        let (seconds, places) = text.split_once('.').unwrap_or((text, "0"));
+        assert!(places.len() <= 3, "{series} {text}");
+        seconds.parse::<u64>().expect("seconds") * 1_000 + format!("{places:0<3}").parse::<u64>().expect("places")
+    }
+
+    /// Expects this value.
+    #[track_caller]
+    pub(crate) fn check(&self, series: &str, expect: &str) {
+        assert_eq!(self.get(series), expect, "{series}");
+    }
+
+    /// The series whose names begin so, and their values.
+    pub(crate) fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let own = self.0.iter().map(|(series, value)| (series.as_str(), value.as_str()));
+        own.filter(move |(series, _)| series.starts_with(name))
+    }
+
+    /// What must be true of every scrape that has caught up: for each type, created less removed is there now.
+    pub(crate) fn balance(&self) {
+        for (series, created) in self.of("jobledger_jobs_created_total") {
+            let labels = series.strip_prefix("jobledger_jobs_created_total{").expect("labels").trim_end_matches('}');
+            let alive: u64 = self
+                .of(&format!("jobledger_jobs{{{labels},"))
+                .map(|(_, value)| value.parse::<u64>().expect("a number"))
+                .sum();
+            let removed = self.count(&format!("jobledger_jobs_removed_total{{{labels}}}"));
+            assert_eq!(created.parse::<u64>().expect("a number"), alive + removed, "{labels}");
+        }
+    }
+}
+
+/// Three types: one with a job in each status, one that only ever had a queued job, one whose job is gone.
+async fn fill(service: &Service) {
+    let jobs = json!([
+        { "external_id": "q", "type": "a", "status": "queued", "created_at": "2026-01-01T00:00:00Z" },
+        { "external_id": "r", "type": "a", "status": "running", "created_at": "2026-01-01T00:00:00Z",
+          "started_at": "2026-01-01T00:00:00.400Z" },
+        { "external_id": "c", "type": "a", "status": "completed", "created_at": "2026-01-01T00:00:00Z",
+          "started_at": "2026-01-01T00:00:20Z", "completed_at": "2026-01-01T00:00:20.100Z" },
+        { "external_id": "d", "type": "a", "status": "completed", "created_at": "2026-01-01T00:00:00Z",
+          "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-03T00:00:00.001Z" },
+        { "external_id": "f", "type": "a", "status": "failed", "error": "x", "created_at": "2026-01-01T00:00:00Z",
+          "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:00:01Z" },
+        { "external_id": "x", "type": "a", "status": "cancelled", "completed_at": "2026-01-01T00:00:00Z" },
+    ]);
+    assert_eq!(ingest(service, &jobs).await, [6, 0, 0, 0]);
+    service.post("/v1/jobs?owner=other", &json!({ "type": "b" })).expect(201).await;
+    let gone = create(service, &json!({ "type": "c" })).await;
+    service.call("DELETE", &format!("/v1/jobs/{gone}")).expect(200).await;
+    service.settled().await;
+}
+
+#[tokio::test]
+async fn every_number_is_there_and_right() {
+    let service = Service::start().await;
+    fill(&service).await;
+    let samples = Samples::scrape(&service).await;
+    let jobs = |kind: &str, status: &str, expect: &str| {
+        samples.check(&format!("jobledger_jobs{{type=\"{kind}\",status=\"{status}\"}}"), expect);
+    };
+    for (status, expect) in [("queued", "1"), ("running", "1"), ("completed", "2"), ("failed", "1"), ("cancelled", "1")]
+    {
+        jobs("a", status, expect);
+        jobs("b", status, if status == "queued" { "1" } else { "0" });
+        jobs("c", status, "0");
+    }
+    for (kind, created, removed) in [("a", "6", "0"), ("b", "1", "0"), ("c", "1", "1")] {
+        samples.check(&format!("jobledger_jobs_created_total{{type=\"{kind}\"}}"), created);
+        samples.check(&format!("jobledger_jobs_removed_total{{type=\"{kind}\"}}"), removed);
+    }
+    for (kind, completed, failed, cancelled) in [("a", "2", "1", "1"), ("b", "0", "0", "0"), ("c", "0", "0", "1")] {
+        for (status, expect) in [("completed", completed), ("failed", failed), ("cancelled", cancelled)] {
+            samples.check(&format!("jobledger_jobs_ended_total{{type=\"{kind}\",status=\"{status}\"}}"), expect);
+        }
+    }
+    // Runs of 0.1 s, 1 s, and two days and a millisecond; waits of 0 s (twice), 0.4 s and 20 s.
+    samples.check("jobledger_job_run_seconds_count{type=\"a\"}", "3");
+    assert_eq!(samples.millis("jobledger_job_run_seconds_sum{type=\"a\"}"), 100 + 1_000 + 172_800_001);
+    samples.check("jobledger_job_wait_seconds_count{type=\"a\"}", "4");
+    assert_eq!(samples.millis("jobledger_job_wait_seconds_sum{type=\"a\"}"), 20_400);
+    let bucket = |name: &str, le: &str, expect: &str| {
+        samples.check(&format!("jobledger_job_{name}_seconds_bucket{{le=\"{le}\",type=\"a\"}}"), expect);
+    };
+    for (le, run, wait) in [
+        ("0.1", "1", "2"), ("0.5", "1", "3"), ("1.0", "2", "3"), ("5.0", "2", "3"), ("15.0", "2", "3"),
+        ("60.0", "2", "4"), ("86400.0", "2", "4"), ("+Inf", "3", "4"),
+    ] {
+        bucket("run", le, run);
+        bucket("wait", le, wait);
+    }
+    for kind in ["b", "c"] {
+        for name in ["run", "wait"] {
+            samples.check(&format!("jobledger_job_{name}_seconds_count{{type=\"{kind}\"}}"), "0");
+            assert_eq!(samples.millis(&format!("jobledger_job_{name}_seconds_sum{{type=\"{kind}\"}}")), 0);
+            let buckets = samples.of(&format!("jobledger_job_{name}_seconds_bucket"));
+            let own = buckets.filter(|(series, _)| series.contains(&format!("type=\"{kind}\"")));
+            assert_eq!(own.map(|(_, value)| value).collect::<Vec<_>>(), ["0"; 14]);
+        }
+    }
+    samples.check("jobledger_counter_failed_records_total", "0");
+    samples.check(&format!("jobledger_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), "1");
+    assert!(samples.millis("jobledger_counted_until_timestamp_seconds") > 1_700_000_000_000);
+    samples.millis("jobledger_counter_lag_seconds");
+    samples.balance();
+}
+
+#[tokio::test]
+async fn a_service_without_jobs_has_numbers_too() {
+    let service = Service::start().await;
+    let samples = Samples::scrape(&service).await;
+    samples.check("jobledger_counter_failed_records_total", "0");
+    assert_eq!(samples.of("jobledger_jobs").count(), 0);
+    samples.balance();
+}
+
+#[tokio::test]
+async fn the_scraper_chooses_the_format() {
+    let service = Service::start().await;
+    fill(&service).await;
+    let plain = service.anonymous("GET", "/metrics").expect(200).await;
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(plain.text.contains("# TYPE jobledger_jobs_created_total counter\n"), "{}", plain.text);
+    assert!(!plain.text.contains("# EOF") && !plain.text.contains("# UNIT"), "{}", plain.text);
+    // What Prometheus 3 sends.
+    let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                  text/plain;version=0.0.4;escaping=allow-utf-8;q=0.5,*/*;q=0.1";
+    let open = service.anonymous("GET", "/metrics").header("accept", accept).expect(200).await;
+    assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert!(open.text.contains("# TYPE jobledger_jobs_created counter\n"), "{}", open.text);
+    assert!(open.text.ends_with("# EOF\n"), "{}", open.text);
+    // Both say the same of the same moment, but for what moves by itself.
+    let still = |text: &str| {
+        let Samples(mut samples) = Samples::parse(text);
+        samples.retain(|series, _| series.starts_with("jobledger_job"));
+        samples
+    };
+    assert_eq!(still(&plain.text), still(&open.text));
+}
+
+#[tokio::test]
+async fn the_function_url_answers_the_same() {
+    let service = Service::start().await;
+    fill(&service).await;
+    let route = Samples::scrape(&service).await;
+    for path in ["/lambda-url/metrics", "/lambda-url/metrics/", "/lambda-url/metrics/metrics"] {
+        let reply = service.anonymous("GET", path).expect(200).await;
+        assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+        let url = Samples::parse(&reply.text);
+        assert_eq!(url.of("jobledger_job").collect::<Vec<_>>(), route.of("jobledger_job").collect::<Vec<_>>());
+    }
+}
+
+/// Where Prometheus' own tool is at hand, it has no word to say against either format.
+#[tokio::test]
+async fn promtool_finds_nothing_wrong() {
+    let service = Service::start().await;
+    fill(&service).await;
+    let text = service.anonymous("GET", "/metrics").expect(200).await.text;
+    let tool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut tool = match tool {
+        Ok(tool) => tool,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => panic!("promtool does not start: {error}"),
+    };
+    let mut input = tool.stdin.take().expect("its input");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    let output = tool.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn the_query_takes_no_names() {
+    let service = Service::start().await;
+    let reply = service.anonymous("GET", "/metrics?name%5B%5D=up").send().await;
+    refuses(&reply, 422, "invalid_query", &["name[]"]);
+}

@@ -1,0 +1,126 @@
+//! One function by itself, called as Lambda calls it: no gateway, no pump, nothing else that writes.
+
+use std::collections::BTreeMap;
+
+use jobledger::Environment;
+use jobledger::lambda::Invoke;
+use jobledger_local::functions;
+use lambda_runtime::Context;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+
+use crate::Reply;
+
+/// A started function.
+pub struct Alone {
+    handler: Box<dyn Invoke>,
+}
+
+impl Alone {
+    /// Starts the function of that name.
+    pub async fn start(name: &str, environment: Environment) -> Self {
+        let all = functions::all();
+        let function = all.iter().find(|function| function.name == name).expect("a function of that name");
+        Self { handler: (function.start)(environment).await.expect("the function starts") }
+    }
+
+    /// Sends an event; an error is what Lambda would log, and deliver the event again for.
+    pub async fn invoke(&self, event: &Value) -> Result<Value, String> {
+        let event = to_raw_value(event).expect("an event");
+        let answer: Result<Box<RawValue>, _> = self.handler.invoke(&event, Context::default()).await;
+        let answer = answer.map_err(|error| error.to_string())?;
+        Ok(serde_json::from_str(answer.get()).expect("JSON"))
+    }
+
+    /// Sends a request, written down as API Gateway does.
+    pub async fn call(&self, request: &Request) -> Reply {
+        let answer = self.invoke(&request.event()).await.expect("an answer");
+        let mut headers = HeaderMap::new();
+        for (name, value) in answer["headers"].as_object().into_iter().flatten() {
+            let value = value.as_str().expect("a header is text");
+            let name: HeaderName = name.parse().expect("a header's name");
+            headers.insert(name, HeaderValue::from_str(value).expect("a header's value"));
+        }
+        let status = answer["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+        let text = answer["body"].as_str().unwrap_or_default().to_owned();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Reply { status: status.expect("a status"), headers, text, json }
+    }
+}
+
+/// An HTTP request before it is written down as an event of payload format 2.0.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: String,
+    path: String,
+    query: String,
+    parameters: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+impl Request {
+    /// A request with the admin key of the local stack; `target` is a path with or without a query.
+    pub fn new(method: &str, target: &str) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let key = format!("Bearer {}", jobledger_local::LOCAL_KEY);
+        let job_id = path.strip_prefix("/v1/jobs/").map(|rest| rest.split('/').next().unwrap_or_default());
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            parameters: job_id.map(|id| ("job_id".to_owned(), id.to_owned())).into_iter().collect(),
+            headers: BTreeMap::from([("authorization".to_owned(), key)]),
+            body: None,
+        }
+    }
+
+    /// With this header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, body: impl ToString) -> Self {
+        self.body = Some(body.to_string());
+        self
+    }
+
+    fn event(&self) -> Value {
+        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let query: BTreeMap<&str, &str> = pairs.collect();
+        json!({
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": self.path,
+            "rawQueryString": self.query,
+            "headers": self.headers,
+            "queryStringParameters": query,
+            "pathParameters": self.parameters,
+            "body": self.body,
+            "isBase64Encoded": false,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "alone",
+                "domainName": "alone.example",
+                "domainPrefix": "alone",
+                "http": {
+                    "method": self.method,
+                    "path": self.path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": "test",
+                },
+                "requestId": "alone",
+                "routeKey": "$default",
+                "stage": "$default",
+                "time": "01/Jan/2026:00:00:00 +0000",
+                "timeEpoch": 1_767_225_600_000_i64,
+            },
+        })
+    }
+}

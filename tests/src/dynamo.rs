@@ -1,0 +1,83 @@
+//! DynamoDB's own JSON over HTTP: what tests look at and put right, past the service and its meter.
+
+use serde_json::{Map, Value, json};
+
+/// An item in DynamoDB's JSON: `{"name": {"S": "value"}}`.
+pub type Item = Map<String, Value>;
+
+/// What an engine that checks no signatures wants to see of one.
+const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
+                        SignedHeaders=host, Signature=0";
+
+/// A DynamoDB.
+#[derive(Clone, Debug)]
+pub struct Dynamo {
+    endpoint: String,
+    http: reqwest::Client,
+}
+
+impl Dynamo {
+    /// The one at this address.
+    pub fn at(endpoint: &str) -> Self {
+        Self { endpoint: endpoint.to_owned(), http: reqwest::Client::new() }
+    }
+
+    /// Sends one request, say `PutItem`; it must succeed.
+    pub async fn call(&self, operation: &str, body: &Value) -> Value {
+        let request = self
+            .http
+            .post(&self.endpoint)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("x-amz-date", "20260101T000000Z")
+            .header("authorization", UNSIGNED)
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(body.to_string());
+        let response = request.send().await.expect("an answer");
+        let (status, text) = (response.status(), response.text().await.expect("a body"));
+        assert!(status.is_success(), "{operation}: {status} {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// All items of a table.
+    pub async fn scan(&self, table: &str) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut from = Value::Null;
+        loop {
+            let mut body = json!({ "TableName": table, "ConsistentRead": true });
+            if !from.is_null() {
+                body["ExclusiveStartKey"] = from;
+            }
+            let mut page = self.call("Scan", &body).await;
+            items.extend(items_of(&mut page));
+            from = page["LastEvaluatedKey"].take();
+            if from.is_null() {
+                return items;
+            }
+        }
+    }
+
+    /// Writes an item as it is.
+    pub async fn put(&self, table: &str, item: &Item) {
+        self.call("PutItem", &json!({ "TableName": table, "Item": item })).await;
+    }
+}
+
+/// The items of an answer.
+pub fn items_of(answer: &mut Value) -> Vec<Item> {
+    match answer["Items"].take() {
+        Value::Array(items) => items.into_iter().map(item_of).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn item_of(value: Value) -> Item {
+    match value {
+        Value::Object(item) => item,
+        other => panic!("{other} is no item"),
+    }
+}
+
+/// A text attribute.
+pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    item.get(name).and_then(|value| value["S"].as_str()).unwrap_or_default()
+}
