@@ -18,19 +18,26 @@ pub type Error = lambda_runtime::Error;
 /// What an asynchronous call answers, boxed.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A function's start, under way.
+pub type Starting = BoxFuture<'static, Result<Box<dyn Invoke>, Error>>;
+
 /// One Lambda function: its name, and how to start it.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
     /// The name of its crate and of its binary, as `template.yaml` names it under `BuildProperties.Binary`.
     pub name: &'static str,
     /// Makes the function ready for its first event.
-    pub start: fn(Environment) -> BoxFuture<'static, Result<Box<dyn Invoke>, Error>>,
+    pub start: fn(Environment) -> Starting,
 }
 
 /// A started function: events in, answers out, both as the JSON text that the Lambda service sends and takes.
 pub trait Invoke: Send + Sync {
     /// Handles one event.
-    fn invoke<'a>(&'a self, event: &'a RawValue, context: Context) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+    fn invoke<'a>(
+        &'a self,
+        event: &'a RawValue,
+        context: Context,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
 }
 
 /// All that a function takes from the world around it: settings, the time, chance, and who counts its calls.

@@ -21,7 +21,11 @@ pub trait Consumer: Send + Sync + 'static {
     const NAME: &'static str;
 
     /// Takes in a batch; an error has it delivered again, whole.
-    fn consume(ledger: &Ledger, batch: Batch, now: Timestamp) -> impl Future<Output = Result<(), Error>> + Send;
+    fn consume(
+        ledger: &Ledger,
+        batch: Batch,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Some records of one shard, in order.

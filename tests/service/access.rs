@@ -12,7 +12,13 @@ use serde_json::json;
 use crate::routes::{is_problem, refuses, tables};
 
 /// Puts a key into the settings, as `/v1/admin/keys` will.
-pub(crate) async fn add_key(service: &Service, key: &str, owner: &str, scopes: &[&str], end: Option<Timestamp>) {
+pub(crate) async fn add_key(
+    service: &Service,
+    key: &str,
+    owner: &str,
+    scopes: &[&str],
+    end: Option<Timestamp>,
+) {
     let (store, config) = tables(service).await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let mut plan = PutItemInput::builder()
@@ -126,7 +132,8 @@ async fn every_route_wants_its_scope() {
     let service = Service::start().await;
     let scopes = ["read", "write", "work", "admin"];
     for scope in scopes {
-        let others: Vec<_> = scopes.into_iter().filter(|other| *other != scope && *other != "admin").collect();
+        let others: Vec<_> =
+            scopes.into_iter().filter(|other| *other != scope && *other != "admin").collect();
         add_key(&service, &format!("only-{scope}"), "default", &[scope], None).await;
         add_key(&service, &format!("without-{scope}"), "default", &others, None).await;
     }

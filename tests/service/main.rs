@@ -1,6 +1,8 @@
 //! The service from outside. `routes/` mirrors the functions; what concerns all of them stands beside it.
 
+mod access;
 mod counting;
+mod log;
 mod routes;
 mod template;
 mod tidy;

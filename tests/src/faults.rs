@@ -55,7 +55,8 @@ impl Fault {
         let Self::Answered(status, mut body) = Self::error(400, "TransactionCanceledException") else {
             unreachable!("an error is an answer")
         };
-        body["CancellationReasons"] = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": SECRET }]);
+        body["CancellationReasons"] =
+            json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": SECRET }]);
         Self::Answered(status, body)
     }
 

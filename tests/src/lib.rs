@@ -1,6 +1,9 @@
 //! The service from outside: a whole local stack for each test, and a client that speaks HTTP to it.
 
+#![expect(clippy::missing_panics_doc, reason = "a helper that panics fails its test: that is what it is for")]
+
 pub mod alone;
+pub mod at_once;
 pub mod capacity;
 mod client;
 pub mod dynamo;

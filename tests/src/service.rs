@@ -29,7 +29,8 @@ impl Service {
 
     /// Starts a stack with other values for some of the template's parameters.
     pub async fn with(parameters: &[(&str, &str)]) -> Self {
-        let parameters = parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let parameters =
+            parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self::with_options(Options { parameters, ..Self::options() }).await
     }
 
@@ -80,7 +81,11 @@ impl Service {
     }
 
     /// Asks again and again until the answer is there, at most [`PATIENCE`].
-    pub async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, mut ask: impl FnMut() -> F) -> T {
+    pub async fn eventually<T, F: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> F,
+    ) -> T {
         let found = tokio::time::timeout(PATIENCE, async {
             loop {
                 if let Some(found) = ask().await {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{
     Ended, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row};
 use jobledger::tally::BOUNDS_MS;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value, json};
 
 use crate::dynamo::{Item, text};
@@ -127,7 +127,8 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
         4 if old.job.status().is_ended() => return None,
         _ => {
             let steps = old.job.status().steps();
-            let Some(step) = steps.get(usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0)) else {
+            let Some(step) = steps.get(usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0))
+            else {
                 return None;
             };
             new.job.state = state(old, *step, dice);
@@ -144,7 +145,9 @@ fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
         expires_at: None,
     };
     match status {
-        Status::Queued => State::Queued { available_at: old.job.created_at.plus_millis(dice.millis(1_000_000)) },
+        Status::Queued => {
+            State::Queued { available_at: old.job.created_at.plus_millis(dice.millis(1_000_000)) }
+        }
         Status::Running => {
             State::Running { started_at: old.job.created_at.plus_millis(dice.millis(2_000_000)), phase: None }
         }
@@ -255,7 +258,9 @@ pub fn recount(writes: &[Write]) -> Counts {
             last.insert(id, new);
         }
         let moved = match (old, new) {
-            (Some(old), Some(new)) => hour(old) != hour(new) || old.kind != new.kind || old.owner != new.owner,
+            (Some(old), Some(new)) => {
+                hour(old) != hour(new) || old.kind != new.kind || old.owner != new.owner
+            }
             _ => true,
         };
         if let (Some(old), true) = (old, moved) {
@@ -295,7 +300,8 @@ fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
 fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
     add(counts, job, &format!("count:{what}:{}", job.kind), 1);
     add(counts, job, &format!("sum_ms:{what}:{}", job.kind), millis);
-    let bound = BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
+    let bound =
+        BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
     let all = counts.entry(("*".to_owned(), "total".to_owned())).or_default();
     *all.entry(format!("le:{what}:{bound}:{}", job.kind)).or_default() += 1;
 }

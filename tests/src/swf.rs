@@ -53,7 +53,8 @@ fn job(line: &str, start: i64) -> Result<LoggedJob, String> {
         .split_whitespace()
         .map(|field| field.parse().map_err(|_| format!("{field:?} is no whole number")))
         .collect::<Result<_, _>>()?;
-    let [number, submit, _, run, processors, _, _, _, _, _, _, user, group, application, ..] = fields[..] else {
+    let [number, submit, _, run, processors, _, _, _, _, _, _, user, group, application, ..] = fields[..]
+    else {
         return Err(format!("{} fields instead of 18", fields.len()));
     };
     let known = |value: i64, name: &str| u64::try_from(value).map_err(|_| format!("{name} is unknown"));

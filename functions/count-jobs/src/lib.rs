@@ -7,7 +7,9 @@ use jobledger::domain::Timestamp;
 use jobledger::dynamo::schema::{HEAD, PROBE};
 use jobledger::dynamo::{AttributeMap, Corrupt, Ledger, StoreError, job_of_row};
 use jobledger::stream::{Batch, Consumer, Record, Unreadable, function};
-use jobledger::tally::{Change, Commit, Delta, Fold, SequenceNumber, commit, deltas, probe_time, read_checkpoint};
+use jobledger::tally::{
+    Change, Commit, Delta, Fold, SequenceNumber, commit, deltas, probe_time, read_checkpoint,
+};
 use jobledger::{Error, Function};
 
 /// The function.
@@ -27,7 +29,8 @@ impl Consumer for CountJobs {
         if batch.records.is_empty() {
             return Ok(());
         }
-        let shard_id = batch.shard_id.ok_or("the event names no shard: the event source needs a tumbling window")?;
+        let shard_id =
+            batch.shard_id.ok_or("the event names no shard: the event source needs a tumbling window")?;
         let steps: Vec<Step> = batch.records.into_iter().map(|record| Step::of(record, now)).collect();
         for _ in 0..MAX_TRIES {
             if count(ledger, &shard_id, &steps, now).await? {
@@ -102,17 +105,8 @@ async fn count(ledger: &Ledger, shard_id: &str, steps: &[Step], now: Timestamp) 
     let Ledger { store, config, .. } = ledger;
     let checkpoint = read_checkpoint(store, &config.tables, shard_id).await?;
     let mut read = checkpoint.map(|checkpoint| checkpoint.sequence);
-    let is_new = |step: &&Step| match (&step.sequence, &read) {
-        (Some(sequence), Some(read)) => sequence > read,
-        (Some(_), None) | (None, _) => true,
-    };
-    let new: Vec<&Step> = steps.iter().filter(is_new).collect();
-    // Records that do not say which they are count with those that do, or not at all: else they would count again.
-    if new.iter().all(|step| step.sequence.is_none()) {
-        return Ok(true);
-    }
     let mut pending = Pending::default();
-    for step in new {
+    for step in after(steps, read.as_ref()) {
         if let Does::Move(deltas) = &step.does
             && !pending.fold.add(deltas)
         {
@@ -132,6 +126,18 @@ async fn count(ledger: &Ledger, shard_id: &str, steps: &[Step], now: Timestamp) 
         }
     }
     write(ledger, shard_id, &mut read, &pending, now).await
+}
+
+/// The records after the checkpoint. One that does not say which it is goes with the one before it, or, where none is
+/// before it, with the next: so that it counts once too. Where none says, there is nothing to hold them apart by.
+fn after<'a>(steps: &'a [Step], read: Option<&SequenceNumber>) -> Vec<&'a Step> {
+    let says = |step: &Step| step.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
+    let mut is_new = steps.iter().find_map(says).unwrap_or(false);
+    let keep = |step: &&Step| {
+        is_new = says(step).unwrap_or(is_new);
+        is_new
+    };
+    steps.iter().filter(keep).collect()
 }
 
 /// Writes what has been added up, if anything, and moves the checkpoint with it.

@@ -33,8 +33,7 @@ impl NewJob {
         let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));
         let ttl_hours = fields.optional("ttl_hours", |raw| integer(raw, 1..=MAX_TTL_HOURS));
         let max_attempts = fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS));
-        let timeout_seconds =
-            fields.optional("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS));
+        let timeout_seconds = fields.optional("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS));
         let available_at = fields.optional("available_at", timestamp);
         let name = fields.optional("name", text);
         let external_id = fields.optional("external_id", text);

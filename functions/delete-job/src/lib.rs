@@ -40,7 +40,9 @@ impl Route for DeleteJob {
         let mut status = None;
         for _ in 0..MAX_TRIES {
             let kept = match store.delete(plans::delete_ended(tables, &owner, id)).await? {
-                Written::Done(_) => return Ok(Answer::ok(&Body { job_id: id, deleted: true, files_deleted: 0 })),
+                Written::Done(_) => {
+                    return Ok(Answer::ok(&Body { job_id: id, deleted: true, files_deleted: 0 }));
+                }
                 Written::Refused(item) => job_of_row(item.ok_or_else(Problem::job_not_found)?)?,
             };
             if kept.owner != owner {

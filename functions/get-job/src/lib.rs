@@ -65,7 +65,9 @@ async fn read_parts(ledger: &Ledger, id: JobId) -> Result<Vec<AttributeMap>, Sto
 }
 
 fn part<'a>(parts: &'a [AttributeMap], name: &str) -> Option<&'a AttributeMap> {
-    parts.iter().find(|item| item.get(PART).and_then(|part| part.as_s().ok()).is_some_and(|part| part == name))
+    parts
+        .iter()
+        .find(|item| item.get(PART).and_then(|part| part.as_s().ok()).is_some_and(|part| part == name))
 }
 
 fn head(parts: &[AttributeMap]) -> Result<Option<Head>, StoreError> {

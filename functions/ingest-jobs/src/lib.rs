@@ -73,7 +73,8 @@ impl Route for IngestJobs {
             ttl_hours: ledger.config.default_ttl_hours,
         };
         let (lines, mut rejected) = read(&texts, &defaults);
-        let chunks: Vec<_> = lines.chunks(CHUNK).map(|chunk| upsert::chunk(ledger, &defaults, chunk)).collect();
+        let chunks: Vec<_> =
+            lines.chunks(CHUNK).map(|chunk| upsert::chunk(ledger, &defaults, chunk)).collect();
         let done: Vec<Vec<Done>> = stream::iter(chunks).buffered(MAX_CHUNKS_AT_ONCE).try_collect().await?;
         let mut body = Body::default();
         for (line, done) in lines.iter().zip(done.into_iter().flatten()) {
@@ -101,7 +102,8 @@ fn read(texts: &[(usize, &[u8])], defaults: &Defaults) -> (Vec<Line>, Vec<Reject
                 Some(first) => {
                     seen.insert(line.upsert.external_id.clone(), first);
                     let message = format!("is on line {first} of this call too; send one of them at a time");
-                    rejected.push(line.rejected(vec![FieldError { field: "external_id".to_owned(), message }]));
+                    rejected
+                        .push(line.rejected(vec![FieldError { field: "external_id".to_owned(), message }]));
                 }
             },
             Err(mut wrong) => {

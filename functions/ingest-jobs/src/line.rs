@@ -85,13 +85,16 @@ impl Line {
             fields.refuse(field, invalid);
         }
         let parts = upsert.as_ref().map(|upsert| (upsert.input.to_json(), upsert.output.to_json()));
-        for (field, part) in parts.iter().flat_map(|(input, output)| [("payload", input), ("result", output)]) {
+        for (field, part) in parts.iter().flat_map(|(input, output)| [("payload", input), ("result", output)])
+        {
             if let Err(error) = part {
                 fields.refuse(field, Invalid(error.to_string()));
             }
         }
         let upsert = fields.finish(upsert).map_err(|errors| reject(said, errors))?;
-        let (input, output) = parts.map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default())).unwrap_or_default();
+        let (input, output) = parts
+            .map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default()))
+            .unwrap_or_default();
         Ok(Self { number, upsert, input, output })
     }
 
@@ -112,7 +115,8 @@ fn error(raw: Raw<'_>) -> Result<JobError, Invalid> {
     let (message, failed_task) = if written.starts_with('"') {
         (serde_json::from_str(written).map_err(|_| wrong())?, None)
     } else {
-        let mut said: BTreeMap<String, Option<String>> = serde_json::from_str(written).map_err(|_| wrong())?;
+        let mut said: BTreeMap<String, Option<String>> =
+            serde_json::from_str(written).map_err(|_| wrong())?;
         let message = said.remove("message").flatten().ok_or_else(wrong)?;
         let failed_task = said.remove("failed_task").flatten();
         if !said.is_empty() {

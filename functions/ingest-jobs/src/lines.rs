@@ -15,7 +15,9 @@ pub(crate) fn split(body: &[u8]) -> Result<Vec<(usize, &[u8])>, Problem> {
         lines.map(|(number, line)| (number, line.trim_ascii())).filter(|(_, line)| !line.is_empty()).collect()
     };
     if jobs.is_empty() {
-        return Err(Problem::invalid_json("the body holds no jobs: send a JSON array of them, or one a line"));
+        return Err(Problem::invalid_json(
+            "the body holds no jobs: send a JSON array of them, or one a line",
+        ));
     }
     Ok(jobs)
 }

@@ -26,7 +26,11 @@ pub(crate) enum Done {
 }
 
 /// Writes up to 100 lines, none of which says the same job.
-pub(crate) async fn chunk(ledger: &Ledger, defaults: &Defaults, lines: &[Line]) -> Result<Vec<Done>, StoreError> {
+pub(crate) async fn chunk(
+    ledger: &Ledger,
+    defaults: &Defaults,
+    lines: &[Line],
+) -> Result<Vec<Done>, StoreError> {
     let mut stored = read_heads(ledger, defaults, lines).await?;
     let judged: Vec<_> = lines
         .iter()

@@ -5,7 +5,9 @@ use jobledger::domain::{Job, JobQuery};
 use jobledger::dynamo::pages::{ListRow, read_rows};
 use jobledger::dynamo::ranges::{Bounds, ranges};
 use jobledger::dynamo::{Ledger, StoreError, job_of_row};
-use jobledger::http::{Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, Scope, Window, function};
+use jobledger::http::{
+    Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, Scope, Window, function,
+};
 use jobledger::tally::{locate, total};
 
 mod parse;
@@ -55,8 +57,10 @@ impl Route for ListJobs {
 /// The first page and the total, read side by side. A list that ends on this page knows its total by itself.
 async fn first(ledger: &Ledger, query: &JobQuery, limit: u32) -> Result<(Vec<ListRow>, u64), StoreError> {
     let bounds = Bounds::of(query.created);
-    let (rows, total) =
-        tokio::try_join!(read(ledger, query, &bounds, 0, limit), total(&ledger.store, &ledger.config, query))?;
+    let (rows, total) = tokio::try_join!(
+        read(ledger, query, &bounds, 0, limit),
+        total(&ledger.store, &ledger.config, query)
+    )?;
     let seen = count(&rows);
     let total = if seen <= u64::from(limit) { seen } else { total.max(seen) };
     Ok((rows, total))
@@ -70,8 +74,10 @@ async fn from_cursor(
     limit: u32,
 ) -> Result<(Vec<ListRow>, u64), StoreError> {
     let bounds = Bounds::of(query.created).after(&cursor.after, query.order);
-    let (rows, total) =
-        tokio::try_join!(read(ledger, query, &bounds, 0, limit), total(&ledger.store, &ledger.config, query))?;
+    let (rows, total) = tokio::try_join!(
+        read(ledger, query, &bounds, 0, limit),
+        total(&ledger.store, &ledger.config, query)
+    )?;
     let total = total.max(count(&rows));
     Ok((rows, total))
 }
@@ -101,7 +107,8 @@ async fn read(
     let Ledger { store, config, .. } = ledger;
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
-    read_rows(store, &config.tables, &ranges(query, config.index_shards), bounds, query.order, skip, limit).await
+    read_rows(store, &config.tables, &ranges(query, config.index_shards), bounds, query.order, skip, limit)
+        .await
 }
 
 fn count(rows: &[ListRow]) -> u64 {

@@ -13,11 +13,14 @@ const MAX_PAIRS: usize = 25;
 
 pub(crate) fn parse(owner: Owner, mut query: QueryString) -> Result<(JobQuery, Window), Problem> {
     let kind = |word: &str| TypeName::try_from(word);
-    let types: BTreeSet<TypeName> = query.optional("type", |text| set(text, MAX_TYPES, kind)).unwrap_or_default();
+    let types: BTreeSet<TypeName> =
+        query.optional("type", |text| set(text, MAX_TYPES, kind)).unwrap_or_default();
     let status = |word: &str| StatusInput::try_from(word).map(|input| input.status);
-    let statuses: BTreeSet<Status> = query.optional("status", |text| set(text, 10, status)).unwrap_or_default();
+    let statuses: BTreeSet<Status> =
+        query.optional("status", |text| set(text, 10, status)).unwrap_or_default();
     if types.len().max(1) * statuses.len().max(1) > MAX_PAIRS && statuses.len() < Status::ALL.len() {
-        let message = format!("must be at most {MAX_PAIRS} pairs of a type and a status; ask for fewer at a time");
+        let message =
+            format!("must be at most {MAX_PAIRS} pairs of a type and a status; ask for fewer at a time");
         query.refuse("type", Invalid(message));
     }
     let from = query.either("created_after", "from_date", parse_bound_start);

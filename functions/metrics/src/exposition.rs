@@ -30,7 +30,8 @@ impl Format {
                 Some("text/plain" | "text/*") => Self::Prometheus,
                 Some(_) | None => continue,
             };
-            let quality = parameters.find_map(|parameter| parameter.strip_prefix("q=")).map_or(1_000, thousandths);
+            let quality =
+                parameters.find_map(|parameter| parameter.strip_prefix("q=")).map_or(1_000, thousandths);
             if quality > best.1 {
                 best = (format, quality);
             }

@@ -46,11 +46,11 @@ impl Gathered {
     fn by_type_and_status(
         &self,
         encoder: &mut MetricEncoder<'_>,
-        statuses: impl Iterator<Item = Status> + Clone,
+        statuses: &[Status],
         write: impl Fn(&mut MetricEncoder<'_>, &TypeName, Status) -> fmt::Result,
     ) -> fmt::Result {
         for kind in &self.types {
-            for status in statuses.clone() {
+            for &status in statuses {
                 let labels = [("type", kind.as_str()), ("status", status.as_str())];
                 write(&mut encoder.encode_family(&labels)?, kind, status)?;
             }
@@ -85,7 +85,7 @@ impl Collector for Gathered {
         let (gauge, counter, histogram) = (MetricType::Gauge, MetricType::Counter, MetricType::Histogram);
         let help = "Jobs that are there now, by type and status";
         let mut family = encoder.encode_descriptor("jobledger_jobs", help, None, gauge)?;
-        self.by_type_and_status(&mut family, Status::ALL.into_iter(), |series, kind, status| {
+        self.by_type_and_status(&mut family, &Status::ALL, |series, kind, status| {
             series.encode_gauge(&self.count(&Cell::Alive(status, kind.clone())))
         })?;
 
@@ -103,8 +103,8 @@ impl Collector for Gathered {
 
         let help = "Times that jobs ended, by type and by how";
         let mut family = encoder.encode_descriptor("jobledger_jobs_ended", help, None, counter)?;
-        let ends = Status::ALL.into_iter().filter(|status| status.is_ended());
-        self.by_type_and_status(&mut family, ends, |series, kind, status| {
+        let ends: Vec<Status> = Status::ALL.into_iter().filter(|status| status.is_ended()).collect();
+        self.by_type_and_status(&mut family, &ends, |series, kind, status| {
             let count = self.count(&Cell::Ended(status, kind.clone()));
             series.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })?;
@@ -124,13 +124,18 @@ impl Collector for Gathered {
 
         if let Some(time) = self.counted_until() {
             let help = "When the newest change that was counted was written, in Unix time";
-            let mut family =
-                encoder.encode_descriptor("jobledger_counted_until_timestamp", help, Some(&Unit::Seconds), gauge)?;
+            let mut family = encoder.encode_descriptor(
+                "jobledger_counted_until_timestamp",
+                help,
+                Some(&Unit::Seconds),
+                gauge,
+            )?;
             family.encode_gauge(&seconds(u64::try_from(time.millis()).unwrap_or(0)))?;
         }
 
         let help = "Stream records that could not be read, and so were not counted";
-        let mut family = encoder.encode_descriptor("jobledger_counter_failed_records", help, None, counter)?;
+        let mut family =
+            encoder.encode_descriptor("jobledger_counter_failed_records", help, None, counter)?;
         let unreadable: u64 = self.scrape.checkpoints.iter().map(|checkpoint| checkpoint.unreadable).sum();
         family.encode_counter::<NoLabelSet, _, u64>(&unreadable, None)?;
 

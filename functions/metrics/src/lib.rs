@@ -29,6 +29,7 @@ impl Route for Metrics {
 
     async fn answer(call: Call<'_, Scraper>) -> Result<Answer, Problem> {
         let Scraper { ledger, probing } = call.backend;
+        call.query.clone().finish(Some(()))?;
         let (scrape, ()) =
             tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
         let lag_ms = probing.lag_ms(scrape.probe, call.now);

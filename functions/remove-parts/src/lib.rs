@@ -23,14 +23,20 @@ impl Consumer for RemoveParts {
                 Ok(record) if record.part == HEAD && record.new.is_empty() => record,
                 Ok(_) => continue,
                 Err(unreadable) => {
-                    tracing::error!(error = &unreadable as &dyn std::error::Error, "a stream record cannot be read");
+                    tracing::error!(
+                        error = &unreadable as &dyn std::error::Error,
+                        "a stream record cannot be read"
+                    );
                     continue;
                 }
             };
             let head = match head_of_row(record.old) {
                 Ok(head) => head,
                 Err(corrupt) => {
-                    tracing::error!(error = &corrupt as &dyn std::error::Error, "a removed head cannot be read");
+                    tracing::error!(
+                        error = &corrupt as &dyn std::error::Error,
+                        "a removed head cannot be read"
+                    );
                     continue;
                 }
             };

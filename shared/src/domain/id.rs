@@ -81,9 +81,10 @@ pub struct Fingerprint([u8; 16]);
 impl Fingerprint {
     /// The fingerprint of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        let [first, second] = halves(Sha256::digest(bytes).into());
-        let _ = second;
-        Self(first)
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash[..16]);
+        Self(half)
     }
 
     /// As stored.
@@ -98,13 +99,6 @@ impl From<[u8; 16]> for Fingerprint {
     }
 }
 
-fn halves(bytes: [u8; 32]) -> [[u8; 16]; 2] {
-    let mut halves = [[0; 16]; 2];
-    halves[0].copy_from_slice(&bytes[..16]);
-    halves[1].copy_from_slice(&bytes[16..]);
-    halves
-}
-
 /// The SHA-256 of an access key: all of it that is ever kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyHash(String);
@@ -112,7 +106,10 @@ pub struct KeyHash(String);
 impl KeyHash {
     /// The hash of a key's text.
     pub fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits =
+            |byte: u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from);
+        Self(Sha256::digest(key.as_bytes()).iter().flat_map(|byte| digits(*byte)).collect())
     }
 
     /// 64 lower-case hexadecimal digits.

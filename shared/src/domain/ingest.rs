@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    Ended, ExternalId, Fingerprint, Head, Input, Invalid, Job, JobError, JobId, JobName, Labels, MicroDollars,
-    Output, Owner, Phase, State, Status, Timestamp, TypeName,
+    Ended, ExternalId, Fingerprint, Head, Input, Invalid, Job, JobError, JobId, JobName, Labels,
+    MicroDollars, Output, Owner, Phase, State, Status, Timestamp, TypeName,
 };
 
 /// How far a source's clock may run ahead of ours, in milliseconds.

@@ -36,7 +36,9 @@ impl TryFrom<BTreeMap<String, String>> for Labels {
     fn try_from(labels: BTreeMap<String, String>) -> Result<Self, Invalid> {
         let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
         if labels.len() > MAX_LABELS || bytes > MAX_BYTES {
-            return Err(Invalid(format!("must be at most {MAX_LABELS} labels of {MAX_BYTES} bytes together")));
+            return Err(Invalid(format!(
+                "must be at most {MAX_LABELS} labels of {MAX_BYTES} bytes together"
+            )));
         }
         for (name, value) in &labels {
             let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());

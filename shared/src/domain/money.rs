@@ -34,7 +34,8 @@ impl TryFrom<&str> for MicroDollars {
     type Error = Invalid;
 
     fn try_from(text: &str) -> Result<Self, Invalid> {
-        let wrong = || Invalid::new("must be a decimal of US dollars with at most 6 places, such as \"0.012500\"");
+        let wrong =
+            || Invalid::new("must be a decimal of US dollars with at most 6 places, such as \"0.012500\"");
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let (whole, places) = match text.split_once('.') {
             Some((whole, places)) if digits(places) && places.len() <= 6 => (whole, places),
@@ -78,7 +79,8 @@ mod tests {
         check("12.5", Some("12.500000"));
         check("0.000001", Some("0.000001"));
         check("100000000", Some("100000000.000000"));
-        for bad in ["", ".", "1.", ".5", "-1", "1e3", "0.0000001", "100000000.000001", "9999999999999", "1,5"] {
+        for bad in ["", ".", "1.", ".5", "-1", "1e3", "0.0000001", "100000000.000001", "9999999999999", "1,5"]
+        {
             check(bad, None);
         }
     }

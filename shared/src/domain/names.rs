@@ -146,7 +146,8 @@ mod tests {
     fn a_traceparent_gives_its_trace() {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceId::of_traceparent(header).unwrap().as_str(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        for bad in ["", "00-xyz", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "garbage-a-b-c"] {
+        for bad in ["", "00-xyz", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "garbage-a-b-c"]
+        {
             assert_eq!(TraceId::of_traceparent(bad), None, "{bad}");
         }
     }

@@ -45,7 +45,11 @@ impl CreatedRange {
     /// From one time to another, neither of them left out; the second must not come first.
     pub fn new(from: Option<Timestamp>, to: Option<Timestamp>) -> Result<Self, Invalid> {
         let range = Self { from: from.unwrap_or(Timestamp::MIN), to: to.unwrap_or(Timestamp::MAX) };
-        if range.from <= range.to { Ok(range) } else { Err(Invalid::new("must not be before the lower bound")) }
+        if range.from <= range.to {
+            Ok(range)
+        } else {
+            Err(Invalid::new("must not be before the lower bound"))
+        }
     }
 
     /// The first millisecond.

@@ -147,7 +147,14 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
         let fingerprint = URL_SAFE_NO_PAD.decode(fingerprint.ok_or("no fingerprint")?).map_err(text)?;
         let fingerprint: [u8; 16] = fingerprint.try_into().map_err(|_| "fingerprint of a wrong length")?;
         let ttl_hours = u16::try_from(ttl_seconds.ok_or("no ttl_seconds")? / 3600).map_err(text)?;
-        Ok(Head { job: job(row)?, shard, fingerprint: Fingerprint::from(fingerprint), ttl_hours, input, output })
+        Ok(Head {
+            job: job(row)?,
+            shard,
+            fingerprint: Fingerprint::from(fingerprint),
+            ttl_hours,
+            input,
+            output,
+        })
     };
     whole().map_err(|problem: String| Corrupt::new(name, problem))
 }

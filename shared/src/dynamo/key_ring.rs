@@ -48,16 +48,15 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<Option<AccessKey>, StoreError> {
         let remembered = self.lock().get(hash).filter(|seen| now < seen.until).cloned();
-        let key = match remembered {
-            Some(seen) => seen.key,
-            None => {
-                let item = store.get(plans::get_setting(tables, KEYS, hash.as_str())).await?;
-                let key = item.map(serde_dynamo::from_item).transpose();
-                let key = key.map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
-                let key = key.map(access_key).transpose()?;
-                self.remember(hash.clone(), key.clone(), now);
-                key
-            }
+        let key = if let Some(seen) = remembered {
+            seen.key
+        } else {
+            let item = store.get(plans::get_setting(tables, KEYS, hash.as_str())).await?;
+            let key = item.map(serde_dynamo::from_item).transpose();
+            let key = key.map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
+            let key = key.as_ref().map(access_key).transpose()?;
+            self.remember(hash.clone(), key.clone(), now);
+            key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
     }
@@ -79,7 +78,7 @@ impl KeyRing {
     }
 }
 
-fn access_key(row: Row) -> Result<AccessKey, Corrupt> {
+fn access_key(row: &Row) -> Result<AccessKey, Corrupt> {
     let corrupt = |problem: String| Corrupt::new(format!("access key {}", row.key_id), problem);
     let scopes = row.scopes.iter().map(|word| Scope::try_from(word.as_str())).collect::<Result<_, _>>();
     Ok(AccessKey {

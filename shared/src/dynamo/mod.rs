@@ -13,10 +13,11 @@ pub mod plans;
 pub mod ranges;
 pub mod schema;
 mod store;
+pub(crate) mod value;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
-pub use item::{AttributeMap, job_of_row, head_of_row, head_row, id_of_row};
+pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
+pub use ledger::Ledger;
 pub use part::{decode_part, encode_part};
 pub use store::{Store, Written};
-pub use ledger::Ledger;

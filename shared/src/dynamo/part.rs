@@ -4,9 +4,10 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
+use super::Corrupt;
 use super::item::AttributeMap;
 use super::schema::{JOB_ID, PART};
-use super::Corrupt;
+use super::value::s;
 use crate::domain::{JobId, MAX_PART_BYTES};
 
 /// Attribute that holds the JSON as text bytes.
@@ -21,14 +22,15 @@ const LEVEL: i32 = 3;
 /// The item that keeps this JSON as the part of that name.
 pub fn encode_part(id: JobId, part: &str, json: Vec<u8>) -> AttributeMap {
     let units = |bytes: usize| bytes.div_ceil(UNIT_BYTES);
-    let packed = zstd::bulk::compress(&json, LEVEL).ok().filter(|packed| units(packed.len()) < units(json.len()));
+    let packed =
+        zstd::bulk::compress(&json, LEVEL).ok().filter(|packed| units(packed.len()) < units(json.len()));
     let (name, bytes) = match packed {
         Some(packed) => (ZSTD, packed),
         None => (JSON, json),
     };
     AttributeMap::from([
-        (JOB_ID.to_owned(), AttributeValue::S(id.to_string())),
-        (PART.to_owned(), AttributeValue::S(part.to_owned())),
+        (JOB_ID.to_owned(), s(id)),
+        (PART.to_owned(), s(part)),
         (name.to_owned(), AttributeValue::B(Blob::new(bytes))),
     ])
 }

@@ -21,6 +21,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE, QUEUE_INDEX};
+use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
 use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
 
@@ -28,14 +29,6 @@ const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChe
 
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
-
-fn s(text: impl ToString) -> AttributeValue {
-    AttributeValue::S(text.to_string())
-}
-
-fn n(number: impl ToString) -> AttributeValue {
-    AttributeValue::N(number.to_string())
-}
 
 fn job_key(id: JobId, part: &str) -> AttributeMap {
     AttributeMap::from([(JOB_ID.to_owned(), s(id)), (PART.to_owned(), s(part))])
@@ -67,7 +60,12 @@ pub fn replace_head(tables: &Tables, head: &Head, seen: &Head) -> Result<PutItem
 }
 
 /// Keeps an idempotency key, unless it is kept for another request.
-pub fn keep_key(tables: &Tables, id: JobId, fingerprint: &Fingerprint, now: Timestamp) -> PutItemInputBuilder {
+pub fn keep_key(
+    tables: &Tables,
+    id: JobId,
+    fingerprint: &Fingerprint,
+    now: Timestamp,
+) -> PutItemInputBuilder {
     let said = AttributeValue::B(fingerprint.bytes().to_vec().into());
     PutItemInput::builder()
         .table_name(&tables.jobs)
@@ -162,13 +160,20 @@ fn owned_in(owner: &Owner, statuses: &[Status]) -> (String, HashMap<String, Attr
 }
 
 /// Counts the jobs that go before this one in a part of its queue, up to `limit`.
-pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Result<Option<QueryInputBuilder>, Corrupt> {
+pub fn count_ahead(
+    tables: &Tables,
+    head: &Head,
+    shard: u16,
+    limit: i32,
+) -> Result<Option<QueryInputBuilder>, Corrupt> {
     let Some(queue) = head_row(head)?.remove(QUEUE) else { return Ok(None) };
     Ok(Some(
         QueryInput::builder()
             .table_name(&tables.jobs)
             .index_name(QUEUE_INDEX)
-            .key_condition_expression("#owner = :owner AND #type = :type AND #shard = :shard AND queue < :queue")
+            .key_condition_expression(
+                "#owner = :owner AND #type = :type AND #shard = :shard AND queue < :queue",
+            )
             .expression_attribute_names("#shard", "shard")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#type", "type")

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 
 use super::Tables;
 use super::schema::{OWNER_INDEX, STATUS_INDEX, TYPE_INDEX, TYPE_STATUS_INDEX};
+use super::value::{n, s};
 use crate::domain::{CreatedRange, JobQuery, Order, Status, TypeName};
 
 /// One part of one index: the jobs that share a partition, sorted by creation.
@@ -51,10 +52,10 @@ fn range(query: &JobQuery, kind: Option<&TypeName>, status: Option<&Status>, sha
         (Some(_), None) => TYPE_INDEX,
         (Some(_), Some(_)) => TYPE_STATUS_INDEX,
     };
-    let mut partition = vec![("owner", AttributeValue::S(query.owner.to_string()))];
-    partition.extend(kind.map(|kind| ("type", AttributeValue::S(kind.to_string()))));
-    partition.extend(status.map(|status| ("status", AttributeValue::S(status.to_string()))));
-    partition.push(("shard", AttributeValue::N(shard.to_string())));
+    let mut partition = vec![("owner", s(&query.owner))];
+    partition.extend(kind.map(|kind| ("type", s(kind))));
+    partition.extend(status.map(|status| ("status", s(status))));
+    partition.push(("shard", n(shard)));
     Range { index, partition }
 }
 
@@ -96,16 +97,17 @@ impl Range {
             .table_name(&tables.jobs)
             .index_name(self.index)
             .scan_index_forward(order == Order::Asc)
-            .expression_attribute_values(":lower", AttributeValue::S(bounds.lower.clone()))
-            .expression_attribute_values(":upper", AttributeValue::S(bounds.upper.clone()));
-        let mut condition = String::new();
+            .expression_attribute_values(":lower", s(&bounds.lower))
+            .expression_attribute_values(":upper", s(&bounds.upper));
+        let mut conditions = Vec::with_capacity(self.partition.len() + 1);
         for (name, value) in &self.partition {
-            condition.push_str(&format!("#{name} = :{name} AND "));
+            conditions.push(format!("#{name} = :{name}"));
             plan = plan
                 .expression_attribute_names(format!("#{name}"), *name)
                 .expression_attribute_values(format!(":{name}"), value.clone());
         }
-        plan.key_condition_expression(condition + "created BETWEEN :lower AND :upper")
+        conditions.push("created BETWEEN :lower AND :upper".to_owned());
+        plan.key_condition_expression(conditions.join(" AND "))
     }
 
     /// Counts what lies within the bounds.
@@ -156,11 +158,14 @@ mod tests {
         let time = |millis| Timestamp::from_millis(millis);
         let key = |millis, id| format!("{}#{id}", time(millis));
         let bounds = Bounds::of(CreatedRange::new(Some(time(10)), Some(time(20))).unwrap());
-        let within = |bounds: &Bounds, key: &str| bounds.lower.as_str() <= key && key <= bounds.upper.as_str();
+        let within =
+            |bounds: &Bounds, key: &str| bounds.lower.as_str() <= key && key <= bounds.upper.as_str();
         assert!(within(&bounds, &key(10, "00")) && within(&bounds, &key(20, "ff")));
         assert!(!within(&bounds, &key(9, "ff")) && !within(&bounds, &key(21, "00")));
         let down = bounds.clone().after(&key(15, "a0"), Order::Desc);
-        assert!(!within(&down, &key(15, "a0")) && within(&down, &key(15, "9f")) && !within(&down, &key(15, "a1")));
+        assert!(
+            !within(&down, &key(15, "a0")) && within(&down, &key(15, "9f")) && !within(&down, &key(15, "a1"))
+        );
         let up = bounds.after(&key(15, "a0"), Order::Asc);
         assert!(!within(&up, &key(15, "a0")) && within(&up, &key(15, "a1")) && !within(&up, &key(15, "9f")));
         assert!(up.after(&key(21, "00"), Order::Asc).is_empty());

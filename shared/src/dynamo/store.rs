@@ -95,14 +95,14 @@ impl Store {
 
     /// Reads one item.
     pub async fn get(&self, plan: GetItemInputBuilder) -> Result<Option<AttributeMap>, StoreError> {
-        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
         let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
         Ok(output.map_err(sorted)?.item)
     }
 
     /// Reads one page of a range.
     pub async fn query(&self, plan: QueryInputBuilder) -> Result<QueryOutput, StoreError> {
-        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
         let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
         output.map_err(sorted)
     }
@@ -115,8 +115,10 @@ impl Store {
         let mut found: HashMap<String, Vec<AttributeMap>> = HashMap::new();
         let mut plan = plan;
         for tried in 0..MAX_CONFLICT_TRIES {
-            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
-            let output = self.metered(sent, |output| (units(output.consumed_capacity.iter().flatten()), 0.0)).await;
+            let sent =
+                Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
+            let output =
+                self.metered(sent, |output| (units(output.consumed_capacity.iter().flatten()), 0.0)).await;
             let output = output.map_err(sorted)?;
             for (table, items) in output.responses.unwrap_or_default() {
                 found.entry(table).or_default().extend(items);
@@ -133,7 +135,7 @@ impl Store {
 
     /// Writes one item.
     pub async fn put(&self, plan: PutItemInputBuilder) -> Result<Written, StoreError> {
-        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
         match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
@@ -160,9 +162,11 @@ impl Store {
 
     async fn write_all(&self, mut plan: BatchWriteItemInputBuilder) -> Result<(), StoreError> {
         for tried in 0..MAX_CONFLICT_TRIES {
-            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
-            let spent = |output: &BatchWriteItemOutput| (0.0, units(output.consumed_capacity.iter().flatten()));
-            let left = self.metered(sent, spent).await.map_err(sorted)?.unprocessed_items.unwrap_or_default();
+            let sent =
+                Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
+            let cost =
+                |output: &BatchWriteItemOutput| (0.0, units(output.consumed_capacity.iter().flatten()));
+            let left = self.metered(sent, cost).await.map_err(sorted)?.unprocessed_items.unwrap_or_default();
             if left.is_empty() {
                 return Ok(());
             }
@@ -174,7 +178,7 @@ impl Store {
 
     /// Changes one item.
     pub async fn update(&self, plan: UpdateItemInputBuilder) -> Result<Written, StoreError> {
-        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
         match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
@@ -187,7 +191,7 @@ impl Store {
 
     /// Removes one item.
     pub async fn delete(&self, plan: DeleteItemInputBuilder) -> Result<Written, StoreError> {
-        let sent = plan.set_return_consumed_capacity(self.report()).send_with(&self.client);
+        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
         match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
@@ -201,8 +205,12 @@ impl Store {
     /// Does all or nothing; tries again, boundedly, where another transaction holds an item.
     pub async fn transact(&self, plan: TransactWriteItemsInputBuilder) -> Result<Written, StoreError> {
         for tried in 0..MAX_CONFLICT_TRIES {
-            let sent = plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client);
-            let failed = match self.metered(sent, |output| (0.0, units(output.consumed_capacity.iter().flatten()))).await {
+            let sent =
+                Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
+            let failed = match self
+                .metered(sent, |output| (0.0, units(output.consumed_capacity.iter().flatten())))
+                .await
+            {
                 Ok(_) => return Ok(Written::Done(None)),
                 Err(SdkError::ServiceError(error)) => error.into_err(),
                 Err(error) => return Err(sorted(error)),
@@ -230,12 +238,12 @@ impl Store {
     async fn metered<T, E>(
         &self,
         sent: impl Future<Output = Result<T, E>>,
-        spent: impl Fn(&T) -> (f64, f64),
+        cost: impl Fn(&T) -> (f64, f64),
     ) -> Result<T, E> {
         let Some(meter) = &self.meter else { return sent.await };
         meter.begin();
         let output = sent.await;
-        let (read, write) = output.as_ref().map(spent).unwrap_or_default();
+        let (read, write) = output.as_ref().map(cost).unwrap_or_default();
         meter.end(read, write);
         output
     }

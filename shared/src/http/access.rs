@@ -120,7 +120,9 @@ fn key_text(headers: &HeaderMap) -> Result<&str, Problem> {
     };
     let key = match (bearer, text("x-api-key").map(str::trim)) {
         (Some(one), Some(other)) if one != other => {
-            return Err(Problem::unauthenticated("Authorization and X-API-Key hold different keys; send one"));
+            return Err(Problem::unauthenticated(
+                "Authorization and X-API-Key hold different keys; send one",
+            ));
         }
         (Some(key), _) | (None, Some(key)) => key,
         (None, None) => {

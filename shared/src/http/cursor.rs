@@ -104,7 +104,9 @@ mod tests {
         let text = Cursor { after }.encode(&query("x"));
         assert!(Cursor::decode(&text, &query("y")).is_err());
         assert!(Cursor::decode(&text, &JobQuery { order: Order::Asc, ..query("x") }).is_err());
-        assert!(Cursor::decode(&text, &JobQuery { owner: Owner::try_from("b").unwrap(), ..query("x") }).is_err());
+        assert!(
+            Cursor::decode(&text, &JobQuery { owner: Owner::try_from("b").unwrap(), ..query("x") }).is_err()
+        );
         assert!(Cursor::decode(&text, &JobQuery { statuses: BTreeSet::new(), ..query("x") }).is_err());
     }
 }

@@ -40,8 +40,12 @@ impl Fields {
     pub fn fingerprint(&self) -> Fingerprint {
         // Through `Value`, whose objects are sorted by name.
         let plain = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap_or_default();
-        let fields: BTreeMap<&String, serde_json::Value> =
-            self.left.iter().map(|(name, value)| (name, plain(value))).filter(|(_, value)| !value.is_null()).collect();
+        let fields: BTreeMap<&String, serde_json::Value> = self
+            .left
+            .iter()
+            .map(|(name, value)| (name, plain(value)))
+            .filter(|(_, value)| !value.is_null())
+            .collect();
         Fingerprint::of(&serde_json::to_vec(&fields).unwrap_or_default())
     }
 

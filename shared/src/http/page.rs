@@ -159,7 +159,8 @@ impl Page<'_> {
             Window::Offset { offset, limit } => ("offset", (offset + u64::from(*limit)).to_string()),
             Window::Page { page, .. } => ("page", (page + 1).to_string()),
         };
-        let kept = query.iter().filter(|(given, _)| !["cursor", "offset", "skip", "page"].contains(&given.as_str()));
+        let kept =
+            query.iter().filter(|(given, _)| !["cursor", "offset", "skip", "page"].contains(&given.as_str()));
         let kept = kept.map(|(given, value)| (given.as_str(), value.as_str()));
         let pairs: Vec<String> = kept
             .chain([(name, value.as_str())])
@@ -200,9 +201,14 @@ mod tests {
 
     #[test]
     fn sizes_have_bounds() {
-        for (name, value) in
-            [("limit", "0"), ("limit", "101"), ("limit", "x"), ("offset", "-1"), ("page", "0"), ("per_page", "501")]
-        {
+        for (name, value) in [
+            ("limit", "0"),
+            ("limit", "101"),
+            ("limit", "x"),
+            ("offset", "-1"),
+            ("page", "0"),
+            ("per_page", "501"),
+        ] {
             check(&[(name, value)], None);
         }
     }

@@ -13,7 +13,10 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
@@ -56,7 +59,7 @@ struct Body<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status,
             code,
             title,
@@ -65,14 +68,14 @@ impl Problem {
             job_status: None,
             headers: Vec::new(),
             source: None,
-        }
+        }))
     }
 
     /// 401: no key, or one that we do not know.
     pub fn unauthenticated(detail: &str) -> Self {
         let title = "A valid access key is needed";
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", title, detail);
-        problem.headers.push(("www-authenticate", "Bearer realm=\"jobledger\""));
+        problem.0.headers.push(("www-authenticate", "Bearer realm=\"jobledger\""));
         problem
     }
 
@@ -97,7 +100,7 @@ impl Problem {
         let detail = format!("a {status} job cannot be {what}");
         let title = "The job's status forbids this";
         let mut problem = Self::new(StatusCode::CONFLICT, "wrong_status", title, detail);
-        problem.job_status = Some(status);
+        problem.0.job_status = Some(status);
         problem
     }
 
@@ -106,7 +109,7 @@ impl Problem {
         let detail = "another job of this owner has this external_id; use another, or delete that job first";
         let title = "The external_id is taken";
         let mut problem = Self::new(StatusCode::CONFLICT, "external_id_taken", title, detail);
-        problem.job_status = Some(status);
+        problem.0.job_status = Some(status);
         problem
     }
 
@@ -122,16 +125,20 @@ impl Problem {
         let title = "The path or the query is not valid";
         let mut problem =
             Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", title, "see errors, field by field");
-        problem.errors = errors;
+        problem.0.errors = errors;
         problem
     }
 
     /// 422: wrong values in headers.
     pub fn invalid_header(name: &str, invalid: Invalid) -> Self {
         let title = "A header is not valid";
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_header", title, "see errors, field by field");
-        problem.errors = vec![FieldError::new(name, invalid)];
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_header",
+            title,
+            "see errors, field by field",
+        );
+        problem.0.errors = vec![FieldError::new(name, invalid)];
         problem
     }
 
@@ -140,7 +147,7 @@ impl Problem {
         let title = "The body is not valid";
         let mut problem =
             Self::new(StatusCode::BAD_REQUEST, "invalid_body", title, "see errors, field by field");
-        problem.errors = errors;
+        problem.0.errors = errors;
         problem
     }
 
@@ -159,8 +166,8 @@ impl Problem {
         let detail = "the store did not answer in time; try again";
         let title = "The store is not available";
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title, detail);
-        problem.headers.push(("retry-after", RETRY_AFTER_SECONDS));
-        problem.source = Some(source.into());
+        problem.0.headers.push(("retry-after", RETRY_AFTER_SECONDS));
+        problem.0.source = Some(source.into());
         problem
     }
 
@@ -169,23 +176,23 @@ impl Problem {
         let detail = "the fault is ours and is logged under the x-request-id of this answer";
         let title = "Something went wrong here";
         let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail);
-        problem.source = Some(source.into());
+        problem.0.source = Some(source.into());
         problem
     }
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The stable word.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// Each error behind this problem, outermost first, as one line for the log.
     pub fn chain(&self) -> Option<String> {
-        let mut next = self.source.as_deref().map(|source| source as &dyn Error);
+        let mut next = self.0.source.as_deref().map(|source| source as &dyn Error);
         let mut chain: Vec<String> = Vec::new();
         while let Some(error) = next {
             chain.push(error.to_string());
@@ -198,15 +205,15 @@ impl Problem {
     pub fn answer(&self) -> Answer {
         let body = Body {
             r#type: "about:blank",
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-            errors: &self.errors,
-            job_status: self.job_status,
+            title: self.0.title,
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            code: self.0.code,
+            errors: &self.0.errors,
+            job_status: self.0.job_status,
         };
-        let mut answer = Answer::json(self.status, &body).with("content-type", "application/problem+json");
-        for (name, value) in &self.headers {
+        let mut answer = Answer::json(self.0.status, &body).with("content-type", "application/problem+json");
+        for (name, value) in &self.0.headers {
             answer = answer.with(name, *value);
         }
         answer

@@ -23,10 +23,14 @@ impl QueryString {
 
     /// Takes the value of a name out as text; more than one is an error.
     pub fn take(&mut self, name: &str) -> Option<String> {
-        let (found, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.left).into_iter().partition(|(n, _)| n == name);
+        let (found, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.left).into_iter().partition(|(n, _)| n == name);
         self.left = left;
         if found.len() > 1 {
-            self.refuse(name, Invalid::new("must be given once; join several values with commas where allowed"));
+            self.refuse(
+                name,
+                Invalid::new("must be given once; join several values with commas where allowed"),
+            );
         }
         found.into_iter().next().map(|(_, value)| value)
     }

@@ -36,7 +36,6 @@ pub fn timestamp(raw: Raw<'_>) -> Result<Timestamp, Invalid> {
 }
 
 /// Any JSON, kept as it was written.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of all readers")]
 pub fn json(raw: Raw<'_>) -> Result<Json, Invalid> {
     Ok(raw.0.to_owned())
 }

@@ -75,7 +75,11 @@ struct Started<R: Route> {
 }
 
 impl<R: Route> Invoke for Started<R> {
-    fn invoke<'a>(&'a self, event: &'a RawValue, context: Context) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+    fn invoke<'a>(
+        &'a self,
+        event: &'a RawValue,
+        context: Context,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
         Box::pin(async move {
             let payload: LambdaRequest = serde_json::from_str(event.get())?;
             let (backend, clock) = (Arc::clone(&self.backend), self.clock);
@@ -119,7 +123,14 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
 }
 
 /// Faults of ours are errors; whatever else a caller can cause is not.
-fn log_problem(function: &str, problem: &Problem, method: &str, path: &str, duration_ms: u64, request_id: &str) {
+fn log_problem(
+    function: &str,
+    problem: &Problem,
+    method: &str,
+    path: &str,
+    duration_ms: u64,
+    request_id: &str,
+) {
     let (status, code, cause) = (problem.status().as_u16(), problem.code(), problem.chain());
     if problem.status().is_server_error() {
         tracing::error!(function, method, path, status, code, cause, duration_ms, request_id, "failed");
@@ -149,5 +160,6 @@ async fn answer<R: Route>(
         (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
     };
     let path = request.path_parameters_ref().into_iter().flat_map(|map| map.iter()).map(decoded).collect();
-    R::answer(Call { backend, caller, headers: request.headers(), body, path, query, now, clock, fresh }).await
+    R::answer(Call { backend, caller, headers: request.headers(), body, path, query, now, clock, fresh })
+        .await
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Phase, State, Status, Timestamp,
-    TraceId, TypeName,
+    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Phase, State, Status,
+    Timestamp, TraceId, TypeName,
 };
 
 /// A job as lists show it: without payload, metadata and results.
@@ -58,6 +58,7 @@ struct ErrorView<'a> {
 
 /// How far a job is. Until workers report, all that is known is whether it is done.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the contract's names")]
 struct Progress {
     current_task: Option<String>,
     current_task_progress: Option<u8>,

@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn names_are_those_of_the_design() {
         let time = Timestamp::parse("2026-01-11T05:59:59.999Z").unwrap();
-        let names: Vec<_> = Granularity::ALL.map(|granularity| Bucket::of(granularity, time).to_string()).into();
+        let names: Vec<_> =
+            Granularity::ALL.map(|granularity| Bucket::of(granularity, time).to_string()).into();
         assert_eq!(names, ["month#2026-01", "day#2026-01-11", "hour#2026-01-11T05"]);
         for name in names.iter().map(String::as_str).chain(["total"]) {
             assert_eq!(Bucket::parse(name).unwrap().to_string(), name);

@@ -51,8 +51,8 @@ fn place(job: &Job) -> (&str, &str, Timestamp) {
 }
 
 fn entered(new: &Job, deltas: &mut Vec<Delta>) {
-    count(new, Cell::Created(new.kind.clone()), 1, deltas);
-    count(new, Cell::Alive(new.status(), new.kind.clone()), 1, deltas);
+    count(new, &Cell::Created(new.kind.clone()), 1, deltas);
+    count(new, &Cell::Alive(new.status(), new.kind.clone()), 1, deltas);
     if let Some(started_at) = new.state.started_at() {
         measure(new, Measure::Wait, started_at.since(new.created_at), deltas);
     }
@@ -60,16 +60,16 @@ fn entered(new: &Job, deltas: &mut Vec<Delta>) {
 }
 
 fn left(old: &Job, deltas: &mut Vec<Delta>) {
-    count(old, Cell::Alive(old.status(), old.kind.clone()), -1, deltas);
-    count(old, Cell::Removed(old.kind.clone()), 1, deltas);
+    count(old, &Cell::Alive(old.status(), old.kind.clone()), -1, deltas);
+    count(old, &Cell::Removed(old.kind.clone()), 1, deltas);
 }
 
 fn stayed(old: &Job, new: &Job, deltas: &mut Vec<Delta>) {
     if old.status() == new.status() {
         return;
     }
-    count(old, Cell::Alive(old.status(), old.kind.clone()), -1, deltas);
-    count(new, Cell::Alive(new.status(), new.kind.clone()), 1, deltas);
+    count(old, &Cell::Alive(old.status(), old.kind.clone()), -1, deltas);
+    count(new, &Cell::Alive(new.status(), new.kind.clone()), 1, deltas);
     if let (State::Queued { available_at }, Some(started_at)) = (&old.state, new.state.started_at()) {
         let due = (*available_at).max(old.created_at);
         measure(new, Measure::Wait, started_at.since(due), deltas);
@@ -79,7 +79,7 @@ fn stayed(old: &Job, new: &Job, deltas: &mut Vec<Delta>) {
 
 fn ended(new: &Job, deltas: &mut Vec<Delta>) {
     if new.status().is_ended() {
-        count(new, Cell::Ended(new.status(), new.kind.clone()), 1, deltas);
+        count(new, &Cell::Ended(new.status(), new.kind.clone()), 1, deltas);
     }
     if let Some(run_ms) = new.duration_ms() {
         measure(new, Measure::Run, run_ms, deltas);
@@ -87,7 +87,7 @@ fn ended(new: &Job, deltas: &mut Vec<Delta>) {
 }
 
 /// Moves a number in all buckets that a job belongs to.
-fn count(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
+fn count(job: &Job, cell: &Cell, by: i64, deltas: &mut Vec<Delta>) {
     let mut push = |scope: &str, bucket| {
         deltas.push(Delta { scope: scope.to_owned(), bucket, cell: cell.clone(), by });
     };
@@ -101,8 +101,8 @@ fn count(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
 /// Adds a measurement: sums to every bucket, the histogram only where it is read, for the metrics of all owners.
 fn measure(job: &Job, measure: Measure, millis: u64, deltas: &mut Vec<Delta>) {
     let kind = || job.kind.clone();
-    count(job, Cell::Count(measure, kind()), 1, deltas);
-    count(job, Cell::SumMs(measure, kind()), i64::try_from(millis).unwrap_or(i64::MAX), deltas);
+    count(job, &Cell::Count(measure, kind()), 1, deltas);
+    count(job, &Cell::SumMs(measure, kind()), i64::try_from(millis).unwrap_or(i64::MAX), deltas);
     deltas.push(Delta {
         scope: ALL_OWNERS.to_owned(),
         bucket: Bucket::Total,

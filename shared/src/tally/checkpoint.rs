@@ -97,7 +97,10 @@ mod tests {
     fn sequence_numbers_compare_as_numbers() {
         let number = |text| SequenceNumber::try_from(text).unwrap();
         assert!(number("9") < number("10"));
-        assert!(number("49590338271490256608559692538361571095921575989136588898") > number("9999999999999999999"));
+        assert!(
+            number("49590338271490256608559692538361571095921575989136588898")
+                > number("9999999999999999999")
+        );
         assert!(number("00000000000000000009") < number("10"));
         assert!(number("000000000000000000010") > number("9"));
         for bad in ["", "1a", "-1", &"1".repeat(65)] {

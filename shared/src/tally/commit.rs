@@ -5,13 +5,14 @@ use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::checkpoint::checkpoint_bucket;
 use super::probe::{PROBE_BUCKET, Probe};
 use super::{Cell, Checkpoint, Fold, SequenceNumber};
 use crate::domain::Timestamp;
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, SCOPE};
+use crate::dynamo::value::{n, s};
 use crate::dynamo::{Store, StoreError, Tables, Written};
 
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
@@ -51,7 +52,11 @@ impl Commit<'_> {
             items.push(add(tables, scope, &bucket.to_string(), &cells)?);
         }
         if let Some(at) = self.probe {
-            items.push(Probe { at, counted_at: self.now }.record(update(tables, ALL_OWNERS, PROBE_BUCKET))?);
+            items.push(Probe { at, counted_at: self.now }.record(update(
+                tables,
+                ALL_OWNERS,
+                PROBE_BUCKET,
+            ))?);
         }
         let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
         Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items.collect())))
@@ -65,7 +70,7 @@ impl Commit<'_> {
                  ADD unreadable :unreadable",
             )
             .expression_attribute_names("#sequence", "sequence")
-            .expression_attribute_values(":last", AttributeValue::S(self.last.to_string()))
+            .expression_attribute_values(":last", s(self.last))
             .expression_attribute_values(":written_at", n(self.written_at.millis()))
             .expression_attribute_values(":now", n(self.now.millis()))
             .expression_attribute_values(
@@ -75,23 +80,16 @@ impl Commit<'_> {
             .expression_attribute_values(":unreadable", n(self.unreadable));
         match self.read {
             None => item.condition_expression("attribute_not_exists(#sequence)"),
-            Some(read) => item
-                .condition_expression("#sequence = :read")
-                .expression_attribute_values(":read", AttributeValue::S(read.to_string())),
+            Some(read) => {
+                item.condition_expression("#sequence = :read").expression_attribute_values(":read", s(read))
+            }
         }
         .build()
     }
 }
 
-fn n(number: impl ToString) -> AttributeValue {
-    AttributeValue::N(number.to_string())
-}
-
 fn update(tables: &Tables, scope: &str, bucket: &str) -> UpdateBuilder {
-    Update::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, AttributeValue::S(scope.to_owned()))
-        .key(BUCKET, AttributeValue::S(bucket.to_owned()))
+    Update::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket))
 }
 
 /// Adds to numbers, which begin at 0.
@@ -124,8 +122,8 @@ pub async fn read_checkpoint(
 ) -> Result<Option<Checkpoint>, StoreError> {
     let plan = GetItemInput::builder()
         .table_name(&tables.tallies)
-        .key(SCOPE, AttributeValue::S(ALL_OWNERS.to_owned()))
-        .key(BUCKET, AttributeValue::S(checkpoint_bucket(shard_id)))
+        .key(SCOPE, s(ALL_OWNERS))
+        .key(BUCKET, s(checkpoint_bucket(shard_id)))
         .consistent_read(true);
     let item = store.get(plan).await?;
     Ok(item.as_ref().map(Checkpoint::of_item).transpose()?)

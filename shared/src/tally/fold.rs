@@ -21,7 +21,8 @@ impl Fold {
         // What one record moves always fits, so that a commit never stays empty for ever.
         let is_first = self.buckets.is_empty();
         self.apply(deltas, 1);
-        let fits = self.buckets.len() <= MAX_ITEMS && self.buckets.values().all(|cells| cells.len() <= MAX_CELLS);
+        let fits =
+            self.buckets.len() <= MAX_ITEMS && self.buckets.values().all(|cells| cells.len() <= MAX_CELLS);
         if !fits && !is_first {
             self.apply(deltas, -1);
         }
@@ -38,7 +39,8 @@ impl Fold {
     /// The numbers that moved, bucket by bucket.
     pub fn buckets(&self) -> impl Iterator<Item = (&str, Bucket, Vec<(&Cell, i64)>)> {
         self.buckets.iter().filter_map(|((scope, bucket), cells)| {
-            let moved: Vec<_> = cells.iter().map(|(cell, by)| (cell, *by)).filter(|(_, by)| *by != 0).collect();
+            let moved: Vec<_> =
+                cells.iter().map(|(cell, by)| (cell, *by)).filter(|(_, by)| *by != 0).collect();
             (!moved.is_empty()).then_some((scope.as_str(), *bucket, moved))
         })
     }

@@ -24,7 +24,12 @@ pub struct Begin {
 }
 
 /// Finds the row at an offset: sums buckets in the list's order until the offset falls into one, then looks closer.
-pub async fn locate(store: &Store, config: &Config, query: &JobQuery, offset: u64) -> Result<Place, StoreError> {
+pub async fn locate(
+    store: &Store,
+    config: &Config,
+    query: &JobQuery,
+    offset: u64,
+) -> Result<Place, StoreError> {
     let mut parts = count_segments(store, config, query, &segments(query.created)).await?;
     let total = parts.iter().map(|part| part.count).sum();
     let mut skip = offset;

@@ -6,10 +6,11 @@
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, Update};
+use aws_sdk_dynamodb::types::{ReturnValue, Update};
 
 use crate::domain::Timestamp;
 use crate::dynamo::schema::{JOB_ID, PART, PROBE};
+use crate::dynamo::value::{n, s};
 use crate::dynamo::{AttributeMap, Store, StoreError, Tables, Written};
 
 /// The probe's place among the buckets of all owners.
@@ -37,8 +38,8 @@ impl Probe {
     pub(super) fn record(&self, item: UpdateBuilder) -> Result<Update, BuildError> {
         item.update_expression("SET #at = :at, counted_at = :counted_at")
             .expression_attribute_names("#at", AT)
-            .expression_attribute_values(":at", n(self.at))
-            .expression_attribute_values(":counted_at", n(self.counted_at))
+            .expression_attribute_values(":at", n(self.at.millis()))
+            .expression_attribute_values(":counted_at", n(self.counted_at.millis()))
             .build()
     }
 }
@@ -49,14 +50,18 @@ pub fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
 }
 
 /// Writes a probe; answers when the one before it was written.
-pub async fn send_probe(store: &Store, tables: &Tables, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+pub async fn send_probe(
+    store: &Store,
+    tables: &Tables,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
     let plan = UpdateItemInput::builder()
         .table_name(&tables.jobs)
-        .key(JOB_ID, AttributeValue::S(PROBE.to_owned()))
-        .key(PART, AttributeValue::S(PROBE.to_owned()))
+        .key(JOB_ID, s(PROBE))
+        .key(PART, s(PROBE))
         .update_expression("SET #at = :at")
         .expression_attribute_names("#at", AT)
-        .expression_attribute_values(":at", n(now))
+        .expression_attribute_values(":at", n(now.millis()))
         .return_values(ReturnValue::UpdatedOld);
     Ok(match store.update(plan).await? {
         Written::Done(old) => old.as_ref().and_then(|old| time(old, AT)),
@@ -66,8 +71,4 @@ pub async fn send_probe(store: &Store, tables: &Tables, now: Timestamp) -> Resul
 
 fn time(item: &AttributeMap, name: &str) -> Option<Timestamp> {
     item.get(name)?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
-}
-
-fn n(time: Timestamp) -> AttributeValue {
-    AttributeValue::N(time.millis().to_string())
 }

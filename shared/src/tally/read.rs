@@ -2,7 +2,6 @@
 
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::query::QueryInput;
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use super::checkpoint::PREFIX;
@@ -12,6 +11,7 @@ use crate::domain::{CreatedRange, JobQuery, Owner, Timestamp, TypeName};
 use crate::dynamo::pages::count_rows;
 use crate::dynamo::ranges::{Bounds, ranges};
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
+use crate::dynamo::value::s;
 use crate::dynamo::{AttributeMap, Config, Corrupt, Store, StoreError, Tables};
 
 /// A stretch of time, and how many jobs of a query were created in it.
@@ -41,7 +41,8 @@ pub(super) async fn count_segments(
     query: &JobQuery,
     segments: &[Segment],
 ) -> Result<Vec<Counted>, StoreError> {
-    let counted = try_join_all(segments.iter().map(|segment| count_segment(store, config, query, segment))).await?;
+    let counted =
+        try_join_all(segments.iter().map(|segment| count_segment(store, config, query, segment))).await?;
     Ok(counted.into_iter().flatten().collect())
 }
 
@@ -89,10 +90,8 @@ async fn read_bucket(
     scope: &str,
     bucket: Bucket,
 ) -> Result<Tally, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, AttributeValue::S(scope.to_owned()))
-        .key(BUCKET, AttributeValue::S(bucket.to_string()));
+    let plan =
+        GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket));
     Ok(store.get(plan).await?.as_ref().map(Tally::of_item).unwrap_or_default())
 }
 
@@ -109,9 +108,9 @@ async fn read_items(
         .key_condition_expression("#scope = :scope AND #bucket BETWEEN :first AND :last")
         .expression_attribute_names("#scope", SCOPE)
         .expression_attribute_names("#bucket", BUCKET)
-        .expression_attribute_values(":scope", AttributeValue::S(scope.to_owned()))
-        .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
-        .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
+        .expression_attribute_values(":scope", s(scope))
+        .expression_attribute_values(":first", s(first))
+        .expression_attribute_values(":last", s(last));
     let mut items = Vec::new();
     let mut from = None;
     loop {

@@ -1,8 +1,8 @@
 //! A crash between any two steps, and every other way in which a step can fail; then the batch comes again.
 
-use futures::each_of;
 use jobledger_tests::PATIENCE;
 use jobledger_tests::alone::Alone;
+use jobledger_tests::at_once::each_of;
 use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::stream::{BEGIN, Write, event, lives, queued, records, sequence};
 use serde_json::Value;
@@ -143,33 +143,4 @@ async fn a_store_that_goes_away_keeps_the_batch() {
         deliver_again(&counter, writes).await;
     })
     .await;
-}
-
-mod futures {
-    //! Waiting for many things side by side, a few at a time.
-
-    use tokio::task::coop::unconstrained;
-
-    /// Cases that run at the same time.
-    const AT_ONCE: usize = 6;
-
-    /// Does something for each case; a case that fails ends the test.
-    pub(super) async fn each_of<T, F: Future<Output = ()>>(cases: impl Iterator<Item = T>, mut run: impl FnMut(T) -> F) {
-        let mut cases = cases.map(|case| run(case));
-        let mut running: Vec<std::pin::Pin<Box<F>>> = cases.by_ref().take(AT_ONCE).map(Box::pin).collect();
-        unconstrained(std::future::poll_fn(move |context| {
-            let mut place = 0;
-            while let Some(case) = running.get_mut(place) {
-                if case.as_mut().poll(context).is_pending() {
-                    place += 1;
-                } else if let Some(next) = cases.next() {
-                    running[place] = Box::pin(next);
-                } else {
-                    drop(running.swap_remove(place));
-                }
-            }
-            if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        }))
-        .await;
-    }
 }

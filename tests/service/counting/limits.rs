@@ -39,7 +39,7 @@ async fn more_buckets_than_a_transaction_takes_are_committed_in_prefixes() {
     let counter = house.counter().await;
     let proxy = Proxy::start(house.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
-    let writes: Vec<Write> = (0..250).map(|hour| created(u128::from(hour.unsigned_abs()) + 1, "x", hour)).collect();
+    let writes: Vec<Write> = (0..250_i64).map(|hour| created(u128::from(hour.unsigned_abs()) + 1, "x", hour)).collect();
     deliver(&function, SHARD, &records(0, &writes)).await;
     let sent = commits(&proxy.seen());
     assert!((3..=250_usize.div_ceil(MAX_ITEMS - 30)).contains(&sent), "{sent} commits");

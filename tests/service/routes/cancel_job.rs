@@ -82,10 +82,18 @@ async fn another_owners_job_is_left_alone() {
     add_key(&service, "others", "other", &["write"], None).await;
     let id = create(&service, &json!({ "type": "a" })).await;
     let path = format!("/v1/jobs/{id}/cancel");
-    is_problem(&service.anonymous("POST", &path).header("x-api-key", "others").send().await, 403, "other_owner");
+    is_problem(
+        &service.anonymous("POST", &path).header("x-api-key", "others").send().await,
+        403,
+        "other_owner",
+    );
     is_problem(&service.call("POST", &format!("{path}?owner=other")).send().await, 403, "other_owner");
     assert_eq!(service.get(&format!("/v1/jobs/{id}")).expect(200).await.at("/status"), "queued");
     // Also when it was cancelled already.
     service.call("POST", &path).expect(200).await;
-    is_problem(&service.anonymous("POST", &path).header("x-api-key", "others").send().await, 403, "other_owner");
+    is_problem(
+        &service.anonymous("POST", &path).header("x-api-key", "others").send().await,
+        403,
+        "other_owner",
+    );
 }

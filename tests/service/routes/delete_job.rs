@@ -74,7 +74,8 @@ async fn files_are_kept_or_not_by_two_words() {
     }
     let id = create(&service, &json!({ "type": "a" })).await;
     for word in ["", "yes", "1", "True", "true,false"] {
-        let reply = service.call("DELETE", &format!("/v1/jobs/{id}?delete_files={word}&force=1")).send().await;
+        let reply =
+            service.call("DELETE", &format!("/v1/jobs/{id}?delete_files={word}&force=1")).send().await;
         refuses(&reply, 422, "invalid_query", &["delete_files", "force"]);
     }
     let reply = service.call("DELETE", "/v1/jobs/mine?delete_files=maybe").send().await;

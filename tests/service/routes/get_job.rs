@@ -69,8 +69,15 @@ async fn what_is_not_there_is_not_found() {
 async fn what_is_no_uuid_is_refused() {
     let service = Service::start().await;
     for bad in [
-        "1", "null", "01981b5e7c3a70008000000000000001", "%7B01981b5e-7c3a-7000-8000-000000000001%7D",
-        "01981b5e-7c3a-7000-8000-00000000000g", "01981b5e-7c3a-7000-8000-000000000001%20", "%00", "%ff", "..%2f",
+        "1",
+        "null",
+        "01981b5e7c3a70008000000000000001",
+        "%7B01981b5e-7c3a-7000-8000-000000000001%7D",
+        "01981b5e-7c3a-7000-8000-00000000000g",
+        "01981b5e-7c3a-7000-8000-000000000001%20",
+        "%00",
+        "%ff",
+        "..%2f",
         "urn:uuid:01981b5e-7c3a-7000-8000-000000000001",
     ] {
         let reply = service.get(&format!("/v1/jobs/{bad}")).send().await;
@@ -103,7 +110,8 @@ async fn another_owners_job_is_forbidden() {
     // An admin acts for one owner at a time, and sees that one's jobs.
     is_problem(&service.get(&format!("{path}?owner=other")).send().await, 403, "other_owner");
     service.get(&format!("{path}?owner=default")).expect(200).await;
-    let others = text(service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await.at("/job_id"));
+    let others =
+        text(service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await.at("/job_id"));
     let job = service.get(&format!("/v1/jobs/{others}?owner=other")).expect(200).await;
     assert_eq!(job.at("/owner"), "other");
     service.anonymous("GET", &format!("/v1/jobs/{others}")).header("x-api-key", "others").expect(200).await;

@@ -48,7 +48,8 @@ impl Samples {
         let text = self.get(series);
         let (seconds, places) = text.split_once('.').unwrap_or((text, "0"));
         assert!(places.len() <= 3, "{series} {text}");
-        seconds.parse::<u64>().expect("seconds") * 1_000 + format!("{places:0<3}").parse::<u64>().expect("places")
+        seconds.parse::<u64>().expect("seconds") * 1_000
+            + format!("{places:0<3}").parse::<u64>().expect("places")
     }
 
     /// Expects this value.
@@ -66,7 +67,8 @@ impl Samples {
     /// What must be true of every scrape that has caught up: for each type, created less removed is there now.
     pub(crate) fn balance(&self) {
         for (series, created) in self.of("jobledger_jobs_created_total") {
-            let labels = series.strip_prefix("jobledger_jobs_created_total{").expect("labels").trim_end_matches('}');
+            let labels =
+                series.strip_prefix("jobledger_jobs_created_total{").expect("labels").trim_end_matches('}');
             let alive: u64 = self
                 .of(&format!("jobledger_jobs{{{labels},"))
                 .map(|(_, value)| value.parse::<u64>().expect("a number"))
@@ -106,7 +108,8 @@ async fn every_number_is_there_and_right() {
     let jobs = |kind: &str, status: &str, expect: &str| {
         samples.check(&format!("jobledger_jobs{{type=\"{kind}\",status=\"{status}\"}}"), expect);
     };
-    for (status, expect) in [("queued", "1"), ("running", "1"), ("completed", "2"), ("failed", "1"), ("cancelled", "1")]
+    for (status, expect) in
+        [("queued", "1"), ("running", "1"), ("completed", "2"), ("failed", "1"), ("cancelled", "1")]
     {
         jobs("a", status, expect);
         jobs("b", status, if status == "queued" { "1" } else { "0" });
@@ -116,9 +119,12 @@ async fn every_number_is_there_and_right() {
         samples.check(&format!("jobledger_jobs_created_total{{type=\"{kind}\"}}"), created);
         samples.check(&format!("jobledger_jobs_removed_total{{type=\"{kind}\"}}"), removed);
     }
-    for (kind, completed, failed, cancelled) in [("a", "2", "1", "1"), ("b", "0", "0", "0"), ("c", "0", "0", "1")] {
+    for (kind, completed, failed, cancelled) in
+        [("a", "2", "1", "1"), ("b", "0", "0", "0"), ("c", "0", "0", "1")]
+    {
         for (status, expect) in [("completed", completed), ("failed", failed), ("cancelled", cancelled)] {
-            samples.check(&format!("jobledger_jobs_ended_total{{type=\"{kind}\",status=\"{status}\"}}"), expect);
+            samples
+                .check(&format!("jobledger_jobs_ended_total{{type=\"{kind}\",status=\"{status}\"}}"), expect);
         }
     }
     // Runs of 0.1 s, 1 s, and two days and a millisecond; waits of 0 s (twice), 0.4 s and 20 s.
@@ -130,8 +136,14 @@ async fn every_number_is_there_and_right() {
         samples.check(&format!("jobledger_job_{name}_seconds_bucket{{le=\"{le}\",type=\"a\"}}"), expect);
     };
     for (le, run, wait) in [
-        ("0.1", "1", "2"), ("0.5", "1", "3"), ("1.0", "2", "3"), ("5.0", "2", "3"), ("15.0", "2", "3"),
-        ("60.0", "2", "4"), ("86400.0", "2", "4"), ("+Inf", "3", "4"),
+        ("0.1", "1", "2"),
+        ("0.5", "1", "3"),
+        ("1.0", "2", "3"),
+        ("5.0", "2", "3"),
+        ("15.0", "2", "3"),
+        ("60.0", "2", "4"),
+        ("86400.0", "2", "4"),
+        ("+Inf", "3", "4"),
     ] {
         bucket("run", le, run);
         bucket("wait", le, wait);
@@ -173,7 +185,10 @@ async fn the_scraper_chooses_the_format() {
     let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
                   text/plain;version=0.0.4;escaping=allow-utf-8;q=0.5,*/*;q=0.1";
     let open = service.anonymous("GET", "/metrics").header("accept", accept).expect(200).await;
-    assert_eq!(open.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert_eq!(
+        open.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
     assert!(open.text.contains("# TYPE jobledger_jobs_created counter\n"), "{}", open.text);
     assert!(open.text.ends_with("# EOF\n"), "{}", open.text);
     // Both say the same of the same moment, but for what moves by itself.
@@ -194,7 +209,10 @@ async fn the_function_url_answers_the_same() {
         let reply = service.anonymous("GET", path).expect(200).await;
         assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
         let url = Samples::parse(&reply.text);
-        assert_eq!(url.of("jobledger_job").collect::<Vec<_>>(), route.of("jobledger_job").collect::<Vec<_>>());
+        assert_eq!(
+            url.of("jobledger_job").collect::<Vec<_>>(),
+            route.of("jobledger_job").collect::<Vec<_>>()
+        );
     }
 }
 
@@ -219,7 +237,8 @@ async fn promtool_finds_nothing_wrong() {
     input.write_all(text.as_bytes()).expect("it reads");
     drop(input);
     let output = tool.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
 

@@ -87,7 +87,8 @@ async fn a_body_has_a_limit() {
 async fn a_body_comes_through_whatever_it_says_it_is() {
     let service = Service::start().await;
     for kind in ["application/json", "application/octet-stream", "text/plain; charset=utf-8", "x"] {
-        let call = service.post("/v1/jobs", &json!({ "type": "a", "name": "ä" })).header("content-type", kind);
+        let call =
+            service.post("/v1/jobs", &json!({ "type": "a", "name": "ä" })).header("content-type", kind);
         let id = text(call.expect(201).await.at("/job_id"));
         let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
         assert_eq!(job.at("/name"), "ä", "{kind}");

@@ -52,7 +52,15 @@ async fn every_field_comes_back() {
     let id = create(&service, &body).await;
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
     for name in [
-        "type", "payload", "priority", "max_attempts", "timeout_seconds", "name", "external_id", "labels", "metadata",
+        "type",
+        "payload",
+        "priority",
+        "max_attempts",
+        "timeout_seconds",
+        "name",
+        "external_id",
+        "labels",
+        "metadata",
     ] {
         assert_eq!(job.json[name], body[name], "{name}");
     }

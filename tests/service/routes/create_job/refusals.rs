@@ -19,8 +19,18 @@ async fn every_wrong_field_is_in_one_answer() {
     let service = Service::start().await;
     let reply = service.post("/v1/jobs", &all_wrong()).send().await;
     let fields = [
-        "type", "priority", "ttl_hours", "max_attempts", "timeout_seconds", "available_at", "name", "external_id",
-        "labels", "metadata", "colour", "job_id",
+        "type",
+        "priority",
+        "ttl_hours",
+        "max_attempts",
+        "timeout_seconds",
+        "available_at",
+        "name",
+        "external_id",
+        "labels",
+        "metadata",
+        "colour",
+        "job_id",
     ];
     refuses(&reply, 400, "invalid_body", &fields);
     let reply = service.post("/v1/jobs", &json!({ "priority": -1, "status": "running" })).send().await;
@@ -39,7 +49,9 @@ async fn every_field_has_its_bounds() {
         refuses(&reply, 400, "invalid_body", &[field]);
     };
     let long = |count| json!("x".repeat(count));
-    for bad in [json!(""), json!("a b"), json!("a#b"), json!("*"), json!("ä"), json!(1), json!(["a"]), long(65)] {
+    for bad in
+        [json!(""), json!("a b"), json!("a#b"), json!("*"), json!("ä"), json!(1), json!(["a"]), long(65)]
+    {
         check("type", bad).await;
     }
     for bad in [json!(-1), json!(11), json!(1.5), json!("1"), json!(true), json!(u64::MAX), json!([])] {
@@ -63,8 +75,11 @@ async fn every_field_has_its_bounds() {
     for bad in [json!(""), json!("x "), json!("a\u{0}b"), json!(7), long(129)] {
         check("external_id", bad).await;
     }
-    let many: Value = (0..17).map(|n| (format!("l{n}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
-    for bad in [json!([]), json!("x"), json!({ "team": 1 }), json!({ "team": null }), json!({ "team": "" }), many] {
+    let many: Value =
+        (0..17).map(|n| (format!("l{n}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
+    for bad in
+        [json!([]), json!("x"), json!({ "team": 1 }), json!({ "team": null }), json!({ "team": "" }), many]
+    {
         check("labels", bad).await;
     }
     for bad in [json!("x"), json!([]), json!(1), json!(false)] {
@@ -84,8 +99,21 @@ async fn a_field_that_is_given_twice_is_named() {
 async fn what_is_no_json_object_is_refused() {
     let service = Service::start().await;
     let bodies: [&[u8]; 16] = [
-        b"", b" ", b"null", b"[]", b"[{\"type\":\"a\"}]", b"\"type\"", b"1", b"{", b"{\"type\":\"a\"", b"{\"type\":}",
-        b"{\"type\":\"a\"}{}", b"{'type':'a'}", b"type=a", b"<job type=\"a\"/>", b"\xef\xbb\xbf{\"type\":\"a\"}",
+        b"",
+        b" ",
+        b"null",
+        b"[]",
+        b"[{\"type\":\"a\"}]",
+        b"\"type\"",
+        b"1",
+        b"{",
+        b"{\"type\":\"a\"",
+        b"{\"type\":}",
+        b"{\"type\":\"a\"}{}",
+        b"{'type':'a'}",
+        b"type=a",
+        b"<job type=\"a\"/>",
+        b"\xef\xbb\xbf{\"type\":\"a\"}",
         b"{\"type\":\"a\",\"name\":\"\xff\xfe\"}",
     ];
     for body in bodies {
@@ -114,7 +142,8 @@ async fn a_payload_that_is_no_text_is_refused() {
 #[tokio::test]
 async fn deep_nesting_is_taken_while_readers_can_follow() {
     let service = Service::start().await;
-    let nested = |depth: usize| format!("{{\"type\":\"a\",\"payload\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    let nested =
+        |depth: usize| format!("{{\"type\":\"a\",\"payload\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
     let reply = service.call("POST", "/v1/jobs").body(nested(100)).expect(201).await;
     let id = super::text(reply.at("/job_id"));
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;

@@ -102,8 +102,11 @@ async fn a_key_has_a_form() {
 async fn of_many_at_once_one_creates() {
     let service = Service::start().await;
     // Without anything beside the head, and with: the two are written differently.
-    let bodies =
-        [json!({ "type": "a" }), json!({ "type": "a", "payload": 1 }), json!({ "type": "a", "external_id": "x" })];
+    let bodies = [
+        json!({ "type": "a" }),
+        json!({ "type": "a", "payload": 1 }),
+        json!({ "type": "a", "external_id": "x" }),
+    ];
     for (number, body) in bodies.iter().enumerate() {
         let key = format!("k{number}");
         let calls = (0..24).map(|_| service.post("/v1/jobs", body).header("idempotency-key", &key));
@@ -126,7 +129,8 @@ async fn of_many_different_bodies_at_once_one_wins() {
     let with = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((with(201), with(422)), (1, 15));
     // The winner's payload is its own, and no loser's.
-    let id = replies.iter().find(|reply| reply.status == 201).map(|reply| text(reply.at("/job_id"))).expect("one");
+    let id =
+        replies.iter().find(|reply| reply.status == 201).map(|reply| text(reply.at("/job_id"))).expect("one");
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
     let payload = job.at("/payload").as_u64().expect("the winner's payload");
     let again = service.post("/v1/jobs", &json!({ "type": "a", "payload": payload }));

@@ -43,7 +43,8 @@ async fn a_cursor_goes_on_with_pages_of_any_size() {
     assert_eq!(ids(&page), all[5..55]);
     // Offsets and pages give cursors too.
     let page = service.get("/v1/jobs?limit=5&offset=20").expect(200).await;
-    let page = service.get(&format!("/v1/jobs?limit=5&cursor={}", text(page.at("/next_cursor")))).expect(200).await;
+    let page =
+        service.get(&format!("/v1/jobs?limit=5&cursor={}", text(page.at("/next_cursor")))).expect(200).await;
     assert_eq!(ids(&page), all[25..30]);
 }
 
@@ -53,8 +54,17 @@ async fn a_cursor_belongs_to_its_list() {
     fill(&service).await;
     add_key(&service, "others", "other", &["read"], None).await;
     let lists = [
-        "sort_order=desc", "sort_order=asc", "type=a", "type=b.c", "type=a,b.c", "status=queued", "status=failed",
-        "status=queued,failed", "type=a&status=queued", "created_after=2025-12-31", "created_before=2025-12-31",
+        "sort_order=desc",
+        "sort_order=asc",
+        "type=a",
+        "type=b.c",
+        "type=a,b.c",
+        "status=queued",
+        "status=failed",
+        "status=queued,failed",
+        "type=a&status=queued",
+        "created_after=2025-12-31",
+        "created_before=2025-12-31",
         "created_after=2025-12-31&created_before=2025-12-31",
     ];
     for from in lists {
@@ -102,9 +112,23 @@ async fn what_is_no_cursor_is_refused() {
     };
     let long = "A".repeat(10_000);
     for bad in [
-        "", "1", "null", "%00", "%C3%A4", "==", &good[1..], &good[..good.len() - 1], &format!("{good}A"),
-        &format!("{good}%3D"), &good.to_uppercase(), &long, &base64(b"{}"), &base64(b"[]"), &base64(b"\xff\xfe"),
-        &forged("", 1), &forged("2026-01-01T00:00:00.000Z#01981b5e-7c3a-7000-8000-000000000001", 1),
+        "",
+        "1",
+        "null",
+        "%00",
+        "%C3%A4",
+        "==",
+        &good[1..],
+        &good[..good.len() - 1],
+        &format!("{good}A"),
+        &format!("{good}%3D"),
+        &good.to_uppercase(),
+        &long,
+        &base64(b"{}"),
+        &base64(b"[]"),
+        &base64(b"\xff\xfe"),
+        &forged("", 1),
+        &forged("2026-01-01T00:00:00.000Z#01981b5e-7c3a-7000-8000-000000000001", 1),
         &forged("2026-01-01T00:00:00.000Z#01981b5e-7c3a-7000-8000-000000000001", 2),
     ] {
         let reply = service.get(&format!("/v1/jobs?cursor={bad}")).send().await;

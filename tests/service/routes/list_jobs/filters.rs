@@ -78,7 +78,8 @@ const BY_DATE: [Filter; 12] = [
 ];
 
 async fn check(service: &Service, rows: &[Row], filters: &[&Filter], order: &str) {
-    let words: Vec<&str> = filters.iter().map(|filter| filter.words).filter(|words| !words.is_empty()).collect();
+    let words: Vec<&str> =
+        filters.iter().map(|filter| filter.words).filter(|words| !words.is_empty()).collect();
     let query = words.into_iter().chain([order, "limit=100"].into_iter().filter(|word| !word.is_empty()));
     let query = query.collect::<Vec<_>>().join("&");
     let direction = if order == "sort_order=asc" { "asc" } else { "desc" };

@@ -20,8 +20,16 @@ async fn walk_all_ways(service: &Service) {
         let query = format!("{filter}sort_order={order}");
         for size in [7, 13, 50, 100] {
             // By the links: with a cursor, with offsets (from the second page on), with page numbers.
-            assert_eq!(walk(service, &format!("{query}&limit={size}"), total).await, expect, "{query} {size}");
-            assert_eq!(walk(service, &format!("{query}&per_page={size}"), total).await, expect, "{query} {size}");
+            assert_eq!(
+                walk(service, &format!("{query}&limit={size}"), total).await,
+                expect,
+                "{query} {size}"
+            );
+            assert_eq!(
+                walk(service, &format!("{query}&per_page={size}"), total).await,
+                expect,
+                "{query} {size}"
+            );
             // By words that the caller puts together.
             let mut by_offset = Vec::new();
             let mut by_page = Vec::new();
@@ -73,7 +81,11 @@ async fn any_offset_begins_at_its_job() {
             for offset in 0..=expect.len() {
                 let path = format!("/v1/jobs?type=b.c,d:e&sort_order={order}&limit=3&offset={offset}");
                 let page = service.get(&path).expect(200).await;
-                assert_eq!(ids(&page), expect[offset..].iter().take(3).cloned().collect::<Vec<_>>(), "{path}");
+                assert_eq!(
+                    ids(&page),
+                    expect[offset..].iter().take(3).cloned().collect::<Vec<_>>(),
+                    "{path}"
+                );
             }
             // Within a range that begins and ends between the hours.
             let range = "created_after=2025-12-30T22:00:00.007Z&created_before=2026-01-01T05:00:00.001Z";
@@ -86,7 +98,11 @@ async fn any_offset_begins_at_its_job() {
                 let path = format!("/v1/jobs?{range}&sort_order={order}&limit=2&offset={offset}");
                 let page = service.get(&path).expect(200).await;
                 assert_eq!(page.at("/total"), expect.len(), "{path}");
-                assert_eq!(ids(&page), expect[offset..].iter().take(2).cloned().collect::<Vec<_>>(), "{path}");
+                assert_eq!(
+                    ids(&page),
+                    expect[offset..].iter().take(2).cloned().collect::<Vec<_>>(),
+                    "{path}"
+                );
             }
         }
     }
@@ -97,14 +113,26 @@ async fn past_the_end_is_an_empty_page() {
     let service = Service::start().await;
     fill(&service).await;
     for words in [
-        "offset=130", "skip=131", "offset=1000000000000", "page=3", "page=14&per_page=10", "page=2000000000",
-        "offset=26&type=a&status=queued", "offset=1&created_after=2100-01-01",
+        "offset=130",
+        "skip=131",
+        "offset=1000000000000",
+        "page=3",
+        "page=14&per_page=10",
+        "page=2000000000",
+        "offset=26&type=a&status=queued",
+        "offset=1&created_after=2100-01-01",
     ] {
         let page = service.get(&format!("/v1/jobs?{words}")).expect(200).await;
         assert_eq!(page.at("/jobs"), &json!([]), "{words}");
         assert_eq!((page.at("/has_more"), page.at("/next_cursor")), (&json!(false), &json!(null)), "{words}");
         assert_eq!(next_link(&page), None, "{words}");
-        let total = if words.contains("type=a") { 9 } else if words.contains("2100") { 0 } else { 130 };
+        let total = if words.contains("type=a") {
+            9
+        } else if words.contains("2100") {
+            0
+        } else {
+            130
+        };
         assert_eq!(page.at("/total"), total, "{words}");
     }
 }
@@ -119,7 +147,10 @@ async fn a_page_has_a_size_by_default() {
         assert_eq!(page.at(name), &json!(null), "{name}");
     }
     let page = service.get("/v1/jobs?page=1").expect(200).await;
-    assert_eq!((page.at("/per_page"), page.at("/total_pages"), ids(&page).len()), (&json!(100), &json!(2), 100));
+    assert_eq!(
+        (page.at("/per_page"), page.at("/total_pages"), ids(&page).len()),
+        (&json!(100), &json!(2), 100)
+    );
     let page = service.get("/v1/jobs?per_page=500").expect(200).await;
     assert_eq!((page.at("/page"), page.at("/total_pages"), ids(&page).len()), (&json!(1), &json!(1), 130));
 }

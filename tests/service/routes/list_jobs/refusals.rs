@@ -15,7 +15,15 @@ async fn every_wrong_value_is_in_one_answer() {
     let query = "type=a%20b&status=done&created_after=soon&created_before=2026-02-30&sort_by=size&sort_order=up\
                  &limit=0&colour=red&sort=x";
     let fields = [
-        "type", "status", "created_after", "created_before", "sort_by", "sort_order", "limit", "colour", "sort",
+        "type",
+        "status",
+        "created_after",
+        "created_before",
+        "sort_by",
+        "sort_order",
+        "limit",
+        "colour",
+        "sort",
     ];
     check(&service, query, &fields).await;
 }
@@ -25,12 +33,36 @@ async fn dates_have_their_forms() {
     let service = Service::start().await;
     for name in ["created_after", "created_before", "from_date", "to_date"] {
         for bad in [
-            "", "now", "2026", "2026-01", "2026-1-1", "2026-02-30", "2026-13-01", "2025-02-29", "0000-01-01",
-            "10000-01-01", "2026/01/01", "01-01-2026", "20260101", "1768107600", "1768107600000",
-            "2026-01-01T", "2026-01-01T05", "2026-01-01T05:00", "2026-01-01T05:00:00", "2026-01-01T24:00:00Z",
-            "2026-01-01T05:60:00Z", "2026-01-01T05:00:61Z", "2026-01-01T05:00:00%2B25:00",
-            "2026-01-01T05:00:00Europe/Berlin", "2026-01-01T05:00:00Z,2026-01-02", "-2026-01-01T05:00:00Z",
-            "%2B12026-01-01T05:00:00Z", "2026-01-01%00", "Fri,%2001%20Jan%202026%2000:00:00%20GMT", "%C3%A4",
+            "",
+            "now",
+            "2026",
+            "2026-01",
+            "2026-1-1",
+            "2026-02-30",
+            "2026-13-01",
+            "2025-02-29",
+            "0000-01-01",
+            "10000-01-01",
+            "2026/01/01",
+            "01-01-2026",
+            "20260101",
+            "1768107600",
+            "1768107600000",
+            "2026-01-01T",
+            "2026-01-01T05",
+            "2026-01-01T05:00",
+            "2026-01-01T05:00:00",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T05:60:00Z",
+            "2026-01-01T05:00:61Z",
+            "2026-01-01T05:00:00%2B25:00",
+            "2026-01-01T05:00:00Europe/Berlin",
+            "2026-01-01T05:00:00Z,2026-01-02",
+            "-2026-01-01T05:00:00Z",
+            "%2B12026-01-01T05:00:00Z",
+            "2026-01-01%00",
+            "Fri,%2001%20Jan%202026%2000:00:00%20GMT",
+            "%C3%A4",
             "2026-01-0%C3%A4",
             // A plus that is not encoded is a blank, as in every query.
             "2026-01-01T05:00:00+02:00",
@@ -63,8 +95,13 @@ async fn two_names_for_one_thing_exclude_each_other() {
 async fn pages_are_of_one_family() {
     let service = Service::start().await;
     for query in [
-        "page=1&limit=10", "page=1&offset=0", "page=1&skip=0", "page=1&cursor=x", "per_page=10&limit=10",
-        "per_page=10&cursor=x", "page=1&per_page=10&limit=10&offset=0",
+        "page=1&limit=10",
+        "page=1&offset=0",
+        "page=1&skip=0",
+        "page=1&cursor=x",
+        "per_page=10&limit=10",
+        "per_page=10&cursor=x",
+        "page=1&per_page=10&limit=10&offset=0",
     ] {
         check(&service, query, &["page"]).await;
     }

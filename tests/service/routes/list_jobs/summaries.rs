@@ -29,8 +29,15 @@ async fn a_summary_is_the_job_without_its_parts() {
     service.settled().await;
     // Each index projects by itself.
     for query in [
-        "", "type=a", "status=queued,running,completed,failed,cancelled&type=a", "status=running", "status=failed",
-        "type=a&status=completed", "type=a&status=queued", "limit=2&offset=1", "per_page=5",
+        "",
+        "type=a",
+        "status=queued,running,completed,failed,cancelled&type=a",
+        "status=running",
+        "status=failed",
+        "type=a&status=completed",
+        "type=a&status=queued",
+        "limit=2&offset=1",
+        "per_page=5",
     ] {
         let page = service.get(&format!("/v1/jobs?{query}")).expect(200).await;
         let summaries = page.at("/jobs").as_array().expect("jobs");
@@ -53,7 +60,8 @@ async fn a_list_follows_every_change() {
     let id = create(&service, &json!({ "type": "a" })).await;
     let check = async |query: &str, expect: &[&str]| {
         let page = service.get(&format!("/v1/jobs?{query}")).expect(200).await;
-        let found: Vec<&Value> = page.at("/jobs").as_array().expect("jobs").iter().map(|job| &job["status"]).collect();
+        let found: Vec<&Value> =
+            page.at("/jobs").as_array().expect("jobs").iter().map(|job| &job["status"]).collect();
         assert_eq!(found, expect, "{query}");
         // A list that ends on its page knows its total by itself, counted or not.
         assert_eq!(page.at("/total"), expect.len(), "{query}");
