@@ -61,9 +61,9 @@ async fn a_slice_comes_back_to_the_job() {
     let of = |is_wanted: fn(&LoggedJob) -> bool| jobs.iter().filter(|job| is_wanted(job)).count();
     assert_eq!(
         (jobs.len(), of(|job| job.kind() == "science"), of(|job| job.kind() == "system")),
-        (420, 358, 62)
+        (420, 325, 95)
     );
-    assert_eq!(of(|job| job.application.is_none()), 33);
+    assert_eq!(of(|job| job.application.is_none()), 43);
     for shards in ["1", "4"] {
         let service = Service::with(&[("IndexShards", shards)]).await;
         goes_in_and_comes_back(&service, &jobs, 7).await;

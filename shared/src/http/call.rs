@@ -74,6 +74,11 @@ impl<B> Call<'_, B> {
 
     /// The trace that the caller works in.
     pub fn trace_id(&self) -> Option<TraceId> {
-        TraceId::of_traceparent(self.headers.get("traceparent")?.to_str().ok()?)
+        trace_id(self.headers)
     }
+}
+
+/// The trace that a request says it belongs to.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<TraceId> {
+    TraceId::of_traceparent(headers.get("traceparent")?.to_str().ok()?)
 }

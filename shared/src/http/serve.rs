@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::access::admit;
-use super::{Access, AccessKey, Answer, Call, Problem, QueryString};
+use super::{Access, AccessKey, Answer, Call, Problem, QueryString, call};
 use crate::domain::{KeyHash, Timestamp};
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke};
 
@@ -102,16 +102,24 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
         Some(_) | None => fresh.to_string(),
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let trace_id = call::trace_id(request.headers()).map(|trace| trace.to_string());
     let outcome = answer::<R>(backend, clock, began, fresh, &request).await;
     let duration_ms = clock().since(began);
     let answer = match outcome {
         Ok(answer) => {
             let status = answer.status().as_u16();
-            tracing::info!(function = R::NAME, %method, path, status, duration_ms, request_id, "answered");
+            tracing::info!(function = R::NAME, %method, path, status, duration_ms, request_id, trace_id, "answered");
             answer
         }
         Err(problem) => {
-            log_problem(R::NAME, &problem, method.as_str(), &path, duration_ms, &request_id);
+            let (status, code) = (problem.status().as_u16(), problem.code());
+            // Faults of ours are errors; whatever else a caller can cause is not.
+            if problem.status().is_server_error() {
+                let cause = problem.chain();
+                tracing::error!(function = R::NAME, %method, path, status, code, cause, duration_ms, request_id, trace_id, "failed");
+            } else {
+                tracing::info!(function = R::NAME, %method, path, status, code, duration_ms, request_id, trace_id, "refused");
+            }
             problem.answer()
         }
     };
@@ -120,23 +128,6 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
         response.headers_mut().insert("x-request-id", id);
     }
     response
-}
-
-/// Faults of ours are errors; whatever else a caller can cause is not.
-fn log_problem(
-    function: &str,
-    problem: &Problem,
-    method: &str,
-    path: &str,
-    duration_ms: u64,
-    request_id: &str,
-) {
-    let (status, code, cause) = (problem.status().as_u16(), problem.code(), problem.chain());
-    if problem.status().is_server_error() {
-        tracing::error!(function, method, path, status, code, cause, duration_ms, request_id, "failed");
-    } else {
-        tracing::info!(function, method, path, status, code, duration_ms, request_id, "refused");
-    }
 }
 
 async fn answer<R: Route>(

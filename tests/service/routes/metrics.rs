@@ -152,7 +152,8 @@ async fn every_number_is_there_and_right() {
         for name in ["run", "wait"] {
             samples.check(&format!("jobledger_job_{name}_seconds_count{{type=\"{kind}\"}}"), "0");
             assert_eq!(samples.millis(&format!("jobledger_job_{name}_seconds_sum{{type=\"{kind}\"}}")), 0);
-            let buckets = samples.of(&format!("jobledger_job_{name}_seconds_bucket"));
+            let family = format!("jobledger_job_{name}_seconds_bucket");
+            let buckets = samples.of(&family);
             let own = buckets.filter(|(series, _)| series.contains(&format!("type=\"{kind}\"")));
             assert_eq!(own.map(|(_, value)| value).collect::<Vec<_>>(), ["0"; 14]);
         }
