@@ -66,7 +66,7 @@ async fn a_slice_comes_back_to_the_job() {
     assert_eq!(of(|job| job.application.is_none()), 43);
     for shards in ["1", "4"] {
         let service = Service::with(&[("IndexShards", shards)]).await;
-        goes_in_and_comes_back(&service, &jobs, 7).await;
+        goes_in_and_comes_back(&service, &jobs, 29).await;
     }
 }
 
@@ -80,7 +80,7 @@ async fn the_whole_log_comes_back_to_the_job() {
     GzDecoder::new(packed).read_to_string(&mut log).expect("gzip");
     let jobs = parse(&log).expect("a log");
     let service = Service::start().await;
-    goes_in_and_comes_back(&service, &jobs, 301).await;
+    goes_in_and_comes_back(&service, &jobs, 601).await;
 
     assert_eq!(total(&service, "").await, 18_239);
     assert_eq!(total(&service, "type=science").await, 14_952);

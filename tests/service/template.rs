@@ -94,6 +94,7 @@ fn heads() -> Vec<Head> {
             },
             shard: 0,
             fingerprint: Fingerprint::of(b"x"),
+            written_by: id.as_uuid(),
             ttl_hours: 24,
             input: Some(id.as_uuid()),
             output: Some(id.as_uuid()),

@@ -49,6 +49,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         },
         shard: 0,
         fingerprint: Fingerprint::of(b"made by hand"),
+        written_by: id(number).as_uuid(),
         ttl_hours: 24,
         input: None,
         output: None,
@@ -245,7 +246,7 @@ fn json_value(value: AttributeValue) -> Value {
     }
 }
 
-/// The numbers of every bucket, by scope and bucket and then by cell; what is 0 is left out.
+/// The numbers of every bucket, by scope, bucket and type, and then by cell; what is 0 is left out.
 pub type Counts = BTreeMap<(String, String), BTreeMap<String, i64>>;
 
 /// What the counts must be after these writes: living jobs from what is left of them, the rest write by write.
@@ -264,18 +265,18 @@ pub fn recount(writes: &[Write]) -> Counts {
             _ => true,
         };
         if let (Some(old), true) = (old, moved) {
-            add(&mut counts, old, &format!("removed:{}", old.kind), 1);
+            add(&mut counts, old, "removed", 1);
         }
         let Some(new) = new else { continue };
         if moved {
-            add(&mut counts, new, &format!("created:{}", new.kind), 1);
+            add(&mut counts, new, "created", 1);
         }
         if moved || old.is_none_or(|old| old.status() != new.status()) {
             changed(&mut counts, old.filter(|_| !moved), new);
         }
     }
     for job in last.into_values().flatten() {
-        add(&mut counts, job, &format!("alive:{}:{}", job.status(), job.kind), 1);
+        add(&mut counts, job, &format!("alive:{}", job.status()), 1);
     }
     nonzero(counts)
 }
@@ -291,19 +292,19 @@ fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
         measured(counts, new, "wait", (started_at.millis() - due.millis()).max(0));
     }
     let Some(ended) = new.state.ended() else { return };
-    add(counts, new, &format!("ended:{}:{}", new.status(), new.kind), 1);
+    add(counts, new, &format!("ended:{}", new.status()), 1);
     if let Some(started_at) = ended.started_at {
         measured(counts, new, "run", (ended.completed_at.millis() - started_at.millis()).max(0));
     }
 }
 
 fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
-    add(counts, job, &format!("count:{what}:{}", job.kind), 1);
-    add(counts, job, &format!("sum_ms:{what}:{}", job.kind), millis);
+    add(counts, job, &format!("count:{what}"), 1);
+    add(counts, job, &format!("sum_ms:{what}"), millis);
     let bound =
         BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
-    let all = counts.entry(("*".to_owned(), "total".to_owned())).or_default();
-    *all.entry(format!("le:{what}:{bound}:{}", job.kind)).or_default() += 1;
+    let all = counts.entry(("*".to_owned(), format!("total#{}", job.kind))).or_default();
+    *all.entry(format!("le:{what}:{bound}")).or_default() += 1;
 }
 
 fn hour(job: &Job) -> i64 {
@@ -321,8 +322,9 @@ fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
         (owner.clone(), format!("day#{}", &time[..10])),
         (owner, format!("hour#{}", &time[..13])),
     ];
-    for bucket in buckets {
-        *counts.entry(bucket).or_default().entry(cell.to_owned()).or_default() += by;
+    for (scope, bucket) in buckets {
+        let item = (scope, format!("{bucket}#{}", job.kind));
+        *counts.entry(item).or_default().entry(cell.to_owned()).or_default() += by;
     }
 }
 
@@ -339,10 +341,10 @@ pub fn counts_of(items: &[Item]) -> Counts {
     let mut counts = Counts::new();
     for item in items {
         let bucket = text(item, "bucket").to_owned();
-        if bucket.starts_with("checkpoint#") || bucket == "probe" {
+        if bucket.starts_with("checkpoint#") || bucket == "probe" || bucket == "failed" {
             continue;
         }
-        let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse().ok());
+        let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
         let cells = item.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?)));
         counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
     }

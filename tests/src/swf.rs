@@ -111,3 +111,89 @@ pub fn calls(jobs: &[LoggedJob], size: usize) -> Vec<String> {
     let line = |job: &LoggedJob| job.to_ingest().to_string();
     jobs.chunks(size).map(|chunk| chunk.iter().map(line).collect::<Vec<_>>().join("\n")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "; Version: 2.2\n;\n; UnixStartTime: 749458803\n";
+    const LINE: &str =
+        "   74    29616     -1     15    3     -1    -1   -1     -1    -1 -1   4   2   6 -1 -1 -1 -1 -1\n";
+
+    fn job(run_seconds: u64, processors: u64) -> LoggedJob {
+        let line = format!("1 0 -1 {run_seconds} {processors} -1 -1 -1 -1 -1 -1 1 1 -1 -1 -1 -1 -1");
+        parse(&format!("{HEADER}{line}")).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_line_is_a_job() {
+        let expect = LoggedJob {
+            number: 74,
+            submitted_at: Timestamp::from_millis((749_458_803 + 29_616) * 1_000),
+            run_seconds: 15,
+            processors: 3,
+            user: 4,
+            group: 2,
+            application: Some(6),
+        };
+        assert_eq!(parse(&format!("{HEADER}\n{LINE}\n  \n")), Ok(vec![expect]));
+        assert_eq!(parse(HEADER), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_the_log_does_not_know_is_unknown() {
+        let unknown = job(1, 1);
+        assert_eq!(unknown.application, None);
+        assert_eq!(unknown.to_ingest()["labels"], json!({ "team": "user-1" }));
+    }
+
+    #[test]
+    fn a_job_goes_in_as_the_log_has_it() {
+        let job = parse(&format!("{HEADER}{LINE}")).unwrap().remove(0);
+        let expect = json!({
+            "external_id": "74", "type": "system", "status": "completed",
+            "created_at": "1993-10-01T15:13:39.000Z", "started_at": "1993-10-01T15:13:39.000Z",
+            "completed_at": "1993-10-01T15:13:54.000Z", "labels": { "team": "user-4", "model": "app-6" },
+            "metadata": { "processors": 3 }, "cost_usd": "0.000125",
+        });
+        assert_eq!(job.to_ingest(), expect);
+    }
+
+    #[test]
+    fn a_cost_is_rounded_half_up_to_microdollars() {
+        // A processor-second is 2.77… microdollars.
+        for (run_seconds, processors, expect) in [
+            (0, 128, 0),
+            (1, 1, 3),
+            (1, 2, 6),
+            (2, 2, 11),
+            (9, 1, 25),
+            (3_600, 1, 10_000),
+            (3_600, 128, 1_280_000),
+            (62_643, 128, 22_273_067),
+        ] {
+            assert_eq!(job(run_seconds, processors).cost_micros(), expect, "{run_seconds} s on {processors}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_log_is_told_with_its_line() {
+        let wrong = |log: &str| parse(log).unwrap_err();
+        assert_eq!(wrong(LINE), "line 1: a job before UnixStartTime");
+        assert_eq!(wrong("; UnixStartTime: soon"), "line 1: UnixStartTime is no number");
+        assert_eq!(wrong(&format!("{HEADER}1 2 3")), "line 4: 3 fields instead of 18");
+        assert_eq!(
+            wrong(&format!("{HEADER}{}", LINE.replace("15", "x"))),
+            "line 4: \"x\" is no whole number"
+        );
+        assert_eq!(wrong(&format!("{HEADER}{}", LINE.replace("15", "-1"))), "line 4: run time is unknown");
+    }
+
+    #[test]
+    fn calls_have_a_size() {
+        let jobs = vec![job(1, 1); 5];
+        let sizes: Vec<usize> = calls(&jobs, 2).iter().map(|call| call.lines().count()).collect();
+        assert_eq!(sizes, [2, 2, 1]);
+        assert!(calls(&[], 2).is_empty());
+    }
+}

@@ -18,11 +18,11 @@ impl Route for CancelJob {
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;
 
-    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        let id = call.job_id()?;
+        let id = call.job_id();
         let Ledger { store, config, .. } = call.backend;
-        call.query.finish(Some(()))?;
+        let id = call.query.finish(id)?;
         let item = match store.update(plans::cancel(&config.tables, &owner, id, call.now)).await? {
             Written::Done(item) | Written::Refused(item) => item,
         };

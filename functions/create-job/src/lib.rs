@@ -1,8 +1,8 @@
 //! `POST /v1/jobs`: creates a job. One conditional write decides; what the job is given is written before it.
 
 use jobledger::Function;
-use jobledger::domain::{Head, JobId, Status, TypeName};
-use jobledger::dynamo::schema::INPUT;
+use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp, TypeName};
+use jobledger::dynamo::schema::{HEAD, INPUT, KEY};
 use jobledger::dynamo::{Ledger, StoreError, Written, encode_part, head_of_row, plans};
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
 use jobledger::tally::mean_run_ms;
@@ -52,30 +52,24 @@ impl Route for CreateJob {
             (None, None) => JobId::from(call.fresh),
         };
         let head = new.head(id, owner, &call, config.index_shards);
-        // The id is the external one, so the key has to be kept by itself.
-        if let (Some(_), Some(key)) = (&new.external_id, &key) {
-            let kept = plans::keep_key(
-                &config.tables,
-                JobId::of_idempotency_key(&head.job.owner, key),
-                &head.fingerprint,
-                call.now,
-            );
-            if let Written::Refused(_) = store.put(kept).await? {
-                return Err(Problem::idempotency_key_reused());
+        let reads = tokio::try_join!(
+            async { Ok::<_, Problem>(count_ahead(call.backend, &head).await?) },
+            async { Ok(mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind).await?) },
+            async { Ok(write_input(call.backend, &head, input).await?) },
+            async {
+                match &key {
+                    Some(key) => claim_key(call.backend, &head, key, call.now).await,
+                    None => Ok(()),
+                }
+            },
+        );
+        let (ahead, mean, (), ()) = match reads {
+            Ok(read) => read,
+            Err(problem) => {
+                drop_input(call.backend, &head).await;
+                return Err(problem);
             }
-        }
-        let given = async {
-            if let Some(name) = head.input {
-                let part = encode_part(id, &format!("{INPUT}{name}"), input);
-                store.put(plans::put_part(&config.tables, part)).await?;
-            }
-            Ok::<_, StoreError>(())
         };
-        let (ahead, mean, ()) = tokio::try_join!(
-            count_ahead(call.backend, &head),
-            mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind),
-            given,
-        )?;
         let answer = |head: &Head, status, position: Option<u64>| {
             let body = Body {
                 job_id: head.job.id,
@@ -110,6 +104,35 @@ fn same_job(wanted: &Head, existing: &Head, by_key: bool) -> Result<(), Problem>
         (None, true) => Problem::idempotency_key_reused(),
         (Some(_), _) | (None, false) => Problem::external_id_taken(existing.job.status()),
     })
+}
+
+/// Makes sure that a key never stood for another request, whether that had an `external_id` or not.
+///
+/// Without one, the key gives the id, and creating the job decides; with one, the key is kept by itself.
+async fn claim_key(ledger: &Ledger, head: &Head, key: &IdempotencyKey, now: Timestamp) -> Result<(), Problem> {
+    let Ledger { store, config, .. } = ledger;
+    let id = JobId::of_idempotency_key(&head.job.owner, key);
+    let by_itself = head.job.external_id.is_some();
+    let elsewhere = plans::get_part(&config.tables, id, if by_itself { HEAD } else { KEY }).consistent_read(true);
+    if store.get(elsewhere).await?.is_some() {
+        return Err(Problem::idempotency_key_reused());
+    }
+    if by_itself {
+        let kept = plans::keep_key(&config.tables, id, &head.fingerprint, now);
+        if let Written::Refused(_) = store.put(kept).await? {
+            return Err(Problem::idempotency_key_reused());
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the job is given, before the head that decides whether there is a job.
+async fn write_input(ledger: &Ledger, head: &Head, input: Vec<u8>) -> Result<(), StoreError> {
+    if let Some(name) = head.input {
+        let part = encode_part(head.job.id, &format!("{INPUT}{name}"), input);
+        ledger.store.put(plans::put_part(&ledger.config.tables, part)).await?;
+    }
+    Ok(())
 }
 
 /// How many jobs of its type go before this one; `None`: it does not wait, or more than are counted do.

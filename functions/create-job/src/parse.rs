@@ -76,6 +76,7 @@ impl NewJob {
             },
             shard: id.shard(shards),
             fingerprint: self.fingerprint,
+            written_by: call.fresh,
             ttl_hours: self.ttl_hours,
             input: (!self.input.is_empty()).then_some(call.fresh),
             output: None,

@@ -31,10 +31,10 @@ impl Route for DeleteJob {
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        let id = call.job_id()?;
+        let id = call.job_id();
         // Jobs have no files of their own yet, so both answers do the same; other words are refused all the same.
         call.query.optional("delete_files", boolean);
-        call.query.finish(Some(()))?;
+        let id = call.query.finish(id)?;
         let Ledger { store, config, .. } = call.backend;
         let tables = &config.tables;
         let mut status = None;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobledger::Function;
-use jobledger::domain::{Head, Input, JobId, Output};
+use jobledger::domain::{Head, Input, JobId, Output, Timestamp};
 use jobledger::dynamo::schema::{HEAD, INPUT, OUTPUT, PART};
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, decode_part, head_of_row, plans};
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, WholeJobView, function};
@@ -28,26 +28,45 @@ impl Route for GetJob {
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        let id = call.job_id()?;
+        let id = call.job_id();
         let wait = call.query.optional("wait", Wait::parse);
-        call.query.finish(Some(()))?;
+        let id = call.query.clone().finish(id)?;
         let deadline = call.now.plus_millis(wait.map_or(0, |wait| i64::from(wait.seconds) * 1_000));
-        let mut pause_ms = FIRST_PAUSE_MS;
-        loop {
-            let parts = read_parts(call.backend, id).await?;
-            let head = head(&parts)?.ok_or_else(Problem::job_not_found)?;
-            if head.job.owner != owner {
-                return Err(Problem::other_owner());
-            }
-            let left_ms = deadline.since((call.clock)());
-            if head.job.status().is_ended() || left_ms == 0 {
-                let (input, output) = (input(&parts, &head)?, output(&parts, &head)?);
-                return Ok(Answer::ok(&WholeJobView::new(&head.job, &input, &output)));
-            }
-            tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
-            pause_ms = (pause_ms * 3 / 2).min(MAX_PAUSE_MS);
+        let mut parts = read_parts(call.backend, id).await?;
+        if wait_for_end(&call, &parts, deadline).await? {
+            parts = read_parts(call.backend, id).await?;
         }
+        let head = head(&parts)?.ok_or_else(Problem::job_not_found)?;
+        if head.job.owner != owner {
+            return Err(Problem::other_owner());
+        }
+        let (input, output) = (input(&parts, &head)?, output(&parts, &head)?);
+        Ok(Answer::ok(&WholeJobView::new(&head.job, &input, &output)))
     }
+}
+
+/// Looks at the head until the job has ended or the time is over; whether anything may have changed since `parts`.
+async fn wait_for_end(
+    call: &Call<'_, Ledger>,
+    parts: &[AttributeMap],
+    deadline: Timestamp,
+) -> Result<bool, Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let is_owners = |head: &Head| call.owner().is_ok_and(|owner| *owner == head.job.owner);
+    let mut seen = head(parts)?;
+    let mut pause_ms = FIRST_PAUSE_MS;
+    let mut looked = false;
+    while let Some(head) = seen.filter(|head| is_owners(head) && !head.job.status().is_ended()) {
+        let left_ms = deadline.since((call.clock)());
+        if left_ms == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
+        pause_ms = (pause_ms * 3 / 2).min(MAX_PAUSE_MS);
+        looked = true;
+        seen = store.get(plans::get_head(&config.tables, head.job.id)).await?.map(head_of_row).transpose()?;
+    }
+    Ok(looked)
 }
 
 async fn read_parts(ledger: &Ledger, id: JobId) -> Result<Vec<AttributeMap>, StoreError> {

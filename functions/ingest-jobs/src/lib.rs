@@ -29,6 +29,8 @@ const CHUNK: usize = 100;
 const MAX_CHUNKS_AT_ONCE: usize = 4;
 /// Most errors told of one line.
 const MAX_ERRORS: usize = 20;
+/// Most errors told of one call in such detail; of further lines only the first: an answer must stay under 6 MB.
+const MAX_ERRORS_IN_ALL: usize = 5_000;
 
 /// `POST /v1/admin/ingest/jobs`.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl Route for IngestJobs {
 fn read(texts: &[(usize, &[u8])], defaults: &Defaults) -> (Vec<Line>, Vec<Rejected>) {
     let (mut lines, mut rejected): (Vec<Line>, Vec<Rejected>) = (Vec::new(), Vec::new());
     let mut seen = std::collections::HashMap::new();
+    let mut errors = 0;
     for (number, text) in texts {
         match Line::parse(*number, text, defaults.now) {
             Ok(line) => match seen.insert(line.upsert.external_id.clone(), *number) {
@@ -107,7 +110,8 @@ fn read(texts: &[(usize, &[u8])], defaults: &Defaults) -> (Vec<Line>, Vec<Reject
                 }
             },
             Err(mut wrong) => {
-                wrong.errors.truncate(MAX_ERRORS);
+                wrong.errors.truncate(if errors < MAX_ERRORS_IN_ALL { MAX_ERRORS } else { 1 });
+                errors += wrong.errors.len();
                 rejected.push(wrong);
             }
         }

@@ -1,6 +1,6 @@
 //! One job as its source describes it, read field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger::domain::{
     ExternalId, Input, Invalid, JobError, MAX_ATTEMPTS, MAX_ERROR_CHARS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS,
@@ -91,7 +91,12 @@ impl Line {
                 fields.refuse(field, Invalid(error.to_string()));
             }
         }
-        let upsert = fields.finish(upsert).map_err(|errors| reject(said, errors))?;
+        let upsert = fields.finish(upsert).map_err(|mut errors| {
+            // A field that cannot be read is not missing too: the first error of each tells why.
+            let mut named = BTreeSet::new();
+            errors.retain(|error| named.insert(error.field.clone()));
+            reject(said, errors)
+        })?;
         let (input, output) = parts
             .map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default()))
             .unwrap_or_default();

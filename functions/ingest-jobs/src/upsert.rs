@@ -13,8 +13,9 @@ use crate::line::Line;
 
 /// Lines of a chunk that are written at the same time.
 const MAX_WRITES_AT_ONCE: usize = 16;
-/// How often a line is judged anew because its job changed meanwhile.
-const MAX_TRIES: usize = 4;
+/// How often a line is judged anew because its job changed meanwhile. One call changes a job once, so this is how many
+/// calls may tell of the same job at once.
+const MAX_TRIES: usize = 16;
 
 /// What became of a line.
 #[derive(Debug)]

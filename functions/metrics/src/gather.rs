@@ -60,7 +60,7 @@ impl Gathered {
 
     fn histogram(&self, encoder: &mut MetricEncoder<'_>, measure: Measure, kind: &TypeName) -> fmt::Result {
         let mut buckets = Vec::with_capacity(BOUNDS_MS.len() + 1);
-        for (index, bound) in (0_u8..).zip(BOUNDS_MS.iter().copied().map(seconds).chain([f64::MAX])) {
+        for (index, bound) in (0_u8..).zip(BOUNDS_MS.iter().copied().map(seconds).chain([f64::INFINITY])) {
             buckets.push((bound, self.count(&Cell::Histogram(measure, index, kind.clone()))));
         }
         let sum = seconds(self.count(&Cell::SumMs(measure, kind.clone())));
@@ -136,8 +136,7 @@ impl Collector for Gathered {
         let help = "Stream records that could not be read, and so were not counted";
         let mut family =
             encoder.encode_descriptor("jobledger_counter_failed_records", help, None, counter)?;
-        let unreadable: u64 = self.scrape.checkpoints.iter().map(|checkpoint| checkpoint.unreadable).sum();
-        family.encode_counter::<NoLabelSet, _, u64>(&unreadable, None)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
 
         let help = "What runs here; always 1";
         let mut family = encoder.encode_descriptor("jobledger_build_info", help, None, gauge)?;

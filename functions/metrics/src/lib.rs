@@ -48,7 +48,7 @@ pub struct Scraper {
 
 impl Backend for Scraper {
     async fn start(environment: &Environment) -> Result<Self, Error> {
-        Ok(Self { ledger: Ledger::start(environment).await?, probing: Probing::default() })
+        Ok(Self { ledger: Ledger::open(environment).await?, probing: Probing::default() })
     }
 
     async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {

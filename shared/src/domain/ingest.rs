@@ -196,9 +196,13 @@ pub fn judge(
         },
         shard: existing.map_or_else(|| id.shard(defaults.shards), |head| head.shard),
         fingerprint: upsert.fingerprint,
+        written_by: defaults.fresh,
         ttl_hours: upsert.ttl_hours.unwrap_or(defaults.ttl_hours),
         input: (!upsert.input.is_empty()).then_some(defaults.fresh),
         output: (!upsert.output.is_empty()).then_some(defaults.fresh),
     };
     Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
 }
+
+#[cfg(test)]
+mod tests;

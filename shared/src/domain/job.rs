@@ -138,6 +138,8 @@ pub struct Head {
     pub shard: u16,
     /// What its creator said: tells a repetition from another request.
     pub fingerprint: Fingerprint,
+    /// Which call wrote it: tells a write that is sent again from another one that says the same.
+    pub written_by: uuid::Uuid,
     /// How long it is kept after its end, in hours.
     pub ttl_hours: u16,
     /// Which `input` item is its own; `None`: neither payload nor metadata.
@@ -150,9 +152,6 @@ impl Head {
     /// Whether both come from one and the same request: a write whose answer was lost is sent again by the SDK, and
     /// must not take its own first try for somebody else's.
     pub fn is_same_write(&self, other: &Self) -> bool {
-        self.input == other.input
-            && self.output == other.output
-            && self.fingerprint == other.fingerprint
-            && self.job.updated_at == other.job.updated_at
+        self.written_by == other.written_by && self.fingerprint == other.fingerprint
     }
 }

@@ -63,6 +63,8 @@ struct Row {
     error: Option<ErrorRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written_by: Option<Uuid>,
     /// Seconds from a job's end to its removal: a transition adds it to the time without reading it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_seconds: Option<i64>,
@@ -107,6 +109,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         cost: job.cost.map(MicroDollars::micros),
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
         fingerprint: Some(URL_SAFE_NO_PAD.encode(head.fingerprint.bytes())),
+        written_by: Some(head.written_by),
         ttl_seconds: Some(i64::from(head.ttl_hours) * 3600),
         input: head.input,
         output: head.output,
@@ -142,7 +145,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
     let name = name_of(&item);
     let row = row(item)?;
     let (shard, input, output) = (row.shard, row.input, row.output);
-    let (fingerprint, ttl_seconds) = (row.fingerprint.clone(), row.ttl_seconds);
+    let (fingerprint, written_by, ttl_seconds) = (row.fingerprint.clone(), row.written_by, row.ttl_seconds);
     let whole = || {
         let fingerprint = URL_SAFE_NO_PAD.decode(fingerprint.ok_or("no fingerprint")?).map_err(text)?;
         let fingerprint: [u8; 16] = fingerprint.try_into().map_err(|_| "fingerprint of a wrong length")?;
@@ -151,6 +154,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
             job: job(row)?,
             shard,
             fingerprint: Fingerprint::from(fingerprint),
+            written_by: written_by.ok_or("no written_by")?,
             ttl_hours,
             input,
             output,
@@ -227,3 +231,6 @@ fn state(row: &Row) -> Result<State, String> {
 fn text(error: impl ToString) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

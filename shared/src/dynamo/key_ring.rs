@@ -80,10 +80,11 @@ impl KeyRing {
 
 fn access_key(row: &Row) -> Result<AccessKey, Corrupt> {
     let corrupt = |problem: String| Corrupt::new(format!("access key {}", row.key_id), problem);
-    let scopes = row.scopes.iter().map(|word| Scope::try_from(word.as_str())).collect::<Result<_, _>>();
+    // A scope that we do not know allows nothing; the others still hold.
+    let scopes = row.scopes.iter().filter_map(|word| Scope::try_from(word.as_str()).ok());
     Ok(AccessKey {
         owner: Owner::try_from(row.owner.as_str()).map_err(|error| corrupt(error.to_string()))?,
-        scopes: scopes.map_err(|error| corrupt(error.to_string()))?,
+        scopes: scopes.collect(),
         expires_at: row.expires_at.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))),
     })
 }

@@ -121,3 +121,99 @@ async fn count_range(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Timestamp, created_key};
+
+    /// A row that says in which range it was found.
+    fn row(range: usize, millis: i64, number: u128) -> ListRow {
+        let id = JobId::from(Uuid::from_u128(number));
+        let item = AttributeMap::from([("range".to_owned(), AttributeValue::N(range.to_string()))]);
+        ListRow { id, created: created_key(Timestamp::from_millis(millis), id), item }
+    }
+
+    /// Ranges of jobs that each have one time of creation; many were created in the same millisecond, and some are in
+    /// several ranges, as a job is that moved from one to another between two reads.
+    fn ranges() -> impl Strategy<Value = Vec<Vec<ListRow>>> {
+        vec(vec(0_u128..60, 0..30), 0..6).prop_map(|ranges| {
+            let rows = |(range, numbers): (usize, Vec<u128>)| {
+                let millis = |number: u128| i64::try_from(number % 7).unwrap();
+                numbers.into_iter().map(|number| row(range, millis(number), number)).collect()
+            };
+            ranges.into_iter().enumerate().map(rows).collect()
+        })
+    }
+
+    fn sorted(mut ranges: Vec<Vec<ListRow>>, order: Order) -> Vec<Vec<ListRow>> {
+        for rows in &mut ranges {
+            rows.sort_by(|a, b| a.created.cmp(&b.created));
+            rows.dedup_by_key(|row| row.id);
+            if order == Order::Desc {
+                rows.reverse();
+            }
+        }
+        ranges
+    }
+
+    proptest! {
+        #[test]
+        fn a_merge_is_the_sorted_union(ranges in ranges(), descending: bool) {
+            let order = if descending { Order::Desc } else { Order::Asc };
+            let union: BTreeMap<String, JobId> =
+                ranges.iter().flatten().map(|row| (row.created.clone(), row.id)).collect();
+            let mut expected: Vec<(String, JobId)> = union.into_iter().collect();
+            if descending {
+                expected.reverse();
+            }
+            let merged = merge(sorted(ranges, order), order);
+            let merged: Vec<(String, JobId)> = merged.into_iter().map(|row| (row.created, row.id)).collect();
+            prop_assert_eq!(merged, expected);
+        }
+
+        /// Reading page by page, each from where the last one ended, shows every job once.
+        #[test]
+        fn pages_of_a_merge_make_the_whole(ranges in ranges(), size in 1_usize..20) {
+            let whole = merge(sorted(ranges.clone(), Order::Asc), Order::Asc);
+            let mut pages: Vec<ListRow> = Vec::new();
+            loop {
+                let after = pages.last().map(|row| row.created.clone());
+                let rest = |rows: Vec<ListRow>| -> Vec<ListRow> {
+                    let follows = |row: &ListRow| after.as_ref().is_none_or(|after| row.created > *after);
+                    rows.into_iter().filter(follows).take(size).collect()
+                };
+                let parts = sorted(ranges.clone(), Order::Asc).into_iter().map(rest).collect();
+                let page: Vec<ListRow> = merge(parts, Order::Asc).into_iter().take(size).collect();
+                if page.is_empty() {
+                    break;
+                }
+                pages.extend(page);
+            }
+            prop_assert_eq!(pages, whole);
+        }
+    }
+
+    #[test]
+    fn a_job_that_moved_is_shown_once() {
+        let (one, again) = (row(0, 5, 1), row(1, 5, 1));
+        assert_eq!(merge(vec![vec![one.clone()], vec![again]], Order::Desc), [one]);
+        assert!(merge(Vec::new(), Order::Asc).is_empty());
+    }
+
+    #[test]
+    fn a_row_without_its_key_is_corrupt() {
+        let mut item = row(0, 5, 1).item;
+        assert!(super::row(item.clone()).is_err());
+        item.insert("job_id".to_owned(), AttributeValue::S(Uuid::from_u128(1).to_string()));
+        assert!(super::row(item.clone()).is_err());
+        item.insert(CREATED.to_owned(), AttributeValue::S("2026".to_owned()));
+        assert_eq!(super::row(item).unwrap().created, "2026");
+    }
+}

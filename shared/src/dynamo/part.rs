@@ -49,3 +49,95 @@ pub fn decode_part<T: DeserializeOwned>(item: &AttributeMap) -> Result<T, Corrup
     };
     serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::Input;
+
+    fn id() -> JobId {
+        JobId::from(Uuid::from_u128(1))
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,40}".prop_map(Value::from),
+            // Long and alike: what packing is for.
+            (0_usize..40).prop_map(|count| Value::from("the same again, ".repeat(count * 10))),
+        ];
+        leaf.prop_recursive(4, 60, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(".{0,8}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn bytes<'a>(item: &'a AttributeMap, name: &str) -> Option<&'a [u8]> {
+        item.get(name)?.as_b().ok().map(AsRef::as_ref)
+    }
+
+    proptest! {
+        #[test]
+        fn json_comes_back_as_it_went(value in json()) {
+            let text = serde_json::to_vec(&value).unwrap();
+            let item = encode_part(id(), "input#1", text.clone());
+            prop_assert_eq!(decode_part::<Value>(&item), Ok(value));
+            // It is packed only where that saves a unit, and then it does.
+            match (bytes(&item, JSON), bytes(&item, ZSTD)) {
+                (Some(plain), None) => prop_assert_eq!(plain, &text[..]),
+                (None, Some(packed)) => {
+                    prop_assert!(packed.len().div_ceil(UNIT_BYTES) < text.len().div_ceil(UNIT_BYTES));
+                }
+                both => prop_assert!(false, "{:?}", both),
+            }
+        }
+
+        #[test]
+        fn numbers_keep_every_digit(digits in "-?[1-9][0-9]{0,60}(\\.[0-9]{1,60})?(e[+-]?[0-9]{1,3})?") {
+            let text = format!("{{\"payload\":{digits}}}");
+            let input: Input = decode_part(&encode_part(id(), "input#1", text.into_bytes())).unwrap();
+            let payload = input.payload.unwrap();
+            prop_assert_eq!(payload.get(), digits);
+        }
+
+        #[test]
+        fn what_is_not_packed_by_us_is_corrupt(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut item = encode_part(id(), "input#1", b"{}".to_vec());
+            item.remove(JSON);
+            item.insert(ZSTD.to_owned(), AttributeValue::B(Blob::new(bytes)));
+            prop_assert!(decode_part::<Value>(&item).is_err());
+        }
+    }
+
+    #[test]
+    fn the_longest_part_comes_back() {
+        let text = format!("\"{}\"", "x".repeat(MAX_PART_BYTES - 2)).into_bytes();
+        assert_eq!(text.len(), MAX_PART_BYTES);
+        let item = encode_part(id(), "output#1", text);
+        assert!(bytes(&item, ZSTD).is_some_and(|packed| packed.len() < UNIT_BYTES));
+        assert_eq!(decode_part::<String>(&item).unwrap().len(), MAX_PART_BYTES - 2);
+    }
+
+    #[test]
+    fn neither_and_both_are_corrupt_and_so_is_what_unpacks_to_too_much() {
+        let mut item = encode_part(id(), "input#1", b"{}".to_vec());
+        item.insert(ZSTD.to_owned(), AttributeValue::B(Blob::new(Vec::new())));
+        assert!(decode_part::<Value>(&item).is_err());
+        item.remove(ZSTD);
+        item.remove(JSON);
+        let corrupt = decode_part::<Value>(&item).unwrap_err();
+        assert_eq!(corrupt.item, format!("{} input#1", id()));
+        let bomb = zstd::bulk::compress(&vec![b' '; 64 * MAX_PART_BYTES], LEVEL).unwrap();
+        item.insert(ZSTD.to_owned(), AttributeValue::B(Blob::new(bomb)));
+        assert!(decode_part::<Value>(&item).is_err());
+    }
+}

@@ -97,7 +97,12 @@ pub fn get_job(tables: &Tables, id: JobId) -> QueryInputBuilder {
 
 /// Reads a job's head, as of now or a moment ago.
 pub fn get_head(tables: &Tables, id: JobId) -> GetItemInputBuilder {
-    GetItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, HEAD)))
+    get_part(tables, id, HEAD)
+}
+
+/// Reads a part of a job, as of now or a moment ago.
+pub fn get_part(tables: &Tables, id: JobId, part: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, part)))
 }
 
 /// Reads the heads of up to 100 jobs, as of now or a moment ago.

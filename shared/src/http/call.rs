@@ -3,7 +3,7 @@
 use lambda_http::http::HeaderMap;
 use uuid::Uuid;
 
-use super::{Caller, FieldError, Problem, QueryString};
+use super::{Caller, Problem, QueryString};
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
@@ -57,11 +57,11 @@ impl<B> Call<'_, B> {
         caller.map(|caller| &caller.owner).ok_or_else(|| Problem::unauthenticated("this route needs a key"))
     }
 
-    /// The job that the path names.
-    pub fn job_id(&self) -> Result<JobId, Problem> {
+    /// The job that the path names; what is wrong with it is said when the query is finished, with all else.
+    pub fn job_id(&mut self) -> Option<JobId> {
         let text = self.path.iter().find(|(name, _)| name == "job_id").map_or("", |(_, value)| value);
-        JobId::try_from(text)
-            .map_err(|invalid| Problem::invalid_query(vec![FieldError::new("job_id", invalid)]))
+        let id = JobId::try_from(text);
+        id.map_err(|invalid| self.query.refuse("job_id", invalid)).ok()
     }
 
     /// The `Idempotency-Key` header, where there is one.

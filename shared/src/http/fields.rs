@@ -6,13 +6,15 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{FieldError, Problem, Raw};
+use super::{FieldError, Problem, Raw, canonical};
 use crate::domain::{Fingerprint, Invalid};
 
 /// The fields of an object, until somebody has read them.
 #[derive(Debug)]
 pub struct Fields {
     left: BTreeMap<String, Box<RawValue>>,
+    /// By which older name the caller called a field.
+    said: BTreeMap<String, String>,
     errors: Vec<FieldError>,
 }
 
@@ -29,7 +31,7 @@ impl Fields {
     pub fn parse(json: &[u8]) -> Result<Self, BodyError> {
         let Object { fields, twice } =
             serde_json::from_slice(json).map_err(|error| BodyError::NotAnObject(error.to_string()))?;
-        let mut found = Self { left: fields, errors: Vec::new() };
+        let mut found = Self { left: fields, said: BTreeMap::new(), errors: Vec::new() };
         for name in twice {
             found.refuse(&name, Invalid::new("is given twice"));
         }
@@ -38,15 +40,13 @@ impl Fields {
 
     /// What is told by all fields that are left: the same for the same fields in any order, with any white space.
     pub fn fingerprint(&self) -> Fingerprint {
-        // Through `Value`, whose objects are sorted by name.
-        let plain = |raw: &RawValue| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap_or_default();
-        let fields: BTreeMap<&String, serde_json::Value> = self
-            .left
-            .iter()
-            .map(|(name, value)| (name, plain(value)))
-            .filter(|(_, value)| !value.is_null())
-            .collect();
-        Fingerprint::of(&serde_json::to_vec(&fields).unwrap_or_default())
+        let mut text = String::new();
+        for (name, value) in self.left.iter().filter(|(_, value)| value.get() != "null") {
+            // A name is no JSON text of its own, but its debug form is as clear about where it ends.
+            text.extend([&*format!("{name:?}"), ":"]);
+            canonical::write(value, &mut text);
+        }
+        Fingerprint::of(text.as_bytes())
     }
 
     /// Takes a field out and reads it.
@@ -81,12 +81,14 @@ impl Fields {
             self.refuse(older, Invalid(format!("means the same as {name}; give one of the two")));
         } else {
             self.left.insert(name.to_owned(), value);
+            self.said.insert(name.to_owned(), older.to_owned());
         }
     }
 
     /// Adds an error that only shows when several fields are seen together.
     pub fn refuse(&mut self, name: &str, invalid: Invalid) {
-        self.errors.push(FieldError::new(name, invalid));
+        let said = self.said.get(name).map_or(name, String::as_str);
+        self.errors.push(FieldError::new(said, invalid));
     }
 
     /// The value, if nothing was wrong and nothing is left over.
@@ -159,6 +161,7 @@ mod tests {
         assert_eq!(errors(r#"{"tool":"a","priority":null}"#), [""; 0]);
         assert_eq!(errors(r#"{"type":"a b","priority":11,"x":1,"y":2}"#), ["type", "priority", "x", "y"]);
         assert_eq!(errors(r#"{"type":"a","tool":"b"}"#), ["tool"]);
+        assert_eq!(errors(r#"{"tool":"a b"}"#), ["tool"]);
         assert_eq!(errors(r#"{"type":"a","type":"b"}"#), ["type"]);
         assert_eq!(errors("{}"), ["type"]);
     }

@@ -6,6 +6,7 @@
 mod access;
 mod answer;
 mod call;
+mod canonical;
 mod cursor;
 mod fields;
 mod page;

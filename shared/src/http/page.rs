@@ -48,7 +48,8 @@ impl Window {
     pub fn parse(query: &mut QueryString) -> Option<Self> {
         let number = |max: u64, min: u64| {
             move |text: &str| {
-                let value = text.parse::<u64>().ok().filter(|value| (min..=max).contains(value));
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                let value = text.parse::<u64>().ok().filter(|value| digits && (min..=max).contains(value));
                 value.ok_or_else(|| Invalid(format!("must be a whole number from {min} to {max}")))
             }
         };

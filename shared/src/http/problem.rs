@@ -11,6 +11,11 @@ use crate::domain::{Invalid, Status};
 /// After how many seconds a caller should try again when the store did not answer.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// Most wrong fields that one answer names.
+const MAX_ERRORS: usize = 100;
+/// Most characters of a field's name that are said back.
+const MAX_FIELD_CHARS: usize = 64;
+
 /// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -39,7 +44,8 @@ pub struct FieldError {
 impl FieldError {
     /// This field, for this reason.
     pub fn new(field: impl Into<String>, invalid: Invalid) -> Self {
-        Self { field: field.into(), message: invalid.0 }
+        let field: String = field.into();
+        Self { field: field.chars().take(MAX_FIELD_CHARS).collect(), message: invalid.0 }
     }
 }
 
@@ -209,7 +215,7 @@ impl Problem {
             status: self.0.status.as_u16(),
             detail: &self.0.detail,
             code: self.0.code,
-            errors: &self.0.errors,
+            errors: self.0.errors.get(..MAX_ERRORS).unwrap_or(&self.0.errors),
             job_status: self.0.job_status,
         };
         let mut answer = Answer::json(self.0.status, &body).with("content-type", "application/problem+json");

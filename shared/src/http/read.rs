@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::domain::{Invalid, Json, Labels, MicroDollars, Timestamp, bounded};
 
+/// How deep JSON that is kept may be nested: many of those who will read it give up soon after.
+const MAX_DEPTH: usize = 120;
+
 /// A JSON value as it was written.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a>(pub &'a RawValue);
@@ -37,7 +40,31 @@ pub fn timestamp(raw: Raw<'_>) -> Result<Timestamp, Invalid> {
 
 /// Any JSON, kept as it was written.
 pub fn json(raw: Raw<'_>) -> Result<Json, Invalid> {
-    Ok(raw.0.to_owned())
+    if depth(raw.0.get()) <= MAX_DEPTH {
+        Ok(raw.0.to_owned())
+    } else {
+        Err(Invalid(format!("must be nested at most {MAX_DEPTH} levels deep")))
+    }
+}
+
+/// How deep arrays and objects are nested in a JSON text.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// A JSON object, kept as it was written.
@@ -57,4 +84,16 @@ pub fn money(raw: Raw<'_>) -> Result<MicroDollars, Invalid> {
     let written = raw.0.get();
     let text = if written.starts_with('"') { raw.string()? } else { written.to_owned() };
     MicroDollars::try_from(text.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_what_is_no_text() {
+        for (json, expect) in [("1", 0), ("[]", 1), (r#"{"a":[{}],"b":[]}"#, 3), (r#"["[[[\"[["]"#, 1)] {
+            assert_eq!(depth(json), expect, "{json}");
+        }
+    }
 }

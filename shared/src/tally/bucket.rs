@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveTime, Timelike, Utc};
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, TypeName};
 
 /// How long a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +104,27 @@ impl Bucket {
     }
 }
 
+/// Parts a bucket's name from the type that an item is for. No bucket's own name ends in a word with it.
+const TYPE: char = '#';
+
+impl Bucket {
+    /// The name of the item that holds one type's numbers.
+    pub fn item(&self, kind: &TypeName) -> String {
+        format!("{self}{TYPE}{kind}")
+    }
+
+    /// Reads the name of an item back.
+    pub fn parse_item(name: &str) -> Option<(Self, TypeName)> {
+        let (bucket, kind) = name.rsplit_once(TYPE)?;
+        Some((Self::parse(bucket)?, TypeName::try_from(kind).ok()?))
+    }
+
+    /// The names between which all items of the buckets from this one to another lie: `$` follows `#`.
+    pub fn items_to(&self, last: &Self) -> (String, String) {
+        (format!("{self}{TYPE}"), format!("{last}$"))
+    }
+}
+
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -128,7 +149,13 @@ mod tests {
             Granularity::ALL.map(|granularity| Bucket::of(granularity, time).to_string()).into();
         assert_eq!(names, ["month#2026-01", "day#2026-01-11", "hour#2026-01-11T05"]);
         for name in names.iter().map(String::as_str).chain(["total"]) {
-            assert_eq!(Bucket::parse(name).unwrap().to_string(), name);
+            let bucket = Bucket::parse(name).unwrap();
+            assert_eq!(bucket.to_string(), name);
+            let kind = TypeName::try_from("a:b.c").unwrap();
+            let item = bucket.item(&kind);
+            let (first, last) = bucket.items_to(&bucket);
+            assert!(first <= item && item <= last);
+            assert_eq!(Bucket::parse_item(&item), Some((bucket, kind)));
         }
         for bad in ["", "hour#2026-01-11", "month#2026-13", "checkpoint#x", "day#2026-02-30"] {
             assert_eq!(Bucket::parse(bad), None, "{bad}");

@@ -1,4 +1,5 @@
-//! Cells: the numbers of a bucket, each an attribute whose name says what it counts.
+//! Cells: the numbers of a bucket. Those of one type are one item, so that what a commit or a page costs does not grow
+//! with how many types there are, and no item ever fills up; each is an attribute whose name says what it counts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,36 +63,49 @@ impl Measure {
     }
 }
 
+/// The name of its attribute, within the item of its type.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alive(status, kind) => write!(f, "alive:{status}:{kind}"),
-            Self::Created(kind) => write!(f, "created:{kind}"),
-            Self::Removed(kind) => write!(f, "removed:{kind}"),
-            Self::Ended(status, kind) => write!(f, "ended:{status}:{kind}"),
-            Self::Count(measure, kind) => write!(f, "count:{}:{kind}", measure.word()),
-            Self::SumMs(measure, kind) => write!(f, "sum_ms:{}:{kind}", measure.word()),
-            Self::Histogram(measure, bound, kind) => write!(f, "le:{}:{bound}:{kind}", measure.word()),
+            Self::Alive(status, _) => write!(f, "alive:{status}"),
+            Self::Created(_) => f.write_str("created"),
+            Self::Removed(_) => f.write_str("removed"),
+            Self::Ended(status, _) => write!(f, "ended:{status}"),
+            Self::Count(measure, _) => write!(f, "count:{}", measure.word()),
+            Self::SumMs(measure, _) => write!(f, "sum_ms:{}", measure.word()),
+            Self::Histogram(measure, bound, _) => write!(f, "le:{}:{bound}", measure.word()),
         }
     }
 }
 
 impl Cell {
-    /// Reads an attribute's name; `None`: it is not a cell that we know.
-    pub fn parse(name: &str) -> Option<Self> {
-        let kind = |text: &str| TypeName::try_from(text).ok();
-        let (word, rest) = name.split_once(':')?;
-        let two = || rest.split_once(':');
+    /// The type whose jobs it counts.
+    pub const fn kind(&self) -> &TypeName {
+        match self {
+            Self::Alive(_, kind)
+            | Self::Created(kind)
+            | Self::Removed(kind)
+            | Self::Ended(_, kind)
+            | Self::Count(_, kind)
+            | Self::SumMs(_, kind)
+            | Self::Histogram(_, _, kind) => kind,
+        }
+    }
+
+    /// Reads an attribute's name in the item of a type; `None`: it is not a cell that we know.
+    pub fn parse(name: &str, kind: &TypeName) -> Option<Self> {
+        let kind = kind.clone();
+        let (word, rest) = name.split_once(':').unwrap_or((name, ""));
         Some(match word {
-            "alive" => Self::Alive(Status::try_from(two()?.0).ok()?, kind(two()?.1)?),
-            "created" => Self::Created(kind(rest)?),
-            "removed" => Self::Removed(kind(rest)?),
-            "ended" => Self::Ended(Status::try_from(two()?.0).ok()?, kind(two()?.1)?),
-            "count" => Self::Count(Measure::parse(two()?.0)?, kind(two()?.1)?),
-            "sum_ms" => Self::SumMs(Measure::parse(two()?.0)?, kind(two()?.1)?),
+            "alive" => Self::Alive(Status::try_from(rest).ok()?, kind),
+            "created" if rest.is_empty() => Self::Created(kind),
+            "removed" if rest.is_empty() => Self::Removed(kind),
+            "ended" => Self::Ended(Status::try_from(rest).ok()?, kind),
+            "count" => Self::Count(Measure::parse(rest)?, kind),
+            "sum_ms" => Self::SumMs(Measure::parse(rest)?, kind),
             "le" => {
-                let (bound, name) = two()?.1.split_once(':')?;
-                Self::Histogram(Measure::parse(two()?.0)?, bound.parse().ok()?, kind(name)?)
+                let (measure, bound) = rest.split_once(':')?;
+                Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?, kind)
             }
             _ => return None,
         })
@@ -105,11 +119,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The numbers of an item. Attributes that are no cells (its key, a newer version's cells) are passed over.
-    pub fn of_item(item: &AttributeMap) -> Self {
+    /// Adds the numbers of the item of a type. Attributes that are no cells (its key, a newer version's) are passed over.
+    pub fn add_item(&mut self, kind: &TypeName, item: &AttributeMap) {
         let number = |value: &AttributeValue| value.as_n().ok()?.parse::<i64>().ok();
-        let cells = item.iter().filter_map(|(name, value)| Some((Cell::parse(name)?, number(value)?)));
-        Self { cells: cells.collect() }
+        for (name, value) in item {
+            if let (Some(cell), Some(value)) = (Cell::parse(name, kind), number(value)) {
+                *self.cells.entry(cell).or_default() += value;
+            }
+        }
     }
 
     /// One number.
@@ -149,10 +166,10 @@ mod tests {
             Cell::Histogram(Measure::Run, 13, kind()),
         ];
         for cell in cells {
-            assert_eq!(Cell::parse(&cell.to_string()), Some(cell));
+            assert_eq!(Cell::parse(&cell.to_string(), &kind()), Some(cell));
         }
-        for bad in ["", "scope", "bucket", "alive:x", "alive:x:y", "le:run:y", "sum_ms:z:y", "expires_at"] {
-            assert_eq!(Cell::parse(bad), None, "{bad}");
+        for bad in ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "expires_at"] {
+            assert_eq!(Cell::parse(bad, &kind()), None, "{bad}");
         }
     }
 

@@ -15,6 +15,8 @@ use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, SCOPE};
 use crate::dynamo::value::{n, s};
 use crate::dynamo::{Store, StoreError, Tables, Written};
 
+/// The place of the number of unreadable records among the buckets of all owners: checkpoints go, it stays.
+pub(super) const FAILED_BUCKET: &str = "failed";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
 const CHECKPOINT_TTL_HOURS: i64 = 72;
 
@@ -48,8 +50,16 @@ impl Commit<'_> {
     /// The transaction, as a value.
     pub fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
         let mut items = vec![self.checkpoint(tables)?];
-        for (scope, bucket, cells) in self.fold.buckets() {
-            items.push(add(tables, scope, &bucket.to_string(), &cells)?);
+        for (scope, bucket, kind, cells) in self.fold.items() {
+            items.push(add(tables, scope, &bucket.item(kind), &cells)?);
+        }
+        if self.unreadable > 0 {
+            items.push(
+                update(tables, ALL_OWNERS, FAILED_BUCKET)
+                    .update_expression("ADD records :unreadable")
+                    .expression_attribute_values(":unreadable", n(self.unreadable))
+                    .build()?,
+            );
         }
         if let Some(at) = self.probe {
             items.push(Probe { at, counted_at: self.now }.record(update(
@@ -66,8 +76,7 @@ impl Commit<'_> {
         let bucket = checkpoint_bucket(self.shard_id);
         let item = update(tables, ALL_OWNERS, &bucket)
             .update_expression(
-                "SET #sequence = :last, written_at = :written_at, counted_at = :now, expires_at = :expires_at \
-                 ADD unreadable :unreadable",
+                "SET #sequence = :last, written_at = :written_at, counted_at = :now, expires_at = :expires_at",
             )
             .expression_attribute_names("#sequence", "sequence")
             .expression_attribute_values(":last", s(self.last))
@@ -76,8 +85,7 @@ impl Commit<'_> {
             .expression_attribute_values(
                 format!(":{EXPIRES_AT}"),
                 n(self.now.plus_hours(CHECKPOINT_TTL_HOURS).seconds_ceil()),
-            )
-            .expression_attribute_values(":unreadable", n(self.unreadable));
+            );
         match self.read {
             None => item.condition_expression("attribute_not_exists(#sequence)"),
             Some(read) => {

@@ -1,10 +1,13 @@
 //! Reading counts: sums over buckets.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 use futures_util::future::try_join_all;
 
 use super::checkpoint::PREFIX;
+use super::commit::FAILED_BUCKET;
 use super::probe::PROBE_BUCKET;
 use super::{Bucket, Cell, Checkpoint, Granularity, Measure, Probe, Segment, Span, Tally, segments};
 use crate::domain::{CreatedRange, JobQuery, Owner, Timestamp, TypeName};
@@ -27,8 +30,9 @@ pub(super) struct Counted {
 /// How many jobs a list has, without reading it.
 pub async fn total(store: &Store, config: &Config, query: &JobQuery) -> Result<u64, StoreError> {
     if query.created == CreatedRange::ALL {
-        let tally = read_bucket(store, &config.tables, query.owner.as_str(), Bucket::Total).await?;
-        return Ok(wanted(&tally, query));
+        let total = Bucket::Total;
+        let buckets = read_buckets(store, &config.tables, query.owner.as_str(), total, total).await?;
+        return Ok(buckets.values().map(|tally| wanted(tally, query)).sum());
     }
     let counted = count_segments(store, config, query, &segments(query.created)).await?;
     Ok(counted.iter().map(|part| part.count).sum())
@@ -61,18 +65,17 @@ async fn count_segment(
             Ok(vec![Counted { from, to, granularity: None, count }])
         }
         Span::Buckets(granularity) => {
-            let [first, last] = [from, to].map(|time| Bucket::of(granularity, time).to_string());
-            let items = read_items(store, &config.tables, query.owner.as_str(), &first, &last).await?;
-            let parts = items.into_iter().map(|item| {
-                let name = item.get(BUCKET).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
-                let Some(Bucket::Span(granularity, from)) = Bucket::parse(name) else {
-                    return Err(Corrupt::new(name, "is not the name of a bucket").into());
+            let (first, last) = (Bucket::of(granularity, from), Bucket::of(granularity, to));
+            let buckets = read_buckets(store, &config.tables, query.owner.as_str(), first, last).await?;
+            let parts = buckets.into_iter().map(|(bucket, tally)| {
+                let from = match bucket {
+                    Bucket::Span(_, from) => from,
+                    Bucket::Total => Timestamp::MIN,
                 };
                 let to = granularity.next(from).plus_millis(-1);
-                let count = wanted(&Tally::of_item(&item), query);
-                Ok(Counted { from, to, granularity: Some(granularity), count })
+                Counted { from, to, granularity: Some(granularity), count: wanted(&tally, query) }
             });
-            parts.collect()
+            Ok(parts.collect())
         }
     }
 }
@@ -84,15 +87,27 @@ fn wanted(tally: &Tally, query: &JobQuery) -> u64 {
     })
 }
 
-async fn read_bucket(
+/// Reads the buckets of a scope from one to another of the same length, all types of each added up.
+async fn read_buckets(
     store: &Store,
     tables: &Tables,
     scope: &str,
-    bucket: Bucket,
-) -> Result<Tally, StoreError> {
-    let plan =
-        GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket));
-    Ok(store.get(plan).await?.as_ref().map(Tally::of_item).unwrap_or_default())
+    first: Bucket,
+    last: Bucket,
+) -> Result<BTreeMap<Bucket, Tally>, StoreError> {
+    let (first, last) = first.items_to(&last);
+    let mut buckets: BTreeMap<Bucket, Tally> = BTreeMap::new();
+    for item in read_items(store, tables, scope, &first, &last).await? {
+        let name = name(&item);
+        let (bucket, kind) =
+            Bucket::parse_item(name).ok_or_else(|| Corrupt::new(name, "is not the name of a bucket's item"))?;
+        buckets.entry(bucket).or_default().add_item(&kind, &item);
+    }
+    Ok(buckets)
+}
+
+fn name(item: &AttributeMap) -> &str {
+    item.get(BUCKET).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
 /// Reads the items of a scope from one name to another, both included.
@@ -130,7 +145,14 @@ pub async fn mean_run_ms(
     owner: &Owner,
     kind: &TypeName,
 ) -> Result<Option<u64>, StoreError> {
-    let tally = read_bucket(store, tables, owner.as_str(), Bucket::Total).await?;
+    let plan = GetItemInput::builder()
+        .table_name(&tables.tallies)
+        .key(SCOPE, s(owner))
+        .key(BUCKET, s(Bucket::Total.item(kind)));
+    let mut tally = Tally::default();
+    if let Some(item) = store.get(plan).await? {
+        tally.add_item(kind, &item);
+    }
     let sum = tally.get(&Cell::SumMs(Measure::Run, kind.clone()));
     let mean = sum.checked_div(tally.get(&Cell::Count(Measure::Run, kind.clone())));
     Ok(mean.and_then(|mean| u64::try_from(mean).ok()))
@@ -143,6 +165,8 @@ pub struct Scrape {
     pub tally: Tally,
     /// How far each shard of the stream has been counted.
     pub checkpoints: Vec<Checkpoint>,
+    /// How many records could not be read, ever.
+    pub failed_records: u64,
     /// The last probe that came through.
     pub probe: Option<Probe>,
 }
@@ -151,14 +175,18 @@ pub struct Scrape {
 pub async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
     let mut scrape = Scrape::default();
     // The partition has nothing else: all its names lie between these two.
-    for item in read_items(store, tables, ALL_OWNERS, PREFIX, "total").await? {
-        let name = item.get(BUCKET).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    let (_, last) = Bucket::Total.items_to(&Bucket::Total);
+    for item in read_items(store, tables, ALL_OWNERS, PREFIX, &last).await? {
+        let name = name(&item);
         if name.starts_with(PREFIX) {
             scrape.checkpoints.push(Checkpoint::of_item(&item)?);
+        } else if name == FAILED_BUCKET {
+            let records = item.get("records").and_then(|value| value.as_n().ok());
+            scrape.failed_records = records.and_then(|number| number.parse().ok()).unwrap_or(0);
         } else if name == PROBE_BUCKET {
             scrape.probe = Probe::of_item(&item);
-        } else if Bucket::parse(name) == Some(Bucket::Total) {
-            scrape.tally = Tally::of_item(&item);
+        } else if let Some((Bucket::Total, kind)) = Bucket::parse_item(name) {
+            scrape.tally.add_item(&kind, &item);
         }
     }
     Ok(scrape)

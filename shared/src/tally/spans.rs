@@ -38,7 +38,8 @@ fn within(from: Timestamp, to: Timestamp, granularity: Option<Granularity>) -> V
     let end = last_whole(granularity, to);
     let finer = granularity.finer();
     match end {
-        Some(end) if begin <= end => {
+        // Where the calendar ends before the next span begins, `begin` is no beginning.
+        Some(end) if begin <= end && granularity.floor(begin) == begin => {
             let mut cut = if from < begin { within(from, begin.plus_millis(-1), finer) } else { Vec::new() };
             cut.push(Segment { from: begin, to: end, span: Span::Buckets(granularity) });
             if end < to {
@@ -65,6 +66,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::TypeName;
+    use crate::tally::Bucket;
 
     fn cut(from: &str, to: &str) -> Vec<String> {
         let time = |text| Some(Timestamp::parse(text).unwrap());
@@ -102,6 +105,18 @@ mod tests {
         assert_eq!(segments(CreatedRange::ALL).len(), 1);
     }
 
+    /// Any time of the calendar, and its ends now and then.
+    fn any_time() -> impl Strategy<Value = Timestamp> {
+        let day = 86_400_000;
+        prop_oneof![
+            6 => (Timestamp::MIN.millis()..=Timestamp::MAX.millis()).prop_map(Timestamp::from_millis),
+            6 => (1_700_000_000_000..1_800_000_000_000_i64).prop_map(Timestamp::from_millis),
+            3 => (19_000..21_000_i64).prop_map(move |days| Timestamp::from_millis(days * day)),
+            1 => Just(Timestamp::MIN),
+            1 => Just(Timestamp::MAX),
+        ]
+    }
+
     proptest! {
         #[test]
         fn segments_cover_a_range_once(a in 0_i64..4_000_000_000_000, length in 0_i64..200_000_000_000) {
@@ -121,6 +136,29 @@ mod tests {
                     // Up to two parts of hours where no whole hour lies between.
                     prop_assert!(segment.to.since(segment.from) < 7_200_000);
                 }
+            }
+        }
+
+        /// Buckets are read by their names, from the first to the last: those names must hold the times of the segment,
+        /// and no others.
+        #[test]
+        fn each_time_is_counted_by_one_segment(
+            a in any_time(), b in any_time(), times in proptest::collection::vec(any_time(), 1..20), near in -2_i64..3,
+        ) {
+            let (from, to) = (a.min(b), a.max(b));
+            let kind = TypeName::try_from("z:-_.").unwrap();
+            let cut = segments(CreatedRange::new(Some(from), Some(to)).unwrap());
+            let edges = cut.iter().flat_map(|segment| [segment.from, segment.to]).map(|time| time.plus_millis(near));
+            for time in times.into_iter().chain(edges.collect::<Vec<_>>()) {
+                let holding = cut.iter().filter(|segment| match segment.span {
+                    Span::Rows => segment.from <= time && time <= segment.to,
+                    Span::Buckets(granularity) => {
+                        let bucket = |time| Bucket::of(granularity, time);
+                        let (first, last) = bucket(segment.from).items_to(&bucket(segment.to));
+                        (first..=last).contains(&bucket(time).item(&kind))
+                    }
+                });
+                prop_assert_eq!(holding.count(), usize::from(from <= time && time <= to), "{}", time);
             }
         }
     }

@@ -25,7 +25,8 @@ async fn two_deliveries_of_one_shard_at_once_count_once() {
     let writes = lives(10, 300);
     for end in (50..=300).step_by(50) {
         // The second one also brings what lies before, and goes further.
-        let (short, long) = (records(end - 50, &writes[end - 50..end - 10]), records(end - 50, &writes[end - 50..end]));
+        let (short, long) =
+            (records(end - 50, &writes[end - 50..end - 10]), records(end - 50, &writes[end - 50..end]));
         let (short, long) = (event(SHARD, &short), event(SHARD, &long));
         tokio::join!(until_taken(&one, &short), until_taken(&other, &long));
         counter.expect(&writes[..end]).await;

@@ -15,10 +15,12 @@ const REQUESTS: usize = 4;
 /// A history that takes several commits, and so has steps to crash between.
 fn wide() -> Vec<Write> {
     let mut writes: Vec<Write> = (0..200)
-        .map(|hour| queued(1_000_000 + hour, "cat", "render", BEGIN.plus_hours(i64::try_from(hour).unwrap_or(0))))
+        .map(|hour| {
+            queued(1_000_000 + hour, "cat", "render", BEGIN.plus_hours(i64::try_from(hour).unwrap_or(0)))
+        })
         .map(|head| Write { old: None, new: Some(head) })
         .collect();
-    writes.extend(lives(30, 40));
+    writes.extend(lives(30, 15));
     writes
 }
 
@@ -45,7 +47,10 @@ async fn the_history_takes_as_many_steps_as_are_crashed_between() {
     let proxy = Proxy::start(house.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
     deliver(&function, SHARD, &records(0, &wide())).await;
-    assert_eq!(proxy.operations(), ["GetItem", "TransactWriteItems", "TransactWriteItems", "TransactWriteItems"]);
+    assert_eq!(
+        proxy.operations(),
+        ["GetItem", "TransactWriteItems", "TransactWriteItems", "TransactWriteItems"]
+    );
 }
 
 /// The process ends at the k-th request: before DynamoDB does it, or after, when nobody hears the answer.

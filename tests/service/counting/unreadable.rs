@@ -35,7 +35,9 @@ impl Log {
 
 /// Records that nobody can read, one for each way, for places from `from` on; the last one does not even have a number.
 fn bad_records(from: usize) -> Vec<Value> {
-    let [Write { new: Some(head), .. }, ..] = &lives(50, 1)[..] else { unreachable!("the first write creates") };
+    let [Write { new: Some(head), .. }, ..] = &lives(50, 1)[..] else {
+        unreachable!("the first write creates")
+    };
     let place = |number: usize| from + number;
     let keys = json!({ "job_id": { "S": head.job.id.to_string() }, "part": { "S": "head" } });
     let mut lacking = spoilt(head);
@@ -80,11 +82,12 @@ async fn records_that_cannot_be_read_are_counted_logged_and_passed_over() {
 
     let log = Log::default();
     let writer = log.clone();
-    let logging = subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish().set_default();
+    let logging =
+        subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish().set_default();
     deliver(&function, SHARD, &batch).await;
     drop(logging);
     counter.expect(&good).await;
-    assert_eq!(counter.unreadable(SHARD).await, 6);
+    assert_eq!(counter.unreadable().await, 6);
     assert_eq!(failed_records_metric(&counter).await.as_deref(), Some("6"));
     assert_eq!(counter.checkpoint(SHARD).await, sequence(45));
     let lines = log.lines();
@@ -99,7 +102,7 @@ async fn records_that_cannot_be_read_are_counted_logged_and_passed_over() {
     for again in [&batch[..], &batch[10..], &batch[..30]] {
         deliver(&function, SHARD, again).await;
         counter.expect(&good).await;
-        assert_eq!(counter.unreadable(SHARD).await, 6);
+        assert_eq!(counter.unreadable().await, 6);
     }
 }
 
@@ -111,7 +114,7 @@ async fn a_batch_of_nothing_else_is_passed_over_for_good() {
     let bad = bad_records(0);
     deliver(&function, SHARD, &bad[..5]).await;
     deliver(&function, SHARD, &bad[..5]).await;
-    assert_eq!(counter.unreadable(SHARD).await, 5);
+    assert_eq!(counter.unreadable().await, 5);
     assert_eq!(counter.checkpoint(SHARD).await, sequence(4));
     let good = lives(52, 10);
     deliver(&function, SHARD, &records(5, &good)).await;
@@ -129,7 +132,7 @@ async fn what_is_no_record_at_all_does_not_stop_the_rest() {
     batch.extend(records(0, &good));
     deliver(&function, SHARD, &batch).await;
     counter.expect(&good).await;
-    assert_eq!(counter.unreadable(SHARD).await, 4);
+    assert_eq!(counter.unreadable().await, 4);
 }
 
 /// A cut delivery that ends at a record without a number, and then the whole batch.
@@ -142,11 +145,11 @@ async fn a_record_without_a_number_counts_once_however_its_batch_is_cut() {
     let mut batch = records(0, &good);
     batch.insert(5, bad_records(5).swap_remove(5));
     deliver(&function, SHARD, &batch[..6]).await;
-    assert_eq!(counter.unreadable(SHARD).await, 1);
+    assert_eq!(counter.unreadable().await, 1);
     deliver(&function, SHARD, &batch).await;
     deliver(&function, SHARD, &batch).await;
     counter.expect(&good).await;
-    assert_eq!(counter.unreadable(SHARD).await, 1);
+    assert_eq!(counter.unreadable().await, 1);
 }
 
 #[tokio::test]

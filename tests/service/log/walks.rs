@@ -80,7 +80,8 @@ pub(super) async fn job_by_job(service: &Service, jobs: &[LoggedJob]) {
         ));
         let page = page.expect(200).await;
         let found = page.at("/jobs").as_array().expect("jobs").iter();
-        let mut found = found.filter(|found| found["external_id"] == job.number.to_string());
+        let number = job.number.to_string();
+        let mut found = found.filter(|found| found["external_id"] == number);
         let id = found.next().expect("the job")["job_id"].as_str().expect("an id").to_owned();
         let whole = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
         assert_eq!(whole.at("/metadata"), &json!({ "processors": job.processors }));

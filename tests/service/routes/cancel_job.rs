@@ -97,3 +97,30 @@ async fn another_owners_job_is_left_alone() {
         "other_owner",
     );
 }
+
+#[tokio::test]
+async fn an_admin_cancels_for_another_owner() {
+    let service = Service::start().await;
+    let created = service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
+    let path = format!("/v1/jobs/{}/cancel", text(created.at("/job_id")));
+    is_problem(&service.call("POST", &path).send().await, 403, "other_owner");
+    let reply = service.call("POST", &format!("{path}?owner=other")).expect(200).await;
+    assert_eq!((reply.at("/status"), reply.at("/owner")), (&json!("cancelled"), &json!("other")));
+}
+
+#[tokio::test]
+async fn of_many_at_once_all_see_the_same_end() {
+    let service = Service::start().await;
+    let id = create(&service, &json!({ "type": "a" })).await;
+    let mut under_way = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        under_way.spawn(service.call("POST", &format!("/v1/jobs/{id}/cancel")).send());
+    }
+    let job = service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
+    for reply in under_way.join_all().await {
+        assert_eq!((reply.status, &reply.json), (200, &job.json));
+    }
+    service.settled().await;
+    let samples = super::metrics::Samples::scrape(&service).await;
+    samples.check("jobledger_jobs_ended_total{type=\"a\",status=\"cancelled\"}", "1");
+}

@@ -99,3 +99,32 @@ async fn what_is_not_ones_own_is_left_alone() {
         assert_eq!(service.get(&path).expect(200).await.at("/status"), status);
     }
 }
+
+#[tokio::test]
+async fn an_admin_deletes_for_another_owner() {
+    let service = Service::start().await;
+    let created = service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
+    let path = format!("/v1/jobs/{}?owner=other", text(created.at("/job_id")));
+    service.call("DELETE", &path).expect(200).await;
+    service.settled().await;
+    assert_eq!(total(&service, "owner=other").await, 0);
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_deletes() {
+    let service = Service::start().await;
+    let id = create(&service, &json!({ "type": "a", "payload": 1 })).await;
+    let mut under_way = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        under_way.spawn(service.call("DELETE", &format!("/v1/jobs/{id}")).send());
+    }
+    let replies = under_way.join_all().await;
+    let with = |status| replies.iter().filter(|reply| reply.status == status).count();
+    assert_eq!((with(200), with(404)), (1, 11));
+    service.settled().await;
+    assert_eq!(stored_parts(&service, &id).await, [""; 0]);
+    let samples = Samples::scrape(&service).await;
+    samples.check("jobledger_jobs_ended_total{type=\"a\",status=\"cancelled\"}", "1");
+    samples.check("jobledger_jobs_removed_total{type=\"a\"}", "1");
+    samples.balance();
+}

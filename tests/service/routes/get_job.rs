@@ -6,7 +6,7 @@ use jobledger_tests::Service;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{create, ingest, is_problem, refuses, text};
+use super::{create, ingest, is_problem, refuses, text, went_in};
 use crate::access::add_key;
 
 const NOBODYS: &str = "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001";
@@ -14,15 +14,16 @@ const NOBODYS: &str = "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001";
 #[tokio::test]
 async fn a_job_is_told_whole() {
     let service = Service::start().await;
-    let jobs = json!([{
+    let line = r#"{
         "external_id": "7", "type": "render", "status": "failed", "priority": 3, "name": "a.mp4",
         "created_at": "2026-01-01T00:00:00Z", "started_at": "2026-01-01T00:01:00+00:00",
         "completed_at": "2026-01-01T01:01:01.250+01:00", "error": { "message": "no GPU", "failed_task": "encode" },
-        "labels": { "team": "red" }, "metadata": { "frames": 12 }, "payload": [1.10], "result": { "done": 0.30 },
+        "labels": { "team": "red" }, "metadata": { "frames": 12 }, "payload": [1.10], "result": {"done":0.30},
         "timings": { "load": 1.50, "encode": 2 }, "cost_usd": "0.1234", "max_attempts": 2, "timeout_seconds": 60,
-        "ttl_hours": 1,
-    }]);
-    assert_eq!(ingest(&service, &jobs).await, [1, 0, 0, 0]);
+        "ttl_hours": 1
+    }"#;
+    let reply = service.call("POST", "/v1/admin/ingest/jobs").body(format!("[{line}]")).expect(200).await;
+    assert_eq!(went_in(&reply), [1, 0, 0, 0], "{}", reply.text);
     let list = service.get("/v1/jobs").expect(200).await;
     let id = text(list.at("/jobs/0/job_id"));
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;

@@ -40,6 +40,26 @@ async fn every_wrong_field_is_in_one_answer() {
 }
 
 #[tokio::test]
+async fn a_field_is_named_as_its_caller_named_it() {
+    let service = Service::start().await;
+    let reply =
+        service.post("/v1/jobs", &json!({ "tool": "two words", "params": 1, "Type": "a" })).send().await;
+    refuses(&reply, 400, "invalid_body", &["tool", "Type"]);
+}
+
+#[tokio::test]
+async fn an_answer_stays_short_whatever_came_in() {
+    let service = Service::start().await;
+    let mut body = json!({ "type": "a" });
+    for number in 0..5_000 {
+        body[format!("{}{number}", "x".repeat(100))] = json!(number);
+    }
+    let reply = service.post("/v1/jobs", &body).send().await;
+    is_problem(&reply, 400, "invalid_body");
+    assert!(!reply.wrong_fields().is_empty() && reply.text.len() < 64 * 1024, "{} bytes", reply.text.len());
+}
+
+#[tokio::test]
 async fn every_field_has_its_bounds() {
     let service = Service::start().await;
     let check = async |field: &str, value: Value| {

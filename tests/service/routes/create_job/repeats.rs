@@ -101,11 +101,17 @@ async fn a_key_has_a_form() {
 #[tokio::test]
 async fn of_many_at_once_one_creates() {
     let service = Service::start().await;
-    // Without anything beside the head, and with: the two are written differently.
+    // Without anything beside the head, and with: the two are written differently. Again and again, as what goes wrong
+    // here goes wrong between two requests of one millisecond.
     let bodies = [
         json!({ "type": "a" }),
         json!({ "type": "a", "payload": 1 }),
+        json!({ "type": "a", "name": "b" }),
         json!({ "type": "a", "external_id": "x" }),
+        json!({ "type": "a", "external_id": "y", "payload": 1 }),
+        json!({ "type": "b" }),
+        json!({ "type": "c" }),
+        json!({ "type": "d" }),
     ];
     for (number, body) in bodies.iter().enumerate() {
         let key = format!("k{number}");
@@ -117,7 +123,7 @@ async fn of_many_at_once_one_creates() {
         assert_eq!((with(201), with(200)), (1, 23), "{body}: created once, found by the others");
     }
     service.settled().await;
-    assert_eq!(total(&service, "").await, 3);
+    assert_eq!(total(&service, "").await, 8);
 }
 
 #[tokio::test]

@@ -101,10 +101,15 @@ async fn a_call_has_a_limit_of_jobs() {
     }
     service.settled().await;
     assert_eq!(total(&service, "").await, 0, "nothing was written");
-    // As many as may be; none of them goes in, so this is quick.
-    let lines = vec!["{}"; 10_000].join("\n");
-    let reply = send(&service, lines).await;
-    assert_eq!((reply.status, went_in(&reply)), (200, [0, 0, 0, 10_000]));
+    // As many as may be; none of them goes in, so this is quick. Much is wrong with each: the answer has to fit too.
+    let line =
+        format!("{{{}}}", ('a'..='z').map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(","));
+    let reply = send(&service, vec![line; 10_000].join("\n")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(went_in(&reply), [0, 0, 0, 10_000]);
+    for line in reply.at("/rejected").as_array().expect("a list") {
+        assert!(line["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ async fn of_the_same_calls_at_once_one_creates_each_job() {
         let job = service.get(&format!("/v1/jobs/{}", text(page.at("/jobs/0/job_id")))).expect(200).await;
         let number: u64 = text(job.at("/external_id"))[1..].parse().expect("a number");
         let parts = stored_parts(&service, &text(job.at("/job_id"))).await;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             assert_eq!((job.at("/payload"), parts.len()), (&Value::Null, 1), "{parts:?}");
         } else {
             assert_eq!((job.at("/payload"), parts.len()), (&json!(number), 2), "{parts:?}");

@@ -130,8 +130,11 @@ async fn an_index_in_parts_gives_the_same_lists() {
     let service = Service::with(&[("IndexShards", "4")]).await;
     fill(&service).await;
     let rows = rows();
-    for filter in BY_TYPE.iter().chain(&BY_STATUS).chain(&BY_DATE) {
+    for filter in BY_TYPE.iter().chain(&BY_STATUS) {
         check(&service, &rows, &[filter], "").await;
-        check(&service, &rows, &[&BY_TYPE[3], &BY_STATUS[6], filter], "sort_order=asc").await;
+    }
+    for date in &BY_DATE {
+        check(&service, &rows, &[date], "").await;
+        check(&service, &rows, &[&BY_TYPE[3], &BY_STATUS[6], date], "sort_order=asc").await;
     }
 }

@@ -1,0 +1,214 @@
+//! Judging lines, by value and by property.
+
+use proptest::option::of;
+use proptest::prelude::*;
+
+use super::*;
+
+const HOUR_MS: i64 = 3_600_000;
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_millis(1_768_100_400_000 + hour * HOUR_MS)
+}
+
+fn defaults() -> Defaults {
+    Defaults {
+        owner: Owner::try_from("ann").unwrap(),
+        now: at(100),
+        fresh: Uuid::from_u128(7),
+        shards: 4,
+        ttl_hours: 24,
+    }
+}
+
+/// A line of that status, with all that it needs and nothing else.
+fn line(status: Status) -> Upsert {
+    Upsert {
+        external_id: ExternalId::try_from("1").unwrap(),
+        kind: TypeName::try_from("render").unwrap(),
+        status,
+        phase: None,
+        priority: 3,
+        name: None,
+        labels: Labels::default(),
+        created_at: Some(at(1)),
+        available_at: None,
+        started_at: (status != Status::Queued).then_some(at(2)),
+        completed_at: status.is_ended().then_some(at(3)),
+        error: (status == Status::Failed)
+            .then(|| JobError { message: "bad luck".into(), failed_task: None }),
+        cost: None,
+        max_attempts: 1,
+        timeout_seconds: None,
+        ttl_hours: None,
+        input: Input::default(),
+        output: Output::default(),
+        fingerprint: Fingerprint::of(status.as_str().as_bytes()),
+    }
+}
+
+fn stored(upsert: &Upsert) -> Head {
+    match judge(upsert, None, &defaults()) {
+        Ok(Verdict::Create(head)) => *head,
+        other => panic!("not created: {other:?}"),
+    }
+}
+
+fn updated(upsert: &Upsert, existing: &Head) -> Head {
+    match judge(upsert, Some(existing), &defaults()) {
+        Ok(Verdict::Update(head)) => *head,
+        other => panic!("not updated: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn contradicts(upsert: &Upsert, fields: &[&str]) {
+    let found: Vec<_> = upsert.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(found, fields, "{upsert:?}");
+}
+
+#[test]
+fn a_line_may_say_what_its_status_needs_and_no_more() {
+    for status in Status::ALL {
+        contradicts(&line(status), &[]);
+        let ended = status.is_ended();
+        let without = Upsert { completed_at: None, ..line(status) };
+        contradicts(&without, if ended { &["completed_at"] } else { &[] });
+        let with = Upsert { completed_at: Some(at(3)), ..line(status) };
+        contradicts(&with, if ended { &[] } else { &["completed_at"] });
+        let error = Some(JobError { message: "x".into(), failed_task: None });
+        let with = Upsert { error, ..line(status) };
+        contradicts(&with, if status == Status::Failed { &[] } else { &["error"] });
+        let with = Upsert { available_at: Some(at(4)), ..line(status) };
+        contradicts(&with, if status == Status::Queued { &[] } else { &["available_at"] });
+    }
+    contradicts(&Upsert { error: None, ..line(Status::Failed) }, &["error"]);
+    contradicts(&Upsert { started_at: Some(at(2)), ..line(Status::Queued) }, &["started_at"]);
+    contradicts(&Upsert { started_at: None, ..line(Status::Running) }, &["started_at"]);
+    // Called off before it began, or taken over from a source that keeps no beginnings.
+    contradicts(&Upsert { started_at: None, ..line(Status::Cancelled) }, &[]);
+    contradicts(&Upsert { started_at: None, ..line(Status::Completed) }, &[]);
+}
+
+#[test]
+fn times_come_in_order_and_not_from_the_future() {
+    contradicts(&Upsert { started_at: Some(at(0)), ..line(Status::Completed) }, &["started_at"]);
+    contradicts(&Upsert { completed_at: Some(at(0)), ..line(Status::Completed) }, &["completed_at"]);
+    let backwards = Upsert { started_at: None, completed_at: Some(at(0)), ..line(Status::Completed) };
+    contradicts(&backwards, &["completed_at"]);
+    contradicts(&Upsert { created_at: Some(at(101)), ..line(Status::Queued) }, &["created_at"]);
+    // A source's clock may run a little ahead.
+    contradicts(&Upsert { created_at: Some(at(100).plus_millis(300_000)), ..line(Status::Queued) }, &[]);
+    let late = Upsert { created_at: Some(at(100).plus_millis(300_001)), ..line(Status::Queued) };
+    contradicts(&late, &["created_at"]);
+}
+
+#[test]
+fn a_known_job_goes_only_where_the_status_table_leads() {
+    for from in Status::ALL {
+        let existing = stored(&line(from));
+        for to in Status::ALL {
+            let upsert = Upsert { fingerprint: Fingerprint::of(b"another"), ..line(to) };
+            match judge(&upsert, Some(&existing), &defaults()) {
+                Ok(Verdict::Update(head)) => {
+                    assert!(from.reaches(to), "{from} -> {to}");
+                    assert_eq!(head.job.status(), to);
+                }
+                Err((field, invalid)) => {
+                    assert!(!from.reaches(to), "{from} -> {to}: {invalid}");
+                    assert_eq!(field, "status");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_line_again_changes_nothing() {
+    for status in Status::ALL {
+        let existing = stored(&line(status));
+        assert_eq!(judge(&line(status), Some(&existing), &defaults()), Ok(Verdict::Unchanged));
+    }
+}
+
+#[test]
+fn an_ended_job_is_kept_until_it_is_deleted_unless_its_line_says_how_long() {
+    let expires_at = |upsert: &Upsert| stored(upsert).job.state.ended().unwrap().expires_at;
+    assert_eq!(expires_at(&line(Status::Completed)), None);
+    // Its time is counted from now: history is not gone before it is there.
+    let limited = Upsert { ttl_hours: Some(2), ..line(Status::Completed) };
+    assert_eq!(expires_at(&limited), Some(at(102)));
+    assert_eq!((stored(&limited).ttl_hours, stored(&line(Status::Queued)).ttl_hours), (2, 24));
+}
+
+#[test]
+fn what_is_stored_decides_what_a_line_leaves_out() {
+    let existing = Head { shard: 3, ..stored(&line(Status::Running)) };
+    let later = Upsert { created_at: None, ..line(Status::Completed) };
+    let head = updated(&later, &existing);
+    assert_eq!((head.job.created_at, head.shard, head.job.attempt), (at(1), 3, 1));
+    // A time before the stored beginning contradicts it.
+    let early = Upsert { created_at: None, started_at: Some(at(0)), ..line(Status::Completed) };
+    assert_eq!(judge(&early, Some(&existing), &defaults()).unwrap_err().0, "created_at");
+    // Without any, the first time that is known is the beginning.
+    assert_eq!(stored(&early).job.created_at, at(0));
+    assert_eq!(stored(&Upsert { created_at: None, ..line(Status::Queued) }).job.created_at, at(100));
+}
+
+#[test]
+fn parts_are_named_where_there_are_any() {
+    let head = stored(&line(Status::Completed));
+    assert_eq!((head.input, head.output), (None, None));
+    let payload = serde_json::value::RawValue::from_string("1".to_owned()).unwrap();
+    let input = Input { payload: Some(payload), metadata: None };
+    let head = stored(&Upsert { input, ..line(Status::Completed) });
+    assert_eq!((head.input, head.output), (Some(Uuid::from_u128(7)), None));
+}
+
+fn any_line() -> impl Strategy<Value = Upsert> {
+    let hours = (of(0_i64..90), of(0_i64..90), of(0_i64..90), of(0_i64..90));
+    (0_usize..5, hours, of(1_u16..=168), any::<u64>()).prop_map(
+        |(status, (created, available, started, completed), ttl_hours, said)| Upsert {
+            created_at: created.map(at),
+            available_at: available.map(at),
+            started_at: started.map(at),
+            completed_at: completed.map(at),
+            ttl_hours,
+            fingerprint: Fingerprint::of(&said.to_be_bytes()),
+            ..line(Status::ALL[status])
+        },
+    )
+}
+
+proptest! {
+    /// Whatever lines come, in whatever order: no time of a job lies before its creation, its tries never become
+    /// fewer, it keeps its id and its place, and nothing that a line says is lost.
+    #[test]
+    fn heads_stay_sound(lines in proptest::collection::vec(any_line(), 1..12)) {
+        let mut existing: Option<Head> = None;
+        for line in lines.iter().filter(|line| line.contradictions(at(100)).is_empty()) {
+            let verdict = judge(line, existing.as_ref(), &defaults());
+            prop_assert_eq!(&verdict, &judge(line, existing.as_ref(), &defaults()), "judged by value");
+            let head = match (verdict, &existing) {
+                (Ok(Verdict::Create(head)), None) => *head,
+                (Ok(Verdict::Update(head)), Some(before)) => {
+                    prop_assert!(head.job.attempt >= before.job.attempt);
+                    prop_assert_eq!((head.job.id, head.shard), (before.job.id, before.shard));
+                    *head
+                }
+                (Ok(Verdict::Unchanged) | Err(_), Some(_)) => continue,
+                other => return Err(TestCaseError::fail(format!("{other:?}"))),
+            };
+            let job = &head.job;
+            prop_assert_eq!(job.status(), line.status);
+            prop_assert_eq!(head.fingerprint, line.fingerprint);
+            let ended = job.state.ended();
+            let times = [job.state.started_at(), ended.map(|ended| ended.completed_at)];
+            prop_assert!(times.into_iter().flatten().all(|time| time >= job.created_at), "{:?}", job);
+            prop_assert!(line.created_at.is_none_or(|time| time == job.created_at));
+            prop_assert!(ended.and_then(|ended| ended.expires_at).is_none_or(|time| time > at(100)));
+            existing = Some(head);
+        }
+    }
+}

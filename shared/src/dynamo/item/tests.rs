@@ -1,0 +1,176 @@
+//! Heads as items, by value and by property.
+
+use proptest::option::of;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What an index has of a head: see `template.yaml`. It lacks what only the head is for.
+const NOT_PROJECTED: [&str; 5] = ["fingerprint", "ttl_seconds", "input", "output", "queue"];
+/// A head is none without these.
+const NEEDED: [&str; 11] = [
+    "job_id",
+    "part",
+    "owner",
+    "type",
+    "status",
+    "shard",
+    "created",
+    "priority",
+    "updated_at",
+    "attempt",
+    "max_attempts",
+];
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![
+        8 => (0_i64..4_000_000_000_000).prop_map(Timestamp::from_millis),
+        1 => Just(Timestamp::MIN),
+        1 => Just(Timestamp::MAX),
+    ]
+}
+
+/// Ends of lives are kept in seconds.
+fn ended() -> impl Strategy<Value = Ended> {
+    let seconds = (0_i64..4_000_000_000).prop_map(|seconds| Timestamp::from_millis(seconds * 1_000));
+    (of(time()), time(), of(seconds)).prop_map(|(started_at, completed_at, expires_at)| Ended {
+        started_at,
+        completed_at,
+        expires_at,
+    })
+}
+
+fn state() -> impl Strategy<Value = State> {
+    let error = (".{1,80}", of(".{1,80}"));
+    let phase = of("[a-z0-9][a-z0-9_.:-]{0,20}");
+    prop_oneof![
+        time().prop_map(|available_at| State::Queued { available_at }),
+        (time(), phase).prop_map(|(started_at, phase)| State::Running {
+            started_at,
+            phase: phase.map(|phase| Phase::try_from(phase).unwrap()),
+        }),
+        ended().prop_map(State::Completed),
+        ended().prop_map(State::Cancelled),
+        (ended(), error).prop_map(|(ended, (message, failed_task))| {
+            State::Failed(ended, JobError { message, failed_task })
+        }),
+    ]
+}
+
+fn job() -> impl Strategy<Value = Job> {
+    let who = (any::<u128>(), "[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,63}", "[a-z0-9][a-z0-9_.:-]{0,63}");
+    let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
+    let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
+    let numbers =
+        (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
+    (who, named, labels, numbers, time(), time(), state()).prop_map(
+        |(
+            (id, owner, kind),
+            (external_id, name, trace_id),
+            labels,
+            numbers,
+            created_at,
+            updated_at,
+            state,
+        )| Job {
+            id: JobId::from(Uuid::from_u128(id)),
+            owner: Owner::try_from(owner).unwrap(),
+            kind: TypeName::try_from(kind).unwrap(),
+            external_id: external_id.map(|id| ExternalId::try_from(id).unwrap()),
+            name: name.map(|name| JobName::try_from(name).unwrap()),
+            priority: numbers.0,
+            labels: Labels::try_from(labels).unwrap(),
+            created_at,
+            updated_at,
+            attempt: numbers.1,
+            max_attempts: numbers.2,
+            timeout_seconds: numbers.3,
+            cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
+            trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
+            state,
+        },
+    )
+}
+
+fn head() -> impl Strategy<Value = Head> {
+    let name = || of(any::<u128>().prop_map(Uuid::from_u128));
+    (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name()).prop_map(
+        |(job, shard, fingerprint, ttl_hours, input, output)| Head {
+            job,
+            shard,
+            fingerprint: Fingerprint::from(fingerprint),
+            written_by: uuid::Uuid::from_u128(u128::from_be_bytes(fingerprint)),
+            ttl_hours,
+            input,
+            output,
+        },
+    )
+}
+
+/// An attribute of another type, or with another text in it.
+fn foreign() -> impl Strategy<Value = AttributeValue> {
+    prop_oneof![
+        ".{0,20}".prop_map(AttributeValue::S),
+        any::<i64>().prop_map(|number| AttributeValue::N(number.to_string())),
+        Just(AttributeValue::N("1e130".to_owned())),
+        any::<bool>().prop_map(AttributeValue::Bool),
+        Just(AttributeValue::Null(true)),
+        Just(AttributeValue::L(Vec::new())),
+        Just(AttributeValue::M(HashMap::new())),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_head_comes_back_as_it_went(head in head()) {
+        prop_assert_eq!(head_of_row(head_row(&head).unwrap()), Ok(head.clone()));
+        prop_assert_eq!(job_of_row(head_row(&head).unwrap()), Ok(head.job.clone()));
+        prop_assert_eq!(id_of_row(&head_row(&head).unwrap()), Ok(head.job.id));
+    }
+
+    #[test]
+    fn a_row_of_an_index_has_the_job_and_is_no_head(head in head()) {
+        let mut row = head_row(&head).unwrap();
+        for name in NOT_PROJECTED {
+            row.remove(name);
+        }
+        prop_assert_eq!(job_of_row(row.clone()), Ok(head.job.clone()));
+        prop_assert!(head_of_row(row).is_err());
+    }
+
+    #[test]
+    fn only_a_queued_job_is_in_the_queue(head in head()) {
+        let row = head_row(&head).unwrap();
+        prop_assert_eq!(row.contains_key("queue"), head.job.status() == Status::Queued);
+        prop_assert_eq!(row.contains_key("expires_at"), head.job.state.ended().is_some_and(|e| e.expires_at.is_some()));
+    }
+
+    /// The queue's order, by its texts: priority first, then the time, then the id.
+    #[test]
+    fn the_queue_sorts_as_its_jobs_do(
+        a in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()), b in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()),
+    ) {
+        let key = |(priority, due, id)| queue_key(priority, Timestamp::from_millis(due), JobId::from(Uuid::from_u128(id)));
+        let order = |(priority, due, id)| (std::cmp::Reverse(priority), due, id);
+        prop_assert_eq!(key(a).cmp(&key(b)), order(a).cmp(&order(b)));
+    }
+
+    #[test]
+    fn what_lacks_something_is_corrupt_and_says_which_it_is(head in head(), place in 0..NEEDED.len()) {
+        let mut row = head_row(&head).unwrap();
+        row.remove(NEEDED[place]);
+        let corrupt = head_of_row(row).unwrap_err();
+        let named = if NEEDED[place] == "job_id" { "without job_id".to_owned() } else { head.job.id.to_string() };
+        prop_assert_eq!(corrupt.item, named);
+    }
+
+    /// Whatever stands in an attribute, reading it ends, well or with an error.
+    #[test]
+    fn no_attribute_makes_reading_panic(head in head(), place: prop::sample::Index, value in foreign()) {
+        let mut row = head_row(&head).unwrap();
+        let mut names: Vec<String> = row.keys().cloned().collect();
+        names.sort();
+        row.insert(place.get(&names).clone(), value);
+        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row)));
+    }
+}

@@ -1,0 +1,323 @@
+//! By property: what [`deltas`] and [`Fold`] add up over any history is what a plain recount finds.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{Bucket, Cell, Change, Delta, Fold, Granularity, MAX_ITEMS, deltas};
+use crate::domain::{Ended, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName};
+use crate::dynamo::schema::ALL_OWNERS;
+
+/// 2026-02-28T20:00:00Z: jobs fall into two months, three days and many hours.
+const BEGIN: Timestamp = Timestamp::from_millis(1_772_308_800_000);
+
+/// What happens to one of the jobs.
+#[derive(Clone, Debug)]
+enum Event {
+    /// It is created; nothing, where it is there.
+    Create { kind: u8, minute: i64, status: Status },
+    /// It goes to the status that its status's steps have at this place.
+    Step { place: usize, millis: i64 },
+    /// Something changes that is not counted.
+    Touch,
+    /// Its type changes.
+    Rename { kind: u8 },
+    /// It turns out to have been created at another time.
+    Move { minute: i64 },
+    /// It is removed.
+    Remove,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (kind, minute) = (0_u8..4, 0_i64..3_000);
+    prop_oneof![
+        3 => (kind.clone(), minute.clone(), 0_usize..5)
+            .prop_map(|(kind, minute, status)| Event::Create { kind, minute, status: Status::ALL[status] }),
+        6 => (0_usize..4, 0_i64..200_000_000).prop_map(|(place, millis)| Event::Step { place, millis }),
+        1 => Just(Event::Touch),
+        1 => kind.prop_map(|kind| Event::Rename { kind }),
+        1 => minute.prop_map(|minute| Event::Move { minute }),
+        1 => Just(Event::Remove),
+    ]
+}
+
+/// Events of up to eight jobs, of two owners.
+fn history() -> impl Strategy<Value = Vec<(u8, Event)>> {
+    vec((0_u8..8, event()), 1..60)
+}
+
+fn kind(number: u8) -> TypeName {
+    TypeName::try_from(format!("type-{number}")).unwrap()
+}
+
+fn state(status: Status, created_at: Timestamp, millis: i64) -> State {
+    let ended = Ended {
+        // Cancelled before it began, as often as not.
+        started_at: (status != Status::Cancelled || millis % 2 == 0)
+            .then_some(created_at.plus_millis(millis / 7)),
+        completed_at: created_at.plus_millis(millis),
+        expires_at: None,
+    };
+    match status {
+        Status::Queued => State::Queued { available_at: created_at.plus_millis(millis / 9) },
+        Status::Running => State::Running { started_at: created_at.plus_millis(millis / 7), phase: None },
+        Status::Completed => State::Completed(ended),
+        Status::Failed => State::Failed(ended, JobError { message: "bad luck".into(), failed_task: None }),
+        Status::Cancelled => State::Cancelled(ended),
+    }
+}
+
+fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
+    let created_at = BEGIN.plus_millis(minute * 60_000);
+    Job {
+        id: JobId::from(Uuid::from_u128(number.into())),
+        owner: Owner::try_from(if number.is_multiple_of(2) { "even" } else { "odd" }).unwrap(),
+        kind: kind(of),
+        external_id: None,
+        name: None,
+        priority: 0,
+        labels: Labels::default(),
+        created_at,
+        updated_at: created_at,
+        attempt: 0,
+        max_attempts: 1,
+        timeout_seconds: None,
+        cost: None,
+        trace_id: None,
+        state: state(status, created_at, 1_000),
+    }
+}
+
+/// The stream records of a history: each job as it was and as it is.
+fn changes(history: &[(u8, Event)]) -> Vec<Change> {
+    let mut jobs: BTreeMap<u8, Job> = BTreeMap::new();
+    let mut changes = Vec::new();
+    for (number, event) in history {
+        let old = jobs.remove(number);
+        let new = match (old.clone(), event) {
+            (None, Event::Create { kind, minute, status }) => Some(created(*number, *kind, *minute, *status)),
+            (None, _) => continue,
+            (Some(_), Event::Remove) => None,
+            (Some(job), event) => Some(changed(job, event)),
+        };
+        jobs.extend(new.clone().map(|job| (*number, job)));
+        changes.push(Change { old, new });
+    }
+    changes
+}
+
+fn changed(mut job: Job, event: &Event) -> Job {
+    match event {
+        Event::Step { place, millis } => {
+            let steps = job.status().steps();
+            if let Some(next) = steps.get(place % steps.len().max(1)) {
+                job.state = state(*next, job.created_at, *millis);
+            }
+        }
+        Event::Rename { kind: number } => job.kind = kind(*number),
+        Event::Move { minute } => job.created_at = BEGIN.plus_millis(minute * 60_000),
+        Event::Create { .. } | Event::Touch | Event::Remove => job.updated_at = job.updated_at.plus_millis(1),
+    }
+    job
+}
+
+type Counts = BTreeMap<(String, Bucket), BTreeMap<Cell, i64>>;
+
+fn add_fold(counts: &mut Counts, fold: &Fold) {
+    for (scope, bucket, kind, cells) in fold.items() {
+        let counted = counts.entry((scope.to_owned(), bucket)).or_default();
+        for (cell, by) in cells {
+            assert_eq!(cell.kind(), kind, "an item holds the numbers of one type");
+            *counted.entry(cell.clone()).or_default() += by;
+        }
+    }
+}
+
+fn summed(deltas: &[Delta]) -> Counts {
+    let mut counts = Counts::new();
+    for delta in deltas {
+        let counted = counts.entry((delta.scope.clone(), delta.bucket)).or_default();
+        *counted.entry(delta.cell.clone()).or_default() += delta.by;
+    }
+    counts
+}
+
+/// The living jobs, counted from what is left of them.
+fn alive(changes: &[Change]) -> Counts {
+    let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
+    for change in changes {
+        if let Some(job) = change.old.as_ref().or(change.new.as_ref()) {
+            last.insert(job.id, change.new.as_ref());
+        }
+    }
+    let mut counts = Counts::new();
+    for job in last.into_values().flatten() {
+        let spans = Granularity::ALL.map(|granularity| Bucket::of(granularity, job.created_at));
+        let owner = spans.into_iter().chain([Bucket::Total]).map(|bucket| (job.owner.to_string(), bucket));
+        for place in owner.chain([(ALL_OWNERS.to_owned(), Bucket::Total)]) {
+            *counts
+                .entry(place)
+                .or_default()
+                .entry(Cell::Alive(job.status(), job.kind.clone()))
+                .or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn only_alive(counts: &Counts) -> Counts {
+    let mut alive = counts.clone();
+    for cells in alive.values_mut() {
+        cells.retain(|cell, value| matches!(cell, Cell::Alive(..)) && *value != 0);
+    }
+    alive.retain(|_, cells| !cells.is_empty());
+    alive
+}
+
+/// What was created, less what was removed, is alive, type by type.
+fn balance(cells: &BTreeMap<Cell, i64>) -> BTreeMap<TypeName, i64> {
+    let mut balance: BTreeMap<TypeName, i64> = BTreeMap::new();
+    for (cell, value) in cells {
+        match cell {
+            Cell::Created(kind) => *balance.entry(kind.clone()).or_default() += value,
+            Cell::Removed(kind) | Cell::Alive(_, kind) => *balance.entry(kind.clone()).or_default() -= value,
+            Cell::Ended(..) | Cell::Count(..) | Cell::SumMs(..) | Cell::Histogram(..) => {}
+        }
+    }
+    balance
+}
+
+/// The sum of all buckets of a scope that pass, without the histograms, which only the total has.
+fn sum_where(counts: &Counts, passes: impl Fn(&str, Bucket) -> bool) -> BTreeMap<Cell, i64> {
+    let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
+    for ((_, _), cells) in counts.iter().filter(|((scope, bucket), _)| passes(scope, *bucket)) {
+        for (cell, value) in cells.iter().filter(|(cell, _)| !matches!(cell, Cell::Histogram(..))) {
+            *sum.entry(cell.clone()).or_default() += value;
+        }
+    }
+    sum
+}
+
+proptest! {
+    #[test]
+    fn living_jobs_are_those_of_a_recount(history in history()) {
+        let changes = changes(&history);
+        let mut all = Vec::new();
+        for (done, change) in (1..).zip(&changes) {
+            all.extend(deltas(change));
+            prop_assert_eq!(only_alive(&summed(&all)), alive(&changes[..done]));
+        }
+    }
+
+    #[test]
+    fn created_less_removed_is_alive_in_every_bucket(history in history()) {
+        let mut counts = Counts::new();
+        for change in changes(&history) {
+            for delta in deltas(&change) {
+                *counts.entry((delta.scope, delta.bucket)).or_default().entry(delta.cell).or_default() += delta.by;
+            }
+            for (place, cells) in &counts {
+                for (kind, rest) in balance(cells) {
+                    prop_assert_eq!(rest, 0, "{:?} {}", place, kind);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_living_jobs_ever_become_fewer(history in history()) {
+        for change in changes(&history) {
+            for delta in deltas(&change) {
+                prop_assert!(delta.by >= 0 || matches!(delta.cell, Cell::Alive(..)), "{:?}", delta);
+            }
+        }
+    }
+
+    /// Months, days and hours each add up to the owner's total, and the owners' totals to that of all.
+    #[test]
+    fn every_granularity_adds_up_to_the_total(history in history()) {
+        let all: Vec<Delta> = changes(&history).iter().flat_map(deltas).collect();
+        let counts = summed(&all);
+        let total = sum_where(&counts, |scope, _| scope == ALL_OWNERS);
+        prop_assert_eq!(&sum_where(&counts, |scope, bucket| scope != ALL_OWNERS && bucket == Bucket::Total), &total);
+        for granularity in Granularity::ALL {
+            let is_span = |bucket| matches!(bucket, Bucket::Span(length, _) if length == granularity);
+            prop_assert_eq!(&sum_where(&counts, |_, bucket| is_span(bucket)), &total, "{:?}", granularity);
+        }
+    }
+
+    /// A histogram has as many entries as there were measurements.
+    #[test]
+    fn histograms_hold_every_measurement(history in history()) {
+        let all: Vec<Delta> = changes(&history).iter().flat_map(deltas).collect();
+        let counts = summed(&all);
+        let mut rest: BTreeMap<(super::Measure, TypeName), i64> = BTreeMap::new();
+        for (cell, value) in counts.get(&(ALL_OWNERS.to_owned(), Bucket::Total)).into_iter().flatten() {
+            match cell {
+                Cell::Count(measure, kind) => *rest.entry((*measure, kind.clone())).or_default() += value,
+                Cell::Histogram(measure, _, kind) => *rest.entry((*measure, kind.clone())).or_default() -= value,
+                _ => {}
+            }
+        }
+        prop_assert!(rest.values().all(|rest| *rest == 0), "{:?}", rest);
+    }
+
+    /// However the records are cut into commits, the commits add up to the same; and each fits a transaction.
+    #[test]
+    fn folds_add_up_to_the_deltas(history in history(), spread in 0_i64..40) {
+        let mut changes = changes(&history);
+        // Many hours, so that folds fill up.
+        for (hour, change) in (0_i64..).zip(&mut changes) {
+            for job in change.old.iter_mut().chain(&mut change.new) {
+                job.created_at = job.created_at.plus_hours(hour * spread);
+            }
+        }
+        let (mut folds, mut fold) = (Counts::new(), Fold::default());
+        for change in &changes {
+            let deltas = deltas(change);
+            let before = fold.clone();
+            if !fold.add(&deltas) {
+                prop_assert!(fold.items().eq(before.items()), "what does not fit leaves the sum as it was");
+                add_fold(&mut folds, &before);
+                fold = Fold::default();
+                prop_assert!(fold.add(&deltas), "one record always fits");
+            }
+            prop_assert!(fold.items().count() <= MAX_ITEMS);
+        }
+        add_fold(&mut folds, &fold);
+        let mut plain = summed(&changes.iter().flat_map(deltas).collect::<Vec<_>>());
+        for counts in [&mut folds, &mut plain] {
+            counts.values_mut().for_each(|cells| cells.retain(|_, value| *value != 0));
+            counts.retain(|_, cells| !cells.is_empty());
+        }
+        prop_assert_eq!(folds, plain);
+    }
+
+    #[test]
+    fn what_is_not_counted_moves_nothing(number: u8, of in 0_u8..4, minute in 0_i64..3_000, place in 0_usize..5) {
+        let old = created(number, of, minute, Status::ALL[place]);
+        let new = Job { priority: 9, updated_at: Timestamp::MAX, attempt: 7, ..old.clone() };
+        let deltas = deltas(&Change { old: Some(old), new: Some(new) });
+        prop_assert!(deltas.is_empty());
+        let mut fold = Fold::default();
+        prop_assert!(fold.add(&deltas) && fold.is_empty());
+    }
+}
+
+#[test]
+fn a_step_there_and_back_leaves_a_fold_that_writes_nothing_of_it() {
+    let queued = created(1, 0, 0, Status::Queued);
+    let cells = |fold: &Fold| -> Vec<String> {
+        fold.items()
+            .flat_map(|(_, _, _, cells)| cells.into_iter().map(|(cell, _)| cell.to_string()))
+            .collect()
+    };
+    let mut fold = Fold::default();
+    assert!(fold.add(&deltas(&Change { old: None, new: Some(queued.clone()) })));
+    assert!(fold.add(&deltas(&Change { old: Some(queued), new: None })));
+    // Never alive, as far as the sum goes; created and removed all the same.
+    assert!(cells(&fold).iter().all(|cell| cell == "created" || cell == "removed"));
+    assert!(!fold.is_empty());
+}

@@ -1,0 +1,91 @@
+//! What is stored that is not what we store: 500, a log for the operator, and nothing of it for the caller.
+
+use jobledger_tests::alone::Request;
+use jobledger_tests::dynamo::{Item, text};
+use serde_json::{Value, json};
+
+use super::House;
+
+const SECRET_VALUE: &str = "stored-and-not-to-be-shown";
+
+/// Puts a job in and spoils its head.
+async fn spoilt(house: &House, attribute: &str, value: Value) -> String {
+    let id = house.job(&json!({ "type": "render", "external_id": "e", "payload": { "frames": 3 } })).await;
+    let mut heads = house.heads().await;
+    let mut head = heads.remove(&id).expect("the head");
+    head.insert(attribute.to_owned(), value);
+    house.dynamo.put(&house.jobs, &head).await;
+    id
+}
+
+#[tokio::test]
+async fn a_head_that_cannot_be_read() {
+    let spoilings = [
+        ("labels", json!({ "S": SECRET_VALUE })),
+        ("name", json!({ "N": "5" })),
+        ("max_attempts", json!({ "S": SECRET_VALUE })),
+        ("trace_id", json!({ "S": SECRET_VALUE })),
+    ];
+    for (attribute, value) in spoilings {
+        let house = House::start().await;
+        let id = spoilt(&house, attribute, value).await;
+        let line = r#"{"external_id":"e","type":"render","status":"queued"}"#;
+        let requests = [
+            ("get-job", Request::new("GET", &format!("/v1/jobs/{id}"))),
+            ("list-jobs", Request::new("GET", "/v1/jobs")),
+            ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
+            ("create-job", Request::new("POST", "/v1/jobs").body(r#"{"type":"render","external_id":"e"}"#)),
+            ("delete-job", Request::new("DELETE", &format!("/v1/jobs/{id}"))),
+            ("cancel-job", Request::new("POST", &format!("/v1/jobs/{id}/cancel"))),
+        ];
+        for (name, request) in requests {
+            let reply = house.behind(name).await.call(&request).await;
+            let what = format!("{name}, {attribute}");
+            house.is_problem(&what, &reply, 500, "internal");
+            assert!(!reply.text.contains(SECRET_VALUE) && !reply.text.contains(attribute), "{}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_read() {
+    let house = House::start().await;
+    let id = house.job(&json!({ "type": "render", "payload": { "frames": 3 } })).await;
+    let items = house.dynamo.scan(&house.jobs).await;
+    let part = items.iter().find(|item| text(item, "part").starts_with("input#")).expect("an input");
+    for json in [json!({ "B": "e25vIGpzb24=" }), json!({ "S": SECRET_VALUE })] {
+        let mut part: Item = part.clone();
+        part.insert("json".to_owned(), json);
+        house.dynamo.put(&house.jobs, &part).await;
+        let reply = house.behind("get-job").await.call(&Request::new("GET", &format!("/v1/jobs/{id}"))).await;
+        house.is_problem("get-job", &reply, 500, "internal");
+        // Lists read no parts.
+        house.service.get("/v1/jobs").expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_read() {
+    let house = House::start().await;
+    let tallies =
+        house.service.stack.environment("metrics").expect("the function").vars["TALLIES_TABLE"].clone();
+    let checkpoint =
+        json!({ "scope": { "S": "*" }, "bucket": { "S": "checkpoint#s" }, "sequence": { "N": "5" } });
+    house.dynamo.put(&tallies, checkpoint.as_object().expect("an item")).await;
+    let reply = house.behind("metrics").await.call(&Request::new("GET", "/metrics")).await;
+    house.is_problem("metrics", &reply, 500, "internal");
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read() {
+    let house = House::start().await;
+    let settings =
+        house.service.stack.environment("get-job").expect("the function").vars["SETTINGS_TABLE"].clone();
+    let mut keys = house.dynamo.scan(&settings).await;
+    let mut key = keys.pop().expect("the local key");
+    key.insert("scopes".to_owned(), json!({ "SS": [SECRET_VALUE] }));
+    house.dynamo.put(&settings, &key).await;
+    let reply = house.behind("list-jobs").await.call(&Request::new("GET", "/v1/jobs")).await;
+    house.is_problem("list-jobs", &reply, 500, "internal");
+    assert!(!reply.text.contains(SECRET_VALUE), "{}", reply.text);
+}

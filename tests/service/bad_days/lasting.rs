@@ -1,0 +1,158 @@
+//! Trouble that does not end: bounded tries, then 503.
+
+use jobledger_local::{DynamoDb, Options};
+use jobledger_tests::PATIENCE;
+use jobledger_tests::Service;
+use jobledger_tests::alone::Request;
+use jobledger_tests::at_once::each_of;
+use jobledger_tests::faults::{Closed, Fault, Proxy};
+use serde_json::json;
+
+use super::House;
+
+/// Requests that one call may send to a store that does none of them: all its first requests, each tried again.
+const MAX_TRIES: usize = 40;
+
+/// Has this happen to everything from the first request on, or from the first after the key was read.
+async fn lasting(fault: Fault, knows_the_key: bool) {
+    let house = House::start().await;
+    let before = house.requests().await;
+    let stored = house.heads().await;
+    let (house, fault) = (&house, &fault);
+    each_of(before, |(name, request)| async move {
+        let mut behind = house.behind(name).await;
+        if knows_the_key {
+            behind = behind.knows_the_key().await;
+        }
+        let always = fault.clone();
+        behind.proxy.plan(move |_| always.clone());
+        let reply = tokio::time::timeout(PATIENCE, behind.call(&request)).await.expect("it gives up in time");
+        let what = format!("{name}, {fault:?}");
+        house.is_unavailable(&what, &reply);
+        let tries = behind.proxy.seen().len();
+        assert!((2..=MAX_TRIES).contains(&tries), "{what}: {tries} tries");
+        // When all is well again, so is the function.
+        behind.proxy.heal();
+        let reply = behind.call(&request).await;
+        assert!((200..=201).contains(&reply.status), "{what}: {}", reply.text);
+    })
+    .await;
+    let after = house.heads().await;
+    let known: Vec<&String> = stored.keys().filter(|id| after.contains_key(*id)).collect();
+    assert_eq!(known.len(), 2, "one of three was deleted, and that after the trouble");
+}
+
+#[tokio::test]
+async fn over_the_limit_before_the_key_is_known() {
+    lasting(Fault::throttled(), false).await;
+}
+
+#[tokio::test]
+async fn over_the_limit() {
+    lasting(Fault::throttled(), true).await;
+}
+
+#[tokio::test]
+async fn broken() {
+    lasting(Fault::broken(), true).await;
+}
+
+#[tokio::test]
+async fn cut_off() {
+    lasting(Fault::Lost, true).await;
+}
+
+#[tokio::test]
+async fn no_json_but_a_page_of_something_in_between() {
+    lasting(Fault::Answered(502, json!("<html>internal-text-of-the-store</html>")), true).await;
+}
+
+/// A conflict with a transaction is told to single requests too.
+#[tokio::test]
+async fn in_conflict() {
+    lasting(Fault::conflict(), true).await;
+}
+
+#[tokio::test]
+async fn down() {
+    let house = House::start().await;
+    let requests = house.requests().await;
+    let closed = Closed::take();
+    let (house, closed) = (&house, &closed);
+    each_of(requests, |(name, request)| async move {
+        // Started while the store is down, too: the first call must not find it worse than any other.
+        let function = house.function_at(name, closed.url()).await;
+        let reply =
+            tokio::time::timeout(PATIENCE, function.call(&request)).await.expect("it gives up in time");
+        house.is_unavailable(name, &reply);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn health_needs_no_store() {
+    let house = House::start().await;
+    let closed = Closed::take();
+    let health = house.function_at("health", closed.url()).await;
+    let reply = health.call(&Request::new("GET", "/health")).await;
+    assert_eq!((reply.status, reply.at("/status")), (200, &json!("healthy")));
+}
+
+/// A store that never answers: the function gives up before Lambda ends it, so that the caller gets our answer. It is
+/// asked through a whole stack, which ends functions when their `Timeout` is over, as Lambda does.
+#[tokio::test]
+async fn silent() {
+    let house = House::start().await;
+    let proxy = Proxy::start(house.service.stack.dynamodb_endpoint()).await;
+    let endpoint = DynamoDb::Endpoint(proxy.url().to_owned());
+    let other = Service::with_options(Options { dynamodb: endpoint, ..Options::default() }).await;
+    let id = house.job(&json!({ "type": "render" })).await;
+    let line = json!({ "external_id": "1", "type": "render", "status": "queued" });
+    let calls = || {
+        [
+            ("create", other.post("/v1/jobs", &json!({ "type": "render" }))),
+            ("list", other.get("/v1/jobs")),
+            ("get", other.get(&format!("/v1/jobs/{id}"))),
+            ("cancel", other.call("POST", &format!("/v1/jobs/{id}/cancel"))),
+            ("delete", other.call("DELETE", &format!("/v1/jobs/{id}"))),
+            ("ingest", other.post("/v1/admin/ingest/jobs", &json!([line]))),
+            ("metrics", other.anonymous("GET", "/metrics")),
+        ]
+    };
+    proxy.plan(|_| Fault::Held);
+    let (house, mut replies) = (&house, Vec::new());
+    for (what, call) in calls() {
+        replies.push((what, tokio::spawn(call.send())));
+    }
+    for (what, reply) in replies {
+        let reply =
+            tokio::time::timeout(PATIENCE, reply).await.expect("an answer in time").expect("an answer");
+        house.is_unavailable(what, &reply);
+    }
+    proxy.heal();
+    other.get(&format!("/v1/jobs/{id}")).expect(200).await;
+}
+
+/// A batch of which something is always left over.
+#[tokio::test]
+async fn left_over() {
+    let house = House::start().await;
+    let behind = house.behind("ingest-jobs").await.knows_the_key().await;
+    let request = Request::new("POST", "/v1/admin/ingest/jobs")
+        .body(r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#);
+    for (operation, left) in [("BatchGetItem", 0), ("BatchWriteItem", 0)] {
+        behind
+            .proxy
+            .plan(move |seen| if seen.operation == operation { Fault::LeftOver(left) } else { Fault::None });
+        let reply = behind.call(&request).await;
+        // A single part may be written by itself; then nothing is left over.
+        if behind.proxy.operations().iter().any(|seen| seen == operation) {
+            house.is_unavailable(operation, &reply);
+            let tries = behind.proxy.operations().iter().filter(|seen| *seen == operation).count();
+            assert!((2..=MAX_TRIES).contains(&tries), "{tries} tries of {operation}");
+        }
+        assert!(house.heads().await.is_empty(), "a job is there only with all of its parts");
+    }
+    behind.proxy.heal();
+    assert_eq!(behind.call(&request).await.at("/created"), &json!(1));
+}

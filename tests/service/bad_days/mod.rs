@@ -1,0 +1,135 @@
+//! DynamoDB's bad days: down, slow, over its limit, broken, in conflict, done in part, done without an answer. Each
+//! function by itself, with a proxy between it and DynamoDB; and what is stored that cannot be read.
+
+mod corrupt;
+mod lasting;
+mod lost;
+mod passing;
+
+use std::collections::BTreeMap;
+
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Dynamo, Item, text};
+use jobledger_tests::faults::{Proxy, SECRET};
+use jobledger_tests::{Reply, Service};
+use serde_json::{Value, json};
+
+/// A stack, to put jobs in and to see what became of them.
+struct House {
+    service: Service,
+    dynamo: Dynamo,
+    jobs: String,
+}
+
+/// A function behind a proxy that lets everything pass, at first.
+struct Behind {
+    function: Alone,
+    proxy: Proxy,
+}
+
+impl House {
+    async fn start() -> Self {
+        let service = Service::start().await;
+        let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+        let jobs = service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"].clone();
+        Self { service, dynamo, jobs }
+    }
+
+    /// The function behind a proxy of its own, started while all is well.
+    async fn behind(&self, name: &str) -> Behind {
+        let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
+        let function = self.function_at(name, proxy.url()).await;
+        Behind { function, proxy }
+    }
+
+    async fn function_at(&self, name: &str, endpoint: &str) -> Alone {
+        let mut environment = self.service.stack.environment(name).expect("the function");
+        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
+        Alone::start(name, environment).await
+    }
+
+    /// Creates a job straight, past every proxy; answers its id.
+    async fn job(&self, body: &Value) -> String {
+        let reply = self.service.post("/v1/jobs", body).expect(201).await;
+        reply.at("/job_id").as_str().expect("an id").to_owned()
+    }
+
+    /// All heads, by their ids.
+    async fn heads(&self) -> BTreeMap<String, Item> {
+        let items = self.dynamo.scan(&self.jobs).await.into_iter();
+        let heads = items.filter(|item| text(item, "part") == "head");
+        heads.map(|item| (text(&item, "job_id").to_owned(), item)).collect()
+    }
+
+    /// A request to each function that touches DynamoDB, on jobs that there are.
+    async fn requests(&self) -> Vec<(&'static str, Request)> {
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(self.job(&json!({ "type": "render", "payload": { "frames": 3 } })).await);
+        }
+        self.service.settled().await;
+        let job = |number: usize| format!("/v1/jobs/{}", ids[number]);
+        let line = r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#;
+        vec![
+            (
+                "create-job",
+                Request::new("POST", "/v1/jobs").body(r#"{"type":"render","payload":{"frames":1}}"#),
+            ),
+            ("list-jobs", Request::new("GET", "/v1/jobs?limit=2")),
+            (
+                "list-jobs",
+                Request::new("GET", "/v1/jobs?limit=2&offset=1&created_after=2026-01-01T00:00:01Z"),
+            ),
+            ("get-job", Request::new("GET", &job(0))),
+            ("cancel-job", Request::new("POST", &format!("{}/cancel", job(1)))),
+            ("delete-job", Request::new("DELETE", &job(2))),
+            ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
+            ("metrics", Request::new("GET", "/metrics")),
+        ]
+    }
+
+    /// No answer of a bad day may have any of these in it.
+    #[track_caller]
+    fn says_nothing_internal(&self, reply: &Reply) {
+        let text = reply.text.to_lowercase();
+        let endpoint = self.service.stack.dynamodb_endpoint();
+        let tables = self.service.stack.environment("get-job").expect("the function").vars;
+        let tables =
+            tables.iter().filter(|(name, _)| name.ends_with("_TABLE")).map(|(_, table)| table.as_str());
+        let words =
+            [SECRET, endpoint, "http", "127.0.0.1", "exception", "dynamo", "table", "aws", "error:", "panic"];
+        for word in tables.chain(words) {
+            assert!(!text.contains(&word.to_lowercase()), "{word:?} in {}", reply.text);
+        }
+    }
+
+    /// 503, when to come again, and nothing internal.
+    #[track_caller]
+    fn is_unavailable(&self, what: &str, reply: &Reply) {
+        self.is_problem(what, reply, 503, "store_unavailable");
+        let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+        assert!(after.is_some_and(|seconds| (1..=60).contains(&seconds)), "{what}: {:?}", reply.headers);
+    }
+
+    /// A problem of that status and word, and nothing internal.
+    #[track_caller]
+    fn is_problem(&self, what: &str, reply: &Reply, status: u16, code: &str) {
+        assert_eq!((reply.status, reply.at("/code")), (status, &json!(code)), "{what}: {}", reply.text);
+        assert_eq!(reply.at("/status"), &json!(status), "{what}");
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{what}");
+        assert!(reply.header("x-request-id").is_some(), "{what}");
+        self.says_nothing_internal(reply);
+    }
+}
+
+impl Behind {
+    async fn call(&self, request: &Request) -> Reply {
+        self.function.call(request).await
+    }
+
+    /// Calls once while all is well, so that the caller's key is known from then on.
+    async fn knows_the_key(self) -> Self {
+        self.call(&Request::new("GET", "/v1/jobs/no-id")).await;
+        self
+    }
+}

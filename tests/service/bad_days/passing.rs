@@ -1,0 +1,80 @@
+//! Trouble that ends: the function tries again, and its caller does not hear of it.
+
+use std::collections::HashMap;
+
+use jobledger_tests::PATIENCE;
+use jobledger_tests::alone::Request;
+use jobledger_tests::at_once::each_of;
+use jobledger_tests::faults::{Fault, Seen};
+use serde_json::{Value, json};
+
+use super::House;
+
+/// Spoils each request for its first so many tries.
+fn at_first(tries: usize, fault: Fault) -> impl FnMut(&Seen) -> Fault + Send + 'static {
+    let mut seen_before: HashMap<String, usize> = HashMap::new();
+    move |seen| {
+        let tried = seen_before.entry(format!("{} {}", seen.operation, seen.body)).or_default();
+        *tried += 1;
+        if *tried <= tries { fault.clone() } else { Fault::None }
+    }
+}
+
+async fn passing(fault: Fault, tries: usize) {
+    let house = House::start().await;
+    let requests = house.requests().await;
+    let (house, fault) = (&house, &fault);
+    each_of(requests, |(name, request)| async move {
+        let behind = house.behind(name).await;
+        behind.proxy.plan(at_first(tries, fault.clone()));
+        let reply = tokio::time::timeout(PATIENCE, behind.call(&request)).await.expect("an answer");
+        assert!((200..=201).contains(&reply.status), "{name}, {fault:?}: {}", reply.text);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn over_the_limit_for_a_while() {
+    passing(Fault::throttled(), 1).await;
+}
+
+#[tokio::test]
+async fn broken_for_a_while() {
+    passing(Fault::broken(), 2).await;
+}
+
+#[tokio::test]
+async fn cut_off_for_a_while() {
+    passing(Fault::Lost, 2).await;
+}
+
+#[tokio::test]
+async fn in_conflict_for_a_while() {
+    passing(Fault::conflict(), 2).await;
+}
+
+/// The first keys and items of each batch are done, the others a little later: all are done, and each once.
+#[tokio::test]
+async fn batches_done_in_parts() {
+    let house = House::start().await;
+    let behind = house.behind("ingest-jobs").await;
+    let line = |number: usize| json!({ "external_id": number.to_string(), "type": "x", "status": "queued", "payload": number });
+    let lines: Vec<String> = (0..100).map(|number| line(number).to_string()).collect();
+    let request = Request::new("POST", "/v1/admin/ingest/jobs").body(lines.join("\n"));
+    for outcome in ["/created", "/unchanged"] {
+        behind.proxy.plan(|seen| match seen.operation.as_str() {
+            "BatchGetItem" => Fault::LeftOver(30),
+            "BatchWriteItem" => Fault::LeftOver(9),
+            _ => Fault::None,
+        });
+        let reply = behind.call(&request).await;
+        assert_eq!((reply.status, reply.at(outcome)), (200, &json!(100)), "{}", reply.text);
+    }
+    assert_eq!(house.heads().await.len(), 100);
+    let reader = house.behind("get-job").await;
+    for (id, head) in house.heads().await.iter().take(10) {
+        let reply = reader.call(&Request::new("GET", &format!("/v1/jobs/{id}"))).await;
+        let number: Value = reply.at("/external_id").as_str().expect("an id").parse().expect("a number");
+        assert_eq!(reply.at("/payload"), &number, "{head:?}");
+    }
+}

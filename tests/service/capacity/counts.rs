@@ -1,0 +1,85 @@
+//! The counter and the scrape.
+
+use jobledger::domain::{Ended, State};
+use jobledger_tests::alone::Request;
+use jobledger_tests::capacity::write;
+use jobledger_tests::stream::{BEGIN, Write, event, queued, records};
+
+use super::{Bill, House, changed, completed};
+
+/// What a batch's transaction costs: each item twice, and tallies have no index.
+async fn count(house: &House, shard: &str, writes: &[Write]) -> Bill {
+    let counter = house.metered("count-jobs").await;
+    let before = house.tallies().await;
+    let bill = counter.invoke(house, &event(shard, &records(0, writes))).await;
+    let after = house.tallies().await;
+    let costs = changed(&house.tallies, &before, &after).into_iter();
+    let costs: Vec<_> = costs.map(|(old, new)| write(&house.tallies, old, new)).collect();
+    let least = costs.iter().map(|cost| cost.in_transaction_at_least()).sum();
+    let most = costs.iter().map(|cost| cost.in_transaction_at_most()).sum();
+    assert_eq!((bill.write, bill.write), (least, most), "both readings are the same without an index");
+    bill
+}
+
+/// Jobs of these types, all of one owner and one hour: created, begun and completed, a third of the records each.
+fn lives(types: &[&str], records: usize) -> Vec<Write> {
+    let mut writes = Vec::new();
+    for number in 0..records.div_ceil(3) {
+        let created_at = BEGIN.plus_millis(i64::try_from(number).unwrap_or(0));
+        let first =
+            queued(u128::try_from(number).unwrap_or(0) + 1, "ann", types[number % types.len()], created_at);
+        let (mut begun, mut done) = (first.clone(), first.clone());
+        let started_at = created_at.plus_millis(2_000);
+        begun.job.state = State::Running { started_at, phase: None };
+        let completed_at = started_at.plus_millis(60_000);
+        done.job.state =
+            State::Completed(Ended { started_at: Some(started_at), completed_at, expires_at: None });
+        writes.push(Write { old: None, new: Some(first.clone()) });
+        writes.push(Write { old: Some(first), new: Some(begun.clone()) });
+        writes.push(Write { old: Some(begun), new: Some(done) });
+    }
+    writes.truncate(records);
+    writes
+}
+
+#[tokio::test]
+async fn counting_a_batch_of_a_thousand_records() {
+    let house = House::start().await;
+    let bill = count(&house, "shard-1", &lives(&["render"], 1_000)).await;
+    bill.show("count 1,000 records of one owner, one hour, one type");
+    bill.within(2, 1, 40);
+    let bill = count(&house, "shard-2", &lives(&["render", "scrape", "mail"], 1_000)).await;
+    bill.show("count 1,000 records of one owner, one hour, three types");
+    bill.within(2, 1, 40);
+    let bill = count(&house, "shard-3", &lives(&["render"], 1)).await;
+    bill.show("count one record");
+    bill.within(2, 1, 40);
+}
+
+#[tokio::test]
+async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
+    let house = House::start().await;
+    let request = Request::new("GET", "/metrics");
+    let mut bills = Vec::new();
+    for numbers in [0..100, 100..1_000] {
+        let jobs: Vec<_> = numbers.clone().map(|number| completed(number, number)).collect();
+        house.ingest(&jobs).await;
+        let scraper = house.metered("metrics").await;
+        let (reply, bill) = scraper.call(&house, &request).await;
+        let created = format!("jobledger_jobs_created_total{{type=\"render\"}} {}", numbers.end);
+        assert!(reply.text.lines().any(|line| line == created), "{}", reply.text);
+        bill.show(&format!(
+            "the first scrape of an environment, which sends a probe, of {} jobs",
+            numbers.end
+        ));
+        bill.within(1, 8, 1);
+        // The probe has no attribute of an index: it is one unit.
+        assert_eq!(bill.write, 2);
+        let (_, bill) = scraper.call(&house, &request).await;
+        bill.show(&format!("scrape, of {} jobs", numbers.end));
+        bill.within(1, 8, 0);
+        bills.push(bill);
+        house.service.settled().await;
+    }
+    assert_eq!(bills[0], bills[1]);
+}

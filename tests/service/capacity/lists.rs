@@ -1,0 +1,90 @@
+//! Lists: pages, totals, dates and offsets; and that they cost the same with ten times the jobs.
+
+use jobledger_tests::alone::Request;
+use serde_json::{Value, json};
+
+use super::{Bill, House, Metered, completed};
+
+/// Jobs of an hour, in each of as many hours as are needed.
+const AN_HOUR: usize = 20;
+/// Jobs that there are first.
+const FEW: usize = 200;
+/// Jobs that there are then.
+const MANY: usize = 2_000;
+
+fn jobs(numbers: std::ops::Range<usize>) -> Vec<Value> {
+    // From the newest hour backwards, so that more jobs lie behind those that there were.
+    numbers.map(|number| completed(number, 60 * (MANY - number - 1) / AN_HOUR)).collect()
+}
+
+/// Lists, and holds the page against what is known to be there.
+async fn list(house: &House, lister: &Metered, query: &str, total: usize) -> Bill {
+    let (reply, bill) = lister.call(house, &Request::new("GET", &format!("/v1/jobs?{query}"))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.at("/total"), &json!(total), "{query}");
+    bill.show(&format!("list {query}, of {total}"));
+    bill
+}
+
+#[tokio::test]
+async fn a_page_costs_the_same_with_ten_times_the_jobs() {
+    let house = House::start().await;
+    let lister = house.metered("list-jobs").await;
+    let queries = [
+        "limit=50",
+        "limit=50&type=render",
+        "limit=50&status=completed",
+        "limit=50&type=render&status=completed",
+        "limit=50&sort_order=asc",
+    ];
+    let mut few = Vec::new();
+    house.ingest(&jobs(0..FEW)).await;
+    list(&house, &lister, "limit=1", FEW).await;
+    for query in queries {
+        few.push(list(&house, &lister, query, FEW).await);
+    }
+    house.ingest(&jobs(FEW..MANY)).await;
+    for (query, few) in queries.into_iter().zip(few) {
+        let many = list(&house, &lister, query, MANY).await;
+        assert_eq!(many, few, "{query}");
+        many.within(2, 8, 0);
+    }
+    let bill = list(&house, &lister, "limit=50&status=queued,completed", MANY).await;
+    bill.within(2, 8, 0);
+}
+
+/// Hours in the middle come from buckets; the hours at both ends, where they are cut, from the index.
+#[tokio::test]
+async fn a_list_between_dates_costs_no_more_than_its_ends() {
+    let house = House::start().await;
+    let lister = house.metered("list-jobs").await;
+    house.ingest(&jobs(0..MANY)).await;
+    list(&house, &lister, "limit=1", MANY).await;
+    // The jobs lie in the hours from 2026-03-02T00 to 2026-03-06T03, at each third minute.
+    let whole =
+        list(&house, &lister, "limit=50&created_after=2026-03-02&created_before=2026-03-04", 72 * 20).await;
+    whole.within(2, 8, 0);
+    let cut = "limit=50&created_after=2026-03-02T10:30:00Z&created_before=2026-03-04T20:29:59Z";
+    let cut = list(&house, &lister, cut, 58 * 20).await;
+    cut.within(2, 16, 0);
+}
+
+/// Where a page begins is found from the buckets: by months, days and hours, and then within one hour.
+#[tokio::test]
+async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
+    let house = House::start().await;
+    let lister = house.metered("list-jobs").await;
+    house.ingest(&jobs(0..MANY)).await;
+    list(&house, &lister, "limit=1", MANY).await;
+    let mut most = 0;
+    for offset in [50, 199, 1_000, 1_501, 1_949] {
+        let bill = list(&house, &lister, &format!("limit=50&offset={offset}"), MANY).await;
+        bill.within(4, 8, 0);
+        most = most.max(bill.read);
+    }
+    let shallow = list(&house, &lister, "limit=50&offset=55", MANY).await;
+    // A deep one reads as many kinds of buckets as a shallow one, and up to an hour's jobs before its page.
+    assert!(most <= shallow.read + 4, "{most} halves against {}", shallow.read);
+    let past = list(&house, &lister, "limit=50&offset=999999", MANY).await;
+    past.within(4, 8, 0);
+}
