@@ -1,6 +1,8 @@
 //! The service from outside. `routes/` mirrors the functions; what concerns all of them stands beside it.
 
 mod access;
+mod bad_days;
+mod capacity;
 mod counting;
 mod log;
 mod routes;

@@ -104,6 +104,7 @@ async fn upsert(
             Written::Refused(item) => item.map(head_of_row).transpose()?,
         };
         if refused_by.as_ref().is_some_and(|now| now.is_same_write(&head)) {
+            drop_parts(ledger, stored.as_ref(), Some(&head), head.job.id).await?;
             return Ok(done);
         }
         stored = refused_by;

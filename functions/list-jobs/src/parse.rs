@@ -23,7 +23,8 @@ pub(crate) fn parse(owner: Owner, mut query: QueryString) -> Result<(JobQuery, W
             format!("must be at most {MAX_PAIRS} pairs of a type and a status; ask for fewer at a time");
         query.refuse("type", Invalid(message));
     }
-    let upper = if query.pairs().iter().any(|(name, _)| name == "to_date") { "to_date" } else { "created_before" };
+    let upper =
+        if query.pairs().iter().any(|(name, _)| name == "to_date") { "to_date" } else { "created_before" };
     let from = query.either("created_after", "from_date", parse_bound_start);
     let to = query.either("created_before", "to_date", parse_bound_end);
     let created = CreatedRange::new(from, to).unwrap_or_else(|invalid| {

@@ -11,6 +11,7 @@ pub mod pages;
 mod part;
 pub mod plans;
 pub mod ranges;
+mod retry;
 pub mod schema;
 mod store;
 pub(crate) mod value;

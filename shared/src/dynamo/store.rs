@@ -27,11 +27,10 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, PutRequest, ReturnConsumedCapaci
 use aws_smithy_http_client::{Builder, tls};
 
 use super::config::Endpoint;
+use super::retry::{FIRST_BACKOFF, MAX_TRIES, may_be_done, retrying};
 use super::{AttributeMap, StoreError};
 use crate::meter::Meter;
 
-/// Tries of one request by the SDK, the first included.
-const MAX_TRIES: u32 = 4;
 /// Tries of a transaction that another one keeps from its items, or of a batch of which a part was left over.
 const MAX_CONFLICT_TRIES: u32 = 8;
 /// Most items of one batch.
@@ -58,6 +57,8 @@ pub enum Written {
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
+    /// The same without the SDK's tries, for what has to know of each.
+    once: Client,
     meter: Option<Arc<Meter>>,
 }
 
@@ -88,9 +89,9 @@ impl Store {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(OPERATION_TIMEOUT)
             .build();
-        let retries = RetryConfig::standard().with_max_attempts(MAX_TRIES);
-        let config = config.timeout_config(timeouts).retry_config(retries).build();
-        Self { client: Client::from_conf(config), meter }
+        let config = retrying(config.timeout_config(timeouts)).build();
+        let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), once: Client::from_conf(once), meter }
     }
 
     /// Reads one item.
@@ -128,7 +129,7 @@ impl Store {
                 return Ok(found);
             }
             plan = plan.set_request_items(Some(left));
-            backoff(tried).await;
+            backoff(CONFLICT_BACKOFF, tried).await;
         }
         Err(StoreError::Unavailable("keys were left unprocessed at every try".into()))
     }
@@ -171,7 +172,7 @@ impl Store {
                 return Ok(());
             }
             plan = plan.set_request_items(Some(left));
-            backoff(tried).await;
+            backoff(CONFLICT_BACKOFF, tried).await;
         }
         Err(StoreError::Unavailable("items were left unprocessed at every try".into()))
     }
@@ -191,14 +192,39 @@ impl Store {
 
     /// Removes one item.
     pub async fn delete(&self, plan: DeleteItemInputBuilder) -> Result<Written, StoreError> {
-        let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
-        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
-            Ok(output) => Ok(Written::Done(output.attributes)),
-            Err(SdkError::ServiceError(error)) => match error.into_err() {
-                DeleteItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
-                error => Err(sorted_service(error)),
-            },
-            Err(error) => Err(sorted(error)),
+        let deleted = tokio::time::timeout(OPERATION_TIMEOUT, self.try_to_delete(plan)).await;
+        deleted.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))
+    }
+
+    /// A try whose answer was lost may have been done: then the next one finds nothing, which is what was wanted. So the
+    /// tries are made here, where that is known, and not by the SDK.
+    async fn try_to_delete(&self, plan: DeleteItemInputBuilder) -> Result<Written, StoreError> {
+        let mut is_done_perhaps = false;
+        let mut tried = 0;
+        loop {
+            let sent =
+                Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.once));
+            let error =
+                match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+                    Ok(output) => return Ok(Written::Done(output.attributes)),
+                    Err(error) => error,
+                };
+            is_done_perhaps |= may_be_done(&error);
+            let error = match error {
+                SdkError::ServiceError(error) => match error.into_err() {
+                    DeleteItemError::ConditionalCheckFailedException(failed) => {
+                        let is_gone = is_done_perhaps && failed.item.is_none();
+                        return Ok(if is_gone { Written::Done(None) } else { Written::Refused(failed.item) });
+                    }
+                    error => sorted_service(error),
+                },
+                error => sorted(error),
+            };
+            tried += 1;
+            if tried == MAX_TRIES || !matches!(error, StoreError::Unavailable(_)) {
+                return Err(error);
+            }
+            backoff(FIRST_BACKOFF, tried - 1).await;
         }
     }
 
@@ -226,7 +252,7 @@ impl Store {
             if !(is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded")) {
                 return Err(StoreError::Refused(failed.into()));
             }
-            backoff(tried).await;
+            backoff(CONFLICT_BACKOFF, tried).await;
         }
         Err(StoreError::Unavailable("another transaction held the items at every try".into()))
     }
@@ -250,8 +276,8 @@ impl Store {
 }
 
 /// Waits before another try: double each time, and each waiter another time.
-async fn backoff(tried: u32) {
-    let longest = CONFLICT_BACKOFF * 2_u32.saturating_pow(tried);
+async fn backoff(first: Duration, tried: u32) {
+    let longest = first * 2_u32.saturating_pow(tried);
     let jitter = crate::lambda::Environment::fresh_id().as_u128() % longest.as_micros().max(1);
     tokio::time::sleep(longest / 2 + Duration::from_micros(u64::try_from(jitter / 2).unwrap_or(0))).await;
 }

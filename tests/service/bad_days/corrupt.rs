@@ -83,7 +83,7 @@ async fn a_key_that_cannot_be_read() {
         house.service.stack.environment("get-job").expect("the function").vars["SETTINGS_TABLE"].clone();
     let mut keys = house.dynamo.scan(&settings).await;
     let mut key = keys.pop().expect("the local key");
-    key.insert("scopes".to_owned(), json!({ "SS": [SECRET_VALUE] }));
+    key.insert("owner".to_owned(), json!({ "S": format!("#{SECRET_VALUE}") }));
     house.dynamo.put(&settings, &key).await;
     let reply = house.behind("list-jobs").await.call(&Request::new("GET", "/v1/jobs")).await;
     house.is_problem("list-jobs", &reply, 500, "internal");

@@ -35,7 +35,7 @@ async fn passing(fault: Fault, tries: usize) {
 
 #[tokio::test]
 async fn over_the_limit_for_a_while() {
-    passing(Fault::throttled(), 1).await;
+    passing(Fault::throttled(), 2).await;
 }
 
 #[tokio::test]

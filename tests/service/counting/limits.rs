@@ -28,6 +28,8 @@ fn commits(seen: &[Seen]) -> usize {
             let update = &item["Update"];
             let expression = update["UpdateExpression"].as_str().expect("an expression");
             assert!(expression.len() <= EXPRESSION_BYTES, "{} bytes of expression", expression.len());
+            let terms = expression.matches(',').count() + 1;
+            assert!(terms <= EXPRESSION_OPERATORS, "{terms} operators in an expression");
         }
     }
     commits.len()

@@ -140,6 +140,10 @@ async fn every_field_has_its_bounds() {
     {
         check(&service, json!({ "status": "failed", "error": bad }), vec!["error"]).await;
     }
+    let nested = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+    for field in ["payload", "metadata", "result"] {
+        check(&service, json!({ field: nested(500) }), vec![field]).await;
+    }
     check(&service, json!({ "status": "failed", "error": long(501) }), vec!["error"]).await;
     check(&service, json!({ "external_id": long(129) }), vec!["external_id"]).await;
     service.settled().await;
