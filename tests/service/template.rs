@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use jobledger::domain::{
-    ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Phase, State, Status,
-    Timestamp, TraceId, TypeName,
+    ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Phase, State,
+    Status, Timestamp, TraceId, TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row, job_of_row, schema};
 use jobledger_local::template::{Index, Projection, Template};
@@ -20,7 +20,8 @@ fn template() -> Template {
 #[test]
 fn crates_template_and_registry_name_the_same_functions() {
     let declared: BTreeSet<String> = template().functions.into_iter().map(|function| function.name).collect();
-    let registered: BTreeSet<String> = functions::all().iter().map(|function| function.name.to_owned()).collect();
+    let registered: BTreeSet<String> =
+        functions::all().iter().map(|function| function.name.to_owned()).collect();
     assert_eq!(declared, function_crates());
     assert_eq!(registered, function_crates());
 }
@@ -65,31 +66,31 @@ fn heads() -> Vec<Head> {
     let error = JobError { message: "it broke".into(), failed_task: Some("upload".into()) };
     let states = [
         State::Queued { available_at: time(5) },
-        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").unwrap()) },
+        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").expect("valid")) },
         State::Completed(ended),
         State::Failed(ended, error),
         State::Cancelled(ended),
     ];
-    let id = JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").unwrap();
+    let id = JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").expect("valid");
     let labels = BTreeMap::from([("team".to_owned(), "a".to_owned())]);
     states
         .into_iter()
         .map(|state| Head {
             job: Job {
                 id,
-                owner: Owner::try_from("default").unwrap(),
-                kind: TypeName::try_from("scrape").unwrap(),
-                external_id: Some(ExternalId::try_from("x-1").unwrap()),
-                name: Some(JobName::try_from("a name").unwrap()),
+                owner: Owner::try_from("default").expect("valid"),
+                kind: TypeName::try_from("scrape").expect("valid"),
+                external_id: Some(ExternalId::try_from("x-1").expect("valid")),
+                name: Some(JobName::try_from("a name").expect("valid")),
                 priority: 7,
-                labels: Labels::try_from(labels.clone()).unwrap(),
+                labels: Labels::try_from(labels.clone()).expect("valid"),
                 created_at: time(0),
                 updated_at: time(3),
                 attempt: 1,
                 max_attempts: 3,
                 timeout_seconds: Some(60),
-                cost: Some(MicroDollars::try_from("0.5").unwrap()),
-                trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").unwrap()),
+                cost: Some(MicroDollars::try_from("0.5").expect("valid")),
+                trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").expect("valid")),
                 state,
             },
             shard: 0,
@@ -109,23 +110,30 @@ fn holds(index: &Index, attribute: &str) -> bool {
         Projection::KeysOnly => false,
         Projection::Include(names) => names.iter().any(|name| name == attribute),
     };
-    projected || [schema::JOB_ID, schema::PART].contains(&attribute) || index.key.iter().any(|(name, _)| name == attribute)
+    projected
+        || [schema::JOB_ID, schema::PART].contains(&attribute)
+        || index.key.iter().any(|(name, _)| name == attribute)
 }
 
 #[test]
 fn every_list_index_projects_all_that_a_list_shows() {
     let jobs = template().tables.into_iter().find(|table| table.name == "JobsTable").expect("the table");
-    let lists =
-        [schema::OWNER_INDEX, schema::STATUS_INDEX, schema::TYPE_INDEX, schema::TYPE_STATUS_INDEX, schema::QUEUE_INDEX];
+    let lists = [
+        schema::OWNER_INDEX,
+        schema::STATUS_INDEX,
+        schema::TYPE_INDEX,
+        schema::TYPE_STATUS_INDEX,
+        schema::QUEUE_INDEX,
+    ];
     let names: Vec<&str> = jobs.indexes.iter().map(|index| index.name.as_str()).collect();
     assert_eq!(names, lists);
     for head in heads() {
-        let row = head_row(&head).unwrap();
+        let row = head_row(&head).expect("valid");
         let waits = head.job.status() == Status::Queued;
         assert_eq!(row.contains_key(schema::QUEUE), waits, "only queued jobs are in the queue");
         for index in jobs.indexes.iter().filter(|index| index.name != schema::QUEUE_INDEX) {
             let seen: AttributeMap = row.clone().into_iter().filter(|(name, _)| holds(index, name)).collect();
-            let shown = job_of_row(seen).unwrap();
+            let shown = job_of_row(seen).expect("valid");
             assert_eq!(shown, head.job, "{}", index.name);
         }
     }
@@ -135,7 +143,7 @@ fn every_list_index_projects_all_that_a_list_shows() {
 fn a_typical_head_costs_one_write_unit() {
     for head in heads() {
         let bytes: usize = head_row(&head)
-            .unwrap()
+            .expect("valid")
             .into_iter()
             .map(|(name, value)| name.len() + format!("{value:?}").len().min(64))
             .sum();

@@ -43,7 +43,12 @@ fn must_not_have(folders: &[&str], allowed: &[&str], words: &[&str], instead: &s
         }
         for (number, line) in (1..).zip(text.lines()) {
             let code = line.split("//").next().unwrap_or_default();
-            wrong.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{name}:{number}: {word}")));
+            wrong.extend(
+                words
+                    .iter()
+                    .filter(|word| code.contains(**word))
+                    .map(|word| format!("{name}:{number}: {word}")),
+            );
         }
     }
     assert!(wrong.is_empty(), "{instead}:\n{}", wrong.join("\n"));
@@ -61,7 +66,12 @@ fn files_do_one_thing() {
 
 #[test]
 fn nothing_is_left_open() {
-    let open = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore"), concat!("FIX", "ME")];
+    let open = [
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[", "ignore"),
+        concat!("FIX", "ME"),
+    ];
     must_not_have(&CODE, &[], &open, "finish it, or leave it out");
 }
 
@@ -74,10 +84,25 @@ fn tests_wait_for_states_and_not_for_time() {
 #[test]
 fn the_domain_is_pure() {
     let foreign = [
-        "aws_", "lambda_", "tokio", "async ", ".await", "crate::dynamo", "crate::http", "crate::tally", "crate::lambda",
-        "std::env", "std::fs", "std::net",
+        "aws_",
+        "lambda_",
+        "tokio",
+        "async ",
+        ".await",
+        "crate::dynamo",
+        "crate::http",
+        "crate::tally",
+        "crate::lambda",
+        "std::env",
+        "std::fs",
+        "std::net",
     ];
-    must_not_have(&["shared/src/domain"], &[], &foreign, "the domain knows neither AWS, HTTP, time nor `async`");
+    must_not_have(
+        &["shared/src/domain"],
+        &[],
+        &foreign,
+        "the domain knows neither AWS, HTTP, time nor `async`",
+    );
 }
 
 #[test]
@@ -114,12 +139,16 @@ pub(crate) fn function_crates() -> BTreeSet<String> {
 #[test]
 fn routes_have_tests_of_their_name() {
     for name in function_crates() {
-        let text = fs::read_to_string(root().join(format!("functions/{name}/src/lib.rs"))).expect("a library");
+        let text =
+            fs::read_to_string(root().join(format!("functions/{name}/src/lib.rs"))).expect("a library");
         if !text.contains("impl Route for") {
             continue;
         }
         let tests = root().join("tests/service/routes").join(name.replace('-', "_"));
-        assert!(tests.is_dir() || tests.with_extension("rs").is_file(), "{name} has no tests/service/routes file");
+        assert!(
+            tests.is_dir() || tests.with_extension("rs").is_file(),
+            "{name} has no tests/service/routes file"
+        );
     }
 }
 

@@ -85,8 +85,8 @@ impl Request {
 
     /// With this body.
     #[must_use]
-    pub fn body(mut self, body: impl ToString) -> Self {
-        self.body = Some(body.to_string());
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = Some(body.into());
         self
     }
 

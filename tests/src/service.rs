@@ -11,7 +11,7 @@ use crate::client::Call;
 /// Names a DynamoDB that runs already, as `http://host:port`; absent: each test has an embedded one of its own.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
 /// Longest wait for something that must happen. Tests never depend on speed: this only ends what hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running stack, and a client of it.
 #[derive(Debug)]

@@ -128,10 +128,8 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
         4 if old.job.status().is_ended() => return None,
         _ => {
             let steps = old.job.status().steps();
-            let Some(step) = steps.get(usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0))
-            else {
-                return None;
-            };
+            let place = usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0);
+            let step = steps.get(place)?;
             new.job.state = state(old, *step, dice);
         }
     }

@@ -109,11 +109,17 @@ fn same_job(wanted: &Head, existing: &Head, by_key: bool) -> Result<(), Problem>
 /// Makes sure that a key never stood for another request, whether that had an `external_id` or not.
 ///
 /// Without one, the key gives the id, and creating the job decides; with one, the key is kept by itself.
-async fn claim_key(ledger: &Ledger, head: &Head, key: &IdempotencyKey, now: Timestamp) -> Result<(), Problem> {
+async fn claim_key(
+    ledger: &Ledger,
+    head: &Head,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<(), Problem> {
     let Ledger { store, config, .. } = ledger;
     let id = JobId::of_idempotency_key(&head.job.owner, key);
     let by_itself = head.job.external_id.is_some();
-    let elsewhere = plans::get_part(&config.tables, id, if by_itself { HEAD } else { KEY }).consistent_read(true);
+    let elsewhere =
+        plans::get_part(&config.tables, id, if by_itself { HEAD } else { KEY }).consistent_read(true);
     if store.get(elsewhere).await?.is_some() {
         return Err(Problem::idempotency_key_reused());
     }

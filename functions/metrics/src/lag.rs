@@ -70,29 +70,29 @@ mod tests {
         Probing { state: Mutex::new(State { waits_for: waits_for.map(at), sent_at: Some(at(sent_at)) }) }
     }
 
-    fn counted(seconds: i64) -> Option<Probe> {
-        Some(Probe { at: at(seconds), counted_at: at(seconds + 2) })
+    fn counted(seconds: i64) -> Probe {
+        Probe { at: at(seconds), counted_at: at(seconds + 2) }
     }
 
     #[test]
     fn a_probe_that_came_through_tells_how_long_it_took() {
-        assert_eq!(probing(Some(100), 100).lag_ms(counted(100), at(115)), 2_000);
-        assert_eq!(probing(None, 100).lag_ms(counted(100), at(1_000)), 2_000);
+        assert_eq!(probing(Some(100), 100).lag_ms(Some(counted(100)), at(115)), 2_000);
+        assert_eq!(probing(None, 100).lag_ms(Some(counted(100)), at(1_000)), 2_000);
     }
 
     #[test]
     fn a_counter_that_stands_still_lags_more_and_more() {
         let probing = probing(Some(100), 160);
-        assert_eq!(probing.lag_ms(counted(40), at(175)), 75_000);
-        assert_eq!(probing.lag_ms(counted(40), at(275)), 175_000);
+        assert_eq!(probing.lag_ms(Some(counted(40)), at(175)), 75_000);
+        assert_eq!(probing.lag_ms(Some(counted(40)), at(275)), 175_000);
         // The first is through, the second is not: its age counts from then on.
-        assert_eq!(probing.lag_ms(counted(100), at(280)), 120_000);
-        assert_eq!(probing.lag_ms(counted(160), at(290)), 2_000);
+        assert_eq!(probing.lag_ms(Some(counted(100)), at(280)), 120_000);
+        assert_eq!(probing.lag_ms(Some(counted(160)), at(290)), 2_000);
     }
 
     #[test]
     fn a_first_scrape_after_a_quiet_time_shows_no_lag() {
-        assert_eq!(probing(Some(1_000), 1_000).lag_ms(counted(5), at(1_000)), 2_000);
+        assert_eq!(probing(Some(1_000), 1_000).lag_ms(Some(counted(5)), at(1_000)), 2_000);
         assert_eq!(probing(Some(1_000), 1_000).lag_ms(None, at(1_000)), 0);
     }
 }

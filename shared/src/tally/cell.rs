@@ -168,7 +168,9 @@ mod tests {
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string(), &kind()), Some(cell));
         }
-        for bad in ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "expires_at"] {
+        for bad in
+            ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "expires_at"]
+        {
             assert_eq!(Cell::parse(bad, &kind()), None, "{bad}");
         }
     }

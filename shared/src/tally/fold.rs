@@ -40,7 +40,8 @@ impl Fold {
     /// The numbers that moved, item by item.
     pub fn items(&self) -> impl Iterator<Item = (&str, Bucket, &TypeName, Vec<(&Cell, i64)>)> {
         self.items.iter().filter_map(|((scope, bucket, kind), cells)| {
-            let moved: Vec<_> = cells.iter().map(|(cell, by)| (cell, *by)).filter(|(_, by)| *by != 0).collect();
+            let moved: Vec<_> =
+                cells.iter().map(|(cell, by)| (cell, *by)).filter(|(_, by)| *by != 0).collect();
             (!moved.is_empty()).then_some((scope.as_str(), *bucket, kind, moved))
         })
     }

@@ -289,7 +289,9 @@ proptest! {
         add_fold(&mut folds, &fold);
         let mut plain = summed(&changes.iter().flat_map(deltas).collect::<Vec<_>>());
         for counts in [&mut folds, &mut plain] {
-            counts.values_mut().for_each(|cells| cells.retain(|_, value| *value != 0));
+            for cells in counts.values_mut() {
+                cells.retain(|_, value| *value != 0);
+            }
             counts.retain(|_, cells| !cells.is_empty());
         }
         prop_assert_eq!(folds, plain);

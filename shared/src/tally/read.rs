@@ -99,8 +99,8 @@ async fn read_buckets(
     let mut buckets: BTreeMap<Bucket, Tally> = BTreeMap::new();
     for item in read_items(store, tables, scope, &first, &last).await? {
         let name = name(&item);
-        let (bucket, kind) =
-            Bucket::parse_item(name).ok_or_else(|| Corrupt::new(name, "is not the name of a bucket's item"))?;
+        let (bucket, kind) = Bucket::parse_item(name)
+            .ok_or_else(|| Corrupt::new(name, "is not the name of a bucket's item"))?;
         buckets.entry(bucket).or_default().add_item(&kind, &item);
     }
     Ok(buckets)

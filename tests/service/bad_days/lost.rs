@@ -39,7 +39,7 @@ async fn a_job_is_created_once() {
         house,
         "create-job",
         number,
-        Request::new("POST", "/v1/jobs").body(body(number)),
+        Request::new("POST", "/v1/jobs").body(body(number).to_string()),
         async |reply: jobledger_tests::Reply, what: String| {
             assert_eq!(reply.status, 201, "{what}");
             there += 1;
@@ -61,7 +61,9 @@ async fn a_job_of_an_external_id_and_a_key_is_created_once() {
         {
             let name = format!("{there}-{number}");
             let body = json!({ "type": "render", "external_id": name, "payload": number });
-            Request::new("POST", "/v1/jobs").header("idempotency-key", &format!("key-{name}")).body(body)
+            Request::new("POST", "/v1/jobs")
+                .header("idempotency-key", &format!("key-{name}"))
+                .body(body.to_string())
         },
         async |reply: jobledger_tests::Reply, what: String| {
             assert_eq!(reply.status, 201, "{what}");
@@ -175,7 +177,7 @@ async fn ingested_jobs_are_created_once() {
         house,
         "ingest-jobs",
         number,
-        Request::new("POST", "/v1/admin/ingest/jobs").body(json!(lines(there, "1"))),
+        Request::new("POST", "/v1/admin/ingest/jobs").body(json!(lines(there, "1")).to_string()),
         async |reply: jobledger_tests::Reply, what: String| {
             let said = json!({ "created": 3, "updated": 0, "unchanged": 0, "rejected": [] });
             assert_eq!((reply.status, &reply.json), (200, &said), "{what}");
@@ -198,7 +200,8 @@ async fn ingested_jobs_are_updated_once_and_leave_nothing_behind() {
         number,
         {
             times += 1;
-            Request::new("POST", "/v1/admin/ingest/jobs").body(json!(lines(0, &times.to_string())))
+            Request::new("POST", "/v1/admin/ingest/jobs")
+                .body(json!(lines(0, &times.to_string())).to_string())
         },
         async |reply: jobledger_tests::Reply, what: String| {
             let said = json!({ "created": 0, "updated": 3, "unchanged": 0, "rejected": [] });

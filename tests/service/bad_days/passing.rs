@@ -14,9 +14,9 @@ use super::House;
 fn at_first(tries: usize, fault: Fault) -> impl FnMut(&Seen) -> Fault + Send + 'static {
     let mut seen_before: HashMap<String, usize> = HashMap::new();
     move |seen| {
-        let tried = seen_before.entry(format!("{} {}", seen.operation, seen.body)).or_default();
-        *tried += 1;
-        if *tried <= tries { fault.clone() } else { Fault::None }
+        let count = seen_before.entry(format!("{} {}", seen.operation, seen.body)).or_default();
+        *count += 1;
+        if *count <= tries { fault.clone() } else { Fault::None }
     }
 }
 

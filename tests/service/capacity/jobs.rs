@@ -17,7 +17,7 @@ fn new_job() -> Value {
 }
 
 fn create(body: &Value) -> Request {
-    Request::new("POST", "/v1/jobs").body(body)
+    Request::new("POST", "/v1/jobs").body(body.to_string())
 }
 
 /// Creates a job, and holds its cost against the items that it left.

@@ -27,9 +27,9 @@ fn wide() -> Vec<Write> {
 /// What is counted is what the checkpoint says: the writes up to it, and none after it.
 async fn expect_up_to_the_checkpoint(counter: &Counter, writes: &[Write]) {
     let checkpoint = counter.checkpoint(SHARD).await;
-    let counted = (0..writes.len()).find(|place| sequence(*place) == checkpoint).map_or(0, |place| place + 1);
-    assert_eq!(counted == 0, checkpoint.is_empty());
-    counter.expect(&writes[..counted]).await;
+    let done = (0..writes.len()).find(|place| sequence(*place) == checkpoint).map_or(0, |place| place + 1);
+    assert_eq!(done == 0, checkpoint.is_empty());
+    counter.expect(&writes[..done]).await;
 }
 
 async fn deliver_again(counter: &Counter, writes: &[Write]) {

@@ -61,8 +61,7 @@ fn job() -> impl Strategy<Value = Job> {
     let who = (any::<u128>(), "[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,63}", "[a-z0-9][a-z0-9_.:-]{0,63}");
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
-    let numbers =
-        (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
+    let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
     (who, named, labels, numbers, time(), time(), state()).prop_map(
         |(
             (id, owner, kind),
