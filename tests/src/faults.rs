@@ -45,6 +45,11 @@ impl Fault {
         Self::error(500, "InternalServerError")
     }
 
+    /// Not allowed, or not understood: no trouble that passes.
+    pub fn refused() -> Self {
+        Self::error(400, "AccessDeniedException")
+    }
+
     /// A single write while a transaction holds the item.
     pub fn conflict() -> Self {
         Self::error(400, "TransactionConflictException")

@@ -52,10 +52,13 @@ impl Route for CreateJob {
             (None, None) => JobId::from(call.fresh),
         };
         let head = new.head(id, owner, &call, config.index_shards);
-        let reads = tokio::try_join!(
-            async { Ok::<_, Problem>(count_ahead(call.backend, &head).await?) },
-            async { Ok(mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind).await?) },
-            async { Ok(write_input(call.backend, &head, input).await?) },
+        // All are waited for, so that an input is not still on its way when it is removed again.
+        let (read, written, claimed) = tokio::join!(
+            async {
+                let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
+                tokio::try_join!(count_ahead(call.backend, &head), mean)
+            },
+            write_input(call.backend, &head, input),
             async {
                 match &key {
                     Some(key) => claim_key(call.backend, &head, key, call.now).await,
@@ -63,7 +66,8 @@ impl Route for CreateJob {
                 }
             },
         );
-        let (ahead, mean, (), ()) = match reads {
+        let (ahead, mean) = match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from))
+        {
             Ok(read) => read,
             Err(problem) => {
                 drop_input(call.backend, &head).await;

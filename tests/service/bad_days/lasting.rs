@@ -89,6 +89,23 @@ async fn down() {
     .await;
 }
 
+/// A mistake of ours or of the deployment is no trouble that passes: it is not tried again, and 500.
+#[tokio::test]
+async fn refused() {
+    let house = House::start().await;
+    let requests = house.requests().await;
+    let house = &house;
+    each_of(requests, |(name, request)| async move {
+        let behind = house.behind(name).await;
+        behind.proxy.plan(|_| Fault::refused());
+        let reply = behind.call(&request).await;
+        house.is_problem(name, &reply, 500, "internal");
+        // A scrape sends two requests side by side.
+        assert!(behind.proxy.seen().len() <= 2, "{name}: {:?}", behind.proxy.operations());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn health_needs_no_store() {
     let house = House::start().await;
@@ -105,7 +122,9 @@ async fn silent() {
     let house = House::start().await;
     let proxy = Proxy::start(house.service.stack.dynamodb_endpoint()).await;
     let endpoint = DynamoDb::Endpoint(proxy.url().to_owned());
-    let other = Service::with_options(Options { dynamodb: endpoint, ..Options::default() }).await;
+    let table_prefix = house.jobs.strip_suffix("JobsTable").expect("a prefix").to_owned();
+    let other =
+        Service::with_options(Options { dynamodb: endpoint, table_prefix, ..Options::default() }).await;
     let id = house.job(&json!({ "type": "render" })).await;
     let line = json!({ "external_id": "1", "type": "render", "status": "queued" });
     let calls = || {

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jobledger::Environment;
 use jobledger::meter::Meter;
 use jobledger_local::{Http, Options};
-use jobledger_tests::Service;
 use jobledger_tests::alone::Alone;
 use jobledger_tests::dynamo::{Dynamo, text};
 use jobledger_tests::stream::{Counts, Write, counts_of, event, records, recount};
+use jobledger_tests::{PATIENCE, Service};
 use serde_json::{Value, json};
 
 /// The shard that tests read where it does not matter which.
@@ -57,6 +57,11 @@ impl House {
             "KeySchema": [key("scope", "HASH"), key("bucket", "RANGE")],
         });
         self.dynamo.call("CreateTable", &made).await;
+        let what = json!({ "TableName": table });
+        let active = async {
+            while self.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
+        };
+        tokio::time::timeout(PATIENCE, active).await.expect("the table is made");
         environment.vars.insert("TALLIES_TABLE".to_owned(), table.clone());
         Counter { dynamo: self.dynamo.clone(), table, environment }
     }
