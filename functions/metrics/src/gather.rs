@@ -119,7 +119,7 @@ impl Collector for Gathered {
 
         let help = "How far the counters lag behind the jobs";
         let mut family =
-            encoder.encode_descriptor("jobledger_counter_lag", help, Some(&Unit::Seconds), gauge)?;
+            encoder.encode_descriptor("jobledger_tally_lag", help, Some(&Unit::Seconds), gauge)?;
         family.encode_gauge(&seconds(self.lag_ms))?;
 
         if let Some(time) = self.counted_until() {
@@ -135,7 +135,7 @@ impl Collector for Gathered {
 
         let help = "Stream records that could not be read, and so were not counted";
         let mut family =
-            encoder.encode_descriptor("jobledger_counter_failed_records", help, None, counter)?;
+            encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
 
         let help = "What runs here; always 1";

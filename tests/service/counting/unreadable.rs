@@ -65,7 +65,7 @@ async fn failed_records_metric(counter: &Counter) -> Option<String> {
     let metrics = Alone::start("metrics", counter.environment.clone()).await;
     let reply = metrics.call(&Request::new("GET", "/metrics")).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
-    let name = "jobledger_counter_failed_records_total ";
+    let name = "jobledger_tally_failed_records_total ";
     reply.text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
 }
 

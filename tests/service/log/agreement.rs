@@ -134,6 +134,6 @@ pub(super) fn metrics(samples: &Samples, jobs: &[LoggedJob]) {
         }
         assert_eq!(buckets, 14);
     }
-    samples.check("jobledger_counter_failed_records_total", "0");
+    samples.check("jobledger_tally_failed_records_total", "0");
     samples.balance();
 }

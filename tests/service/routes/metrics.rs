@@ -158,10 +158,10 @@ async fn every_number_is_there_and_right() {
             assert_eq!(own.map(|(_, value)| value).collect::<Vec<_>>(), ["0"; 14]);
         }
     }
-    samples.check("jobledger_counter_failed_records_total", "0");
+    samples.check("jobledger_tally_failed_records_total", "0");
     samples.check(&format!("jobledger_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), "1");
     assert!(samples.millis("jobledger_counted_until_timestamp_seconds") > 1_700_000_000_000);
-    samples.millis("jobledger_counter_lag_seconds");
+    samples.millis("jobledger_tally_lag_seconds");
     samples.balance();
 }
 
@@ -169,7 +169,7 @@ async fn every_number_is_there_and_right() {
 async fn a_service_without_jobs_has_numbers_too() {
     let service = Service::start().await;
     let samples = Samples::scrape(&service).await;
-    samples.check("jobledger_counter_failed_records_total", "0");
+    samples.check("jobledger_tally_failed_records_total", "0");
     assert_eq!(samples.of("jobledger_jobs").count(), 0);
     samples.balance();
 }
