@@ -134,8 +134,7 @@ impl Collector for Gathered {
         }
 
         let help = "Stream records that could not be read, and so were not counted";
-        let mut family =
-            encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
+        let mut family = encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
 
         let help = "What runs here; always 1";
