@@ -1,9 +1,10 @@
 //! One function by itself, called as Lambda calls it: no gateway, no pump, nothing else that writes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jobledger::Environment;
-use jobledger::lambda::Invoke;
+use jobledger::lambda::{Invoke, system_clock};
 use jobledger_local::functions;
 use lambda_runtime::Context;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +16,7 @@ use crate::Reply;
 /// A started function.
 pub struct Alone {
     handler: Box<dyn Invoke>,
+    ends_in: Option<Duration>,
 }
 
 impl Alone {
@@ -22,13 +24,29 @@ impl Alone {
     pub async fn start(name: &str, environment: Environment) -> Self {
         let all = functions::all();
         let function = all.iter().find(|function| function.name == name).expect("a function of that name");
-        Self { handler: (function.start)(environment).await.expect("the function starts") }
+        let handler = (function.start)(environment).await.expect("the function starts");
+        Self { handler, ends_in: None }
+    }
+
+    /// Has Lambda end each call after this time.
+    #[must_use]
+    pub fn ends_in(self, time: Duration) -> Self {
+        Self { ends_in: Some(time), ..self }
+    }
+
+    fn context(&self) -> Context {
+        let mut context = Context::default();
+        if let Some(time) = self.ends_in {
+            let deadline = u128::from(system_clock().millis().unsigned_abs()) + time.as_millis();
+            context.deadline = u64::try_from(deadline).expect("a time of this age");
+        }
+        context
     }
 
     /// Sends an event; an error is what Lambda would log, and deliver the event again for.
     pub async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let event = to_raw_value(event).expect("an event");
-        let answer: Result<Box<RawValue>, _> = self.handler.invoke(&event, Context::default()).await;
+        let answer: Result<Box<RawValue>, _> = self.handler.invoke(&event, self.context()).await;
         let answer = answer.map_err(|error| error.to_string())?;
         Ok(serde_json::from_str(answer.get()).expect("JSON"))
     }

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lambda_http::http::{HeaderValue, Request as HttpRequest};
 use lambda_http::request::LambdaRequest;
@@ -93,6 +94,19 @@ impl<R: Route> Invoke for Started<R> {
     }
 }
 
+/// How long before Lambda ends a function its answer has to be ready: the caller gets ours, and not API Gateway's.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long there is to answer. Each request to DynamoDB has a limit of its own, but several may come together.
+fn time_left(request: &Request, now: Timestamp) -> Duration {
+    let deadline_ms = request.lambda_context_ref().map_or(0, |context| context.deadline);
+    if deadline_ms == 0 {
+        return Duration::MAX;
+    }
+    let now_ms = u64::try_from(now.millis()).unwrap_or(0);
+    Duration::from_millis(deadline_ms.saturating_sub(now_ms)).saturating_sub(MARGIN)
+}
+
 /// Admits, answers, and logs one line.
 async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request: Request) -> Response<Body> {
     let began = clock();
@@ -103,7 +117,10 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let trace_id = call::trace_id(request.headers()).map(|trace| trace.to_string());
-    let outcome = answer::<R>(backend, clock, began, fresh, &request).await;
+    let answering = answer::<R>(backend, clock, began, fresh, &request);
+    let outcome = tokio::time::timeout(time_left(&request, began), answering)
+        .await
+        .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
     let duration_ms = clock().since(began);
     let answer = match outcome {
         Ok(answer) => {

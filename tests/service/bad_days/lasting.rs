@@ -1,5 +1,7 @@
 //! Trouble that does not end: bounded tries, then 503.
 
+use std::time::Duration;
+
 use jobledger_local::{DynamoDb, Options};
 use jobledger_tests::PATIENCE;
 use jobledger_tests::Service;
@@ -8,7 +10,7 @@ use jobledger_tests::at_once::each_of;
 use jobledger_tests::faults::{Closed, Fault, Proxy};
 use serde_json::json;
 
-use super::House;
+use super::{Behind, House};
 
 /// Requests that one call may send to a store that does none of them: all its first requests, each tried again.
 const MAX_TRIES: usize = 40;
@@ -150,6 +152,19 @@ async fn silent() {
     }
     proxy.heal();
     other.get(&format!("/v1/jobs/{id}")).expect(200).await;
+}
+
+/// A call that Lambda is about to end is answered before, whatever is still being tried.
+#[tokio::test]
+async fn at_the_end_of_its_time() {
+    let house = House::start().await;
+    let id = house.job(&json!({ "type": "render" })).await;
+    let behind = house.behind("get-job").await.knows_the_key().await;
+    let behind = Behind { function: behind.function.ends_in(Duration::from_secs(2)), proxy: behind.proxy };
+    behind.proxy.plan(|_| Fault::Held);
+    let request = Request::new("GET", &format!("/v1/jobs/{id}"));
+    house.is_unavailable("at the end", &behind.call(&request).await);
+    assert_eq!(behind.proxy.seen().len(), 1, "the first try still had time");
 }
 
 /// A batch of which something is always left over.
