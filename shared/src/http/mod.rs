@@ -1,6 +1,6 @@
 //! HTTP: what every route passes on its way in and out.
 //!
-//! A function implements [`Route`]: it parses one kind of request and answers it. [`serve`](self::serve) does the rest:
+//! A function implements [`Route`]: it parses one kind of request and answers it. `serve` does the rest:
 //! access, refusals, problems, request ids, and the log.
 
 mod access;
