@@ -39,10 +39,10 @@ impl Route for CreateJob {
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;
 
-    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
         let key = call.idempotency_key()?;
-        call.query.clone().finish(Some(()))?;
+        call.query.finish(Some(()))?;
         let Ledger { store, config, .. } = call.backend;
         let new = NewJob::parse(call.body, config.default_ttl_hours)?;
         let input = new.input.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
@@ -149,7 +149,7 @@ async fn write_input(ledger: &Ledger, head: &Head, input: Vec<u8>) -> Result<(),
 async fn count_ahead(ledger: &Ledger, head: &Head) -> Result<Option<u64>, StoreError> {
     let mut ahead = 0;
     for shard in 0..ledger.config.index_shards {
-        let Some(plan) = plans::count_ahead(&ledger.config.tables, head, shard, MAX_POSITION)? else {
+        let Some(plan) = plans::count_ahead(&ledger.config.tables, head, shard, MAX_POSITION) else {
             return Ok(None);
         };
         ahead += ledger.store.query(plan).await?.count;

@@ -30,7 +30,7 @@ impl Route for GetJob {
         let owner = call.owner()?.clone();
         let id = call.job_id();
         let wait = call.query.optional("wait", Wait::parse);
-        let id = call.query.clone().finish(id)?;
+        let id = call.query.finish(id)?;
         let deadline = call.now.plus_millis(wait.map_or(0, |wait| i64::from(wait.seconds) * 1_000));
         let mut parts = read_parts(call.backend, id).await?;
         if wait_for_end(&call, &parts, deadline).await? {

@@ -22,7 +22,7 @@ impl Route for Health {
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Nothing;
 
-    async fn answer(call: Call<'_, Nothing>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Nothing>) -> Result<Answer, Problem> {
         call.query.finish(Some(()))?;
         Ok(Answer::ok(&Body { status: "healthy" }))
     }

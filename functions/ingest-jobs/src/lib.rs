@@ -58,9 +58,9 @@ impl Route for IngestJobs {
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;
 
-    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        call.query.clone().finish(Some(()))?;
+        call.query.finish(Some(()))?;
         let ledger = call.backend;
         let texts = lines::split(call.body)?;
         if texts.len() > MAX_JOBS {

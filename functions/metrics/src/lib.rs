@@ -27,9 +27,9 @@ impl Route for Metrics {
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Scraper;
 
-    async fn answer(call: Call<'_, Scraper>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Scraper>) -> Result<Answer, Problem> {
         let Scraper { ledger, probing } = call.backend;
-        call.query.clone().finish(Some(()))?;
+        call.query.finish(Some(()))?;
         let (scrape, ()) =
             tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
         let lag_ms = probing.lag_ms(scrape.probe, call.now);

@@ -86,6 +86,14 @@ fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
 }
 
+/// The sort key of a job in its queue; `None`: it does not wait.
+pub(super) fn queue_key_of(job: &Job) -> Option<String> {
+    match &job.state {
+        State::Queued { available_at } => Some(queue_key(job.priority, *available_at, job.id)),
+        State::Running { .. } | State::Completed(_) | State::Failed(..) | State::Cancelled(_) => None,
+    }
+}
+
 /// The item that stores this head.
 pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
     let job = &head.job;
@@ -121,7 +129,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
     }
     match &job.state {
         State::Queued { available_at } => {
-            row.queue = Some(queue_key(job.priority, *available_at, job.id));
+            row.queue = queue_key_of(job);
             row.available_at = Some(available_at.millis());
         }
         State::Running { phase, .. } => row.phase = phase.as_ref().map(ToString::to_string),

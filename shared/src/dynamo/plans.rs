@@ -20,7 +20,8 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
 };
 
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE, QUEUE_INDEX};
+use super::item::queue_key_of;
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE_INDEX};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
 use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
@@ -165,14 +166,9 @@ fn owned_in(owner: &Owner, statuses: &[Status]) -> (String, HashMap<String, Attr
 }
 
 /// Counts the jobs that go before this one in a part of its queue, up to `limit`.
-pub fn count_ahead(
-    tables: &Tables,
-    head: &Head,
-    shard: u16,
-    limit: i32,
-) -> Result<Option<QueryInputBuilder>, Corrupt> {
-    let Some(queue) = head_row(head)?.remove(QUEUE) else { return Ok(None) };
-    Ok(Some(
+pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Option<QueryInputBuilder> {
+    let queue = s(queue_key_of(&head.job)?);
+    Some(
         QueryInput::builder()
             .table_name(&tables.jobs)
             .index_name(QUEUE_INDEX)
@@ -188,7 +184,7 @@ pub fn count_ahead(
             .expression_attribute_values(":queue", queue)
             .select(Select::Count)
             .limit(limit),
-    ))
+    )
 }
 
 /// Reads one setting.

@@ -67,13 +67,13 @@ impl QueryString {
     }
 
     /// The value, if nothing was wrong and nothing is left over.
-    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Problem> {
+    pub fn finish<T>(&mut self, value: Option<T>) -> Result<T, Problem> {
         for (name, _) in std::mem::take(&mut self.left) {
             self.refuse(&name, Invalid::new("is not known here"));
         }
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
-            Some(_) | None => Err(Problem::invalid_query(self.errors)),
+            Some(_) | None => Err(Problem::invalid_query(std::mem::take(&mut self.errors))),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The counts: kept from the stream, so that no total ever needs a scan.
 //!
 //! A bucket is the sum over one owner (or all) and one span of creation times; it is stored as an item of `tallies` for
-//! each type. Its cells are numbers by type and status. `change` says by how much one stream record moves them, `fold` adds many records
-//! up, [`commit`] writes the sum and the checkpoint in one transaction. `read` sums buckets, `spans` finds which.
+//! each type. Its cells are numbers by type and status. `change` says by how much one stream record moves them, `fold`
+//! adds many records up, [`commit`] writes the sum and the checkpoint in one transaction. `read` sums buckets, `spans` finds which.
 
 mod bucket;
 mod cell;
