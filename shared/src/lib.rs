@@ -8,6 +8,8 @@ pub mod domain;
 pub mod dynamo;
 pub mod http;
 pub mod lambda;
+#[cfg(feature = "dynamo")]
+pub mod list;
 pub mod meter;
 #[cfg(feature = "dynamo")]
 pub mod stream;

@@ -1,11 +1,14 @@
 //! What a list asks for, as a value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Invalid, Owner, Status, Timestamp, TypeName};
+use super::{ExternalId, Invalid, Owner, Status, Timestamp, TypeName};
 
 /// Most types that one list may name.
-pub const MAX_TYPES: usize = 20;
+pub const MAX_TYPES: usize = 100;
+
+/// Most characters of a text to search for: as many as a name has.
+const MAX_SEARCH_CHARS: usize = 200;
 
 /// Which jobs, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +21,42 @@ pub struct JobQuery {
     pub statuses: BTreeSet<Status>,
     /// Created when.
     pub created: CreatedRange,
-    /// Newest or oldest first.
+    /// And what else must hold, that is counted nowhere.
+    pub filter: Filter,
+    /// By what the list is sorted.
+    pub sort: SortBy,
+    /// Which end of the list comes first.
     pub order: Order,
+}
+
+/// What a list can ask for beside type, status and time. Jobs are not counted by these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this priority.
+    pub priority: Option<u8>,
+    /// With these values of labels.
+    pub labels: BTreeMap<String, String>,
+    /// That the caller calls so.
+    pub external_id: Option<ExternalId>,
+    /// That this text finds.
+    pub search: Option<Search>,
+}
+
+/// A text to search for: a part of a name in any case, or a whole id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search(String);
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortBy {
+    /// By creation, as the indexes are.
+    Created,
+    /// By the last change.
+    Updated,
+    /// By the end; jobs that have not ended come last in either order.
+    Completed,
+    /// By priority, and the same by creation.
+    Priority,
 }
 
 /// Newest or oldest first.
@@ -36,6 +73,55 @@ pub enum Order {
 pub struct CreatedRange {
     from: Timestamp,
     to: Timestamp,
+}
+
+impl JobQuery {
+    /// All jobs of an owner, newest first.
+    pub fn all(owner: Owner) -> Self {
+        Self {
+            owner,
+            types: BTreeSet::new(),
+            statuses: BTreeSet::new(),
+            created: CreatedRange::ALL,
+            filter: Filter::default(),
+            sort: SortBy::Created,
+            order: Order::Desc,
+        }
+    }
+
+    /// Whether a job of this type in this status is asked for, as far as these decide.
+    pub fn wants(&self, kind: &TypeName, status: Status) -> bool {
+        (self.types.is_empty() || self.types.contains(kind))
+            && (self.statuses.is_empty() || self.statuses.contains(&status))
+    }
+}
+
+impl Filter {
+    /// Whether it asks for nothing: then the list is counted exactly.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Search {
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for Search {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > MAX_SEARCH_CHARS || text.chars().any(char::is_control) {
+            return Err(Invalid(format!(
+                "must be 1 to {MAX_SEARCH_CHARS} characters, no control characters"
+            )));
+        }
+        Ok(Self(text.to_owned()))
+    }
 }
 
 impl CreatedRange {

@@ -123,11 +123,9 @@ mod tests {
 
     fn query(types: &[&str], statuses: &[Status]) -> JobQuery {
         JobQuery {
-            owner: Owner::try_from("a").unwrap(),
             types: types.iter().map(|name| TypeName::try_from(*name).unwrap()).collect(),
             statuses: statuses.iter().copied().collect(),
-            created: CreatedRange::ALL,
-            order: Order::Desc,
+            ..JobQuery::all(Owner::try_from("a").unwrap())
         }
     }
 

@@ -56,12 +56,16 @@ impl Cursor {
 
 /// What tells one list from another.
 fn binding(query: &JobQuery) -> String {
-    let JobQuery { owner, types, statuses, created, order } = query;
+    let JobQuery { owner, types, statuses, created, filter, sort, order } = query;
     let order = match order {
         Order::Asc => "asc",
         Order::Desc => "desc",
     };
-    let said = format!("{owner}\n{types:?}\n{statuses:?}\n{}\n{}\n{order}", created.from(), created.to());
+    let said = format!(
+        "{owner}\n{types:?}\n{statuses:?}\n{}\n{}\n{filter:?}\n{sort:?}\n{order}",
+        created.from(),
+        created.to()
+    );
     URL_SAFE_NO_PAD.encode(&Fingerprint::of(said.as_bytes()).bytes()[..9])
 }
 
@@ -72,15 +76,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{CreatedRange, Owner, Status, Timestamp, TypeName};
+    use crate::domain::{Owner, Status, Timestamp, TypeName};
 
     fn query(kind: &str) -> JobQuery {
         JobQuery {
-            owner: Owner::try_from("a").unwrap(),
             types: BTreeSet::from([TypeName::try_from(kind).unwrap()]),
             statuses: BTreeSet::from([Status::Failed]),
-            created: CreatedRange::ALL,
-            order: Order::Desc,
+            ..JobQuery::all(Owner::try_from("a").unwrap())
         }
     }
 
