@@ -18,7 +18,7 @@ pub use labels::Labels;
 pub use money::MicroDollars;
 pub use names::{ExternalId, IdempotencyKey, JobName, Owner, Phase, TraceId, TypeName};
 pub use parts::{Input, Json, MAX_PART_BYTES, Output, PartError};
-pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy};
+pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 

@@ -13,12 +13,13 @@ pub mod plans;
 pub mod ranges;
 mod retry;
 pub mod schema;
+mod shards;
 mod store;
 pub(crate) mod value;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Source};
 pub use part::{decode_part, encode_part};
 pub use store::{Store, Written};

@@ -192,6 +192,15 @@ pub fn get_setting(tables: &Tables, kind: &str, id: &str) -> GetItemInputBuilder
     GetItemInput::builder().table_name(&tables.settings).key(KIND, s(kind)).key(ID, s(id))
 }
 
+/// Writes one setting.
+pub fn put_setting(tables: &Tables, kind: &str, id: &str, item: AttributeMap) -> PutItemInputBuilder {
+    PutItemInput::builder()
+        .table_name(&tables.settings)
+        .set_item(Some(item))
+        .item(KIND, s(kind))
+        .item(ID, s(id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
