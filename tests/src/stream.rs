@@ -45,6 +45,8 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             timeout_seconds: None,
             cost: None,
             trace_id: None,
+            progress: None,
+            bytes: 0,
             state: State::Queued { available_at: created_at },
         },
         shard: 0,

@@ -86,6 +86,8 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         timeout_seconds: None,
         cost: None,
         trace_id: None,
+        progress: None,
+        bytes: 0,
         state: state(status, created_at, 1_000),
     }
 }
