@@ -49,7 +49,7 @@ impl Line {
         let started_at = fields.optional("started_at", timestamp);
         let completed_at = fields.optional("completed_at", timestamp);
         let error = fields.optional("error", error);
-        let progress = fields.nested("progress", progress);
+        let progress = fields.nested("progress", |fields| Some(progress(fields)));
         let cost = fields.optional("cost_usd", money);
         let max_attempts = fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS));
         let timeout_seconds = fields.optional("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS));
@@ -140,12 +140,12 @@ fn error(raw: Raw<'_>) -> Result<JobError, Invalid> {
     Ok(JobError { message, failed_task })
 }
 
-/// How far a job is: what is left out of it is not known, and no more than nothing is done.
-fn progress(fields: &mut Fields) -> Option<Progress> {
+/// How far a job is: a task that is left out is not known, and all of it is then at its beginning.
+fn progress(fields: &mut Fields) -> Progress {
     let current_task = fields.optional("current_task", text);
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent).unwrap_or_default();
-    Some(Progress { current_task, current_task_progress, overall_progress })
+    Progress { current_task, current_task_progress, overall_progress }
 }
 
 /// Seconds by stage: an object of numbers that are not negative.

@@ -105,7 +105,6 @@ impl Serialize for Percent {
 
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
 pub struct Progress {
     /// What is being done now.
     pub current_task: Option<TaskName>,

@@ -58,7 +58,6 @@ struct ErrorView<'a> {
 
 /// How far a job is.
 #[derive(Debug, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
 struct ProgressView {
     current_task: Option<TaskName>,
     current_task_progress: Option<Percent>,
