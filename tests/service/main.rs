@@ -5,6 +5,8 @@ mod bad_days;
 mod capacity;
 mod counting;
 mod log;
+mod progress;
 mod routes;
+mod stored_bytes;
 mod template;
 mod tidy;

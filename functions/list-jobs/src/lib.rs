@@ -2,7 +2,7 @@
 
 use jobledger::Function;
 use jobledger::domain::Job;
-use jobledger::dynamo::{Ledger, job_of_row};
+use jobledger::dynamo::{Ledger, job_of_row, with_progress};
 use jobledger::http::{
     Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, Scope, Window, function,
 };
@@ -43,7 +43,9 @@ impl Route for ListJobs {
         let limit = usize::try_from(window.limit()).unwrap_or(usize::MAX);
         let listing = list(call.backend, &query, from, limit).await?;
         let rows = listing.rows.into_iter();
-        let jobs: Vec<Job> = rows.map(|row| job_of_row(row.item)).collect::<Result<_, _>>()?;
+        let mut jobs: Vec<Job> = rows.map(|row| job_of_row(row.item)).collect::<Result<_, _>>()?;
+        let Ledger { store, config, .. } = call.backend;
+        with_progress(store, &config.tables, &mut jobs).await?;
         let next_cursor = listing.next.map(|after| Cursor { after }.encode(&query));
         let total = (listing.total.count, listing.total.kind());
         let page = Page { window: &window, jobs: &jobs, total, next_cursor };

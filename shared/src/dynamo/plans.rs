@@ -16,12 +16,13 @@ use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
+use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
 };
 
 use super::item::queue_key_of;
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE_INDEX};
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS, QUEUE_INDEX};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
 use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
@@ -108,9 +109,26 @@ pub fn get_part(tables: &Tables, id: JobId, part: &str) -> GetItemInputBuilder {
 
 /// Reads the heads of up to 100 jobs, as of now or a moment ago.
 pub fn get_heads(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids))
+}
+
+/// Reads the heads of up to 100 jobs as of now: one that was just created is found.
+pub fn get_heads_now(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids).consistent_read(true))
+}
+
+/// Reads how far up to 100 jobs are, as of now or a moment ago.
+pub fn get_progress(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids).projection_expression(format!("{JOB_ID}, {PROGRESS}")))
+}
+
+fn keys_of_heads(ids: &[JobId]) -> KeysAndAttributesBuilder {
     let keys = ids.iter().map(|id| job_key(*id, HEAD)).collect();
-    let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
-    let keys = keys.map_err(|error| Corrupt::new("batch of heads", error))?;
+    KeysAndAttributes::builder().set_keys(Some(keys))
+}
+
+fn batch(tables: &Tables, keys: KeysAndAttributesBuilder) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    let keys = keys.build().map_err(|error| Corrupt::new("batch of heads", error))?;
     Ok(BatchGetItemInput::builder().request_items(&tables.jobs, keys))
 }
 
@@ -204,6 +222,21 @@ pub fn put_setting(tables: &Tables, kind: &str, id: &str, item: AttributeMap) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_of_heads_says_how_it_is_read() {
+        let tables = Tables { jobs: "j".into(), ..Tables::default() };
+        let ids = [1, 2].map(|id| JobId::from(uuid::Uuid::from_u128(id)));
+        let check =
+            |plan: Result<BatchGetItemInputBuilder, Corrupt>, consistent, projection: Option<&str>| {
+                let keys = plan.unwrap().get_request_items().clone().unwrap().remove("j").unwrap();
+                assert_eq!(keys.keys(), ids.map(|id| job_key(id, HEAD)));
+                assert_eq!((keys.consistent_read(), keys.projection_expression()), (consistent, projection));
+            };
+        check(get_heads(&tables, &ids), None, None);
+        check(get_heads_now(&tables, &ids), Some(true), None);
+        check(get_progress(&tables, &ids), None, Some("job_id, progress"));
+    }
 
     #[test]
     fn a_cancellation_is_guarded_by_owner_and_status_table() {

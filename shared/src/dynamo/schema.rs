@@ -15,6 +15,9 @@ pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
 
+/// Attribute of a head that says how far its job is. No index has it: who works on a job changes it often.
+pub const PROGRESS: &str = "progress";
+
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";
 /// Sort key of the queue index: priority turned around `#` due time `#` job id. Only queued jobs have it.

@@ -44,6 +44,8 @@ pub enum Cell {
     SumMs(Measure),
     /// How often a measure was at most that bound, and over the one before. Never falls.
     Histogram(Measure, u8),
+    /// Bytes that are stored of the inputs and outputs of jobs that are there.
+    Bytes,
     /// Jobs that ever had a label, whatever became of them.
     Jobs,
     /// What they cost, in micro-dollars.
@@ -92,6 +94,7 @@ impl fmt::Display for Cell {
             Self::Count(measure) => write!(f, "count:{}", measure.word()),
             Self::SumMs(measure) => write!(f, "sum_ms:{}", measure.word()),
             Self::Histogram(measure, bound) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Bytes => f.write_str("bytes"),
             Self::Jobs => f.write_str("jobs"),
             Self::Cost => f.write_str("cost"),
         }
@@ -116,6 +119,7 @@ impl Cell {
                 let (measure, bound) = rest.split_once(':')?;
                 Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?)
             }
+            "bytes" if rest.is_empty() => Self::Bytes,
             "jobs" if rest.is_empty() => Self::Jobs,
             "cost" if rest.is_empty() => Self::Cost,
             _ => return None,
@@ -187,6 +191,7 @@ mod tests {
             Cell::Count(Measure::Wait),
             Cell::SumMs(Measure::Run),
             Cell::Histogram(Measure::Run, 13),
+            Cell::Bytes,
             Cell::Jobs,
             Cell::Cost,
         ];

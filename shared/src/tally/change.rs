@@ -37,9 +37,13 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
         (None, Some(new)) => {
             entered(new, &mut deltas);
             spent(new, 1, &mut deltas);
+            stored(new, new.bytes, 0, &mut deltas);
         }
         // What it cost stays spent.
-        (Some(old), None) => left(old, &mut deltas),
+        (Some(old), None) => {
+            left(old, &mut deltas);
+            stored(old, 0, old.bytes, &mut deltas);
+        }
         (Some(old), Some(new)) => {
             if home(old) == home(new) {
                 stayed(old, new, &mut deltas);
@@ -47,6 +51,7 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
                 left(old, &mut deltas);
                 entered(new, &mut deltas);
             }
+            stored(new, new.bytes, old.bytes, &mut deltas);
             if spending(old) != spending(new) {
                 spent(old, -1, &mut deltas);
                 spent(new, 1, &mut deltas);
@@ -124,6 +129,15 @@ fn alive(job: &Job, status: Status, by: i64, deltas: &mut Vec<Delta>) {
         for group in [Group::All, Group::Type(job.kind.clone())] {
             deltas.push(own(job, Place::new(bucket, group), cell, by));
         }
+    }
+}
+
+/// Counts the bytes that came, less those that went: for the owner as a whole, as a quota is.
+fn stored(job: &Job, came: u64, went: u64, deltas: &mut Vec<Delta>) {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    if came != went {
+        let place = Place::new(Bucket::Total, Group::All);
+        deltas.push(own(job, place, Cell::Bytes, number(came) - number(went)));
     }
 }
 

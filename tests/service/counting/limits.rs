@@ -1,5 +1,6 @@
 //! What one transaction can take, and what is not worth one.
 
+use jobledger::domain::{Percent, Progress, State};
 use jobledger::tally::MAX_ITEMS;
 use jobledger_tests::faults::{Proxy, Seen};
 use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence};
@@ -80,7 +81,7 @@ async fn a_thousand_records_of_an_hour_are_one_commit() {
     counter.expect(&writes).await;
 }
 
-/// Heartbeats change no number: the checkpoint is read, and nothing is written.
+/// Heartbeats and progress change no number: the checkpoint is read, and nothing is written.
 #[tokio::test]
 async fn a_batch_that_moves_no_number_writes_nothing() {
     let house = House::start().await;
@@ -92,6 +93,11 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     for beat in 1..=50 {
         let mut new = old.clone();
         new.job.updated_at = old.job.updated_at.plus_millis(beat);
+        // Every other one tells how far the job is, too.
+        if beat % 2 == 0 {
+            let overall_progress = Percent::try_from(beat.to_string().as_str()).expect("a share");
+            new.job.progress = Some(Progress { overall_progress, ..Progress::default() });
+        }
         beats.push(Write { old: Some(std::mem::replace(&mut old, new.clone())), new: Some(new) });
     }
     deliver(&function, SHARD, &records(0, &[created(1, "x", 0)])).await;
@@ -108,6 +114,28 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     };
     assert_eq!(as_text(counter.dynamo.scan(&counter.table).await), as_text(before));
     assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
+}
+
+/// A job that runs, whose record differs in its progress and in nothing else.
+#[tokio::test]
+async fn progress_alone_writes_nothing() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (function, meter) = counter.metered().await;
+    let mut old = queued(1, "dan", "x", BEGIN);
+    old.job.state = State::Running { started_at: BEGIN, phase: None };
+    let mut new = old.clone();
+    new.job.progress = Some(Progress::DONE);
+    let began = Write { old: None, new: Some(old.clone()) };
+    let writes = [began, Write { old: Some(old), new: Some(new) }];
+    deliver(&function, SHARD, &records(0, &writes[..1])).await;
+    meter.take();
+    deliver(&function, SHARD, &records(1, &writes[1..])).await;
+    let spent = meter.take();
+    assert_eq!((spent.requests, spent.round_trips), (1, 1), "the checkpoint is read");
+    assert!(spent.write_units.abs() < f64::EPSILON);
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
+    counter.expect(&writes).await;
 }
 
 /// A shard that only heartbeats go through keeps its old checkpoint; what comes after them still counts once.

@@ -1,5 +1,6 @@
 //! One file or directory a function, named like it.
 
+mod batch_status;
 mod cancel_job;
 mod create_job;
 mod delete_job;
