@@ -58,6 +58,12 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
     }
 }
 
+/// The same job in another status.
+pub fn stepped(head: Head, status: Status) -> Head {
+    let state = state(&head, status, &mut Dice::new(0));
+    Head { job: Job { state, ..head.job }, ..head }
+}
+
 fn id(number: u128) -> JobId {
     let hex = format!("{number:032x}");
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];

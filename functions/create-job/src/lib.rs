@@ -53,7 +53,7 @@ impl Route for CreateJob {
             (None, Some(key)) => JobId::of_idempotency_key(&owner, key),
             (None, None) => JobId::from(call.fresh),
         };
-        let mut head = new.head(id, owner, &call, config.index_shards);
+        let mut head = new.head(id, owner, &call, call.backend.shards_to_write().await?);
         let input = head.input.map(|name| encode_part(id, &format!("{INPUT}{name}"), input));
         head.job.bytes = input.as_ref().map_or(0, part_bytes);
         // All are waited for, so that an input is not still on its way when it is removed again.

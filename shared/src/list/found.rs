@@ -19,7 +19,7 @@ pub(super) async fn reader<'a>(
     let planning = async {
         // At most one job is called so, and its id says where it is.
         if query.filter.external_id.is_some() {
-            return Ok(Plan { ranges: Vec::new(), wanted: 0, base: 0 });
+            return Ok(Plan { ranges: Vec::new(), wanted: 0, base: 0, is_known: false });
         }
         plan(source, query, limit).await
     };

@@ -13,7 +13,7 @@ const ROW_BYTES: u64 = 450;
 const HALF_UNIT_BYTES: u64 = 4_096;
 /// What it may cost more, in half units, to read ranges in which no job moves while they are read. Of a list that is made
 /// of a range for each status, a job that goes from one to another at that moment is missed, or met in both.
-const WORTH_STANDING_STILL: u64 = 8;
+const WORTH_STANDING_STILL: u64 = 4;
 
 /// The ranges of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) wanted: u64,
     /// How many rows the ranges have.
     pub(super) base: u64,
+    /// Whether these two tell how many rows are looked at in vain: not of what is not counted.
+    pub(super) is_known: bool,
 }
 
 /// Finds the ranges for reading so many rows.
@@ -33,7 +35,7 @@ pub(super) async fn plan(source: Source<'_>, query: &JobQuery, limit: usize) -> 
     let is_pair = query.types.len() == 1 && query.statuses.len() == 1;
     if !has_choice || is_pair {
         let ranges = ranges(query, source.shards, By::BOTH).into_iter().map(|(range, _, _)| (range, 1));
-        return Ok(Plan { ranges: ranges.collect(), wanted: 0, base: 0 });
+        return Ok(Plan { ranges: ranges.collect(), wanted: 0, base: 0, is_known: false });
     }
     Ok(choose(query, source.shards, limit, &totals(source, query).await?))
 }
@@ -80,7 +82,7 @@ fn planned(query: &JobQuery, shards: u16, by: By, totals: &Totals) -> Plan {
         .map(|(range, kind, status)| (range, count(kind.as_ref(), status) / u64::from(shards)))
         .collect();
     let base = ranges.iter().map(|(_, count)| count).sum();
-    Plan { ranges, wanted, base }
+    Plan { ranges, wanted, base, is_known: query.filter.is_empty() }
 }
 
 /// What it costs to find so many rows, in half units.
@@ -93,8 +95,13 @@ fn cost(query: &JobQuery, plan: &Plan, limit: usize) -> u64 {
 }
 
 impl Plan {
+    /// How many rows have to be looked at for 1,024 that are wanted; `None`: nobody knows.
+    pub(super) fn per_1024(&self) -> Option<u64> {
+        (self.is_known && self.wanted > 0).then(|| self.examined_for(1_024))
+    }
+
     /// How many rows have to be looked at until so many are found.
-    pub(super) fn examined_for(&self, rows: u64) -> u64 {
+    fn examined_for(&self, rows: u64) -> u64 {
         if self.wanted == 0 || self.base <= self.wanted {
             return rows;
         }

@@ -23,8 +23,8 @@ pub(super) struct Reader<'a> {
     order: Order,
     feeds: Vec<Feed>,
     shares: u64,
-    /// How many rows have to be looked at for 1,024 that are wanted.
-    per_1024: u64,
+    /// How many rows have to be looked at for 1,024 that are wanted; `None`: nobody knows.
+    per_1024: Option<u64>,
     seen: HashSet<JobId>,
     /// How many rows have been looked at.
     pub(super) examined: usize,
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
         order: Order,
         found: Vec<ListRow>,
     ) -> Self {
-        let per_1024 = plan.examined_for(1_024).max(1_024);
+        let per_1024 = plan.per_1024();
         let is_empty = bounds.is_empty();
         let mut feeds: Vec<Feed> =
             plan.ranges.into_iter().map(|(range, share)| Feed::of(range, share, is_empty)).collect();
@@ -123,24 +123,19 @@ impl<'a> Reader<'a> {
     /// mostly do; twice as many each time that it did not.
     fn appetite(&self, feed: &Feed, wanted: usize) -> u64 {
         let wanted = u64::try_from(wanted).unwrap_or(u64::MAX).min(MAX_ROWS_AT_ONCE);
-        let alone = self.feeds.len() == 2;
+        let is_alone = self.feeds.len() == 2;
         let is_filtered = feed.range.as_ref().is_some_and(Range::is_filtered);
-        if alone && !is_filtered {
+        let passes_all = !is_filtered || self.per_1024 == Some(1_024);
+        if is_alone && passes_all {
             return wanted;
         }
-        let all = (wanted * self.per_1024).div_ceil(1_024);
-        let part = if self.shares == 0 || alone {
-            all
-        } else {
-            (all * feed.share.min(self.shares)).div_ceil(self.shares)
-        };
-        let spread = part + 2 * part.isqrt() + 2;
-        let unknown = is_filtered && self.per_1024 == 1_024;
-        let first = if unknown { spread.max(FEWEST_FILTERED) } else { spread };
-        let more = first.saturating_mul(1 << feed.reads.min(10));
+        let per_1024 = if is_filtered { self.per_1024 } else { Some(1_024) };
+        let all =
+            per_1024.map_or(FEWEST_FILTERED.max(wanted), |per_1024| (wanted * per_1024).div_ceil(1_024));
+        let part = if is_alone || self.shares == 0 { all } else { (all * feed.share).div_ceil(self.shares) };
+        let more = (part + 2 * part.isqrt() + 2).saturating_mul(1 << feed.reads.min(10));
         // Of a range that lets every row pass, no more than that can be needed.
-        let most = if is_filtered { MAX_ROWS_AT_ONCE } else { wanted };
-        more.clamp(1, most)
+        more.clamp(1, if passes_all { wanted } else { MAX_ROWS_AT_ONCE })
     }
 
     /// Takes the row that comes first in all ranges.

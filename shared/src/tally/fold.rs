@@ -7,6 +7,9 @@ use super::{Cell, Delta, Place};
 /// Most items of one commit: a transaction takes 100, and some are the counter's own.
 pub const MAX_ITEMS: usize = 90;
 
+/// Most numbers of one item that a commit adds to: DynamoDB takes 300 operators and 4 KB in an expression.
+const MAX_CELLS: usize = 250;
+
 /// The sum of what some records move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
@@ -19,11 +22,15 @@ impl Fold {
         // What one record moves always fits, so that a commit never stays empty for ever.
         let is_first = self.items.is_empty();
         self.apply(deltas, 1);
-        let fits = self.items.len() <= MAX_ITEMS;
+        let fits = self.items.len() <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);
         if !fits && !is_first {
             self.apply(deltas, -1);
         }
         fits || is_first
+    }
+
+    fn cells(&self, delta: &Delta) -> usize {
+        self.items.get(&(delta.scope.clone(), delta.place.clone())).map_or(0, BTreeMap::len)
     }
 
     fn apply(&mut self, deltas: &[Delta], sign: i64) {

@@ -6,9 +6,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{
-    Bucket, Cell, Change, CostBy, Delta, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, deltas,
-};
+mod plain;
+
+use plain::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_where, summed};
+
+use super::{Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, deltas};
 use crate::domain::{
     Ended, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, TypeName,
 };
@@ -136,108 +138,6 @@ fn changed(mut job: Job, event: &Event) -> Job {
         Event::Create { .. } | Event::Touch | Event::Remove => job.updated_at = job.updated_at.plus_millis(1),
     }
     job
-}
-
-type Counts = BTreeMap<(String, Place), BTreeMap<Cell, i64>>;
-
-fn add_fold(counts: &mut Counts, fold: &Fold) {
-    for (scope, place, cells) in fold.items() {
-        let counted = counts.entry((scope.to_owned(), place.clone())).or_default();
-        for (cell, by) in cells {
-            *counted.entry(cell).or_default() += by;
-        }
-    }
-}
-
-fn summed(deltas: &[Delta]) -> Counts {
-    let mut counts = Counts::new();
-    for delta in deltas {
-        let counted = counts.entry((delta.scope.clone(), delta.place.clone())).or_default();
-        *counted.entry(delta.cell).or_default() += delta.by;
-    }
-    counts
-}
-
-fn all_deltas(history: &[(u8, Event)]) -> Counts {
-    summed(&changes(history).iter().flat_map(deltas).collect::<Vec<_>>())
-}
-
-/// The jobs that are left at the end.
-fn survivors(changes: &[Change]) -> Vec<&Job> {
-    let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
-    for change in changes {
-        if let Some(job) = change.old.as_ref().or(change.new.as_ref()) {
-            last.insert(job.id, change.new.as_ref());
-        }
-    }
-    last.into_values().flatten().collect()
-}
-
-/// The living jobs, counted from what is left of them.
-fn alive(changes: &[Change]) -> Counts {
-    let mut counts = Counts::new();
-    for job in survivors(changes) {
-        let mut add = |scope: &str, place: Place, cell: Cell, by: i64| {
-            *counts.entry((scope.to_owned(), place)).or_default().entry(cell).or_default() += by;
-        };
-        let (owner, kind) = (job.owner.as_str(), || Group::Type(job.kind.clone()));
-        let cell = Cell::Alive(job.status());
-        add(ALL_OWNERS, Place::new(Bucket::Total, kind()), cell, 1);
-        for group in [Group::All, kind()] {
-            add(owner, Place::new(Bucket::Total, group.clone()), cell, 1);
-            for granularity in Granularity::BUCKETS {
-                let place = Place::new(Bucket::of(granularity, job.created_at), group.clone());
-                add(owner, place.clone(), cell, 1);
-                let slot = granularity.finer().unwrap().slot(job.created_at);
-                add(owner, place, Cell::AliveIn(slot, job.status()), 1);
-            }
-        }
-        if job.bytes > 0 {
-            let bytes = i64::try_from(job.bytes).unwrap();
-            add(owner, Place::new(Bucket::Total, Group::All), Cell::Bytes, bytes);
-        }
-    }
-    counts
-}
-
-fn only_alive(counts: &Counts) -> Counts {
-    let mut alive = counts.clone();
-    for cells in alive.values_mut() {
-        let lives = |cell: &Cell| matches!(cell, Cell::Alive(_) | Cell::AliveIn(..) | Cell::Bytes);
-        cells.retain(|cell, value| lives(cell) && *value != 0);
-    }
-    alive.retain(|_, cells| !cells.is_empty());
-    alive
-}
-
-/// What was created, less what was removed and what is alive.
-fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
-    let part = |(cell, value): (&Cell, &i64)| match cell {
-        Cell::Created => *value,
-        Cell::Removed | Cell::Alive(_) => -value,
-        Cell::AliveIn(..)
-        | Cell::Ended(_)
-        | Cell::Count(_)
-        | Cell::SumMs(_)
-        | Cell::Histogram(..)
-        | Cell::Bytes
-        | Cell::Jobs
-        | Cell::Cost => 0,
-    };
-    cells.iter().map(part).sum()
-}
-
-/// The sum of all items that pass, without what only some buckets have.
-fn sum_where(counts: &Counts, passes: impl Fn(&str, &Place) -> bool) -> BTreeMap<Cell, i64> {
-    let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
-    for (_, cells) in counts.iter().filter(|((scope, place), _)| passes(scope, place)) {
-        let everywhere = |cell: &Cell| !matches!(cell, Cell::Histogram(..) | Cell::AliveIn(..) | Cell::Bytes);
-        for (cell, value) in cells.iter().filter(|(cell, _)| everywhere(cell)) {
-            *sum.entry(*cell).or_default() += value;
-        }
-    }
-    sum.retain(|_, value| *value != 0);
-    sum
 }
 
 proptest! {
