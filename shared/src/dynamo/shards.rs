@@ -42,26 +42,32 @@ impl Record {
 /// The record, as it was last read, and until when that holds.
 #[derive(Debug, Default)]
 pub(super) struct Shards {
-    seen: Mutex<Option<(Option<Record>, Timestamp)>>,
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    record: Option<Record>,
+    until: Timestamp,
 }
 
 impl Shards {
-    fn remembered(&self, now: Timestamp) -> Option<Option<Record>> {
+    fn remembered(&self, now: Timestamp) -> Option<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.filter(|(_, until)| now < *until).map(|(record, _)| record)
+        seen.filter(|seen| now < seen.until)
     }
 
     fn remember(&self, record: Option<Record>, now: Timestamp) {
         let until = now.plus_millis(REMEMBERED_MS);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((record, until));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { record, until });
     }
 }
 
 impl Ledger {
     async fn record(&self) -> Result<Option<Record>, StoreError> {
         let now = (self.clock)();
-        if let Some(record) = self.shards.remembered(now) {
-            return Ok(record);
+        if let Some(seen) = self.shards.remembered(now) {
+            return Ok(seen.record);
         }
         let plan = plans::get_setting(&self.config.tables, KIND, ID).consistent_read(true);
         let record = self.store.get(plan).await?.map(serde_dynamo::from_item).transpose();
@@ -80,9 +86,8 @@ impl Ledger {
     pub async fn shards_to_write(&self) -> Result<u16, StoreError> {
         let (wanted, now) = (self.config.index_shards, (self.clock)());
         let seen = self.record().await?;
-        match seen {
-            Some(record) if wanted <= record.shards => return Ok(wanted.min(record.open(now))),
-            Some(_) | None => {}
+        if let Some(record) = seen.filter(|record| wanted <= record.shards) {
+            return Ok(wanted.min(record.open(now)));
         }
         // Before the first record there are no jobs that a reader could miss.
         let open = seen.map_or(wanted, |record| record.open(now));

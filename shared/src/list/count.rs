@@ -155,7 +155,7 @@ pub async fn counts(ledger: &Ledger, query: &JobQuery) -> Result<Counts, Refused
             types.entry(job.kind).or_default().add_one(status, 1);
         }
     }
-    let by_status = types.values().fold(StatusCounts::default(), |sum, counts| sum.plus(counts));
+    let by_status = types.values().fold(StatusCounts::default(), StatusCounts::plus);
     let by_type = types.into_iter().map(|(kind, counts)| (kind, counts.total()));
     Ok(Counts {
         total: Total { count: by_status.total(), is_exact },

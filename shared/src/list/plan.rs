@@ -126,7 +126,7 @@ mod tests {
             counts
         };
         let types = [counts(10, 1_000_000), counts(5, 50_000), counts(1, 20)];
-        let all = types.iter().fold(StatusCounts::default(), |all, counts| all.plus(counts));
+        let all = types.iter().fold(StatusCounts::default(), StatusCounts::plus);
         let kind = |name: &str| TypeName::try_from(name).unwrap();
         Totals { all, types: KINDS.into_iter().map(kind).zip(types).collect() }
     }

@@ -43,6 +43,7 @@ impl Granularity {
     }
 
     /// The length of the buckets that tell spans of this one: each bucket has cells for the next shorter spans in it.
+    #[must_use]
     pub const fn container(self) -> Self {
         match self {
             Self::Month | Self::Day => Self::Month,

@@ -85,7 +85,7 @@ pub(crate) async fn count_segments(
     query: &JobQuery,
     segments: &[Segment],
 ) -> Result<Vec<Counted>, StoreError> {
-    let reads = segments.to_vec().into_iter().map(|segment| count_segment(source, query, segment));
+    let reads = segments.iter().copied().map(|segment| count_segment(source, query, segment));
     let counted: Vec<Vec<Counted>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     Ok(counted.into_iter().flatten().collect())
 }

@@ -140,12 +140,7 @@ async fn a_cursor_belongs_to_its_filters_and_its_order() {
     let page = service.get("/v1/jobs?team=red&limit=2").expect(200).await;
     let cursor = text(page.at("/next_cursor"));
     for other in ["", "team=blue", "team=red&priority=1", "team=red&search=x", "team=red&sort_by=priority"] {
-        refused(
-            &service,
-            &format!("{other}&cursor={cursor}").trim_start_matches('&').to_owned(),
-            &["cursor"],
-        )
-        .await;
+        refused(&service, format!("{other}&cursor={cursor}").trim_start_matches('&'), &["cursor"]).await;
     }
     let page = service.get("/v1/jobs?sort_by=priority&limit=2").expect(200).await;
     let cursor = text(page.at("/next_cursor"));
