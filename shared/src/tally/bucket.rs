@@ -200,9 +200,9 @@ impl CostBy {
 /// |---|---|
 /// | all jobs of a bucket | `total`, `day#2026-01-11` |
 /// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
-/// | a label's costs | `model-total#gpt-4`, `model-day#2026-01-11#gpt-4`, `team-day#2026-01-11#` (without the label) |
+/// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
 ///
-/// So one range holds a type's buckets of a length, and another one all models of a few days.
+/// So one range holds a type's buckets of a length, and another one all models of a few months.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// Which span.
@@ -242,10 +242,10 @@ impl Place {
         ("total".to_owned(), "totalA".to_owned())
     }
 
-    /// The names between which all values of a label lie in the buckets from one to another: `$` follows `#`.
-    pub fn labels(by: CostBy, first: &Bucket, last: &Bucket) -> (String, String) {
-        let name = |bucket: &Bucket| Self::new(*bucket, Group::Label(by, None)).to_string();
-        (name(first), format!("{}$", name(last).trim_end_matches('#')))
+    /// The names between which all values of a label lie in the months from one to another: `$` follows `#`.
+    pub fn labels(by: CostBy, from: Timestamp, to: Timestamp) -> (String, String) {
+        let name = |time| Self::new(Bucket::of(Granularity::Month, time), Group::Label(by, None)).to_string();
+        (name(from), format!("{}$", name(to).trim_end_matches('#')))
     }
 }
 
@@ -282,16 +282,14 @@ mod tests {
             (hour, Group::All, "hour#2026-01-11T05"),
             (Bucket::Total, kind(), "total@a:b.c"),
             (hour, kind(), "hour@a:b.c#2026-01-11T05"),
-            (Bucket::Total, model(), "model-total#x#y-z@"),
-            (day, model(), "model-day#2026-01-11#x#y-z@"),
-            (day, team(), "team-day#2026-01-11#"),
-            (Bucket::Total, team(), "team-total#"),
+            (Bucket::of(Granularity::Month, time), model(), "model-month#2026-01#x#y-z@"),
+            (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
         ] {
             let place = Place::new(bucket, group);
             assert_eq!(place.to_string(), name);
             assert_eq!(Place::parse(name), Some(place.clone()));
             if let Group::Label(by, _) = place.group {
-                let (first, last) = Place::labels(by, &bucket, &bucket);
+                let (first, last) = Place::labels(by, time, time);
                 assert!(first.as_str() <= name && name <= last.as_str(), "{name}");
             }
         }

@@ -50,6 +50,10 @@ pub enum Cell {
     Jobs,
     /// What they cost, in micro-dollars.
     Cost,
+    /// Of these jobs, those that were created on one day of the bucket's month.
+    JobsOn(u8),
+    /// And what they cost.
+    CostOn(u8),
 }
 
 impl Measure {
@@ -97,6 +101,8 @@ impl fmt::Display for Cell {
             Self::Bytes => f.write_str("bytes"),
             Self::Jobs => f.write_str("jobs"),
             Self::Cost => f.write_str("cost"),
+            Self::JobsOn(day) => write!(f, "{day:02}j"),
+            Self::CostOn(day) => write!(f, "{day:02}u"),
         }
     }
 }
@@ -127,9 +133,19 @@ impl Cell {
     }
 
     fn parse_slot(name: &str) -> Option<Self> {
-        let (slot, status) = name.split_at_checked(2)?;
-        let status = Status::ALL.into_iter().find(|known| status == letter(*known).to_string())?;
-        Some(Self::AliveIn(slot.parse().ok()?, status))
+        let (slot, rest) = name.split_at_checked(2)?;
+        let slot: u8 = slot.parse().ok()?;
+        let mut letters = rest.chars();
+        let found = letters.next()?;
+        if letters.next().is_some() {
+            return None;
+        }
+        let status = |letter_of: char| Status::ALL.into_iter().find(|known| letter(*known) == letter_of);
+        match found {
+            'j' => Some(Self::JobsOn(slot)),
+            'u' => Some(Self::CostOn(slot)),
+            other => status(other).map(|status| Self::AliveIn(slot, status)),
+        }
     }
 }
 
@@ -194,6 +210,8 @@ mod tests {
             Cell::Bytes,
             Cell::Jobs,
             Cell::Cost,
+            Cell::JobsOn(31),
+            Cell::CostOn(1),
         ];
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string()), Some(cell));

@@ -158,11 +158,16 @@ fn spent(job: &Job, by: i64, deltas: &mut Vec<Delta>) {
         if value.is_none() && job.cost.is_none() {
             continue;
         }
-        let spans = [Granularity::Month, Granularity::Day].map(|span| Bucket::of(span, job.created_at));
-        for bucket in spans.into_iter().chain([Bucket::Total]) {
-            let place = Place::new(bucket, Group::Label(dimension, value.clone()));
-            deltas.push(own(job, place.clone(), Cell::Jobs, by));
-            deltas.push(own(job, place, Cell::Cost, by * cost));
+        let day = Granularity::Day.slot(job.created_at);
+        let place =
+            Place::new(Bucket::of(Granularity::Month, job.created_at), Group::Label(dimension, value));
+        for (cell, by) in [
+            (Cell::Jobs, by),
+            (Cell::JobsOn(day), by),
+            (Cell::Cost, by * cost),
+            (Cell::CostOn(day), by * cost),
+        ] {
+            deltas.push(own(job, place.clone(), cell, by));
         }
     }
 }

@@ -13,16 +13,18 @@ const MAX_CELLS: usize = 250;
 /// The sum of what some records move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
-    items: BTreeMap<(String, Place), BTreeMap<Cell, i64>>,
+    /// By scope, item and cell.
+    scopes: BTreeMap<String, BTreeMap<Place, BTreeMap<Cell, i64>>>,
+    items: usize,
 }
 
 impl Fold {
     /// Adds these, or leaves the sum as it was and answers false where they would not fit into one commit.
     pub fn add(&mut self, deltas: &[Delta]) -> bool {
         // What one record moves always fits, so that a commit never stays empty for ever.
-        let is_first = self.items.is_empty();
+        let is_first = self.items == 0;
         self.apply(deltas, 1);
-        let fits = self.items.len() <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);
+        let fits = self.items <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);
         if !fits && !is_first {
             self.apply(deltas, -1);
         }
@@ -30,22 +32,35 @@ impl Fold {
     }
 
     fn cells(&self, delta: &Delta) -> usize {
-        self.items.get(&(delta.scope.clone(), delta.place.clone())).map_or(0, BTreeMap::len)
+        let items = self.scopes.get(&delta.scope);
+        items.and_then(|items| items.get(&delta.place)).map_or(0, BTreeMap::len)
     }
 
     fn apply(&mut self, deltas: &[Delta], sign: i64) {
         for delta in deltas {
-            let item = (delta.scope.clone(), delta.place.clone());
-            *self.items.entry(item).or_default().entry(delta.cell).or_default() += sign * delta.by;
+            if !self.scopes.contains_key(&delta.scope) {
+                self.scopes.insert(delta.scope.clone(), BTreeMap::new());
+            }
+            let Some(items) = self.scopes.get_mut(&delta.scope) else { continue };
+            if !items.contains_key(&delta.place) {
+                items.insert(delta.place.clone(), BTreeMap::new());
+                self.items += 1;
+            }
+            if let Some(cells) = items.get_mut(&delta.place) {
+                *cells.entry(delta.cell).or_default() += sign * delta.by;
+            }
         }
     }
 
     /// The numbers that moved, item by item.
     pub fn items(&self) -> impl Iterator<Item = (&str, &Place, Vec<(Cell, i64)>)> {
-        self.items.iter().filter_map(|((scope, place), cells)| {
+        let items = self.scopes.iter().flat_map(|(scope, items)| {
+            items.iter().map(move |(place, cells)| (scope.as_str(), place, cells))
+        });
+        items.filter_map(|(scope, place, cells)| {
             let moved: Vec<_> =
                 cells.iter().map(|(cell, by)| (*cell, *by)).filter(|(_, by)| *by != 0).collect();
-            (!moved.is_empty()).then_some((scope.as_str(), place, moved))
+            (!moved.is_empty()).then_some((scope, place, moved))
         })
     }
 

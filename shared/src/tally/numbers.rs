@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::items::{place_of, range, read_buckets, read_one};
 use super::read::{read_segment, totals};
 use super::{
-    Bucket, Cell, CostBy, Granularity, Group, Place, Span, StatusCounts, Tally, segments, whole_segments,
+    Bucket, Cell, CostBy, Granularity, Group, Place, Segment, Span, StatusCounts, Tally, segments,
+    whole_segments,
 };
 use crate::domain::{CreatedRange, JobQuery, MicroDollars, Owner, TypeName};
 use crate::dynamo::pages::all_rows;
@@ -14,7 +15,7 @@ use crate::dynamo::{Source, StoreError, job_of_row};
 
 /// Most types that are counted one by one within dates: each is some reads.
 pub const MAX_TYPES_WITHIN_DATES: usize = 1_000;
-/// Most items that costs are added up from: each is a value of the label in a month or a day.
+/// Most items that costs are added up from: each is a value of the label in a month.
 pub const MAX_COST_ITEMS: usize = 100_000;
 
 /// Jobs by type and status.
@@ -117,7 +118,7 @@ pub struct Spent {
 pub enum Costs {
     /// Of each value.
     Of(BTreeMap<Option<String>, Spent>),
-    /// There are more values and days than are added up at once: [`MAX_COST_ITEMS`].
+    /// There are more values and months than are added up at once: [`MAX_COST_ITEMS`].
     TooMany,
 }
 
@@ -128,36 +129,38 @@ pub async fn costs(
     by: CostBy,
     created: CreatedRange,
 ) -> Result<Costs, StoreError> {
-    let ranges: Vec<(String, String)> = if created == CreatedRange::ALL {
-        vec![Place::labels(by, &Bucket::Total, &Bucket::Total)]
-    } else {
-        let cut = whole_segments(created, Granularity::Day).into_iter();
-        let names = cut.filter_map(|segment| match segment.span {
-            Span::Buckets(span) => {
-                Some(Place::labels(by, &Bucket::of(span, segment.from), &Bucket::of(span, segment.to)))
-            }
-            Span::Rows => None,
-        });
-        names.collect()
-    };
     let (mut sums, mut items) = (BTreeMap::<Option<String>, (i64, i64)>::new(), 0);
-    for (first, last) in ranges {
-        let mut from = None;
+    for segment in whole_segments(created, Granularity::Day) {
+        let Segment { from, to, span: Span::Buckets(granularity) } = segment else { continue };
+        let (first, last) = Place::labels(by, from, to);
+        let mut start = None;
         loop {
             let plan = range(source.tables, owner.as_str(), &first, &last);
-            let page = source.store.query(plan.set_exclusive_start_key(from)).await?;
+            let page = source.store.query(plan.set_exclusive_start_key(start)).await?;
             for item in page.items.unwrap_or_default() {
                 items += 1;
-                let Group::Label(_, value) = place_of(&item)?.group else { continue };
-                let tally = Tally::of_item(&item);
+                let Place { bucket: Bucket::Span(_, month), group: Group::Label(_, value) } =
+                    place_of(&item)?
+                else {
+                    continue;
+                };
+                let is_in = |day: u8| (from..=to).contains(&Granularity::Day.start_of(month, day));
                 let sum = sums.entry(value).or_default();
-                *sum = (sum.0 + tally.get(Cell::Jobs), sum.1 + tally.get(Cell::Cost));
+                for (cell, number) in Tally::of_item(&item).cells() {
+                    match cell {
+                        Cell::Jobs if granularity == Granularity::Month => sum.0 += number,
+                        Cell::Cost if granularity == Granularity::Month => sum.1 += number,
+                        Cell::JobsOn(day) if granularity == Granularity::Day && is_in(day) => sum.0 += number,
+                        Cell::CostOn(day) if granularity == Granularity::Day && is_in(day) => sum.1 += number,
+                        _ => {}
+                    }
+                }
             }
             if items > MAX_COST_ITEMS {
                 return Ok(Costs::TooMany);
             }
-            from = page.last_evaluated_key;
-            if from.is_none() {
+            start = page.last_evaluated_key;
+            if start.is_none() {
                 break;
             }
         }

@@ -170,7 +170,13 @@ proptest! {
             for delta in deltas(&change) {
                 let falls = matches!(
                     delta.cell,
-                    Cell::Alive(_) | Cell::AliveIn(..) | Cell::Bytes | Cell::Jobs | Cell::Cost
+                    Cell::Alive(_)
+                        | Cell::AliveIn(..)
+                        | Cell::Bytes
+                        | Cell::Jobs
+                        | Cell::Cost
+                        | Cell::JobsOn(_)
+                        | Cell::CostOn(_)
                 );
                 prop_assert!(delta.by >= 0 || falls, "{:?}", delta);
             }
@@ -222,22 +228,25 @@ proptest! {
             }
         }
         lives.into_values().for_each(&mut end);
-        for bucket in ["total", "month", "day"] {
+        for by_day in [false, true] {
             let mut found: BTreeMap<Option<String>, (i64, i64)> = BTreeMap::new();
             for ((_, place), cells) in &counts {
                 let Group::Label(CostBy::Model, value) = &place.group else { continue };
-                if place.to_string().starts_with(&format!("model-{bucket}#")) {
-                    let sum = found.entry(value.clone()).or_default();
-                    sum.0 += cells.get(&Cell::Jobs).copied().unwrap_or(0);
-                    sum.1 += cells.get(&Cell::Cost).copied().unwrap_or(0);
+                let sum = found.entry(value.clone()).or_default();
+                for (cell, number) in cells {
+                    match (cell, by_day) {
+                        (Cell::Jobs, false) | (Cell::JobsOn(_), true) => sum.0 += number,
+                        (Cell::Cost, false) | (Cell::CostOn(_), true) => sum.1 += number,
+                        _ => {}
+                    }
                 }
             }
             found.retain(|_, sum| *sum != (0, 0));
-            prop_assert_eq!(&found, &spent, "{}", bucket);
+            prop_assert_eq!(&found, &spent, "by day: {}", by_day);
         }
         let total = |by: CostBy| -> i64 {
             let is_total = |((_, place), _): &(&(String, Place), &BTreeMap<Cell, i64>)| {
-                place.bucket == Bucket::Total && matches!(&place.group, Group::Label(known, _) if *known == by)
+                matches!(&place.group, Group::Label(known, _) if *known == by)
             };
             counts.iter().filter(is_total).filter_map(|(_, cells)| cells.get(&Cell::Cost)).sum()
         };

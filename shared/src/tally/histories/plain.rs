@@ -91,7 +91,9 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
         | Cell::Histogram(..)
         | Cell::Bytes
         | Cell::Jobs
-        | Cell::Cost => 0,
+        | Cell::Cost
+        | Cell::JobsOn(_)
+        | Cell::CostOn(_) => 0,
     };
     cells.iter().map(part).sum()
 }
