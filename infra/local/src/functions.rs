@@ -5,6 +5,7 @@ use jobledger::Function;
 /// All of them. A function that is only here or only in the template keeps the stack from starting.
 pub fn all() -> Vec<Function> {
     vec![
+        bulk_jobs::FUNCTION,
         cancel_job::FUNCTION,
         count_jobs::FUNCTION,
         create_job::FUNCTION,
@@ -15,5 +16,6 @@ pub fn all() -> Vec<Function> {
         list_jobs::FUNCTION,
         metrics::FUNCTION,
         remove_parts::FUNCTION,
+        run_tasks::FUNCTION,
     ]
 }

@@ -82,7 +82,7 @@ struct ErrorRow {
 }
 
 /// The sort key of a queued job: the highest priority first, then the first due, then the first id.
-fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
+pub(super) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
 }
 

@@ -15,6 +15,11 @@ pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
 
+/// On a head: how far the job is.
+pub const PROGRESS: &str = "progress";
+/// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
+pub const CHANGED_BY: &str = "changed_by";
+
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";
 /// Sort key of the queue index: priority turned around `#` due time `#` job id. Only queued jobs have it.
@@ -44,6 +49,9 @@ pub const KIND: &str = "kind";
 pub const ID: &str = "id";
 /// The kind of setting that is an access key; its id is the SHA-256 of the key.
 pub const KEYS: &str = "keys";
+
+/// `tasks`: partition key: the job that shows the work.
+pub const TASK_ID: &str = "task_id";
 
 /// Time-to-live of every table that has one, in seconds since 1970.
 pub const EXPIRES_AT: &str = "expires_at";

@@ -74,6 +74,12 @@ impl Fields {
         self.optional(name, read)
     }
 
+    /// Takes out all fields that are left and not `null`, as they were written: where any name may come.
+    pub fn take_all(&mut self) -> Vec<(String, Box<RawValue>)> {
+        let all = std::mem::take(&mut self.left);
+        all.into_iter().filter(|(_, value)| value.get() != "null").collect()
+    }
+
     /// Lets a field also go by an older name; both at once are refused.
     pub fn rename(&mut self, older: &str, name: &str) {
         let Some(value) = self.left.remove(older) else { return };

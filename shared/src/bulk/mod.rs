@@ -1,0 +1,157 @@
+//! One change to many jobs, as work that goes on after the answer.
+//!
+//! The jobs are walked oldest first. Each part does what the part before has written down (`pending`), and then reads which
+//! jobs come next: so a part that is done again knows which jobs it was to change, and finds its own changes by the mark
+//! that each leaves on its job.
+
+mod change;
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+
+use crate::domain::{
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Status, TypeName,
+    is_own,
+};
+use crate::dynamo::plans::Seen;
+use crate::dynamo::{Corrupt, Ledger, StoreError, job_of_row};
+use crate::http::{QueryString, job_query};
+use crate::list::part;
+use crate::tally::total;
+use crate::tasks::{Bench, Progress, Step, Task, Work};
+
+/// Jobs of one part.
+const PART: usize = 100;
+/// Jobs that are changed at the same time.
+const MAX_AT_ONCE: usize = 16;
+
+/// The kind of work.
+#[derive(Debug)]
+pub struct Bulk;
+
+/// What is to be done, and how far it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BulkState {
+    action: BulkAction,
+    /// The list's filters, by the names that its query has.
+    filter: Vec<(String, String)>,
+    /// How many jobs there are, as far as that is counted.
+    total: Option<u64>,
+    /// The jobs of this part.
+    pending: Vec<Seen>,
+    /// Where the jobs are read from next.
+    next: Next,
+    numbers: BulkNumbers,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Next {
+    Begin,
+    After(String),
+    End,
+}
+
+/// What the job gave.
+#[derive(Serialize)]
+struct Gave<'a> {
+    action: BulkAction,
+    #[serde(flatten)]
+    numbers: &'a BulkNumbers,
+}
+
+impl BulkState {
+    /// Nothing done yet. The filter must be one that [`job_query`] can read.
+    pub fn new(action: BulkAction, filter: Vec<(String, String)>) -> Self {
+        let numbers = BulkNumbers::default();
+        Self { action, filter, total: None, pending: Vec::new(), next: Next::Begin, numbers }
+    }
+
+    /// Which jobs; `None`: none can be.
+    fn query(&self, task: &Task) -> Result<Option<JobQuery>, Corrupt> {
+        let mut filter = QueryString::new(self.filter.clone());
+        let query = job_query(task.owner.clone(), &mut filter);
+        if let Some(error) = filter.take_errors().into_iter().next() {
+            return Err(Corrupt::new(format!("filter {}", error.field), error.message));
+        }
+        let last = task.created_at.plus_millis(-1).min(query.created.to());
+        let Ok(created) = CreatedRange::new(Some(query.created.from()), Some(last)) else { return Ok(None) };
+        let statuses = self.action.wanted(&query.statuses);
+        let is_possible = !statuses.is_empty();
+        // All of them are the same as none named, and read fewer ranges.
+        let statuses = if statuses.len() == Status::ALL.len() { BTreeSet::new() } else { statuses };
+        Ok(is_possible.then_some(JobQuery { statuses, created, order: Order::Asc, ..query }))
+    }
+
+    fn done(self) -> Result<Step<Self>, StoreError> {
+        let result = to_raw_value(&Gave { action: self.action, numbers: &self.numbers });
+        let result = result.map_err(|error| Corrupt::new("result of a bulk job", error))?;
+        Ok(Step::Done(self, Output { result: Some(result), ..Output::default() }))
+    }
+}
+
+impl Work for Bulk {
+    const KIND: &'static str = crate::domain::BULK;
+    type State = BulkState;
+
+    fn progress(state: &BulkState) -> Progress {
+        let BulkState { action, numbers, total, .. } = state;
+        Progress { current_task: action.task(numbers, *total), overall: numbers.percent(*total) }
+    }
+
+    async fn part(bench: &Bench<'_>, mut state: BulkState) -> Result<Step<BulkState>, StoreError> {
+        let Some(query) = state.query(bench.task)? else { return state.done() };
+        let statuses = state.action.wanted(&query.statuses);
+        let changes: Vec<_> = std::mem::take(&mut state.pending)
+            .into_iter()
+            .map(|seen| change::change(bench, state.action, &statuses, seen))
+            .collect();
+        let outcomes: Vec<BulkOutcome> = stream::iter(changes).buffered(MAX_AT_ONCE).try_collect().await?;
+        for outcome in outcomes {
+            state.numbers.add(outcome);
+        }
+        let after = match &state.next {
+            Next::End => return state.done(),
+            Next::After(key) => Some(key.as_str()),
+            Next::Begin => {
+                state.total = counted(bench.ledger, &query).await?;
+                None
+            }
+        };
+        let found = part(bench.ledger, &query, after, PART).await?;
+        for row in found.rows {
+            match job_of_row(row.item) {
+                Ok(job) if is_own(&job.kind) => {}
+                Ok(job) => state.pending.push(Seen::from(&job)),
+                Err(corrupt) => {
+                    tracing::error!(error = &corrupt as &dyn std::error::Error, "a job cannot be read");
+                    state.numbers.add(BulkOutcome::Failed);
+                }
+            }
+        }
+        state.next = found.next.map_or(Next::End, Next::After);
+        if state.pending.is_empty() && matches!(state.next, Next::End) {
+            state.done()
+        } else {
+            Ok(Step::GoOn(state))
+        }
+    }
+}
+
+/// How many jobs there are, where that is counted: only for show, so it may be as late as the counters are.
+async fn counted(ledger: &Ledger, query: &JobQuery) -> Result<Option<u64>, StoreError> {
+    let Ledger { store, config, .. } = ledger;
+    if !query.filter.is_empty() {
+        return Ok(None);
+    }
+    let all = total(store, config, query).await?;
+    if !query.types.is_empty() {
+        return Ok(Some(all));
+    }
+    let own = OWN_TYPES.into_iter().filter_map(|name| TypeName::try_from(name).ok()).collect();
+    let own = total(store, config, &JobQuery { types: own, ..query.clone() }).await?;
+    Ok(Some(all.saturating_sub(own)))
+}
