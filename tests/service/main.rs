@@ -6,5 +6,6 @@ mod capacity;
 mod counting;
 mod log;
 mod routes;
+mod tasks;
 mod template;
 mod tidy;
