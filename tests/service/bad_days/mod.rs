@@ -83,6 +83,10 @@ impl House {
             ("get-job", Request::new("GET", &job(0))),
             ("cancel-job", Request::new("POST", &format!("{}/cancel", job(1)))),
             ("delete-job", Request::new("DELETE", &job(2))),
+            (
+                "bulk-jobs",
+                Request::new("POST", "/v1/jobs/bulk").body(r#"{"action":"cancel","filter":{"type":"none"}}"#),
+            ),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("metrics", Request::new("GET", "/metrics")),
         ]

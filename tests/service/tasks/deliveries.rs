@@ -2,14 +2,16 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use jobledger::domain::Timestamp;
+use jobledger::domain::{JobId, Timestamp};
+use jobledger::dynamo::plans::{self, Seen};
+use jobledger::dynamo::{Written, job_of_row};
 use jobledger::lambda::system_clock;
 use jobledger_tests::faults::{Fault, Proxy};
 use serde_json::{Value, json};
 
 use super::{House, deliver, event};
 use crate::routes::bulk_jobs::ingest_many;
-use crate::routes::create;
+use crate::routes::{create, tables};
 
 /// More jobs than two parts take.
 const MANY: usize = 250;
@@ -113,6 +115,55 @@ async fn jobs_that_came_later_or_moved_on_are_left_alone() {
     let numbers = json!({ "action": "cancel", "matched": 5, "changed": 3, "skipped": 2, "failed": 0 });
     assert_eq!(house.job(&id).await["result"], numbers);
     assert_eq!(house.job(&later).await["status"], "queued");
+}
+
+/// What a bulk job has done to a job, it does not do again, whatever became of the job since.
+#[tokio::test]
+async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
+    let house = House::start().await;
+    for (action, statuses, back, word) in
+        [("retry", ["failed"], "cancel", "cancelled"), ("cancel", ["queued"], "retry", "queued")]
+    {
+        let id = house.begin_with(action, action, 3, &statuses).await;
+        let proxy = Proxy::start(house.endpoint()).await;
+        let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+        let mut changed = 0;
+        proxy.plan(move |seen| {
+            let is_task = seen.body["Key"]["task_id"].is_object();
+            changed += usize::from(seen.operation == "UpdateItem" && !is_task);
+            // All three are changed, and then nothing more is heard: only a part's end comes after them.
+            if changed >= 4 && !seen.body.to_string().contains(":changed_by") {
+                Fault::Held
+            } else {
+                Fault::None
+            }
+        });
+        let event = event(&id);
+        tokio::select! {
+            answer = runner.invoke(&event) => panic!("no request was held: {answer:?}"),
+            () = proxy.held(1) => {}
+        }
+        let list = house.service.get(&format!("/v1/jobs?type={action}")).expect(200).await;
+        let job = list.at("/jobs/1/job_id").as_str().expect("an id").to_owned();
+        change_back(&house, &job, back).await;
+        deliver(&house.later_runner().await, &id).await;
+        house.is_done(&id, action, 3).await;
+        assert_eq!(house.job(&job).await["status"], word, "{action}");
+    }
+}
+
+/// Has somebody else cancel or retry a job.
+async fn change_back(house: &House, id: &str, how: &str) {
+    if how == "cancel" {
+        house.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
+        return;
+    }
+    let (store, config) = tables(&house.service).await;
+    let id = JobId::try_from(id).expect("an id");
+    let head = store.get(plans::get_head(&config.tables, id)).await.expect("an answer").expect("a head");
+    let job = job_of_row(head).expect("a job");
+    let plan = plans::retry(&config.tables, &job.owner, Seen::from(&job), system_clock());
+    assert!(matches!(store.update(plan).await, Ok(Written::Done(_))));
 }
 
 /// Moved on by the tests' own clock: a minute more at each call.
