@@ -155,3 +155,41 @@ async fn counted(ledger: &Ledger, query: &JobQuery) -> Result<Option<u64>, Store
     let own = total(store, config, &JobQuery { types: own, ..query.clone() }).await?;
     Ok(Some(all.saturating_sub(own)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+
+    /// Tasks outlive deployments: this text must stay readable.
+    const STORED: &str = r#"{"action":"cancel","filter":[["type","a,b"],["status","queued,failed"]],"total":250,"pending":[["00000000-0000-0000-0000-000000000007",5,1,3]],"next":{"after":"2026-01-11T05:00:00.000Z#x"},"numbers":{"matched":100,"changed":98,"skipped":1,"failed":1}}"#;
+
+    #[test]
+    fn what_is_stored_stays_readable() {
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        assert_eq!(serde_json::to_string(&state).unwrap(), STORED);
+        let id = JobId::from(uuid::Uuid::from_u128(7));
+        assert_eq!(state.pending, [Seen { id, priority: 5, attempt: 1, max_attempts: 3 }]);
+        for next in [Next::Begin, Next::End] {
+            let text = serde_json::to_string(&BulkState { next, ..state.clone() }).unwrap();
+            assert!(serde_json::from_str::<BulkState>(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn its_progress_is_what_it_has_done_of_what_there_is() {
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        let Progress { current_task, overall } = Bulk::progress(&state);
+        assert_eq!((current_task.as_str(), overall), ("cancelled 98 of 250", 40));
+        let Progress { current_task, overall } = Bulk::progress(&BulkState { total: None, ..state });
+        assert_eq!((current_task.as_str(), overall), ("cancelled 98", 0));
+    }
+
+    #[test]
+    fn a_part_of_the_longest_ids_is_a_few_kilobytes() {
+        let seen = Seen { id: JobId::from(uuid::Uuid::max()), priority: 10, attempt: 100, max_attempts: 100 };
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        let text = serde_json::to_string(&BulkState { pending: vec![seen; PART], ..state }).unwrap();
+        assert!(text.len() < 6 * 1024, "{}", text.len());
+    }
+}

@@ -128,10 +128,11 @@ impl BulkNumbers {
         }
     }
 
-    /// How much of the whole is done, in whole percent; under 100 until somebody says that it is all.
+    /// How much of the whole is done, in whole percent; under 100 until somebody says that it is all, and 0 while nobody
+    /// knows how much that is.
     pub fn percent(&self, total: Option<u64>) -> u8 {
-        let total = total.unwrap_or(0).max(1);
-        let percent = self.matched.saturating_mul(100) / total;
+        let Some(total) = total else { return 0 };
+        let percent = self.matched.saturating_mul(100) / total.max(1);
         u8::try_from(percent.min(99)).unwrap_or(99)
     }
 }
@@ -191,7 +192,10 @@ mod tests {
         assert_eq!(BulkAction::Cancel.task(&numbers, Some(5_000)), "cancelled 1,200 of 5,000");
         assert_eq!(BulkAction::Delete.task(&numbers, Some(7)), "deleted 1,200 of 1,202");
         assert_eq!(BulkAction::Retry.task(&numbers, None), "retried 1,200");
-        assert_eq!((numbers.percent(Some(5_000)), numbers.percent(Some(1))), (24, 99));
+        assert_eq!(
+            (numbers.percent(Some(5_000)), numbers.percent(Some(1)), numbers.percent(None)),
+            (24, 99, 0)
+        );
         assert_eq!(
             (grouped(0), grouped(999), grouped(1_234_567)),
             ("0".into(), "999".into(), "1,234,567".into())

@@ -34,8 +34,9 @@ const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChe
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
-/// What a retry needs of the job as it was read.
+/// What a retry needs of the job as it was read. Stored as `[id, priority, attempt, max_attempts]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(JobId, u8, u32, u32)", into = "(JobId, u8, u32, u32)")]
 pub struct Seen {
     /// The job.
     pub id: JobId,
@@ -45,6 +46,18 @@ pub struct Seen {
     pub attempt: u32,
     /// How many it might have.
     pub max_attempts: u32,
+}
+
+impl From<(JobId, u8, u32, u32)> for Seen {
+    fn from((id, priority, attempt, max_attempts): (JobId, u8, u32, u32)) -> Self {
+        Self { id, priority, attempt, max_attempts }
+    }
+}
+
+impl From<Seen> for (JobId, u8, u32, u32) {
+    fn from(Seen { id, priority, attempt, max_attempts }: Seen) -> Self {
+        (id, priority, attempt, max_attempts)
+    }
 }
 
 impl From<&Job> for Seen {

@@ -6,6 +6,8 @@ use jobledger::domain::{JobId, Timestamp};
 use jobledger::dynamo::plans::{self, Seen};
 use jobledger::dynamo::{Written, job_of_row};
 use jobledger::lambda::system_clock;
+use jobledger_local::{Options, TEMPLATE};
+use jobledger_tests::Service;
 use jobledger_tests::faults::{Fault, Proxy};
 use serde_json::{Value, json};
 
@@ -76,6 +78,28 @@ async fn work_that_takes_longer_than_an_invocation_calls_for_the_next() {
     house.is_done(&id, "retry", MANY).await;
     house.service.settled().await;
     assert_eq!(house.total("type=a&status=queued").await, MANY as u64);
+}
+
+/// The same in a whole stack, where the stream has to do the calling.
+#[tokio::test]
+async fn the_stream_calls_for_the_next_invocation() {
+    let timeout = "Timeout: 900";
+    assert!(TEMPLATE.contains(timeout));
+    // So short that no invocation ever has time for a second part.
+    let template = TEMPLATE.replace(timeout, "Timeout: 60");
+    let service = Service::with_options(Options { template, ..Service::options() }).await;
+    ingest_many(&service, "default", "a", MANY, &["queued"]).await;
+    let body = json!({ "action": "cancel", "filter": { "type": "a" } });
+    let reply = service.post("/v1/jobs/bulk", &body).expect(202).await;
+    service.settled().await;
+    let path = format!("/v1/jobs/{}", reply.at("/job_id").as_str().expect("an id"));
+    let job = service.get(&path).expect(200).await;
+    assert_eq!(
+        (job.at("/status"), job.at("/result/changed")),
+        (&json!("completed"), &json!(MANY)),
+        "{}",
+        job.text
+    );
 }
 
 #[tokio::test]
