@@ -50,6 +50,7 @@ impl Route {
         match self.method.as_str() {
             _ if self.path.starts_with("/v1/admin/") => "admin",
             "GET" => "read",
+            _ if self.path == "/v1/jobs/batch-status" => "read",
             _ => "write",
         }
     }

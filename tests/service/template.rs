@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use jobledger::domain::{
-    ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Phase, State,
-    Status, Timestamp, TraceId, TypeName,
+    ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Percent,
+    Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row, job_of_row, schema};
 use jobledger_local::template::{Index, Projection, Template};
@@ -91,6 +91,12 @@ fn heads() -> Vec<Head> {
                 timeout_seconds: Some(60),
                 cost: Some(MicroDollars::try_from("0.5").expect("valid")),
                 trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").expect("valid")),
+                progress: Some(Progress {
+                    current_task: Some(TaskName::try_from("transcode, second pass").expect("valid")),
+                    current_task_progress: Some(Percent::try_from("33.33").expect("valid")),
+                    overall_progress: Percent::try_from("66.67").expect("valid"),
+                }),
+                bytes: 123_456,
                 state,
             },
             shard: 0,
@@ -134,7 +140,9 @@ fn every_list_index_projects_all_that_a_list_shows() {
         for index in jobs.indexes.iter().filter(|index| index.name != schema::QUEUE_INDEX) {
             let seen: AttributeMap = row.clone().into_iter().filter(|(name, _)| holds(index, name)).collect();
             let shown = job_of_row(seen).expect("valid");
-            assert_eq!(shown, head.job, "{}", index.name);
+            // How far it is, lists ask of the heads of those that run; what it weighs, they do not tell.
+            let listed = Job { progress: None, bytes: 0, ..head.job.clone() };
+            assert_eq!(shown, listed, "{}", index.name);
         }
     }
 }

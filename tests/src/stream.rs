@@ -16,7 +16,7 @@ use crate::dynamo::{Item, text};
 pub const BEGIN: Timestamp = Timestamp::from_millis(1_769_898_600_000);
 /// The first sequence number: the next ones soon have one digit more, so that they do not sort as text does.
 const FIRST_SEQUENCE: u128 = 99_999_999_999_999_999_990;
-const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
 
 /// One write to a head.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             timeout_seconds: None,
             cost: None,
             trace_id: None,
+            progress: None,
+            bytes: 0,
             state: State::Queued { available_at: created_at },
         },
         shard: 0,
@@ -54,6 +56,12 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         input: None,
         output: None,
     }
+}
+
+/// The same job in another status.
+pub fn stepped(head: Head, status: Status) -> Head {
+    let state = state(&head, status, &mut Dice::new(0));
+    Head { job: Job { state, ..head.job }, ..head }
 }
 
 fn id(number: u128) -> JobId {
@@ -258,7 +266,7 @@ pub fn recount(writes: &[Write]) -> Counts {
         }
         let moved = match (old, new) {
             (Some(old), Some(new)) => {
-                hour(old) != hour(new) || old.kind != new.kind || old.owner != new.owner
+                minute(old) != minute(new) || old.kind != new.kind || old.owner != new.owner
             }
             _ => true,
         };
@@ -275,6 +283,7 @@ pub fn recount(writes: &[Write]) -> Counts {
     }
     for job in last.into_values().flatten() {
         add(&mut counts, job, &format!("alive:{}", job.status()), 1);
+        add_slots(&mut counts, job);
     }
     nonzero(counts)
 }
@@ -301,29 +310,52 @@ fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
     add(counts, job, &format!("sum_ms:{what}"), millis);
     let bound =
         BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
-    let all = counts.entry(("*".to_owned(), format!("total#{}", job.kind))).or_default();
+    let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
     *all.entry(format!("le:{what}:{bound}")).or_default() += 1;
 }
 
-fn hour(job: &Job) -> i64 {
-    job.created_at.millis().div_euclid(HOUR_MS)
+fn minute(job: &Job) -> i64 {
+    job.created_at.millis().div_euclid(MINUTE_MS)
 }
 
-/// Adds to all buckets that a job is in.
+/// Adds to all items that a job is in.
 fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
-    let time = job.created_at.to_string();
     let owner = job.owner.to_string();
-    let buckets = [
-        ("*".to_owned(), "total".to_owned()),
-        (owner.clone(), "total".to_owned()),
-        (owner.clone(), format!("month#{}", &time[..7])),
-        (owner.clone(), format!("day#{}", &time[..10])),
-        (owner, format!("hour#{}", &time[..13])),
-    ];
-    for (scope, bucket) in buckets {
-        let item = (scope, format!("{bucket}#{}", job.kind));
-        *counts.entry(item).or_default().entry(cell.to_owned()).or_default() += by;
+    let mut add = |scope: &str, name: String| {
+        let cells = counts.entry((scope.to_owned(), name)).or_default();
+        *cells.entry(cell.to_owned()).or_default() += by;
+    };
+    add("*", format!("total@{}", job.kind));
+    add(&owner, "total".to_owned());
+    add(&owner, format!("total@{}", job.kind));
+    for (word, span, _) in spans(job) {
+        add(&owner, format!("{word}#{span}"));
+        add(&owner, format!("{word}@{}#{span}", job.kind));
     }
+}
+
+/// Adds to the cells of the shorter spans: of days in a month, hours in a day, minutes in an hour.
+fn add_slots(counts: &mut Counts, job: &Job) {
+    let letter = match job.status() {
+        Status::Queued => 'q',
+        Status::Running => 'r',
+        Status::Completed => 'c',
+        Status::Failed => 'f',
+        Status::Cancelled => 'x',
+    };
+    for (word, span, slot) in spans(job) {
+        for name in [format!("{word}#{span}"), format!("{word}@{}#{span}", job.kind)] {
+            let cells = counts.entry((job.owner.to_string(), name)).or_default();
+            *cells.entry(format!("{slot}{letter}")).or_default() += 1;
+        }
+    }
+}
+
+/// The buckets of a job's creation: a word, a span, and which of the shorter spans in it.
+fn spans(job: &Job) -> [(&'static str, String, String); 3] {
+    let time = job.created_at.to_string();
+    [("month", 7), ("day", 10), ("hour", 13)]
+        .map(|(word, length)| (word, time[..length].to_owned(), time[length + 1..length + 3].to_owned()))
 }
 
 fn nonzero(mut counts: Counts) -> Counts {
@@ -343,7 +375,8 @@ pub fn counts_of(items: &[Item]) -> Counts {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
-        let cells = item.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?)));
+        let counted = item.iter().filter(|(name, _)| *name != "revision");
+        let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
         counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
     }
     nonzero(counts)

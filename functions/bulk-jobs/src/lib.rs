@@ -2,9 +2,9 @@
 
 use jobledger::Function;
 use jobledger::bulk::{Bulk, BulkState};
-use jobledger::domain::{BULK, Head, IdempotencyKey, Input, Job, JobId, Labels, Owner, State, TypeName};
+use jobledger::domain::{BULK, Head, IdempotencyKey, Job, JobId, Labels, Owner, State, TypeName};
 use jobledger::dynamo::schema::{INPUT, KEY};
-use jobledger::dynamo::{Corrupt, Ledger, StoreError, encode_part, plans};
+use jobledger::dynamo::{AttributeMap, Corrupt, Ledger, StoreError, encode_part, part_bytes, plans};
 use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
 use jobledger::tasks::begin;
 use lambda_http::http::StatusCode;
@@ -39,11 +39,12 @@ impl Route for BulkJobs {
             Some(key) => JobId::of_idempotency_key(&owner, key),
             None => JobId::from(call.fresh),
         };
-        let head = head(id, owner, &request, &call)?;
-        let (written, claimed) = tokio::join!(
-            write_input(call.backend, &head, &request.input),
-            refuse_kept_key(call.backend, id, key.as_ref()),
-        );
+        let mut head = head(id, owner, &request, &call).await?;
+        let json = request.input.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
+        let input = encode_part(id, &input_part(&head), json);
+        head.job.bytes = part_bytes(&input);
+        let (written, claimed) =
+            tokio::join!(write_input(call.backend, input), refuse_kept_key(call.backend, id, key.as_ref()),);
         let begun = match claimed.and(written.map_err(Problem::from)) {
             Ok(()) => {
                 let state = BulkState::new(request.action, request.filter);
@@ -82,8 +83,9 @@ fn accepted(head: &Head) -> Answer {
 }
 
 /// The job that shows the work: running from the start, so that no worker can take it.
-fn head(id: JobId, owner: Owner, request: &Request, call: &Call<'_, Ledger>) -> Result<Head, Problem> {
+async fn head(id: JobId, owner: Owner, request: &Request, call: &Call<'_, Ledger>) -> Result<Head, Problem> {
     let (now, config) = (call.now, &call.backend.config);
+    let shards = call.backend.shards_to_write().await?;
     Ok(Head {
         job: Job {
             id,
@@ -100,9 +102,11 @@ fn head(id: JobId, owner: Owner, request: &Request, call: &Call<'_, Ledger>) -> 
             timeout_seconds: None,
             cost: None,
             trace_id: call.trace_id(),
+            progress: None,
+            bytes: 0,
             state: State::Running { started_at: now, phase: None },
         },
-        shard: id.shard(config.index_shards),
+        shard: id.shard(shards),
         fingerprint: request.fingerprint,
         written_by: call.fresh,
         ttl_hours: config.default_ttl_hours,
@@ -124,10 +128,8 @@ async fn refuse_kept_key(ledger: &Ledger, id: JobId, key: Option<&IdempotencyKey
 }
 
 /// Writes what was asked for, before the head that decides whether there is a job.
-async fn write_input(ledger: &Ledger, head: &Head, input: &Input) -> Result<(), StoreError> {
-    let json = input.to_json().map_err(|error| StoreError::Refused(error.into()))?;
-    let part = encode_part(head.job.id, &input_part(head), json);
-    ledger.store.put(plans::put_part(&ledger.config.tables, part)).await.map(drop)
+async fn write_input(ledger: &Ledger, input: AttributeMap) -> Result<(), StoreError> {
+    ledger.store.put(plans::put_part(&ledger.config.tables, input)).await.map(drop)
 }
 
 /// Removes what was written for a job that then did not come to be. If that fails, only space is lost.

@@ -3,7 +3,9 @@
 use jobledger::Function;
 use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp, TypeName};
 use jobledger::dynamo::schema::{HEAD, INPUT, KEY};
-use jobledger::dynamo::{Ledger, StoreError, Written, encode_part, head_of_row, plans};
+use jobledger::dynamo::{
+    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
+};
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
 use jobledger::tally::mean_run_ms;
 use lambda_http::http::StatusCode;
@@ -51,14 +53,16 @@ impl Route for CreateJob {
             (None, Some(key)) => JobId::of_idempotency_key(&owner, key),
             (None, None) => JobId::from(call.fresh),
         };
-        let head = new.head(id, owner, &call, config.index_shards);
+        let mut head = new.head(id, owner, &call, call.backend.shards_to_write().await?);
+        let input = head.input.map(|name| encode_part(id, &format!("{INPUT}{name}"), input));
+        head.job.bytes = input.as_ref().map_or(0, part_bytes);
         // All are waited for, so that an input is not still on its way when it is removed again.
         let (read, written, claimed) = tokio::join!(
             async {
                 let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
                 tokio::try_join!(count_ahead(call.backend, &head), mean)
             },
-            write_input(call.backend, &head, input),
+            write_input(call.backend, input),
             async {
                 match &key {
                     Some(key) => claim_key(call.backend, &head, key, call.now).await,
@@ -137,10 +141,9 @@ async fn claim_key(
 }
 
 /// Writes what the job is given, before the head that decides whether there is a job.
-async fn write_input(ledger: &Ledger, head: &Head, input: Vec<u8>) -> Result<(), StoreError> {
-    if let Some(name) = head.input {
-        let part = encode_part(head.job.id, &format!("{INPUT}{name}"), input);
-        ledger.store.put(plans::put_part(&ledger.config.tables, part)).await?;
+async fn write_input(ledger: &Ledger, input: Option<AttributeMap>) -> Result<(), StoreError> {
+    if let Some(input) = input {
+        ledger.store.put(plans::put_part(&ledger.config.tables, input)).await?;
     }
     Ok(())
 }
@@ -148,8 +151,9 @@ async fn write_input(ledger: &Ledger, head: &Head, input: Vec<u8>) -> Result<(),
 /// How many jobs of its type go before this one; `None`: it does not wait, or more than are counted do.
 async fn count_ahead(ledger: &Ledger, head: &Head) -> Result<Option<u64>, StoreError> {
     let mut ahead = 0;
-    for shard in 0..ledger.config.index_shards {
-        let Some(plan) = plans::count_ahead(&ledger.config.tables, head, shard, MAX_POSITION) else {
+    let source = ledger.source().await?;
+    for shard in 0..source.shards {
+        let Some(plan) = plans::count_ahead(source.tables, head, shard, MAX_POSITION) else {
             return Ok(None);
         };
         ahead += ledger.store.query(plan).await?.count;

@@ -54,6 +54,7 @@ impl NewJob {
         fields.finish(new).map_err(Problem::invalid_body)
     }
 
+    /// The head of the job, which has no parts yet.
     pub(crate) fn head(&self, id: JobId, owner: Owner, call: &Call<'_, Ledger>, shards: u16) -> Head {
         let now = call.now;
         Head {
@@ -72,6 +73,8 @@ impl NewJob {
                 timeout_seconds: self.timeout_seconds,
                 cost: None,
                 trace_id: call.trace_id(),
+                progress: None,
+                bytes: 0,
                 state: State::Queued { available_at: self.available_at.unwrap_or(now).max(now) },
             },
             shard: id.shard(shards),

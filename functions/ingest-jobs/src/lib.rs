@@ -71,7 +71,7 @@ impl Route for IngestJobs {
             owner,
             now: call.now,
             fresh: call.fresh,
-            shards: ledger.config.index_shards,
+            shards: ledger.shards_to_write().await?,
             ttl_hours: ledger.config.default_ttl_hours,
         };
         let (lines, mut rejected) = read(&texts, &defaults);

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger::domain::{
     ExternalId, Input, Invalid, JobError, MAX_ATTEMPTS, MAX_ERROR_CHARS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS,
-    MAX_TTL_HOURS, Output, Phase, Status, StatusInput, Timestamp, Upsert, callers_type,
+    MAX_TTL_HOURS, Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
 };
-use jobledger::http::{FieldError, Fields, Raw, integer, json, labels, money, object, text, timestamp};
+use jobledger::http::{
+    FieldError, Fields, Raw, integer, json, labels, money, object, percent, text, timestamp,
+};
 
 use crate::Rejected;
 
@@ -47,6 +49,7 @@ impl Line {
         let started_at = fields.optional("started_at", timestamp);
         let completed_at = fields.optional("completed_at", timestamp);
         let error = fields.optional("error", error);
+        let progress = fields.nested("progress", |fields| Some(progress(fields)));
         let cost = fields.optional("cost_usd", money);
         let max_attempts = fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS));
         let timeout_seconds = fields.optional("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS));
@@ -73,6 +76,7 @@ impl Line {
             started_at,
             completed_at,
             error,
+            progress,
             cost,
             max_attempts: max_attempts.unwrap_or(1),
             timeout_seconds,
@@ -134,6 +138,14 @@ fn error(raw: Raw<'_>) -> Result<JobError, Invalid> {
         return Err(Invalid(format!("must have texts of 1 to {MAX_ERROR_CHARS} characters")));
     }
     Ok(JobError { message, failed_task })
+}
+
+/// How far a job is: a task that is left out is not known, and all of it is then at its beginning.
+fn progress(fields: &mut Fields) -> Progress {
+    let current_task = fields.optional("current_task", text);
+    let current_task_progress = fields.optional("current_task_progress", percent);
+    let overall_progress = fields.optional("overall_progress", percent).unwrap_or_default();
+    Progress { current_task, current_task_progress, overall_progress }
 }
 
 /// Seconds by stage: an object of numbers that are not negative.

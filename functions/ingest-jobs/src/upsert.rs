@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
 use jobledger::dynamo::schema::{INPUT, OUTPUT};
-use jobledger::dynamo::{AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, plans};
+use jobledger::dynamo::{
+    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
+};
 use jobledger::http::FieldError;
 use uuid::Uuid;
 
@@ -33,19 +35,17 @@ pub(crate) async fn chunk(
     lines: &[Line],
 ) -> Result<Vec<Done>, StoreError> {
     let mut stored = read_heads(ledger, defaults, lines).await?;
+    let mut parts = Vec::new();
     let judged: Vec<_> = lines
         .iter()
         .map(|line| {
             let stored = stored.remove(&line.upsert.job_id(&defaults.owner));
-            let step = next(line, stored.as_ref(), defaults);
+            let (step, its_parts) = next(line, stored.as_ref(), defaults);
+            parts.extend(its_parts);
             (line, stored, step)
         })
         .collect();
-    let parts = judged.iter().flat_map(|(line, _, step)| match step {
-        Step::Write(head, _) => parts_of(head, line),
-        Step::Stop(_) => Vec::new(),
-    });
-    ledger.store.batch_put(&ledger.config.tables.jobs, parts.collect()).await?;
+    ledger.store.batch_put(&ledger.config.tables.jobs, parts).await?;
     let writes: Vec<_> =
         judged.into_iter().map(|(line, stored, step)| upsert(ledger, defaults, line, stored, step)).collect();
     stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
@@ -53,18 +53,24 @@ pub(crate) async fn chunk(
 
 /// What is to be done next about a line.
 enum Step {
-    /// Put this head, whose parts are there.
+    /// Put this head, once its parts are there.
     Write(Box<Head>, Done),
     /// Nothing.
     Stop(Done),
 }
 
-fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> Step {
+/// The next step, and the parts of the head that it puts.
+fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<AttributeMap>) {
+    let write = |mut head: Box<Head>, done| {
+        let parts = parts_of(&head, line);
+        head.job.bytes = parts.iter().map(part_bytes).sum();
+        (Step::Write(head, done), parts)
+    };
     match judge(&line.upsert, stored, defaults) {
-        Ok(Verdict::Create(head)) => Step::Write(head, Done::Created),
-        Ok(Verdict::Update(head)) => Step::Write(head, Done::Updated),
-        Ok(Verdict::Unchanged) => Step::Stop(Done::Unchanged),
-        Err((field, invalid)) => Step::Stop(Done::Rejected(FieldError::new(field, invalid))),
+        Ok(Verdict::Create(head)) => write(head, Done::Created),
+        Ok(Verdict::Update(head)) => write(head, Done::Updated),
+        Ok(Verdict::Unchanged) => (Step::Stop(Done::Unchanged), Vec::new()),
+        Err((field, invalid)) => (Step::Stop(Done::Rejected(FieldError::new(field, invalid))), Vec::new()),
     }
 }
 
@@ -108,8 +114,8 @@ async fn upsert(
             return Ok(done);
         }
         stored = refused_by;
-        step = next(line, stored.as_ref(), defaults);
         // All tries of this call name their parts alike: they are there already, or no longer wanted.
+        step = next(line, stored.as_ref(), defaults).0;
         if let Step::Stop(_) = step {
             drop_parts(ledger, Some(&head), stored.as_ref(), head.job.id).await?;
         }

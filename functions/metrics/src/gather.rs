@@ -1,10 +1,9 @@
 //! What a scrape shows, family by family. Every series of a known type is there from zero.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use jobledger::domain::{Status, Timestamp, TypeName};
-use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape};
+use jobledger::domain::{Status, Timestamp};
+use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -14,31 +13,21 @@ use prometheus_client::registry::Unit;
 #[derive(Debug)]
 pub(crate) struct Gathered {
     scrape: Scrape,
-    types: BTreeSet<TypeName>,
     lag_ms: u64,
 }
 
 impl Gathered {
     pub(crate) fn new(scrape: Scrape, lag_ms: u64) -> Self {
-        let types = scrape.tally.cells().filter_map(|(cell, _)| match cell {
-            Cell::Created(kind) => Some(kind.clone()),
-            _ => None,
-        });
-        let types = types.collect();
-        Self { scrape, types, lag_ms }
-    }
-
-    fn count(&self, cell: &Cell) -> u64 {
-        u64::try_from(self.scrape.tally.get(cell)).unwrap_or(0)
+        Self { scrape, lag_ms }
     }
 
     fn by_type(
         &self,
         encoder: &mut MetricEncoder<'_>,
-        write: impl Fn(&mut MetricEncoder<'_>, &TypeName) -> fmt::Result,
+        write: impl Fn(&mut MetricEncoder<'_>, &Tally) -> fmt::Result,
     ) -> fmt::Result {
-        for kind in &self.types {
-            write(&mut encoder.encode_family(&[("type", kind.as_str())])?, kind)?;
+        for (kind, tally) in &self.scrape.types {
+            write(&mut encoder.encode_family(&[("type", kind.as_str())])?, tally)?;
         }
         Ok(())
     }
@@ -47,24 +36,24 @@ impl Gathered {
         &self,
         encoder: &mut MetricEncoder<'_>,
         statuses: &[Status],
-        write: impl Fn(&mut MetricEncoder<'_>, &TypeName, Status) -> fmt::Result,
+        write: impl Fn(&mut MetricEncoder<'_>, &Tally, Status) -> fmt::Result,
     ) -> fmt::Result {
-        for kind in &self.types {
+        for (kind, tally) in &self.scrape.types {
             for &status in statuses {
                 let labels = [("type", kind.as_str()), ("status", status.as_str())];
-                write(&mut encoder.encode_family(&labels)?, kind, status)?;
+                write(&mut encoder.encode_family(&labels)?, tally, status)?;
             }
         }
         Ok(())
     }
 
-    fn histogram(&self, encoder: &mut MetricEncoder<'_>, measure: Measure, kind: &TypeName) -> fmt::Result {
+    fn histogram(encoder: &mut MetricEncoder<'_>, measure: Measure, tally: &Tally) -> fmt::Result {
         let mut buckets = Vec::with_capacity(BOUNDS_MS.len() + 1);
         for (index, bound) in (0_u8..).zip(BOUNDS_MS.iter().copied().map(seconds).chain([f64::INFINITY])) {
-            buckets.push((bound, self.count(&Cell::Histogram(measure, index, kind.clone()))));
+            buckets.push((bound, tally.count(Cell::Histogram(measure, index))));
         }
-        let sum = seconds(self.count(&Cell::SumMs(measure, kind.clone())));
-        let count = self.count(&Cell::Count(measure, kind.clone()));
+        let sum = seconds(tally.count(Cell::SumMs(measure)));
+        let count = tally.count(Cell::Count(measure));
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -85,27 +74,27 @@ impl Collector for Gathered {
         let (gauge, counter, histogram) = (MetricType::Gauge, MetricType::Counter, MetricType::Histogram);
         let help = "Jobs that are there now, by type and status";
         let mut family = encoder.encode_descriptor("jobledger_jobs", help, None, gauge)?;
-        self.by_type_and_status(&mut family, &Status::ALL, |series, kind, status| {
-            series.encode_gauge(&self.count(&Cell::Alive(status, kind.clone())))
+        self.by_type_and_status(&mut family, &Status::ALL, |series, tally, status| {
+            series.encode_gauge(&tally.count(Cell::Alive(status)))
         })?;
 
         let help = "Jobs that were ever created, by type";
         let mut family = encoder.encode_descriptor("jobledger_jobs_created", help, None, counter)?;
-        self.by_type(&mut family, |series, kind| {
-            series.encode_counter::<NoLabelSet, _, u64>(&self.count(&Cell::Created(kind.clone())), None)
+        self.by_type(&mut family, |series, tally| {
+            series.encode_counter::<NoLabelSet, _, u64>(&tally.count(Cell::Created), None)
         })?;
 
         let help = "Jobs that were deleted or expired, by type; created less removed are there now";
         let mut family = encoder.encode_descriptor("jobledger_jobs_removed", help, None, counter)?;
-        self.by_type(&mut family, |series, kind| {
-            series.encode_counter::<NoLabelSet, _, u64>(&self.count(&Cell::Removed(kind.clone())), None)
+        self.by_type(&mut family, |series, tally| {
+            series.encode_counter::<NoLabelSet, _, u64>(&tally.count(Cell::Removed), None)
         })?;
 
         let help = "Times that jobs ended, by type and by how";
         let mut family = encoder.encode_descriptor("jobledger_jobs_ended", help, None, counter)?;
         let ends: Vec<Status> = Status::ALL.into_iter().filter(|status| status.is_ended()).collect();
-        self.by_type_and_status(&mut family, &ends, |series, kind, status| {
-            let count = self.count(&Cell::Ended(status, kind.clone()));
+        self.by_type_and_status(&mut family, &ends, |series, tally, status| {
+            let count = tally.count(Cell::Ended(status));
             series.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })?;
 
@@ -114,7 +103,7 @@ impl Collector for Gathered {
             ("jobledger_job_run", "From the beginning of the last try to the end, by type", Measure::Run),
         ] {
             let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), histogram)?;
-            self.by_type(&mut family, |series, kind| self.histogram(series, measure, kind))?;
+            self.by_type(&mut family, |series, tally| Self::histogram(series, measure, tally))?;
         }
 
         let help = "How far the counters lag behind the jobs";

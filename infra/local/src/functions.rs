@@ -5,6 +5,7 @@ use jobledger::Function;
 /// All of them. A function that is only here or only in the template keeps the stack from starting.
 pub fn all() -> Vec<Function> {
     vec![
+        batch_status::FUNCTION,
         bulk_jobs::FUNCTION,
         cancel_job::FUNCTION,
         count_jobs::FUNCTION,

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
 use crate::domain::{
-    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Status, TypeName,
-    is_own,
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress, Status,
+    TaskName, TypeName, is_own,
 };
 use crate::dynamo::plans::Seen;
 use crate::dynamo::{Corrupt, Ledger, StoreError, job_of_row};
 use crate::http::{QueryString, job_query};
 use crate::list::part;
 use crate::tally::total;
-use crate::tasks::{Bench, Progress, Step, Task, Work};
+use crate::tasks::{Bench, Step, Task, Work};
 
 /// Jobs of one part.
 const PART: usize = 100;
@@ -86,10 +86,10 @@ impl BulkState {
         Ok(is_possible.then_some(JobQuery { statuses, created, order: Order::Asc, ..query }))
     }
 
-    fn done(self) -> Result<Step<Self>, StoreError> {
+    fn done(&self) -> Result<Step<Self>, StoreError> {
         let result = to_raw_value(&Gave { action: self.action, numbers: &self.numbers });
         let result = result.map_err(|error| Corrupt::new("result of a bulk job", error))?;
-        Ok(Step::Done(self, Output { result: Some(result), ..Output::default() }))
+        Ok(Step::Done(Output { result: Some(result), ..Output::default() }))
     }
 }
 
@@ -99,7 +99,11 @@ impl Work for Bulk {
 
     fn progress(state: &BulkState) -> Progress {
         let BulkState { action, numbers, total, .. } = state;
-        Progress { current_task: action.task(numbers, *total), overall: numbers.percent(*total) }
+        Progress {
+            current_task: TaskName::try_from(action.task(numbers, *total)).ok(),
+            current_task_progress: None,
+            overall_progress: numbers.percent(*total),
+        }
     }
 
     async fn part(bench: &Bench<'_>, mut state: BulkState) -> Result<Step<BulkState>, StoreError> {
@@ -143,16 +147,16 @@ impl Work for Bulk {
 
 /// How many jobs there are, where that is counted: only for show, so it may be as late as the counters are.
 async fn counted(ledger: &Ledger, query: &JobQuery) -> Result<Option<u64>, StoreError> {
-    let Ledger { store, config, .. } = ledger;
     if !query.filter.is_empty() {
         return Ok(None);
     }
-    let all = total(store, config, query).await?;
+    let source = ledger.source().await?;
+    let all = total(source, query).await?;
     if !query.types.is_empty() {
         return Ok(Some(all));
     }
     let own = OWN_TYPES.into_iter().filter_map(|name| TypeName::try_from(name).ok()).collect();
-    let own = total(store, config, &JobQuery { types: own, ..query.clone() }).await?;
+    let own = total(source, &JobQuery { types: own, ..query.clone() }).await?;
     Ok(Some(all.saturating_sub(own)))
 }
 
@@ -179,10 +183,13 @@ mod tests {
     #[test]
     fn its_progress_is_what_it_has_done_of_what_there_is() {
         let state: BulkState = serde_json::from_str(STORED).unwrap();
-        let Progress { current_task, overall } = Bulk::progress(&state);
-        assert_eq!((current_task.as_str(), overall), ("cancelled 98 of 250", 40));
-        let Progress { current_task, overall } = Bulk::progress(&BulkState { total: None, ..state });
-        assert_eq!((current_task.as_str(), overall), ("cancelled 98", 0));
+        let check = |state: &BulkState, task: &str, hundredths| {
+            let progress = Bulk::progress(state);
+            assert_eq!(progress.current_task.unwrap().as_str(), task);
+            assert_eq!(progress.overall_progress.hundredths(), hundredths);
+        };
+        check(&state, "cancelled 98 of 250", 4_000);
+        check(&BulkState { total: None, ..state }, "cancelled 98", 0);
     }
 
     #[test]

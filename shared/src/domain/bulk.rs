@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Status};
+use super::{Invalid, Percent, Status};
 
 /// What is done to each job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,10 +130,11 @@ impl BulkNumbers {
 
     /// How much of the whole is done, in whole percent; under 100 until somebody says that it is all, and 0 while nobody
     /// knows how much that is.
-    pub fn percent(&self, total: Option<u64>) -> u8 {
-        let Some(total) = total else { return 0 };
+    pub fn percent(&self, total: Option<u64>) -> Percent {
+        let Some(total) = total else { return Percent::default() };
         let percent = self.matched.saturating_mul(100) / total.max(1);
-        u8::try_from(percent.min(99)).unwrap_or(99)
+        let hundredths = u16::try_from(percent.min(99) * 100).unwrap_or_default();
+        Percent::try_from(hundredths).unwrap_or_default()
     }
 }
 
@@ -181,8 +182,7 @@ mod tests {
     #[test]
     fn progress_is_told_in_whole_percent_and_words() {
         let mut numbers = BulkNumbers::default();
-        assert_eq!(numbers.percent(None), 0);
-        assert_eq!(numbers.percent(Some(0)), 0);
+        assert_eq!(numbers.percent(Some(0)), Percent::default());
         for _ in 0..1_200 {
             numbers.add(BulkOutcome::Changed);
         }
@@ -192,10 +192,8 @@ mod tests {
         assert_eq!(BulkAction::Cancel.task(&numbers, Some(5_000)), "cancelled 1,200 of 5,000");
         assert_eq!(BulkAction::Delete.task(&numbers, Some(7)), "deleted 1,200 of 1,202");
         assert_eq!(BulkAction::Retry.task(&numbers, None), "retried 1,200");
-        assert_eq!(
-            (numbers.percent(Some(5_000)), numbers.percent(Some(1)), numbers.percent(None)),
-            (24, 99, 0)
-        );
+        let percent = |total| numbers.percent(total).hundredths();
+        assert_eq!((percent(Some(5_000)), percent(Some(1)), percent(None)), (2_400, 9_900, 0));
         assert_eq!(
             (grouped(0), grouped(999), grouped(1_234_567)),
             ("0".into(), "999".into(), "1,234,567".into())

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Ended, ExternalId, Fingerprint, Head, Input, Invalid, Job, JobError, JobId, JobName, Labels,
-    MicroDollars, Output, Owner, Phase, State, Status, Timestamp, TypeName,
+    MicroDollars, Output, Owner, Phase, Progress, State, Status, Timestamp, TypeName,
 };
 
 /// How far a source's clock may run ahead of ours, in milliseconds.
@@ -37,6 +37,8 @@ pub struct Upsert {
     pub completed_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<JobError>,
+    /// How far it is; kept where its status does not settle it.
+    pub progress: Option<Progress>,
     /// What it cost.
     pub cost: Option<MicroDollars>,
     /// How many tries it may have.
@@ -150,7 +152,7 @@ impl Upsert {
     }
 }
 
-/// Decides what becomes of a line, given what is stored.
+/// Decides what becomes of a line, given what is stored. The head's `bytes` are for whoever makes its parts to say.
 pub fn judge(
     upsert: &Upsert,
     existing: Option<&Head>,
@@ -192,6 +194,8 @@ pub fn judge(
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),
+            progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
+            bytes: 0,
             state,
         },
         shard: existing.map_or_else(|| id.shard(defaults.shards), |head| head.shard),

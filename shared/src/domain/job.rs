@@ -1,8 +1,8 @@
 //! A job: what every list and transition needs of it. Its payload and results are [`super::parts`].
 
 use super::{
-    ExternalId, Fingerprint, JobId, JobName, Labels, MicroDollars, Owner, Phase, Status, Timestamp, TraceId,
-    TypeName,
+    ExternalId, Fingerprint, JobId, JobName, Labels, MicroDollars, Owner, Phase, Progress, Status, Timestamp,
+    TraceId, TypeName,
 };
 
 /// A job, without its payload and results.
@@ -36,6 +36,10 @@ pub struct Job {
     pub cost: Option<MicroDollars>,
     /// The trace that it came from.
     pub trace_id: Option<TraceId>,
+    /// How far it is, as was last said; `None`: nobody said, or it is a row of an index, which has none.
+    pub progress: Option<Progress>,
+    /// Bytes of its input and output as they are stored, packed or not, without the head; 0 in a row of an index.
+    pub bytes: u64,
     /// Where it stands.
     pub state: State,
 }
@@ -120,6 +124,15 @@ impl Job {
     /// Where it stands, in a word.
     pub const fn status(&self) -> Status {
         self.state.status()
+    }
+
+    /// How far it is: by its status where that settles it, else as was last said.
+    pub fn shown_progress(&self) -> Progress {
+        match self.status() {
+            Status::Queued => Progress::default(),
+            Status::Completed => Progress::DONE,
+            Status::Running | Status::Failed | Status::Cancelled => self.progress.clone().unwrap_or_default(),
+        }
     }
 
     /// How long its last try ran, in milliseconds, once it ended.

@@ -16,6 +16,11 @@ const MAX: u64 = 100_000_000 * MICROS_PER_DOLLAR;
 pub struct MicroDollars(u64);
 
 impl MicroDollars {
+    /// A sum of amounts, which may be more than any of them.
+    pub const fn of_sum(micros: u64) -> Self {
+        Self(micros)
+    }
+
     /// The amount in millionths.
     pub const fn micros(self) -> u64 {
         self.0

@@ -77,6 +77,10 @@ name! {
     Phase, |text| word(text, 64)
 }
 name! {
+    /// What is being done of a job, for people: a step of it, say.
+    TaskName, |text| printable(text, 200)
+}
+name! {
     /// The trace that a job came from: 32 hexadecimal digits of a W3C `traceparent`.
     TraceId, |text| {
         let hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ExternalId, Invalid, Owner, Status, Timestamp, TypeName};
+use super::{ExternalId, Invalid, Job, Owner, Status, Timestamp, TypeName};
 
 /// Most types that one list may name.
 pub const MAX_TYPES: usize = 100;
@@ -94,6 +94,23 @@ impl JobQuery {
         (self.types.is_empty() || self.types.contains(kind))
             && (self.statuses.is_empty() || self.statuses.contains(&status))
     }
+
+    /// Whether a job is one of those that are asked for.
+    pub fn matches(&self, job: &Job) -> bool {
+        let Filter { priority, labels, external_id, search } = &self.filter;
+        self.owner == job.owner
+            && self.wants(&job.kind, job.status())
+            && (self.created.from..=self.created.to).contains(&job.created_at)
+            && priority.is_none_or(|priority| priority == job.priority)
+            && labels.iter().all(|(name, value)| job.labels.get(name) == Some(value))
+            && external_id.as_ref().is_none_or(|id| job.external_id.as_ref() == Some(id))
+            && search.as_ref().is_none_or(|search| search.finds(job))
+    }
+}
+
+/// A text without regard to case, as names are searched.
+pub fn folded(text: &str) -> String {
+    text.to_lowercase()
 }
 
 impl Filter {
@@ -107,6 +124,23 @@ impl Search {
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is a part of the job's name, in any case.
+    pub fn finds_by_name(&self, job: &Job) -> bool {
+        job.name.as_ref().is_some_and(|name| folded(name.as_str()).contains(&self.folded()))
+    }
+
+    /// Whether it is a part of the job's name, or one of its ids.
+    fn finds(&self, job: &Job) -> bool {
+        let is_id = job.id.to_string() == self.0.to_lowercase();
+        let is_external_id = job.external_id.as_ref().is_some_and(|id| id.as_str() == self.0);
+        is_id || is_external_id || self.finds_by_name(job)
+    }
+
+    /// The text without regard to case.
+    pub fn folded(&self) -> String {
+        folded(&self.0)
     }
 }
 

@@ -71,6 +71,15 @@ impl Status {
         seen.contains(&later)
     }
 
+    /// Whether a job is as far as was last said. A queued one is at its beginning and a completed one at its end, whatever
+    /// was said.
+    pub const fn keeps_progress(self) -> bool {
+        match self {
+            Self::Queued | Self::Completed => false,
+            Self::Running | Self::Failed | Self::Cancelled => true,
+        }
+    }
+
     /// Whether the job has ended: its time to live runs.
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

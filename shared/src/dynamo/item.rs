@@ -12,7 +12,8 @@ use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{
     Ended, ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MAX_PRIORITY, MicroDollars,
-    Owner, Phase, State, Status, Timestamp, TraceId, TypeName, created_key,
+    Owner, Percent, Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName, created_key,
+    folded,
 };
 
 /// An item as the SDK has it.
@@ -35,6 +36,9 @@ struct Row {
     external_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The name as it is searched, where that is not the name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folded: Option<String>,
     priority: u8,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
@@ -62,6 +66,11 @@ struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<ErrorRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressRow>,
+    /// Bytes of input and output as they are stored; absent where there are neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     fingerprint: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     written_by: Option<Uuid>,
@@ -81,6 +90,23 @@ struct ErrorRow {
     failed_task: Option<String>,
 }
 
+/// How far a job is, in hundredths of a percent.
+#[derive(Debug, Serialize, Deserialize)]
+struct ProgressRow {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    current_task: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    current_task_hundredths: Option<u16>,
+    overall_hundredths: u16,
+}
+
+/// The one attribute of a head that a list asks for later.
+#[derive(Debug, Deserialize)]
+struct ProgressOnly {
+    #[serde(default)]
+    progress: Option<ProgressRow>,
+}
+
 /// The sort key of a queued job: the highest priority first, then the first due, then the first id.
 pub(super) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
@@ -92,6 +118,12 @@ pub(super) fn queue_key_of(job: &Job) -> Option<String> {
         State::Queued { available_at } => Some(queue_key(job.priority, *available_at, job.id)),
         State::Running { .. } | State::Completed(_) | State::Failed(..) | State::Cancelled(_) => None,
     }
+}
+
+/// A name without regard to case, where that is another text.
+fn folded_name(name: &JobName) -> Option<String> {
+    let text = folded(name.as_str());
+    (text != name.as_str()).then_some(text)
 }
 
 /// The item that stores this head.
@@ -107,6 +139,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         created: created_key(job.created_at, job.id),
         external_id: job.external_id.as_ref().map(ToString::to_string),
         name: job.name.as_ref().map(ToString::to_string),
+        folded: job.name.as_ref().and_then(folded_name),
         priority: job.priority,
         labels: job.labels.as_map().clone(),
         updated_at: job.updated_at.millis(),
@@ -116,6 +149,8 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         timeout_seconds: job.timeout_seconds,
         cost: job.cost.map(MicroDollars::micros),
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
+        progress: job.progress.as_ref().map(progress_row),
+        bytes: (job.bytes > 0).then_some(job.bytes),
         fingerprint: Some(URL_SAFE_NO_PAD.encode(head.fingerprint.bytes())),
         written_by: Some(head.written_by),
         ttl_seconds: Some(i64::from(head.ttl_hours) * 3600),
@@ -140,6 +175,19 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         State::Completed(_) | State::Cancelled(_) => {}
     }
     serde_dynamo::to_item(row).map_err(|error| Corrupt::new(job.id, error))
+}
+
+/// How far a job is, as heads have it.
+pub(crate) fn progress_value(progress: &Progress) -> Result<AttributeValue, Corrupt> {
+    serde_dynamo::to_attribute_value(progress_row(progress)).map_err(|error| Corrupt::new("progress", error))
+}
+
+fn progress_row(progress: &Progress) -> ProgressRow {
+    ProgressRow {
+        current_task: progress.current_task.as_ref().map(ToString::to_string),
+        current_task_hundredths: progress.current_task_progress.map(Percent::hundredths),
+        overall_hundredths: progress.overall_progress.hundredths(),
+    }
 }
 
 /// The job that a head, or a row of a list index, describes.
@@ -169,6 +217,14 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
         })
     };
     whole().map_err(|problem: String| Corrupt::new(name, problem))
+}
+
+/// How far a head, or what was asked for of it, says that its job is.
+pub(super) fn progress_of_row(item: AttributeMap) -> Result<Option<Progress>, Corrupt> {
+    let name = name_of(&item);
+    let only: ProgressOnly =
+        serde_dynamo::from_item(item).map_err(|error| Corrupt::new(name.as_str(), error))?;
+    only.progress.map(progress).transpose().map_err(|problem| Corrupt::new(name, problem))
 }
 
 /// The id in an item's key.
@@ -204,7 +260,21 @@ fn job(row: Row) -> Result<Job, String> {
         timeout_seconds: row.timeout_seconds,
         cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
         trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,
+        progress: row.progress.map(progress).transpose()?,
+        bytes: row.bytes.unwrap_or(0),
         state,
+    })
+}
+
+fn progress(row: ProgressRow) -> Result<Progress, String> {
+    Ok(Progress {
+        current_task: row.current_task.map(TaskName::try_from).transpose().map_err(text)?,
+        current_task_progress: row
+            .current_task_hundredths
+            .map(Percent::try_from)
+            .transpose()
+            .map_err(text)?,
+        overall_progress: Percent::try_from(row.overall_hundredths).map_err(text)?,
     })
 }
 

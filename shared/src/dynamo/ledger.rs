@@ -2,7 +2,8 @@
 
 use super::key_ring::KeyRing;
 use super::schema::{HEAD, KEYS};
-use super::{Config, Corrupt, Store, StoreError, plans};
+use super::shards::Shards;
+use super::{Config, Corrupt, Store, StoreError, Tables, plans};
 use crate::domain::{KeyHash, Timestamp};
 use crate::http::{AccessKey, Backend, Problem};
 use crate::lambda::{Environment, Error};
@@ -15,14 +16,34 @@ pub struct Ledger {
     /// What the deployment decided.
     pub config: Config,
     keys: KeyRing,
+    pub(super) shards: Shards,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+/// Where lists and their numbers are read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// What sends.
+    pub store: &'a Store,
+    /// The names.
+    pub tables: &'a Tables,
+    /// How many parts of each index may hold jobs.
+    pub shards: u16,
 }
 
 impl Ledger {
+    /// Where lists and their numbers are read from.
+    pub async fn source(&self) -> Result<Source<'_>, StoreError> {
+        let shards = self.shards_to_read().await?;
+        Ok(Source { store: &self.store, tables: &self.config.tables, shards })
+    }
+
     /// Connects, without a first request.
     pub async fn open(environment: &Environment) -> Result<Self, Error> {
         let config = Config::from_vars(&environment.vars)?;
         let store = Store::connect(config.endpoint.as_ref(), environment.meter.clone()).await;
-        Ok(Self { store, config, keys: KeyRing::default() })
+        let (keys, shards) = (KeyRing::default(), Shards::default());
+        Ok(Self { store, config, keys, shards, clock: environment.clock })
     }
 }
 

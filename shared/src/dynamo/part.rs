@@ -35,6 +35,13 @@ pub fn encode_part(id: JobId, part: &str, json: Vec<u8>) -> AttributeMap {
     ])
 }
 
+/// Bytes that a part keeps: its JSON as it is stored, packed or not, without the item's key.
+pub fn part_bytes(item: &AttributeMap) -> u64 {
+    let bytes =
+        |name| item.get(name).and_then(|value| value.as_b().ok()).map_or(0, |blob| blob.as_ref().len());
+    u64::try_from(bytes(JSON) + bytes(ZSTD)).unwrap_or(u64::MAX)
+}
+
 /// What the JSON of a part says.
 pub fn decode_part<T: DeserializeOwned>(item: &AttributeMap) -> Result<T, Corrupt> {
     let key = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
@@ -91,6 +98,8 @@ mod tests {
             let text = serde_json::to_vec(&value).unwrap();
             let item = encode_part(id(), "input#1", text.clone());
             prop_assert_eq!(decode_part::<Value>(&item), Ok(value));
+            let kept = bytes(&item, JSON).or(bytes(&item, ZSTD)).unwrap();
+            prop_assert_eq!(part_bytes(&item), kept.len() as u64);
             // It is packed only where that saves a unit, and then it does.
             match (bytes(&item, JSON), bytes(&item, ZSTD)) {
                 (Some(plain), None) => prop_assert_eq!(plain, &text[..]),

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
+use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
 };
@@ -143,9 +144,26 @@ pub fn get_part(tables: &Tables, id: JobId, part: &str) -> GetItemInputBuilder {
 
 /// Reads the heads of up to 100 jobs, as of now or a moment ago.
 pub fn get_heads(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids))
+}
+
+/// Reads the heads of up to 100 jobs as of now: one that was just created is found.
+pub fn get_heads_now(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids).consistent_read(true))
+}
+
+/// Reads how far up to 100 jobs are, as of now or a moment ago.
+pub fn get_progress(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    batch(tables, keys_of_heads(ids).projection_expression(format!("{JOB_ID}, {PROGRESS}")))
+}
+
+fn keys_of_heads(ids: &[JobId]) -> KeysAndAttributesBuilder {
     let keys = ids.iter().map(|id| job_key(*id, HEAD)).collect();
-    let keys = KeysAndAttributes::builder().set_keys(Some(keys)).build();
-    let keys = keys.map_err(|error| Corrupt::new("batch of heads", error))?;
+    KeysAndAttributes::builder().set_keys(Some(keys))
+}
+
+fn batch(tables: &Tables, keys: KeysAndAttributesBuilder) -> Result<BatchGetItemInputBuilder, Corrupt> {
+    let keys = keys.build().map_err(|error| Corrupt::new("batch of heads", error))?;
     Ok(BatchGetItemInput::builder().request_items(&tables.jobs, keys))
 }
 
@@ -309,6 +327,15 @@ pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Opti
 /// Reads one setting.
 pub fn get_setting(tables: &Tables, kind: &str, id: &str) -> GetItemInputBuilder {
     GetItemInput::builder().table_name(&tables.settings).key(KIND, s(kind)).key(ID, s(id))
+}
+
+/// Writes one setting.
+pub fn put_setting(tables: &Tables, kind: &str, id: &str, item: AttributeMap) -> PutItemInputBuilder {
+    PutItemInput::builder()
+        .table_name(&tables.settings)
+        .set_item(Some(item))
+        .item(KIND, s(kind))
+        .item(ID, s(id))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A list is one or more ranges of one index: this is the only way to read one.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
@@ -7,13 +9,22 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use super::Tables;
 use super::schema::{OWNER_INDEX, STATUS_INDEX, TYPE_INDEX, TYPE_STATUS_INDEX};
 use super::value::{n, s};
-use crate::domain::{CreatedRange, JobQuery, Order, Status, TypeName};
+use crate::domain::{CreatedRange, Filter, JobQuery, Order, Status, TypeName};
 
-/// One part of one index: the jobs that share a partition, sorted by creation.
+/// One part of one index: the jobs that share a partition, sorted by creation, and of these perhaps only some.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {
     index: &'static str,
     partition: Vec<(&'static str, AttributeValue)>,
+    condition: Option<Condition>,
+}
+
+/// What rows must fulfil that a range goes through: those that do not are read and paid for, but not sent.
+#[derive(Clone, Debug, PartialEq)]
+struct Condition {
+    expression: String,
+    names: Vec<(String, String)>,
+    values: Vec<(String, AttributeValue)>,
 }
 
 /// Where to begin and end within each range: sort keys, both included.
@@ -23,17 +34,45 @@ pub struct Bounds {
     upper: String,
 }
 
-/// The ranges whose merge is the list.
-pub fn ranges(query: &JobQuery, shards: u16) -> Vec<Range> {
-    let types: Vec<Option<&TypeName>> = or_any(query.types.iter());
+/// Which of the two a list's ranges are made by; by the other one, rows are filtered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct By {
+    /// A range for each type that is asked for.
+    pub types: bool,
+    /// A range for each status that is asked for.
+    pub statuses: bool,
+}
+
+impl By {
+    /// By all that is asked for: then no row is read in vain.
+    pub const BOTH: Self = Self { types: true, statuses: true };
+}
+
+/// The ranges whose merge is the list, as far as type and status decide.
+pub fn exact_ranges(query: &JobQuery, shards: u16) -> Vec<Range> {
+    let plain = JobQuery { filter: Filter::default(), ..query.clone() };
+    ranges(&plain, shards, By::BOTH).into_iter().map(|(range, _, _)| range).collect()
+}
+
+/// The ranges that hold all jobs of the list's types, in whatever status.
+pub fn ranges_by_type(query: &JobQuery, shards: u16) -> Vec<Range> {
+    let all = JobQuery { statuses: BTreeSet::new(), ..query.clone() };
+    exact_ranges(&all, shards)
+}
+
+/// The ranges whose merge is the list, each with the type and the status that it is made by.
+pub fn ranges(query: &JobQuery, shards: u16, by: By) -> Vec<(Range, Option<TypeName>, Option<Status>)> {
     let every_status = query.statuses.len() == Status::ALL.len();
+    let types: Vec<Option<&TypeName>> = if by.types { or_any(query.types.iter()) } else { vec![None] };
     let statuses: Vec<Option<&Status>> =
-        if every_status { vec![None] } else { or_any(query.statuses.iter()) };
+        if by.statuses && !every_status { or_any(query.statuses.iter()) } else { vec![None] };
+    let condition = condition(query, !by.types, !by.statuses && !every_status);
     let mut ranges = Vec::new();
     for kind in &types {
         for status in &statuses {
             for shard in 0..shards {
-                ranges.push(range(query, *kind, *status, shard));
+                let range = Range { condition: condition.clone(), ..range(query, *kind, *status, shard) };
+                ranges.push((range, kind.cloned(), status.copied()));
             }
         }
     }
@@ -56,7 +95,44 @@ fn range(query: &JobQuery, kind: Option<&TypeName>, status: Option<&Status>, sha
     partition.extend(kind.map(|kind| ("type", s(kind))));
     partition.extend(status.map(|status| ("status", s(status))));
     partition.push(("shard", n(shard)));
-    Range { index, partition }
+    Range { index, partition, condition: None }
+}
+
+/// What is asked for beside the partition, as DynamoDB checks it; `None`: nothing.
+fn condition(query: &JobQuery, types: bool, statuses: bool) -> Option<Condition> {
+    let mut terms = Vec::new();
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    let mut name = |alias: &str, name: &str| names.push((alias.to_owned(), name.to_owned()));
+    let mut value = |alias: String, value: AttributeValue| {
+        values.push((alias.clone(), value));
+        alias
+    };
+    if types && !query.types.is_empty() {
+        name("#type", "type");
+        let any: Vec<_> =
+            (0..).zip(&query.types).map(|(index, kind)| value(format!(":type{index}"), s(kind))).collect();
+        terms.push(format!("#type IN ({})", any.join(", ")));
+    }
+    if statuses && !query.statuses.is_empty() {
+        name("#status", "status");
+        let any: Vec<_> =
+            query.statuses.iter().map(|status| value(format!(":{status}"), s(status))).collect();
+        terms.push(format!("#status IN ({})", any.join(", ")));
+    }
+    if let Some(priority) = query.filter.priority {
+        terms.push(format!("priority = {}", value(":priority".to_owned(), n(priority))));
+    }
+    for (index, (label, wanted)) in (0..).zip(&query.filter.labels) {
+        name("#labels", "labels");
+        name(&format!("#label{index}"), label);
+        terms.push(format!("#labels.#label{index} = {}", value(format!(":label{index}"), s(wanted))));
+    }
+    if let Some(search) = &query.filter.search {
+        name("#name", "name");
+        let part = value(":search".to_owned(), s(search.folded()));
+        terms.push(format!("(contains(#name, {part}) OR contains(folded, {part}))"));
+    }
+    (!terms.is_empty()).then(|| Condition { expression: terms.join(" AND "), names, values })
 }
 
 impl Bounds {
@@ -73,6 +149,11 @@ impl Bounds {
             Order::Desc => self.upper = self.upper.min(before(key)),
         }
         self
+    }
+
+    /// Whether a sort key lies within.
+    pub fn hold(&self, key: &str) -> bool {
+        self.lower.as_str() <= key && key <= self.upper.as_str()
     }
 
     /// Whether no key can lie within.
@@ -107,7 +188,21 @@ impl Range {
                 .expression_attribute_values(format!(":{name}"), value.clone());
         }
         conditions.push("created BETWEEN :lower AND :upper".to_owned());
+        if let Some(condition) = &self.condition {
+            plan = plan.filter_expression(&condition.expression);
+            for (alias, name) in &condition.names {
+                plan = plan.expression_attribute_names(alias, name);
+            }
+            for (alias, value) in &condition.values {
+                plan = plan.expression_attribute_values(alias, value.clone());
+            }
+        }
         plan.key_condition_expression(conditions.join(" AND "))
+    }
+
+    /// Whether some of the rows that it goes through are not wanted.
+    pub fn is_filtered(&self) -> bool {
+        self.condition.is_some()
     }
 
     /// Counts what lies within the bounds.
@@ -131,7 +226,7 @@ mod tests {
 
     #[track_caller]
     fn check(query: &JobQuery, shards: u16, index: &str, count: usize) {
-        let ranges = ranges(query, shards);
+        let ranges = exact_ranges(query, shards);
         assert!(ranges.iter().all(|range| range.index == index), "{ranges:?}");
         assert_eq!(ranges.len(), count);
     }

@@ -15,7 +15,7 @@ pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
 
-/// On a head: how far the job is.
+/// Attribute of a head that says how far its job is. No index has it: who works on a job changes it often.
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
 pub const CHANGED_BY: &str = "changed_by";

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Fingerprint, Invalid, JobQuery, Order};
+use crate::domain::{Fingerprint, Invalid, JobQuery, Order, SortBy};
 
 /// The present form; a cursor of another version is refused, not guessed at.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Longest cursor that is looked at.
 const MAX_BYTES: usize = 512;
 
@@ -41,7 +41,17 @@ impl Cursor {
         }
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
         let token: Token = serde_json::from_slice(&json).map_err(|_| wrong())?;
-        let (time, id) = token.k.split_once('#').ok_or_else(wrong)?;
+        let created = match query.sort {
+            SortBy::Created => token.k.as_str(),
+            SortBy::Updated | SortBy::Completed | SortBy::Priority => {
+                let (number, created) = token.k.split_once('#').ok_or_else(wrong)?;
+                if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(wrong());
+                }
+                created
+            }
+        };
+        let (time, id) = created.split_once('#').ok_or_else(wrong)?;
         let whole = crate::domain::Timestamp::parse(time).is_ok_and(|parsed| parsed.to_string() == time)
             && crate::domain::JobId::try_from(id).is_ok_and(|parsed| parsed.to_string() == id);
         if token.v != VERSION || !whole {

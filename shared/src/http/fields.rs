@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{FieldError, Problem, Raw, canonical};
+use super::{FieldError, Problem, Raw, canonical, read::list};
 use crate::domain::{Fingerprint, Invalid};
 
 /// The fields of an object, until somebody has read them.
@@ -78,6 +79,42 @@ impl Fields {
     pub fn take_all(&mut self) -> Vec<(String, Box<RawValue>)> {
         let all = std::mem::take(&mut self.left);
         all.into_iter().filter(|(_, value)| value.get() != "null").collect()
+    }
+
+    /// Takes out a field that must be an array of so many values, and reads each; a wrong one is named by its place, from
+    /// 0: `ids[3]`.
+    pub fn each<T>(
+        &mut self,
+        name: &str,
+        lengths: &RangeInclusive<usize>,
+        read: impl Fn(Raw<'_>) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let values = self.required(name, |raw| list(raw, lengths))?;
+        let mut found = Vec::new();
+        for (place, value) in values.iter().enumerate() {
+            match read(Raw(value)) {
+                Ok(value) => found.push(value),
+                Err(invalid) => self.refuse(&format!("{name}[{place}]"), invalid),
+            }
+        }
+        Some(found)
+    }
+
+    /// Takes out a field that is an object, and reads its fields; a wrong one is named with it: `progress.current_task`.
+    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let parsed =
+            |raw: Raw<'_>| Self::parse(raw.0.get().as_bytes()).map_err(|_| Invalid::new("must be an object"));
+        let mut fields = self.optional(name, parsed)?;
+        let value = read(&mut fields);
+        match fields.finish(value) {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                for FieldError { field, message } in errors {
+                    self.refuse(&format!("{name}.{field}"), Invalid(message));
+                }
+                None
+            }
+        }
     }
 
     /// Lets a field also go by an older name; both at once are refused.
@@ -170,6 +207,33 @@ mod tests {
         assert_eq!(errors(r#"{"tool":"a b"}"#), ["tool"]);
         assert_eq!(errors(r#"{"type":"a","type":"b"}"#), ["type"]);
         assert_eq!(errors("{}"), ["type"]);
+    }
+
+    #[test]
+    fn what_is_wrong_within_a_field_is_named_with_its_place() {
+        let errors = |json: &str| {
+            let mut fields = Fields::parse(json.as_bytes()).unwrap();
+            let numbers = fields.each("n", &(1..=2), |raw| integer::<u8>(raw, 0..=9));
+            let inner = fields.nested("o", |fields| fields.required("a", |raw| integer::<u8>(raw, 0..=9)));
+            let errors = fields.finish(numbers.map(|numbers| (numbers, inner))).err().unwrap_or_default();
+            errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        for good in [r#"{"n":[1]}"#, r#"{"n":[1,2],"o":null}"#, r#"{"n":[1],"o":{"a":1}}"#] {
+            assert_eq!(errors(good), [""; 0], "{good}");
+        }
+        for (bad, fields) in [
+            ("{}", vec!["n"]),
+            (r#"{"n":[]}"#, vec!["n"]),
+            (r#"{"n":[1,2,3]}"#, vec!["n"]),
+            (r#"{"n":1}"#, vec!["n"]),
+            (r#"{"n":["1",10]}"#, vec!["n[0]", "n[1]"]),
+            (r#"{"n":[1,null]}"#, vec!["n[1]"]),
+            (r#"{"n":[1],"o":[]}"#, vec!["o"]),
+            (r#"{"n":[1],"o":{}}"#, vec!["o.a"]),
+            (r#"{"n":[1],"o":{"a":1,"a":2,"b":3}}"#, vec!["o.a", "o.b"]),
+        ] {
+            assert_eq!(errors(bad), fields, "{bad}");
+        }
     }
 
     #[test]

@@ -103,8 +103,8 @@ pub struct Page<'a> {
     pub window: &'a Window,
     /// The jobs.
     pub jobs: &'a [Job],
-    /// How many the whole list has.
-    pub total: u64,
+    /// How many the whole list has, and what kind of number that is.
+    pub total: (u64, &'static str),
     /// The cursor after the last one, where more follow.
     pub next_cursor: Option<String>,
 }
@@ -136,15 +136,15 @@ impl Page<'_> {
         };
         let body = Body {
             jobs: self.jobs.iter().map(JobView::from).collect(),
-            total: self.total,
-            total_kind: "exact",
+            total: self.total.0,
+            total_kind: self.total.1,
             limit: self.window.limit(),
             offset: self.window.offset(),
             has_more: self.next_cursor.is_some(),
             next_cursor: self.next_cursor.as_deref(),
             page,
             per_page,
-            total_pages: per_page.map(|size| self.total.div_ceil(size.into())),
+            total_pages: per_page.map(|size| self.total.0.div_ceil(size.into())),
         };
         let answer = Answer::ok(&body);
         match self.next_link(path, query) {
@@ -155,8 +155,11 @@ impl Page<'_> {
 
     fn next_link(&self, path: &str, query: &[(String, String)]) -> Option<String> {
         let cursor = self.next_cursor.as_deref()?;
+        let is_full = self.jobs.len() == usize::try_from(self.window.limit()).unwrap_or(usize::MAX);
         let (name, value) = match self.window {
             Window::Cursor { .. } | Window::Offset { offset: 0, .. } => ("cursor", cursor.to_owned()),
+            // Of a list that was too long to look through, only the cursor tells how far it was.
+            Window::Offset { .. } if !is_full => ("cursor", cursor.to_owned()),
             Window::Offset { offset, limit } => ("offset", (offset + u64::from(*limit)).to_string()),
             Window::Page { page, .. } => ("page", (page + 1).to_string()),
         };

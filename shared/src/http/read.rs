@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use crate::domain::{Invalid, Json, Labels, MicroDollars, Timestamp, bounded};
+use crate::domain::{Invalid, JobId, Json, Labels, MicroDollars, Percent, Timestamp, bounded};
 
 /// How deep JSON that is kept may be nested: many of those who will read it give up soon after.
 const MAX_DEPTH: usize = 120;
@@ -31,6 +31,23 @@ pub fn integer<N: TryFrom<i64>>(raw: Raw<'_>, range: RangeInclusive<i64>) -> Res
     let value: i64 = serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
     let value = bounded(value, range.clone()).map_err(|_| wrong())?;
     N::try_from(value).map_err(|_| wrong())
+}
+
+/// A share of a whole: a number from 0 to 100, rounded to hundredths.
+pub fn percent(raw: Raw<'_>) -> Result<Percent, Invalid> {
+    Percent::try_from(raw.0.get())
+}
+
+/// A job's id.
+pub fn job_id(raw: Raw<'_>) -> Result<JobId, Invalid> {
+    JobId::try_from(raw.string()?.as_str())
+}
+
+/// An array of so many values, each as it was written.
+pub(super) fn list(raw: Raw<'_>, lengths: &RangeInclusive<usize>) -> Result<Vec<Json>, Invalid> {
+    let wrong = || Invalid(format!("must be an array of {} to {} values", lengths.start(), lengths.end()));
+    let values: Vec<Json> = serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    if lengths.contains(&values.len()) { Ok(values) } else { Err(wrong()) }
 }
 
 /// A time.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Phase, State, Status,
-    Timestamp, TraceId, TypeName,
+    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Percent, Phase, State,
+    Status, TaskName, Timestamp, TraceId, TypeName,
 };
 
 /// A job as lists show it: without payload, metadata and results.
@@ -41,7 +41,7 @@ pub struct JobView<'a> {
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_seconds: Option<u32>,
-    progress: Progress,
+    progress: ProgressView,
     labels: &'a Labels,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<MicroDollars>,
@@ -56,14 +56,25 @@ struct ErrorView<'a> {
     retry_count: u32,
 }
 
-/// How far a job is. Until workers report, all that is known is whether it is done.
+/// How far a job is.
 #[derive(Debug, Serialize)]
-#[expect(clippy::struct_field_names, reason = "the contract's names")]
-struct Progress {
-    current_task: Option<String>,
-    current_task_progress: Option<u8>,
-    overall_progress: u8,
+struct ProgressView {
+    current_task: Option<TaskName>,
+    current_task_progress: Option<Percent>,
+    overall_progress: Percent,
     eta_seconds: Option<u64>,
+}
+
+impl From<&Job> for ProgressView {
+    fn from(job: &Job) -> Self {
+        let progress = job.shown_progress();
+        Self {
+            current_task: progress.current_task,
+            current_task_progress: progress.current_task_progress,
+            overall_progress: progress.overall_progress,
+            eta_seconds: None,
+        }
+    }
 }
 
 impl<'a> From<&'a Job> for JobView<'a> {
@@ -82,7 +93,6 @@ impl<'a> From<&'a Job> for JobView<'a> {
             }
             State::Completed(_) | State::Cancelled(_) => {}
         }
-        let overall_progress = if job.status() == Status::Completed { 100 } else { 0 };
         Self {
             job_id: job.id,
             external_id: job.external_id.as_ref(),
@@ -103,12 +113,7 @@ impl<'a> From<&'a Job> for JobView<'a> {
             expires_at: ended.and_then(|ended| ended.expires_at),
             duration_ms: job.duration_ms(),
             timeout_seconds: job.timeout_seconds,
-            progress: Progress {
-                current_task: None,
-                current_task_progress: None,
-                overall_progress,
-                eta_seconds: None,
-            },
+            progress: ProgressView::from(job),
             labels: &job.labels,
             cost_usd: job.cost,
             trace_id: job.trace_id.as_ref(),

@@ -1,9 +1,27 @@
-//! Lists: which jobs, in order of creation, part by part.
+//! Lists: which jobs, in which order, and how many there are.
+//!
+//! A list is read from ranges of one index ([`plan`] chooses which) that are merged as they are read ([`reader`]). What
+//! buckets count, they count for lists too: totals, and where an offset is.
+
+mod count;
+mod found;
+mod page;
+mod plan;
+mod reader;
+mod sorted;
+
+pub use count::{Counts, Total, counts};
+pub use page::{From, Listing, Refused, list};
 
 use crate::domain::JobQuery;
-use crate::dynamo::pages::{ListRow, read_rows};
-use crate::dynamo::ranges::{Bounds, ranges};
+use crate::dynamo::pages::ListRow;
+use crate::dynamo::ranges::Bounds;
 use crate::dynamo::{Ledger, StoreError};
+
+/// Most rows that one call looks at for a filter that jobs are not counted by.
+pub const MAX_EXAMINED: usize = 250_000;
+/// Most matches of such a filter that are counted, sorted, or passed over by an offset.
+pub const MAX_MATCHES: usize = 10_000;
 
 /// Some rows of a list, one after the other.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,18 +32,20 @@ pub struct Part {
     pub next: Option<String>,
 }
 
-/// Reads what comes after a sort key, at most so many rows.
+/// Reads what comes after a sort key in order of creation, at most so many rows.
 pub async fn part(
     ledger: &Ledger,
     query: &JobQuery,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Part, StoreError> {
-    let Ledger { store, config, .. } = ledger;
-    let bounds = Bounds::of(query.created);
-    let bounds = after.into_iter().fold(bounds, |bounds, key| bounds.after(key, query.order));
-    let ranges = ranges(query, config.index_shards);
-    let rows = read_rows(store, &config.tables, &ranges, &bounds, query.order, 0, limit).await?;
-    let next = if rows.len() < limit { None } else { rows.last().map(|row| row.created.clone()) };
-    Ok(Part { rows, next })
+    let source = ledger.source().await?;
+    let bounds =
+        after.into_iter().fold(Bounds::of(query.created), |bounds, key| bounds.after(key, query.order));
+    let mut reader = found::reader(source, query, bounds, limit).await?;
+    let taken = reader.take(limit, MAX_EXAMINED).await?;
+    let last = taken.rows.last().map(|row| row.created.clone());
+    let is_full = taken.rows.len() == limit;
+    let next = if is_full { last } else { taken.gave_up_at };
+    Ok(Part { rows: taken.rows, next })
 }

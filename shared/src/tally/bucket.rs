@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveTime, TimeDelta, Timelike, Utc};
 
 use crate::domain::{Timestamp, TypeName};
 
@@ -15,6 +15,8 @@ pub enum Granularity {
     Day,
     /// An hour.
     Hour,
+    /// A minute: no bucket of its own, but cells of its hour's.
+    Minute,
 }
 
 /// One item of an owner's counts.
@@ -27,24 +29,58 @@ pub enum Bucket {
 }
 
 impl Granularity {
-    /// Every length, longest first.
-    pub const ALL: [Self; 3] = [Self::Month, Self::Day, Self::Hour];
+    /// The lengths that have buckets, longest first.
+    pub const BUCKETS: [Self; 3] = [Self::Month, Self::Day, Self::Hour];
 
     /// The next shorter length.
     pub const fn finer(self) -> Option<Self> {
         match self {
             Self::Month => Some(Self::Day),
             Self::Day => Some(Self::Hour),
-            Self::Hour => None,
+            Self::Hour => Some(Self::Minute),
+            Self::Minute => None,
+        }
+    }
+
+    /// The length of the buckets that tell spans of this one: each bucket has cells for the next shorter spans in it.
+    pub const fn container(self) -> Self {
+        match self {
+            Self::Month | Self::Day => Self::Month,
+            Self::Hour => Self::Day,
+            Self::Minute => Self::Hour,
         }
     }
 
     /// Its name, and how many characters of a time's text name a span of it.
     const fn naming(self) -> (&'static str, usize) {
         match self {
-            Self::Month => ("month#", "2026-01".len()),
-            Self::Day => ("day#", "2026-01-11".len()),
-            Self::Hour => ("hour#", "2026-01-11T05".len()),
+            Self::Month => ("month", "2026-01".len()),
+            Self::Day => ("day", "2026-01-11".len()),
+            Self::Hour => ("hour", "2026-01-11T05".len()),
+            Self::Minute => ("minute", "2026-01-11T05:59".len()),
+        }
+    }
+
+    /// Which span of this length a time lies in, counted as the calendar does within the next longer one.
+    pub fn slot(self, time: Timestamp) -> u8 {
+        let time = time.to_chrono();
+        let slot = match self {
+            Self::Month => time.month(),
+            Self::Day => time.day(),
+            Self::Hour => time.hour(),
+            Self::Minute => time.minute(),
+        };
+        u8::try_from(slot).unwrap_or(u8::MAX)
+    }
+
+    /// When the span of this length begins that has this slot in a longer span.
+    pub(super) fn start_of(self, container: Timestamp, slot: u8) -> Timestamp {
+        let slot = i64::from(slot);
+        match self {
+            Self::Month => container,
+            Self::Day => container.plus_hours((slot - 1) * 24),
+            Self::Hour => container.plus_hours(slot),
+            Self::Minute => container.plus_millis(slot * 60_000),
         }
     }
 
@@ -59,9 +95,17 @@ impl Granularity {
         let next = match self {
             Self::Month => start.checked_add_months(Months::new(1)),
             Self::Day => start.checked_add_days(Days::new(1)),
-            Self::Hour => start.checked_add_signed(chrono::TimeDelta::hours(1)),
+            Self::Hour => start.checked_add_signed(TimeDelta::hours(1)),
+            Self::Minute => start.checked_add_signed(TimeDelta::minutes(1)),
         };
         next.unwrap_or(start).into()
+    }
+
+    /// The last millisecond of the span that a time lies in.
+    pub fn end(self, time: Timestamp) -> Timestamp {
+        let next = self.next(time);
+        // The last span of the calendar ends with it: there is none after it to begin.
+        if next < Timestamp::MAX { next.plus_millis(-1) } else { Timestamp::MAX }
     }
 
     /// The first beginning of a span that is not before a time.
@@ -72,13 +116,14 @@ impl Granularity {
     fn floor_of(self, time: DateTime<Utc>) -> DateTime<Utc> {
         let day = match self {
             Self::Month => time.date_naive().with_day(1).unwrap_or(time.date_naive()),
-            Self::Day | Self::Hour => time.date_naive(),
+            Self::Day | Self::Hour | Self::Minute => time.date_naive(),
         };
-        let hour = match self {
-            Self::Month | Self::Day => 0,
-            Self::Hour => time.hour(),
+        let (hour, minute) = match self {
+            Self::Month | Self::Day => (0, 0),
+            Self::Hour => (time.hour(), 0),
+            Self::Minute => (time.hour(), time.minute()),
         };
-        day.and_time(NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or(NaiveTime::MIN)).and_utc()
+        day.and_time(NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or(NaiveTime::MIN)).and_utc()
     }
 }
 
@@ -88,51 +133,130 @@ impl Bucket {
         Self::Span(granularity, granularity.floor(time))
     }
 
-    /// Reads a name back; `None` where it names no bucket.
-    pub fn parse(name: &str) -> Option<Self> {
-        if name == "total" {
+    /// How long it is, and the part of a time that names it.
+    fn naming(&self) -> (&'static str, String) {
+        match self {
+            Self::Total => ("total", String::new()),
+            Self::Span(granularity, start) => {
+                let (word, length) = granularity.naming();
+                let text = start.to_string();
+                (word, text.get(..length).unwrap_or(&text).to_owned())
+            }
+        }
+    }
+
+    /// Reads the two back; `None` where they name no bucket.
+    fn parse(word: &str, span: &str) -> Option<Self> {
+        if (word, span) == ("total", "") {
             return Some(Self::Total);
         }
-        Granularity::ALL.into_iter().find_map(|granularity| {
-            let span = name.strip_prefix(granularity.naming().0)?;
-            // What a name leaves out of a time is the beginning of the span.
-            let rest = "0001-01-01T00:00:00.000Z".get(span.len()..)?;
-            let start = Timestamp::parse(&format!("{span}{rest}")).ok()?;
-            let bucket = Self::Span(granularity, start);
-            (bucket.to_string() == name).then_some(bucket)
-        })
+        let granularity =
+            Granularity::BUCKETS.into_iter().find(|granularity| granularity.naming().0 == word)?;
+        // What a name leaves out of a time is the beginning of the span.
+        let rest = "0001-01-01T00:00:00.000Z".get(span.len()..)?;
+        let start = Timestamp::parse(&format!("{span}{rest}")).ok()?;
+        let bucket = Self::Span(granularity, start);
+        (bucket.naming().1 == span).then_some(bucket)
     }
 }
 
-/// Parts a bucket's name from the type that an item is for. No bucket's own name ends in a word with it.
-const TYPE: char = '#';
-
-impl Bucket {
-    /// The name of the item that holds one type's numbers.
-    pub fn item(&self, kind: &TypeName) -> String {
-        format!("{self}{TYPE}{kind}")
-    }
-
-    /// Reads the name of an item back.
-    pub fn parse_item(name: &str) -> Option<(Self, TypeName)> {
-        let (bucket, kind) = name.rsplit_once(TYPE)?;
-        Some((Self::parse(bucket)?, TypeName::try_from(kind).ok()?))
-    }
-
-    /// The names between which all items of the buckets from this one to another lie: `$` follows `#`.
-    pub fn items_to(&self, last: &Self) -> (String, String) {
-        (format!("{self}{TYPE}"), format!("{last}$"))
-    }
+/// Which jobs of a bucket an item of it counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// All.
+    All,
+    /// Those of a type.
+    Type(TypeName),
+    /// Those with this value of a label, or without that label: what they cost.
+    Label(CostBy, Option<String>),
 }
 
-impl fmt::Display for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A label by which costs are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CostBy {
+    /// `model`.
+    Model,
+    /// `team`.
+    Team,
+}
+
+impl CostBy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Model, Self::Team];
+
+    /// The label's name.
+    pub const fn label(self) -> &'static str {
         match self {
-            Self::Total => f.write_str("total"),
-            Self::Span(granularity, start) => {
-                let (prefix, length) = granularity.naming();
-                let text = start.to_string();
-                write!(f, "{prefix}{}", text.get(..length).unwrap_or(&text))
+            Self::Model => "model",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// The name of an item of `tallies`, within its scope.
+///
+/// | item | name |
+/// |---|---|
+/// | all jobs of a bucket | `total`, `day#2026-01-11` |
+/// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
+/// | a label's costs | `model-total#gpt-4`, `model-day#2026-01-11#gpt-4`, `team-day#2026-01-11#` (without the label) |
+///
+/// So one range holds a type's buckets of a length, and another one all models of a few days.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Which span.
+    pub bucket: Bucket,
+    /// Which jobs of it.
+    pub group: Group,
+}
+
+impl Place {
+    /// The item of these jobs in this bucket.
+    pub const fn new(bucket: Bucket, group: Group) -> Self {
+        Self { bucket, group }
+    }
+
+    /// Reads a name back; `None` where it names no item of a bucket.
+    pub fn parse(name: &str) -> Option<Self> {
+        for by in CostBy::ALL {
+            let Some(rest) = name.strip_prefix(by.label()).and_then(|rest| rest.strip_prefix('-')) else {
+                continue;
+            };
+            let (word, rest) = rest.split_once('#')?;
+            let (span, value) = if word == "total" { ("", rest) } else { rest.split_once('#')? };
+            let value = (!value.is_empty()).then(|| value.to_owned());
+            return Some(Self::new(Bucket::parse(word, span)?, Group::Label(by, value)));
+        }
+        let (word, span) = name.split_once('#').unwrap_or((name, ""));
+        let (word, group) = match word.split_once('@') {
+            Some((word, kind)) => (word, Group::Type(TypeName::try_from(kind).ok()?)),
+            None => (word, Group::All),
+        };
+        let place = Self::new(Bucket::parse(word, span)?, group);
+        (place.to_string() == name).then_some(place)
+    }
+
+    /// The names between which the total of all jobs and those of every type lie, and nothing else: `A` follows `@`.
+    pub fn totals() -> (String, String) {
+        ("total".to_owned(), "totalA".to_owned())
+    }
+
+    /// The names between which all values of a label lie in the buckets from one to another: `$` follows `#`.
+    pub fn labels(by: CostBy, first: &Bucket, last: &Bucket) -> (String, String) {
+        let name = |bucket: &Bucket| Self::new(*bucket, Group::Label(by, None)).to_string();
+        (name(first), format!("{}$", name(last).trim_end_matches('#')))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, span) = self.bucket.naming();
+        let hash = if span.is_empty() { "" } else { "#" };
+        match &self.group {
+            Group::All => write!(f, "{word}{hash}{span}"),
+            Group::Type(kind) => write!(f, "{word}@{kind}{hash}{span}"),
+            Group::Label(by, value) => {
+                write!(f, "{}-{word}{hash}{span}#{}", by.label(), value.as_deref().unwrap_or(""))
             }
         }
     }
@@ -145,20 +269,45 @@ mod tests {
     #[test]
     fn names_are_those_of_the_design() {
         let time = Timestamp::parse("2026-01-11T05:59:59.999Z").unwrap();
-        let names: Vec<_> =
-            Granularity::ALL.map(|granularity| Bucket::of(granularity, time).to_string()).into();
-        assert_eq!(names, ["month#2026-01", "day#2026-01-11", "hour#2026-01-11T05"]);
-        for name in names.iter().map(String::as_str).chain(["total"]) {
-            let bucket = Bucket::parse(name).unwrap();
-            assert_eq!(bucket.to_string(), name);
-            let kind = TypeName::try_from("a:b.c").unwrap();
-            let item = bucket.item(&kind);
-            let (first, last) = bucket.items_to(&bucket);
-            assert!(first <= item && item <= last);
-            assert_eq!(Bucket::parse_item(&item), Some((bucket, kind)));
+        let kind = || Group::Type(TypeName::try_from("a:b.c").unwrap());
+        let model = || Group::Label(CostBy::Model, Some("x#y-z@".to_owned()));
+        let team = || Group::Label(CostBy::Team, None);
+        let hour = Bucket::of(Granularity::Hour, time);
+        let day = Bucket::of(Granularity::Day, time);
+        for (bucket, group, name) in [
+            (Bucket::Total, Group::All, "total"),
+            (Bucket::of(Granularity::Month, time), Group::All, "month#2026-01"),
+            (day, Group::All, "day#2026-01-11"),
+            (hour, Group::All, "hour#2026-01-11T05"),
+            (Bucket::Total, kind(), "total@a:b.c"),
+            (hour, kind(), "hour@a:b.c#2026-01-11T05"),
+            (Bucket::Total, model(), "model-total#x#y-z@"),
+            (day, model(), "model-day#2026-01-11#x#y-z@"),
+            (day, team(), "team-day#2026-01-11#"),
+            (Bucket::Total, team(), "team-total#"),
+        ] {
+            let place = Place::new(bucket, group);
+            assert_eq!(place.to_string(), name);
+            assert_eq!(Place::parse(name), Some(place.clone()));
+            if let Group::Label(by, _) = place.group {
+                let (first, last) = Place::labels(by, &bucket, &bucket);
+                assert!(first.as_str() <= name && name <= last.as_str(), "{name}");
+            }
         }
-        for bad in ["", "hour#2026-01-11", "month#2026-13", "checkpoint#x", "day#2026-02-30"] {
-            assert_eq!(Bucket::parse(bad), None, "{bad}");
+        for bad in [
+            "",
+            "hour#2026-01-11",
+            "month#2026-13",
+            "checkpoint#x",
+            "day#2026-02-30",
+            "minute#2026-01-11T05:59",
+            "total#",
+            "total@",
+            "model-",
+            "model-day#x",
+            "owner",
+        ] {
+            assert_eq!(Place::parse(bad), None, "{bad}");
         }
     }
 
@@ -173,5 +322,11 @@ mod tests {
         check(Granularity::Month, "2024-02-29T12:00:00Z", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z");
         check(Granularity::Day, "2026-12-31T23:59:59.999Z", "2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z");
         check(Granularity::Hour, "2026-01-11T23:00:00Z", "2026-01-11T23:00:00Z", "2026-01-12T00:00:00Z");
+        check(
+            Granularity::Minute,
+            "2026-01-11T23:59:59.999Z",
+            "2026-01-11T23:59:00Z",
+            "2026-01-12T00:00:00Z",
+        );
     }
 }

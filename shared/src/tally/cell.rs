@@ -1,12 +1,12 @@
-//! Cells: the numbers of a bucket. Those of one type are one item, so that what a commit or a page costs does not grow
-//! with how many types there are, and no item ever fills up; each is an attribute whose name says what it counts.
+//! Cells: the numbers of a bucket's item, each an attribute whose name says what it counts. There are as many as a
+//! calendar has days, hours or minutes in the next longer span, and some more: so no item ever fills up.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::domain::{Status, TypeName};
+use crate::domain::Status;
 use crate::dynamo::AttributeMap;
 
 /// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; what is longer falls into one
@@ -25,23 +25,31 @@ pub enum Measure {
     Run,
 }
 
-/// What a number of a bucket counts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a number of an item counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
-    /// Jobs of a type that are there now, in a status.
-    Alive(Status, TypeName),
-    /// Jobs of a type that ever came to be. Never falls.
-    Created(TypeName),
-    /// Jobs of a type that are gone, deleted or expired. Never falls; created less removed is alive.
-    Removed(TypeName),
-    /// Times that jobs of a type ended so. Never falls.
-    Ended(Status, TypeName),
-    /// How often a measure was taken of jobs of a type. Never falls.
-    Count(Measure, TypeName),
-    /// The sum of a measure over jobs of a type, in milliseconds. Never falls.
-    SumMs(Measure, TypeName),
+    /// Jobs that are there now, in a status.
+    Alive(Status),
+    /// Of these, those that were created in one of the shorter spans that the bucket is made of: [`Granularity::slot`].
+    AliveIn(u8, Status),
+    /// Jobs that ever came to be. Never falls.
+    Created,
+    /// Jobs that are gone, deleted or expired. Never falls; created less removed is alive.
+    Removed,
+    /// Times that jobs ended so. Never falls.
+    Ended(Status),
+    /// How often a measure was taken. Never falls.
+    Count(Measure),
+    /// The sum of a measure, in milliseconds. Never falls.
+    SumMs(Measure),
     /// How often a measure was at most that bound, and over the one before. Never falls.
-    Histogram(Measure, u8, TypeName),
+    Histogram(Measure, u8),
+    /// Bytes that are stored of the inputs and outputs of jobs that are there.
+    Bytes,
+    /// Jobs that ever had a label, whatever became of them.
+    Jobs,
+    /// What they cost, in micro-dollars.
+    Cost,
 }
 
 impl Measure {
@@ -63,89 +71,107 @@ impl Measure {
     }
 }
 
-/// The name of its attribute, within the item of its type.
+/// Stands for a status in the names of the cells that there are most of.
+const fn letter(status: Status) -> char {
+    match status {
+        Status::Queued => 'q',
+        Status::Running => 'r',
+        Status::Completed => 'c',
+        Status::Failed => 'f',
+        Status::Cancelled => 'x',
+    }
+}
+
+/// The name of its attribute.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alive(status, _) => write!(f, "alive:{status}"),
-            Self::Created(_) => f.write_str("created"),
-            Self::Removed(_) => f.write_str("removed"),
-            Self::Ended(status, _) => write!(f, "ended:{status}"),
-            Self::Count(measure, _) => write!(f, "count:{}", measure.word()),
-            Self::SumMs(measure, _) => write!(f, "sum_ms:{}", measure.word()),
-            Self::Histogram(measure, bound, _) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Alive(status) => write!(f, "alive:{status}"),
+            Self::AliveIn(slot, status) => write!(f, "{slot:02}{}", letter(*status)),
+            Self::Created => f.write_str("created"),
+            Self::Removed => f.write_str("removed"),
+            Self::Ended(status) => write!(f, "ended:{status}"),
+            Self::Count(measure) => write!(f, "count:{}", measure.word()),
+            Self::SumMs(measure) => write!(f, "sum_ms:{}", measure.word()),
+            Self::Histogram(measure, bound) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Jobs => f.write_str("jobs"),
+            Self::Cost => f.write_str("cost"),
         }
     }
 }
 
 impl Cell {
-    /// The type whose jobs it counts.
-    pub const fn kind(&self) -> &TypeName {
-        match self {
-            Self::Alive(_, kind)
-            | Self::Created(kind)
-            | Self::Removed(kind)
-            | Self::Ended(_, kind)
-            | Self::Count(_, kind)
-            | Self::SumMs(_, kind)
-            | Self::Histogram(_, _, kind) => kind,
+    /// Reads an attribute's name; `None`: it is not a cell that we know.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(cell) = Self::parse_slot(name) {
+            return Some(cell);
         }
-    }
-
-    /// Reads an attribute's name in the item of a type; `None`: it is not a cell that we know.
-    pub fn parse(name: &str, kind: &TypeName) -> Option<Self> {
-        let kind = kind.clone();
         let (word, rest) = name.split_once(':').unwrap_or((name, ""));
         Some(match word {
-            "alive" => Self::Alive(Status::try_from(rest).ok()?, kind),
-            "created" if rest.is_empty() => Self::Created(kind),
-            "removed" if rest.is_empty() => Self::Removed(kind),
-            "ended" => Self::Ended(Status::try_from(rest).ok()?, kind),
-            "count" => Self::Count(Measure::parse(rest)?, kind),
-            "sum_ms" => Self::SumMs(Measure::parse(rest)?, kind),
+            "alive" => Self::Alive(Status::try_from(rest).ok()?),
+            "created" if rest.is_empty() => Self::Created,
+            "removed" if rest.is_empty() => Self::Removed,
+            "ended" => Self::Ended(Status::try_from(rest).ok()?),
+            "count" => Self::Count(Measure::parse(rest)?),
+            "sum_ms" => Self::SumMs(Measure::parse(rest)?),
             "le" => {
                 let (measure, bound) = rest.split_once(':')?;
-                Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?, kind)
+                Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?)
             }
+            "bytes" if rest.is_empty() => Self::Bytes,
+            "jobs" if rest.is_empty() => Self::Jobs,
+            "cost" if rest.is_empty() => Self::Cost,
             _ => return None,
         })
     }
+
+    fn parse_slot(name: &str) -> Option<Self> {
+        let (slot, status) = name.split_at_checked(2)?;
+        let status = Status::ALL.into_iter().find(|known| status == letter(*known).to_string())?;
+        Some(Self::AliveIn(slot.parse().ok()?, status))
+    }
 }
 
-/// The numbers of a bucket, or of several added up.
+/// The numbers of an item, or of several added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     cells: BTreeMap<Cell, i64>,
 }
 
 impl Tally {
-    /// Adds the numbers of the item of a type. Attributes that are no cells (its key, a newer version's) are passed over.
-    pub fn add_item(&mut self, kind: &TypeName, item: &AttributeMap) {
+    /// The numbers of an item. Attributes that are no cells (its key, a newer version's) are passed over.
+    pub fn of_item(item: &AttributeMap) -> Self {
         let number = |value: &AttributeValue| value.as_n().ok()?.parse::<i64>().ok();
-        for (name, value) in item {
-            if let (Some(cell), Some(value)) = (Cell::parse(name, kind), number(value)) {
-                *self.cells.entry(cell).or_default() += value;
-            }
+        let cells = item.iter().filter_map(|(name, value)| Some((Cell::parse(name)?, number(value)?)));
+        Self { cells: cells.collect() }
+    }
+
+    /// Adds other numbers.
+    pub fn add(&mut self, other: &Self) {
+        for (cell, value) in &other.cells {
+            *self.cells.entry(*cell).or_default() += value;
         }
     }
 
     /// One number.
-    pub fn get(&self, cell: &Cell) -> i64 {
-        self.cells.get(cell).copied().unwrap_or(0)
+    pub fn get(&self, cell: Cell) -> i64 {
+        self.cells.get(&cell).copied().unwrap_or(0)
+    }
+
+    /// One number of those that count something and so are never negative.
+    pub fn count(&self, cell: Cell) -> u64 {
+        u64::try_from(self.get(cell)).unwrap_or(0)
+    }
+
+    /// The mean of a measure, in whole milliseconds; `None`: it was never taken.
+    pub fn mean_ms(&self, measure: Measure) -> Option<u64> {
+        self.count(Cell::SumMs(measure)).checked_div(self.count(Cell::Count(measure)))
     }
 
     /// All numbers.
-    pub fn cells(&self) -> impl Iterator<Item = (&Cell, i64)> {
-        self.cells.iter().map(|(cell, value)| (cell, *value))
-    }
-
-    /// How many jobs of those types (none: all) are there in those statuses (none: all).
-    pub fn alive(&self, is_wanted: impl Fn(&TypeName, Status) -> bool) -> u64 {
-        let wanted = self.cells.iter().filter_map(|(cell, value)| match cell {
-            Cell::Alive(status, kind) if is_wanted(kind, *status) => Some(*value),
-            _ => None,
-        });
-        u64::try_from(wanted.sum::<i64>()).unwrap_or(0)
+    pub fn cells(&self) -> impl Iterator<Item = (Cell, i64)> {
+        self.cells.iter().map(|(cell, value)| (*cell, *value))
     }
 }
 
@@ -155,23 +181,27 @@ mod tests {
 
     #[test]
     fn names_come_back_as_cells() {
-        let kind = || TypeName::try_from("a:b.c").unwrap();
         let cells = [
-            Cell::Alive(Status::Queued, kind()),
-            Cell::Created(kind()),
-            Cell::Removed(kind()),
-            Cell::Ended(Status::Failed, kind()),
-            Cell::Count(Measure::Wait, kind()),
-            Cell::SumMs(Measure::Run, kind()),
-            Cell::Histogram(Measure::Run, 13, kind()),
+            Cell::Alive(Status::Queued),
+            Cell::AliveIn(0, Status::Cancelled),
+            Cell::AliveIn(59, Status::Completed),
+            Cell::Created,
+            Cell::Removed,
+            Cell::Ended(Status::Failed),
+            Cell::Count(Measure::Wait),
+            Cell::SumMs(Measure::Run),
+            Cell::Histogram(Measure::Run, 13),
+            Cell::Bytes,
+            Cell::Jobs,
+            Cell::Cost,
         ];
         for cell in cells {
-            assert_eq!(Cell::parse(&cell.to_string(), &kind()), Some(cell));
+            assert_eq!(Cell::parse(&cell.to_string()), Some(cell));
         }
         for bad in
-            ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "expires_at"]
+            ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "0q", "xxq", "00z"]
         {
-            assert_eq!(Cell::parse(bad, &kind()), None, "{bad}");
+            assert_eq!(Cell::parse(bad), None, "{bad}");
         }
     }
 

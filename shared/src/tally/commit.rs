@@ -17,6 +17,8 @@ use crate::dynamo::{Store, StoreError, Tables, Written};
 
 /// The place of the number of unreadable records among the buckets of all owners: checkpoints go, it stays.
 pub(super) const FAILED_BUCKET: &str = "failed";
+/// How often an item of a bucket was written.
+pub(super) const REVISION: &str = "revision";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
 const CHECKPOINT_TTL_HOURS: i64 = 72;
 
@@ -50,8 +52,8 @@ impl Commit<'_> {
     /// The transaction, as a value.
     pub fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
         let mut items = vec![self.checkpoint(tables)?];
-        for (scope, bucket, kind, cells) in self.fold.items() {
-            items.push(add(tables, scope, &bucket.item(kind), &cells)?);
+        for (scope, place, cells) in self.fold.items() {
+            items.push(add(tables, scope, &place.to_string(), &cells)?);
         }
         if self.unreadable > 0 {
             items.push(
@@ -100,10 +102,10 @@ fn update(tables: &Tables, scope: &str, bucket: &str) -> UpdateBuilder {
     Update::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket))
 }
 
-/// Adds to numbers, which begin at 0.
-fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(&Cell, i64)]) -> Result<Update, BuildError> {
-    let mut item = update(tables, scope, bucket);
-    let mut terms = Vec::with_capacity(cells.len());
+/// Adds to numbers, which begin at 0, and to the item's revision, by which a recount sees that it has changed.
+fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(Cell, i64)]) -> Result<Update, BuildError> {
+    let mut item = update(tables, scope, bucket).expression_attribute_values(":one", n(1));
+    let mut terms = vec![format!("{REVISION} :one")];
     for (index, (cell, by)) in cells.iter().enumerate() {
         terms.push(format!("#{index} :{index}"));
         item = item

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bucket, Cell, Delta};
-use crate::domain::TypeName;
+use super::{Cell, Delta, Place};
 
 /// Most items of one commit: a transaction takes 100, and some are the counter's own.
 pub const MAX_ITEMS: usize = 90;
 
-/// An item of `tallies`: one type's numbers in one bucket of one scope.
-type Place = (String, Bucket, TypeName);
+/// Most numbers of one item that a commit adds to: DynamoDB takes 300 operators and 4 KB in an expression.
+const MAX_CELLS: usize = 250;
 
 /// The sum of what some records move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fold {
-    items: BTreeMap<Place, BTreeMap<Cell, i64>>,
+    items: BTreeMap<(String, Place), BTreeMap<Cell, i64>>,
 }
 
 impl Fold {
@@ -23,26 +22,30 @@ impl Fold {
         // What one record moves always fits, so that a commit never stays empty for ever.
         let is_first = self.items.is_empty();
         self.apply(deltas, 1);
-        let fits = self.items.len() <= MAX_ITEMS;
+        let fits = self.items.len() <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);
         if !fits && !is_first {
             self.apply(deltas, -1);
         }
         fits || is_first
     }
 
+    fn cells(&self, delta: &Delta) -> usize {
+        self.items.get(&(delta.scope.clone(), delta.place.clone())).map_or(0, BTreeMap::len)
+    }
+
     fn apply(&mut self, deltas: &[Delta], sign: i64) {
         for delta in deltas {
-            let place = (delta.scope.clone(), delta.bucket, delta.cell.kind().clone());
-            *self.items.entry(place).or_default().entry(delta.cell.clone()).or_default() += sign * delta.by;
+            let item = (delta.scope.clone(), delta.place.clone());
+            *self.items.entry(item).or_default().entry(delta.cell).or_default() += sign * delta.by;
         }
     }
 
     /// The numbers that moved, item by item.
-    pub fn items(&self) -> impl Iterator<Item = (&str, Bucket, &TypeName, Vec<(&Cell, i64)>)> {
-        self.items.iter().filter_map(|((scope, bucket, kind), cells)| {
+    pub fn items(&self) -> impl Iterator<Item = (&str, &Place, Vec<(Cell, i64)>)> {
+        self.items.iter().filter_map(|((scope, place), cells)| {
             let moved: Vec<_> =
-                cells.iter().map(|(cell, by)| (cell, *by)).filter(|(_, by)| *by != 0).collect();
-            (!moved.is_empty()).then_some((scope.as_str(), *bucket, kind, moved))
+                cells.iter().map(|(cell, by)| (*cell, *by)).filter(|(_, by)| *by != 0).collect();
+            (!moved.is_empty()).then_some((scope.as_str(), place, moved))
         })
     }
 

@@ -1,8 +1,9 @@
 //! The counts: kept from the stream, so that no total ever needs a scan.
 //!
-//! A bucket is the sum over one owner (or all) and one span of creation times; it is stored as an item of `tallies` for
-//! each type. Its cells are numbers by type and status. `change` says by how much one stream record moves them, `fold`
-//! adds many records up, [`commit`] writes the sum and the checkpoint in one transaction. `read` sums buckets, `spans` finds which.
+//! A bucket is the sum over one owner (or all) and one span of creation times. It is stored as items of `tallies`: one for
+//! all jobs and one for each type, and those of the costs by model and by team. The cells of an item are numbers. `change`
+//! says by how much one stream record moves them, `fold` adds many records up, [`commit`] writes the sum and the checkpoint
+//! in one transaction. `read` sums buckets, `spans` finds which, `locate` finds the row at an offset.
 
 mod bucket;
 mod cell;
@@ -12,18 +13,24 @@ mod commit;
 mod fold;
 #[cfg(test)]
 mod histories;
+mod items;
 mod locate;
+mod numbers;
 mod probe;
 mod read;
+mod scrape;
 mod spans;
 
-pub use bucket::{Bucket, Granularity};
+pub use bucket::{Bucket, CostBy, Granularity, Group, Place};
 pub use cell::{BOUNDS_MS, Cell, Measure, Tally};
 pub use change::{Change, Delta, deltas};
 pub use checkpoint::{Checkpoint, SequenceNumber};
 pub use commit::{Commit, commit, read_checkpoint};
 pub use fold::{Fold, MAX_ITEMS};
-pub use locate::{Begin, Place, locate};
+pub use locate::{Begin, Located, locate};
+pub use numbers::{Breakdown, Costs, MAX_COST_ITEMS, MAX_TYPES_WITHIN_DATES, Spent, breakdown, costs, sum};
 pub use probe::{Probe, probe_time, send_probe};
-pub use read::{Scrape, mean_run_ms, scrape, total};
-pub use spans::{Segment, Span, segments};
+pub(crate) use read::{Counted, Totals, count_segments, totals};
+pub use read::{StatusCounts, total};
+pub use scrape::{Scrape, mean_run_ms, scrape};
+pub use spans::{Segment, Span, segments, whole_segments};

@@ -1,193 +1,229 @@
-//! Reading counts: sums over buckets.
+//! How many jobs a list has, without reading it: sums over buckets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
-use aws_sdk_dynamodb::operation::query::QueryInput;
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::checkpoint::PREFIX;
-use super::commit::FAILED_BUCKET;
-use super::probe::PROBE_BUCKET;
-use super::{Bucket, Cell, Checkpoint, Granularity, Measure, Probe, Segment, Span, Tally, segments};
-use crate::domain::{CreatedRange, JobQuery, Owner, Timestamp, TypeName};
-use crate::dynamo::pages::count_rows;
-use crate::dynamo::ranges::{Bounds, ranges};
-use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
-use crate::dynamo::value::s;
-use crate::dynamo::{AttributeMap, Config, Corrupt, Store, StoreError, Tables};
+use super::items::{place_of, read_buckets, read_items, read_one};
+use super::{Bucket, Cell, Granularity, Group, Place, Segment, Span, Tally, segments};
+use crate::domain::{CreatedRange, JobQuery, Status, Timestamp, TypeName};
+use crate::dynamo::pages::{READS_AT_ONCE, count_rows};
+use crate::dynamo::ranges::{Bounds, exact_ranges};
+use crate::dynamo::{Source, StoreError};
 
-/// A stretch of time, and how many jobs of a query were created in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub(super) from: Timestamp,
-    pub(super) to: Timestamp,
-    /// How it can be cut finer; `None`: by its rows.
-    pub(super) granularity: Option<Granularity>,
-    pub(super) count: u64,
+/// Past so many types, all of an owner's are read at once and not one by one.
+const MAX_TYPES_ONE_BY_ONE: usize = 4;
+
+/// A stretch of time, and how many jobs of a list were created in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// Which spans it consists of; `None`: what is left of a minute, counted by its rows.
+    pub(crate) granularity: Option<Granularity>,
+    pub(crate) count: u64,
+    /// The next shorter spans in it, where reading it told them too.
+    pub(crate) parts: Vec<Counted>,
 }
 
-/// How many jobs a list has, without reading it.
-pub async fn total(store: &Store, config: &Config, query: &JobQuery) -> Result<u64, StoreError> {
+/// How many jobs a list has, as far as type, status and dates decide.
+pub async fn total(source: Source<'_>, query: &JobQuery) -> Result<u64, StoreError> {
     if query.created == CreatedRange::ALL {
-        let total = Bucket::Total;
-        let buckets = read_buckets(store, &config.tables, query.owner.as_str(), total, total).await?;
-        return Ok(buckets.values().map(|tally| wanted(tally, query)).sum());
+        if query.types.len() > MAX_TYPES_ONE_BY_ONE {
+            let totals = totals(source, query).await?;
+            return Ok(totals.types.iter().map(|(kind, counts)| totals_of(query, kind, counts)).sum());
+        }
+        let reads = groups(&query.types).into_iter().map(|group| async move {
+            let place = Place::new(Bucket::Total, group);
+            let tally = read_one(source.store, source.tables, query.owner.as_str(), &place).await?;
+            Ok::<_, StoreError>(StatusCounts::of(&tally).sum(query))
+        });
+        let totals: Vec<u64> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        return Ok(totals.into_iter().sum());
     }
-    let counted = count_segments(store, config, query, &segments(query.created)).await?;
+    let counted = count_segments(source, query, &segments(query.created)).await?;
     Ok(counted.iter().map(|part| part.count).sum())
 }
 
-/// Counts each stretch; a stretch of several buckets becomes as many parts. All are read side by side.
-pub(super) async fn count_segments(
-    store: &Store,
-    config: &Config,
+fn totals_of(query: &JobQuery, kind: &TypeName, counts: &StatusCounts) -> u64 {
+    if query.types.contains(kind) { counts.sum(query) } else { 0 }
+}
+
+/// How many jobs an owner has by status: all together, and of each type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) all: StatusCounts,
+    pub(crate) types: BTreeMap<TypeName, StatusCounts>,
+}
+
+/// Reads all of an owner's totals, in one range.
+pub(crate) async fn totals(source: Source<'_>, query: &JobQuery) -> Result<Totals, StoreError> {
+    let (first, last) = Place::totals();
+    let items = read_items(source.store, source.tables, query.owner.as_str(), &first, &last).await?;
+    let mut totals = Totals::default();
+    for item in items {
+        let counts = StatusCounts::of(&Tally::of_item(&item));
+        match place_of(&item)?.group {
+            Group::All => totals.all = counts,
+            Group::Type(kind) => {
+                totals.types.insert(kind, counts);
+            }
+            Group::Label(..) => {}
+        }
+    }
+    Ok(totals)
+}
+
+/// Whose numbers make up those of a list: everybody's, or each type's.
+fn groups(types: &BTreeSet<TypeName>) -> Vec<Group> {
+    if types.is_empty() { vec![Group::All] } else { types.iter().cloned().map(Group::Type).collect() }
+}
+
+/// Counts each stretch; a stretch of several spans becomes as many parts. All are read side by side.
+pub(crate) async fn count_segments(
+    source: Source<'_>,
     query: &JobQuery,
     segments: &[Segment],
 ) -> Result<Vec<Counted>, StoreError> {
-    let counted =
-        try_join_all(segments.iter().map(|segment| count_segment(store, config, query, segment))).await?;
+    let reads = segments.to_vec().into_iter().map(|segment| count_segment(source, query, segment));
+    let counted: Vec<Vec<Counted>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     Ok(counted.into_iter().flatten().collect())
 }
 
 async fn count_segment(
-    store: &Store,
-    config: &Config,
+    source: Source<'_>,
     query: &JobQuery,
-    segment: &Segment,
+    segment: Segment,
 ) -> Result<Vec<Counted>, StoreError> {
-    let Segment { from, to, span } = *segment;
+    let Segment { from, to, span } = segment;
     match span {
         Span::Rows => {
             let bounds = Bounds::of(CreatedRange::new(Some(from), Some(to)).unwrap_or(CreatedRange::ALL));
-            let ranges = ranges(query, config.index_shards);
-            let count = count_rows(store, &config.tables, &ranges, &bounds).await?;
-            Ok(vec![Counted { from, to, granularity: None, count }])
+            let count =
+                count_rows(source.store, source.tables, &exact_ranges(query, source.shards), &bounds).await?;
+            Ok(vec![Counted { from, to, granularity: None, count, parts: Vec::new() }])
         }
         Span::Buckets(granularity) => {
-            let (first, last) = (Bucket::of(granularity, from), Bucket::of(granularity, to));
-            let buckets = read_buckets(store, &config.tables, query.owner.as_str(), first, last).await?;
-            let parts = buckets.into_iter().map(|(bucket, tally)| {
-                let from = match bucket {
-                    Bucket::Span(_, from) => from,
-                    Bucket::Total => Timestamp::MIN,
-                };
-                let to = granularity.next(from).plus_millis(-1);
-                Counted { from, to, granularity: Some(granularity), count: wanted(&tally, query) }
+            let mut spans: BTreeMap<Timestamp, StatusCounts> = BTreeMap::new();
+            let mut parts: BTreeMap<Timestamp, StatusCounts> = BTreeMap::new();
+            for (_, bucket, tally) in read_segment(source, query, &query.types, granularity, from, to).await?
+            {
+                if granularity == Granularity::Month {
+                    spans.insert(
+                        bucket,
+                        spans.get(&bucket).copied().unwrap_or_default().plus(&StatusCounts::of(&tally)),
+                    );
+                    by_slot(&mut parts, &tally, Granularity::Day, bucket);
+                } else {
+                    by_slot(&mut spans, &tally, granularity, bucket);
+                }
+            }
+            spans.retain(|start, _| (from..=to).contains(start));
+            let counted = |granularity: Granularity, from: Timestamp, counts: &StatusCounts, parts| {
+                let (to, count) = (granularity.end(from), counts.sum(query));
+                Counted { from, to, granularity: Some(granularity), count, parts }
+            };
+            let spans = spans.iter().map(|(from, counts)| {
+                let days = parts.range(*from..=granularity.end(*from));
+                let days = days.map(|(from, counts)| counted(Granularity::Day, *from, counts, Vec::new()));
+                counted(granularity, *from, counts, days.collect())
             });
-            Ok(parts.collect())
+            Ok(spans.collect())
         }
     }
 }
 
-fn wanted(tally: &Tally, query: &JobQuery) -> u64 {
-    tally.alive(|kind, status| {
-        (query.types.is_empty() || query.types.contains(kind))
-            && (query.statuses.is_empty() || query.statuses.contains(&status))
-    })
+/// The buckets of some types (none: of all jobs together) that tell the spans of a stretch, each with its beginning.
+pub(super) async fn read_segment(
+    source: Source<'_>,
+    query: &JobQuery,
+    types: &BTreeSet<TypeName>,
+    granularity: Granularity,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(Option<TypeName>, Timestamp, Tally)>, StoreError> {
+    let container = granularity.container();
+    let (first, last) = (Bucket::of(container, from), Bucket::of(container, to));
+    let reads = groups(types).into_iter().map(|group| async move {
+        let owner = query.owner.as_str();
+        let buckets = read_buckets(source.store, source.tables, owner, &group, first, last).await?;
+        let kind = if let Group::Type(kind) = group { Some(kind) } else { None };
+        let started = buckets.into_iter().filter_map(|(bucket, tally)| match bucket {
+            Bucket::Span(_, start) => Some((kind.clone(), start, tally)),
+            Bucket::Total => None,
+        });
+        Ok::<_, StoreError>(started.collect::<Vec<_>>())
+    });
+    let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    Ok(read.into_iter().flatten().collect())
 }
 
-/// Reads the buckets of a scope from one to another of the same length, all types of each added up.
-async fn read_buckets(
-    store: &Store,
-    tables: &Tables,
-    scope: &str,
-    first: Bucket,
-    last: Bucket,
-) -> Result<BTreeMap<Bucket, Tally>, StoreError> {
-    let (first, last) = first.items_to(&last);
-    let mut buckets: BTreeMap<Bucket, Tally> = BTreeMap::new();
-    for item in read_items(store, tables, scope, &first, &last).await? {
-        let name = name(&item);
-        let (bucket, kind) = Bucket::parse_item(name)
-            .ok_or_else(|| Corrupt::new(name, "is not the name of a bucket's item"))?;
-        buckets.entry(bucket).or_default().add_item(&kind, &item);
-    }
-    Ok(buckets)
-}
-
-fn name(item: &AttributeMap) -> &str {
-    item.get(BUCKET).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
-}
-
-/// Reads the items of a scope from one name to another, both included.
-async fn read_items(
-    store: &Store,
-    tables: &Tables,
-    scope: &str,
-    first: &str,
-    last: &str,
-) -> Result<Vec<AttributeMap>, StoreError> {
-    let plan = QueryInput::builder()
-        .table_name(&tables.tallies)
-        .key_condition_expression("#scope = :scope AND #bucket BETWEEN :first AND :last")
-        .expression_attribute_names("#scope", SCOPE)
-        .expression_attribute_names("#bucket", BUCKET)
-        .expression_attribute_values(":scope", s(scope))
-        .expression_attribute_values(":first", s(first))
-        .expression_attribute_values(":last", s(last));
-    let mut items = Vec::new();
-    let mut from = None;
-    loop {
-        let page = store.query(plan.clone().set_exclusive_start_key(from)).await?;
-        items.extend(page.items.unwrap_or_default());
-        from = page.last_evaluated_key;
-        if from.is_none() {
-            return Ok(items);
+/// Adds a bucket's numbers to the shorter spans that it tells.
+fn by_slot(
+    spans: &mut BTreeMap<Timestamp, StatusCounts>,
+    tally: &Tally,
+    granularity: Granularity,
+    bucket: Timestamp,
+) {
+    for (cell, value) in tally.cells() {
+        if let Cell::AliveIn(slot, status) = cell {
+            spans.entry(granularity.start_of(bucket, slot)).or_default().add_one(status, value);
         }
     }
 }
 
-/// The mean time that jobs of a type run, in milliseconds; `None`: none has run yet.
-pub async fn mean_run_ms(
-    store: &Store,
-    tables: &Tables,
-    owner: &Owner,
-    kind: &TypeName,
-) -> Result<Option<u64>, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, s(owner))
-        .key(BUCKET, s(Bucket::Total.item(kind)));
-    let mut tally = Tally::default();
-    if let Some(item) = store.get(plan).await? {
-        tally.add_item(kind, &item);
+/// How many jobs are in each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusCounts([i64; Status::ALL.len()]);
+
+impl StatusCounts {
+    /// The jobs that are there, of those that a tally counts.
+    pub(crate) fn of(tally: &Tally) -> Self {
+        Self(Status::ALL.map(|status| tally.get(Cell::Alive(status))))
     }
-    let sum = tally.get(&Cell::SumMs(Measure::Run, kind.clone()));
-    let mean = sum.checked_div(tally.get(&Cell::Count(Measure::Run, kind.clone())));
-    Ok(mean.and_then(|mean| u64::try_from(mean).ok()))
-}
 
-/// All that a scrape shows: one partition, whose size does not depend on how many jobs there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scrape {
-    /// The numbers of all owners.
-    pub tally: Tally,
-    /// How far each shard of the stream has been counted.
-    pub checkpoints: Vec<Checkpoint>,
-    /// How many records could not be read, ever.
-    pub failed_records: u64,
-    /// The last probe that came through.
-    pub probe: Option<Probe>,
-}
+    /// Both together.
+    #[must_use]
+    pub(crate) fn plus(mut self, other: &Self) -> Self {
+        for (count, more) in self.0.iter_mut().zip(&other.0) {
+            *count += more;
+        }
+        self
+    }
 
-/// Reads what a scrape shows.
-pub async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
-    let mut scrape = Scrape::default();
-    // The partition has nothing else: all its names lie between these two.
-    let (_, last) = Bucket::Total.items_to(&Bucket::Total);
-    for item in read_items(store, tables, ALL_OWNERS, PREFIX, &last).await? {
-        let name = name(&item);
-        if name.starts_with(PREFIX) {
-            scrape.checkpoints.push(Checkpoint::of_item(&item)?);
-        } else if name == FAILED_BUCKET {
-            let records = item.get("records").and_then(|value| value.as_n().ok());
-            scrape.failed_records = records.and_then(|number| number.parse().ok()).unwrap_or(0);
-        } else if name == PROBE_BUCKET {
-            scrape.probe = Probe::of_item(&item);
-        } else if let Some((Bucket::Total, kind)) = Bucket::parse_item(name) {
-            scrape.tally.add_item(&kind, &item);
+    /// Adds to one number.
+    pub(crate) fn add_one(&mut self, status: Status, by: i64) {
+        for (known, count) in Status::ALL.iter().zip(&mut self.0) {
+            if *known == status {
+                *count += by;
+            }
         }
     }
-    Ok(scrape)
+
+    /// Each status with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
+        Status::ALL.into_iter().zip(self.0.iter().map(|count| u64::try_from(*count).unwrap_or(0)))
+    }
+
+    /// Without the statuses that a list does not ask for.
+    #[must_use]
+    pub(crate) fn only(mut self, query: &JobQuery) -> Self {
+        for (status, count) in Status::ALL.iter().zip(&mut self.0) {
+            if !(query.statuses.is_empty() || query.statuses.contains(status)) {
+                *count = 0;
+            }
+        }
+        self
+    }
+
+    /// How many there are in all.
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, count)| count).sum()
+    }
+
+    /// How many are in the statuses that a list asks for.
+    pub(crate) fn sum(&self, query: &JobQuery) -> u64 {
+        let wanted = |status: Status| query.statuses.is_empty() || query.statuses.contains(&status);
+        self.iter().filter(|(status, _)| wanted(*status)).map(|(_, count)| count).sum()
+    }
 }

@@ -1,4 +1,4 @@
-//! Which buckets a range of time is made of: few and long ones in the middle, and the rows at its two ends.
+//! Which buckets a range of time is made of: few and long ones in the middle, and the rows of two minutes at its ends.
 
 use super::Granularity;
 use crate::domain::{CreatedRange, Timestamp};
@@ -17,15 +17,22 @@ pub struct Segment {
 /// How the jobs of a stretch of time are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// By buckets of this length.
+    /// By spans of this length, whose numbers are cells of the buckets that [`Granularity::container`] names.
     Buckets(Granularity),
-    /// By the rows of the index: less than an hour at each end of a range.
+    /// By the rows of the index: less than a minute at each end of a range.
     Rows,
 }
 
 /// The stretches that make up a range, from its beginning to its end.
 pub fn segments(range: CreatedRange) -> Vec<Segment> {
     within(range.from(), range.to(), Some(Granularity::Month))
+}
+
+/// The stretches that make up the range, widened to whole spans of a length; months for the longest.
+pub fn whole_segments(range: CreatedRange, finest: Granularity) -> Vec<Segment> {
+    let mut cut = within(finest.floor(range.from()), finest.end(range.to()), Some(Granularity::Month));
+    cut.retain(|segment| segment.span != Span::Rows);
+    cut
 }
 
 /// Cuts from `from` to `to`, both included, into whole spans of a length and what is left before and after them.
@@ -67,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::domain::TypeName;
-    use crate::tally::Bucket;
+    use crate::tally::{Bucket, Group, Place};
 
     fn cut(from: &str, to: &str) -> Vec<String> {
         let time = |text| Some(Timestamp::parse(text).unwrap());
@@ -79,9 +86,10 @@ mod tests {
     #[test]
     fn a_long_range_is_months_with_ends() {
         assert_eq!(
-            cut("2025-12-30T22:30:00Z", "2026-03-02T01:00:00.500Z"),
+            cut("2025-12-30T22:30:20Z", "2026-03-02T01:00:00.500Z"),
             [
-                "Rows 2025-12-30T22:30:00.000Z..2025-12-30T22:59:59.999Z",
+                "Rows 2025-12-30T22:30:20.000Z..2025-12-30T22:30:59.999Z",
+                "Buckets(Minute) 2025-12-30T22:31:00.000Z..2025-12-30T22:59:59.999Z",
                 "Buckets(Hour) 2025-12-30T23:00:00.000Z..2025-12-30T23:59:59.999Z",
                 "Buckets(Day) 2025-12-31T00:00:00.000Z..2025-12-31T23:59:59.999Z",
                 "Buckets(Month) 2026-01-01T00:00:00.000Z..2026-02-28T23:59:59.999Z",
@@ -127,14 +135,14 @@ mod tests {
             for pair in cut.windows(2) {
                 prop_assert_eq!(pair[0].to.plus_millis(1), pair[1].from);
             }
-            prop_assert!(cut.len() <= 7);
+            prop_assert!(cut.len() <= 9);
             for segment in cut {
                 if let Span::Buckets(granularity) = segment.span {
                     prop_assert_eq!(granularity.floor(segment.from), segment.from);
                     prop_assert_eq!(granularity.next(segment.to), segment.to.plus_millis(1));
                 } else {
-                    // Up to two parts of hours where no whole hour lies between.
-                    prop_assert!(segment.to.since(segment.from) < 7_200_000);
+                    // Up to two parts of minutes where no whole minute lies between.
+                    prop_assert!(segment.to.since(segment.from) < 120_000);
                 }
             }
         }
@@ -146,16 +154,17 @@ mod tests {
             a in any_time(), b in any_time(), times in proptest::collection::vec(any_time(), 1..20), near in -2_i64..3,
         ) {
             let (from, to) = (a.min(b), a.max(b));
-            let kind = TypeName::try_from("z:-_.").unwrap();
+            let group = Group::Type(TypeName::try_from("z:-_.").unwrap());
             let cut = segments(CreatedRange::new(Some(from), Some(to)).unwrap());
             let edges = cut.iter().flat_map(|segment| [segment.from, segment.to]).map(|time| time.plus_millis(near));
             for time in times.into_iter().chain(edges.collect::<Vec<_>>()) {
                 let holding = cut.iter().filter(|segment| match segment.span {
                     Span::Rows => segment.from <= time && time <= segment.to,
                     Span::Buckets(granularity) => {
-                        let bucket = |time| Bucket::of(granularity, time);
-                        let (first, last) = bucket(segment.from).items_to(&bucket(segment.to));
-                        (first..=last).contains(&bucket(time).item(&kind))
+                        let name = |time| Place::new(Bucket::of(granularity.container(), time), group.clone()).to_string();
+                        let is_read = (name(segment.from)..=name(segment.to)).contains(&name(time));
+                        let start = granularity.floor(time);
+                        is_read && segment.from <= start && start <= segment.to
                     }
                 });
                 prop_assert_eq!(holding.count(), usize::from(from <= time && time <= to), "{}", time);

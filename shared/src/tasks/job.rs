@@ -5,35 +5,42 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Progress, Task};
-use crate::domain::{Status, Timestamp};
+use super::Task;
+use crate::domain::{Progress, Status, Timestamp};
 use crate::dynamo::schema::{OUTPUT, PROGRESS};
 use crate::dynamo::value::{n, s};
-use crate::dynamo::{AttributeMap, Tables, plans};
+use crate::dynamo::{AttributeMap, Corrupt, Tables, plans, progress_value};
 
 /// Shows how far it is. No index has this, so it touches none.
-pub(super) fn show(tables: &Tables, task: &Task, progress: &Progress) -> UpdateItemInputBuilder {
-    running(tables, task)
-        .update_expression("SET #progress = :progress")
-        .expression_attribute_names("#progress", PROGRESS)
-        .expression_attribute_values(":progress", map(progress))
-}
-
-/// Completes the job; its output is written before.
-pub(super) fn complete(
+pub(super) fn show(
     tables: &Tables,
     task: &Task,
     progress: &Progress,
+) -> Result<UpdateItemInputBuilder, Corrupt> {
+    Ok(running(tables, task)
+        .update_expression("SET #progress = :progress")
+        .expression_attribute_names("#progress", PROGRESS)
+        .expression_attribute_values(":progress", progress_value(progress)?))
+}
+
+/// Completes the job; its output of so many bytes is written before.
+pub(super) fn complete(
+    tables: &Tables,
+    task: &Task,
+    output_bytes: u64,
     now: Timestamp,
 ) -> UpdateItemInputBuilder {
     ended(tables, task, Status::Completed, now)
         .update_expression(
             "SET #status = :next, completed_at = :now, updated_at = :now, \
-             expires_at = ttl_seconds + :now_seconds, #progress = :progress, #output = :output REMOVE phase",
+             expires_at = ttl_seconds + :now_seconds, #output = :output, \
+             #bytes = if_not_exists(#bytes, :none) + :bytes REMOVE phase, #progress",
         )
         .expression_attribute_names("#progress", PROGRESS)
         .expression_attribute_names("#output", "output")
-        .expression_attribute_values(":progress", map(progress))
+        .expression_attribute_names("#bytes", "bytes")
+        .expression_attribute_values(":none", n(0))
+        .expression_attribute_values(":bytes", n(output_bytes))
         .expression_attribute_values(":output", s(task.written_by))
 }
 
@@ -71,12 +78,4 @@ fn running(tables: &Tables, task: &Task) -> UpdateItemInputBuilder {
     let condition = plan.get_condition_expression().clone().unwrap_or_default();
     plan.condition_expression(format!("{condition} AND written_by = :written_by"))
         .expression_attribute_values(":written_by", s(task.written_by))
-}
-
-/// The attribute `progress`, as heads have it.
-fn map(progress: &Progress) -> AttributeValue {
-    AttributeValue::M(HashMap::from([
-        ("current_task".to_owned(), s(&progress.current_task)),
-        ("overall_progress".to_owned(), n(progress.overall)),
-    ]))
 }

@@ -30,7 +30,7 @@ use std::future::Future;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{Output, Timestamp};
+use crate::domain::{Output, Progress, Timestamp};
 use crate::dynamo::{Corrupt, Ledger, StoreError};
 use crate::lambda::BoxFuture;
 
@@ -74,16 +74,7 @@ pub enum Step<S> {
     /// More, from this state on.
     GoOn(S),
     /// Nothing: this is what the job gave. Its result is logged, too: numbers, never what belongs to a caller.
-    Done(S, Output),
-}
-
-/// How far a job is, as it shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What it is at.
-    pub current_task: String,
-    /// How much of the whole is done, in whole percent.
-    pub overall: u8,
+    Done(Output),
 }
 
 /// A kind of work among others.
@@ -109,7 +100,7 @@ pub const fn kind<W: Work>() -> Kind {
 async fn part<W: Work>(bench: &Bench<'_>, state: &str) -> Result<Step<String>, StoreError> {
     Ok(match W::part(bench, read::<W>(state)?).await? {
         Step::GoOn(state) => Step::GoOn(write::<W>(&state)?),
-        Step::Done(state, output) => Step::Done(write::<W>(&state)?, output),
+        Step::Done(output) => Step::Done(output),
     })
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::item::{Claim, Turn};
-use super::{Bench, Kind, Progress, Step, Task, item, job};
+use super::{Bench, Kind, Step, Task, item, job};
 use crate::domain::{JobId, Output, Timestamp};
-use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, encode_part, plans};
+use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, encode_part, part_bytes, plans};
 use crate::lambda::{Environment, Error};
 
 /// How long before Lambda ends an invocation it begins no more parts, in milliseconds: as long as one takes on a bad day.
@@ -105,14 +105,14 @@ impl Held<'_> {
         for done in 1..=MAX_PARTS {
             let progress = (kind.progress)(&state)?;
             // Also finds out whether the job still wants it done.
-            let shown = store.update(job::show(&config.tables, &self.task, &progress)).await?;
+            let shown = store.update(job::show(&config.tables, &self.task, &progress)?).await?;
             if let Written::Refused(head) = shown {
                 return self.let_go(head.as_ref()).await;
             }
             let now = self.clock.now();
             let bench = Bench { ledger: self.ledger, task: &self.task, now, is_again };
             match (kind.part)(&bench, &state).await? {
-                Step::Done(last, output) => return self.finish((kind.progress)(&last)?, &output).await,
+                Step::Done(output) => return self.finish(&output).await,
                 Step::GoOn(next) => state = next,
             }
             let goes_on = done < MAX_PARTS && self.clock.is_time_left();
@@ -129,14 +129,14 @@ impl Held<'_> {
     }
 
     /// Completes the job: what it gave first, then the head that names it, and then there is no more task.
-    async fn finish(&self, progress: Progress, output: &Output) -> Result<(), StoreError> {
+    async fn finish(&self, output: &Output) -> Result<(), StoreError> {
         let Ledger { store, config, .. } = self.ledger;
         let Task { id, kind, owner, key_id, .. } = &self.task;
-        let progress = Progress { overall: 100, ..progress };
         let json = output.to_json().map_err(|error| StoreError::Refused(error.into()))?;
         let part = encode_part(*id, &job::output_part(&self.task), json);
+        let bytes = part_bytes(&part);
         store.put(plans::put_part(&config.tables, part)).await?;
-        let completed = job::complete(&config.tables, &self.task, &progress, self.clock.now());
+        let completed = job::complete(&config.tables, &self.task, bytes, self.clock.now());
         if let Written::Refused(head) = store.update(completed).await? {
             return self.let_go(head.as_ref()).await;
         }

@@ -33,6 +33,10 @@ async fn a_head_that_cannot_be_read() {
         let requests = [
             ("get-job", Request::new("GET", &format!("/v1/jobs/{id}"))),
             ("list-jobs", Request::new("GET", "/v1/jobs")),
+            (
+                "batch-status",
+                Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": [id] }).to_string()),
+            ),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("create-job", Request::new("POST", "/v1/jobs").body(r#"{"type":"render","external_id":"e"}"#)),
             ("delete-job", Request::new("DELETE", &format!("/v1/jobs/{id}"))),

@@ -134,6 +134,7 @@ async fn silent() {
             ("create", other.post("/v1/jobs", &json!({ "type": "render" }))),
             ("list", other.get("/v1/jobs")),
             ("get", other.get(&format!("/v1/jobs/{id}"))),
+            ("batch-status", other.post("/v1/jobs/batch-status", &json!({ "job_ids": [id] }))),
             ("cancel", other.call("POST", &format!("/v1/jobs/{id}/cancel"))),
             ("delete", other.call("DELETE", &format!("/v1/jobs/{id}"))),
             ("ingest", other.post("/v1/admin/ingest/jobs", &json!([line]))),

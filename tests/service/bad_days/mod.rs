@@ -81,6 +81,11 @@ impl House {
                 Request::new("GET", "/v1/jobs?limit=2&offset=1&created_after=2026-01-01T00:00:01Z"),
             ),
             ("get-job", Request::new("GET", &job(0))),
+            (
+                "batch-status",
+                Request::new("POST", "/v1/jobs/batch-status")
+                    .body(json!({ "job_ids": [ids[0]] }).to_string()),
+            ),
             ("cancel-job", Request::new("POST", &format!("{}/cancel", job(1)))),
             ("delete-job", Request::new("DELETE", &job(2))),
             (

@@ -151,6 +151,36 @@ async fn calling_a_job_off_and_removing_it() {
 }
 
 #[tokio::test]
+async fn asking_what_became_of_jobs() {
+    let house = House::start().await;
+    let jobs: Vec<Value> = (0..100).map(|number| super::completed(number, number)).collect();
+    house.ingest(&jobs).await;
+    let items = house.jobs().await;
+    let ids: Vec<&str> =
+        items.iter().filter(|item| text(item, "part") == "head").map(|item| text(item, "job_id")).collect();
+    let ask = |ids: &[&str]| {
+        Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": ids }).to_string())
+    };
+    let asker = warm(&house, "batch-status", &ask(&ids[..1])).await;
+    // As of now: a unit for each job, found or not, and for an id that comes again none.
+    for (what, asked, read) in [
+        ("batch-status of a job", vec![ids[0]], 1),
+        ("batch-status of the same job three times", vec![ids[0]; 3], 1),
+        ("batch-status of an id that no job has", vec!["01981b5e-7c3a-7000-8000-000000000001"], 1),
+        ("batch-status of 100 jobs", ids.clone(), 100),
+    ] {
+        let (reply, bill) = asker.call(&house, &ask(&asked)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        bill.show(what);
+        bill.within(1, read, 0);
+        assert_eq!((bill.requests, bill.read), (1, 2 * read));
+    }
+    // What cannot be read costs nothing.
+    let (reply, bill) = asker.call(&house, &ask(&["x"])).await;
+    assert_eq!((reply.status, bill.requests), (400, 0));
+}
+
+#[tokio::test]
 async fn ingesting_jobs() {
     let house = House::start().await;
     let lines = |from: usize, count: usize, cost: &str| {

@@ -91,9 +91,11 @@ impl House {
         let asked = body["RequestItems"].as_object().into_iter().flatten();
         let mut halves = 0;
         for (table, asked) in asked {
+            let consistency =
+                if asked["ConsistentRead"] == true { Consistency::Strong } else { Consistency::Eventual };
             for key in asked["Keys"].as_array().into_iter().flatten() {
                 let answer = self.dynamo.call("GetItem", &json!({ "TableName": table, "Key": key })).await;
-                halves += get(answer["Item"].as_object(), Consistency::Eventual);
+                halves += get(answer["Item"].as_object(), consistency);
             }
         }
         halves

@@ -1,8 +1,9 @@
 //! What one transaction can take, and what is not worth one.
 
+use jobledger::domain::{Percent, Progress, State, Status};
 use jobledger::tally::MAX_ITEMS;
 use jobledger_tests::faults::{Proxy, Seen};
-use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence};
+use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence, stepped};
 use serde_json::Value;
 
 use super::{House, SHARD, deliver};
@@ -45,7 +46,7 @@ async fn more_buckets_than_a_transaction_takes_are_committed_in_prefixes() {
         (0..250_i64).map(|hour| created(u128::from(hour.unsigned_abs()) + 1, "x", hour)).collect();
     deliver(&function, SHARD, &records(0, &writes)).await;
     let sent = commits(&proxy.seen());
-    assert!((3..=250_usize.div_ceil(MAX_ITEMS - 30)).contains(&sent), "{sent} commits");
+    assert!((3..=250_usize.div_ceil((MAX_ITEMS - 30) / 2)).contains(&sent), "{sent} commits");
     counter.expect(&writes).await;
     assert_eq!(counter.checkpoint(SHARD).await, sequence(249));
     deliver(&function, SHARD, &records(0, &writes)).await;
@@ -58,13 +59,38 @@ async fn more_types_than_a_transaction_takes_are_committed_in_prefixes() {
     let counter = house.counter().await;
     let proxy = Proxy::start(house.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
-    // The longest names, each a type of its own: five items each.
+    // The longest names, each a type of its own: five items each, beside four of all types.
     let name = |number: u128| format!("{number:03}-{}", "n".repeat(60));
     let writes: Vec<Write> = (0..230).map(|number| created(number + 1, &name(number), 0)).collect();
     deliver(&function, SHARD, &records(0, &writes)).await;
-    assert_eq!(commits(&proxy.seen()), 230_usize.div_ceil(MAX_ITEMS / 5));
+    assert_eq!(commits(&proxy.seen()), 230_usize.div_ceil((MAX_ITEMS - 4) / 5));
     counter.expect(&writes).await;
     deliver(&function, SHARD, &records(0, &writes)).await;
+    counter.expect(&writes).await;
+}
+
+/// An hour's item has a number for each minute and status: more of them than one expression takes.
+#[tokio::test]
+async fn more_numbers_of_an_item_than_an_expression_takes_are_committed_in_prefixes() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let function = counter.function_at(proxy.url()).await;
+    let begin = BEGIN.plus_millis(-30 * 60_000);
+    let writes: Vec<Write> = (0..300_i64)
+        .map(|number| {
+            let head = queued(
+                u128::from(number.unsigned_abs()) + 1,
+                "cat",
+                "x",
+                begin.plus_millis(number % 60 * 60_000),
+            );
+            let status = Status::ALL[usize::try_from(number / 60).expect("one of five")];
+            Write { old: None, new: Some(stepped(head, status)) }
+        })
+        .collect();
+    deliver(&function, SHARD, &records(0, &writes)).await;
+    assert!(commits(&proxy.seen()) > 1);
     counter.expect(&writes).await;
 }
 
@@ -80,7 +106,7 @@ async fn a_thousand_records_of_an_hour_are_one_commit() {
     counter.expect(&writes).await;
 }
 
-/// Heartbeats change no number: the checkpoint is read, and nothing is written.
+/// Heartbeats and progress change no number: the checkpoint is read, and nothing is written.
 #[tokio::test]
 async fn a_batch_that_moves_no_number_writes_nothing() {
     let house = House::start().await;
@@ -92,6 +118,11 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     for beat in 1..=50 {
         let mut new = old.clone();
         new.job.updated_at = old.job.updated_at.plus_millis(beat);
+        // Every other one tells how far the job is, too.
+        if beat % 2 == 0 {
+            let overall_progress = Percent::try_from(beat.to_string().as_str()).expect("a share");
+            new.job.progress = Some(Progress { overall_progress, ..Progress::default() });
+        }
         beats.push(Write { old: Some(std::mem::replace(&mut old, new.clone())), new: Some(new) });
     }
     deliver(&function, SHARD, &records(0, &[created(1, "x", 0)])).await;
@@ -108,6 +139,28 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     };
     assert_eq!(as_text(counter.dynamo.scan(&counter.table).await), as_text(before));
     assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
+}
+
+/// A job that runs, whose record differs in its progress and in nothing else.
+#[tokio::test]
+async fn progress_alone_writes_nothing() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (function, meter) = counter.metered().await;
+    let mut old = queued(1, "dan", "x", BEGIN);
+    old.job.state = State::Running { started_at: BEGIN, phase: None };
+    let mut new = old.clone();
+    new.job.progress = Some(Progress::DONE);
+    let began = Write { old: None, new: Some(old.clone()) };
+    let writes = [began, Write { old: Some(old), new: Some(new) }];
+    deliver(&function, SHARD, &records(0, &writes[..1])).await;
+    meter.take();
+    deliver(&function, SHARD, &records(1, &writes[1..])).await;
+    let spent = meter.take();
+    assert_eq!((spent.requests, spent.round_trips), (1, 1), "the checkpoint is read");
+    assert!(spent.write_units.abs() < f64::EPSILON);
+    assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
+    counter.expect(&writes).await;
 }
 
 /// A shard that only heartbeats go through keeps its old checkpoint; what comes after them still counts once.

@@ -63,7 +63,9 @@ async fn a_task_that_is_taken_over_from_a_living_one_is_done_once() {
 #[tokio::test]
 async fn work_that_takes_longer_than_an_invocation_calls_for_the_next() {
     let house = House::start().await;
-    let id = house.begin_with("retry", "a", MANY, &["failed", "cancelled"]).await;
+    ingest_many(&house.service, "default", "a", MANY, &["failed", "cancelled"]).await;
+    house.service.settled().await;
+    let id = house.begin("retry", "a").await;
     let runner = house.hasty_runner().await;
     let mut invocations = 0;
     while let Some(task) = house.task(&id).await {
@@ -72,6 +74,11 @@ async fn work_that_takes_longer_than_an_invocation_calls_for_the_next() {
         assert_eq!(house.job(&id).await["status"], "running");
         deliver(&runner, &id).await;
         invocations += 1;
+        if invocations == 3 {
+            let progress = &house.job(&id).await["progress"];
+            assert_eq!(progress["current_task"], "retried 100 of 250");
+            assert_eq!(progress["overall_progress"], 40);
+        }
         assert!(invocations <= 4, "each invocation gets on by one part");
     }
     assert_eq!(invocations, 4, "one to look, and three parts");

@@ -4,6 +4,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Percent;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -36,6 +37,7 @@ fn line(status: Status) -> Upsert {
         started_at: (status != Status::Queued).then_some(at(2)),
         completed_at: status.is_ended().then_some(at(3)),
         error: (status == Status::Failed).then(|| JobError { message: "bad luck".into(), failed_task: None }),
+        progress: None,
         cost: None,
         max_attempts: 1,
         timeout_seconds: None,
@@ -153,6 +155,28 @@ fn what_is_stored_decides_what_a_line_leaves_out() {
     // Without any, the first time that is known is the beginning.
     assert_eq!(stored(&early).job.created_at, at(0));
     assert_eq!(stored(&Upsert { created_at: None, ..line(Status::Queued) }).job.created_at, at(100));
+}
+
+#[test]
+fn progress_is_kept_where_the_status_does_not_settle_it() {
+    let said = Progress { overall_progress: Percent::try_from("33.33").unwrap(), ..Progress::default() };
+    for (status, kept, shown) in [
+        (Status::Queued, None, Progress::default()),
+        (Status::Running, Some(&said), said.clone()),
+        (Status::Completed, None, Progress::DONE),
+        (Status::Failed, Some(&said), said.clone()),
+        (Status::Cancelled, Some(&said), said.clone()),
+    ] {
+        let job = stored(&Upsert { progress: Some(said.clone()), ..line(status) }).job;
+        assert_eq!((job.progress.as_ref(), job.shown_progress()), (kept, shown), "{status}");
+        let silent = stored(&line(status)).job;
+        let nothing = if status == Status::Completed { Progress::DONE } else { Progress::default() };
+        assert_eq!((silent.progress.as_ref(), silent.shown_progress()), (None, nothing), "{status}");
+    }
+    // Each line is all of the job: one that says nothing of it takes it away.
+    let existing = stored(&Upsert { progress: Some(said), ..line(Status::Running) });
+    let silent = Upsert { fingerprint: Fingerprint::of(b"another"), ..line(Status::Running) };
+    assert_eq!(updated(&silent, &existing).job.progress, None);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// What an index has of a head: see `template.yaml`. It lacks what only the head is for.
-const NOT_PROJECTED: [&str; 5] = ["fingerprint", "ttl_seconds", "input", "output", "queue"];
+const NOT_PROJECTED: [&str; 7] =
+    ["fingerprint", "ttl_seconds", "input", "output", "queue", "progress", "bytes"];
 /// A head is none without these.
 const NEEDED: [&str; 11] = [
     "job_id",
@@ -57,12 +58,22 @@ fn state() -> impl Strategy<Value = State> {
     ]
 }
 
+fn progress() -> impl Strategy<Value = Progress> {
+    let percent = || (0_u16..=10_000).prop_map(|hundredths| Percent::try_from(hundredths).unwrap());
+    (of("[ä-ü!-~]{1,200}"), of(percent()), percent()).prop_map(|(task, current, overall_progress)| Progress {
+        current_task: task.map(|task| TaskName::try_from(task).unwrap()),
+        current_task_progress: current,
+        overall_progress,
+    })
+}
+
 fn job() -> impl Strategy<Value = Job> {
     let who = (any::<u128>(), "[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,63}", "[a-z0-9][a-z0-9_.:-]{0,63}");
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
-    (who, named, labels, numbers, time(), time(), state()).prop_map(
+    let kept = (of(progress()), prop_oneof![Just(0), any::<u64>()]);
+    (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
             (external_id, name, trace_id),
@@ -71,6 +82,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
+            (progress, bytes),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -86,6 +98,8 @@ fn job() -> impl Strategy<Value = Job> {
             timeout_seconds: numbers.3,
             cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
             trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
+            progress,
+            bytes,
             state,
         },
     )
@@ -119,12 +133,43 @@ fn foreign() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
+#[test]
+fn a_progress_that_none_can_have_is_corrupt() {
+    let n = |number: &str| AttributeValue::N(number.to_owned());
+    let row = |progress: AttributeValue| {
+        AttributeMap::from([
+            ("job_id".to_owned(), AttributeValue::S("the job".to_owned())),
+            ("progress".to_owned(), progress),
+        ])
+    };
+    let map = |fields: &[(&str, AttributeValue)]| {
+        AttributeValue::M(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+    };
+    for bad in [
+        n("5"),
+        map(&[]),
+        map(&[("overall_hundredths", n("10001"))]),
+        map(&[("overall_hundredths", n("-1"))]),
+        map(&[("overall_hundredths", n("0.5"))]),
+        map(&[("overall_hundredths", n("5")), ("current_task_hundredths", n("10001"))]),
+        map(&[("overall_hundredths", n("5")), ("current_task", AttributeValue::S("a\nb".to_owned()))]),
+    ] {
+        let corrupt = progress_of_row(row(bad.clone())).expect_err("it cannot be read");
+        assert_eq!(corrupt.item, "the job", "{bad:?}");
+    }
+    assert_eq!(progress_of_row(row(map(&[("overall_hundredths", n("10000"))]))), Ok(Some(Progress::DONE)));
+    let mut without = row(n("5"));
+    without.remove("progress");
+    assert_eq!(progress_of_row(without), Ok(None));
+}
+
 proptest! {
     #[test]
     fn a_head_comes_back_as_it_went(head in head()) {
         prop_assert_eq!(head_of_row(head_row(&head).unwrap()), Ok(head.clone()));
         prop_assert_eq!(job_of_row(head_row(&head).unwrap()), Ok(head.job.clone()));
         prop_assert_eq!(id_of_row(&head_row(&head).unwrap()), Ok(head.job.id));
+        prop_assert_eq!(progress_of_row(head_row(&head).unwrap()), Ok(head.job.progress));
     }
 
     #[test]
@@ -133,7 +178,8 @@ proptest! {
         for name in NOT_PROJECTED {
             row.remove(name);
         }
-        prop_assert_eq!(job_of_row(row.clone()), Ok(head.job.clone()));
+        let seen = Job { progress: None, bytes: 0, ..head.job.clone() };
+        prop_assert_eq!(job_of_row(row.clone()), Ok(seen));
         prop_assert!(head_of_row(row).is_err());
     }
 
@@ -170,6 +216,6 @@ proptest! {
         let mut names: Vec<String> = row.keys().cloned().collect();
         names.sort();
         row.insert(place.get(&names).clone(), value);
-        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row)));
+        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row), progress_of_row(row)));
     }
 }

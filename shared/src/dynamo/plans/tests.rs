@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::{Ended, JobError, Labels, State, TypeName};
+use crate::domain::{Ended, JobError, Labels, Percent, Progress, State, TypeName};
 use crate::dynamo::{head_of_row, job_of_row};
 
 fn tables() -> Tables {
@@ -22,6 +22,19 @@ fn condition(plan: &UpdateItemInputBuilder) -> String {
 
 fn value(plan: &UpdateItemInputBuilder, name: &str) -> AttributeValue {
     plan.get_expression_attribute_values().as_ref().unwrap()[name].clone()
+}
+
+#[test]
+fn a_batch_of_heads_says_how_it_is_read() {
+    let ids = [1, 2].map(|id| JobId::from(uuid::Uuid::from_u128(id)));
+    let check = |plan: Result<BatchGetItemInputBuilder, Corrupt>, consistent, projection: Option<&str>| {
+        let keys = plan.unwrap().get_request_items().clone().unwrap().remove("j").unwrap();
+        assert_eq!(keys.keys(), ids.map(|id| job_key(id, HEAD)));
+        assert_eq!((keys.consistent_read(), keys.projection_expression()), (consistent, projection));
+    };
+    check(get_heads(&tables(), &ids), None, None);
+    check(get_heads_now(&tables(), &ids), Some(true), None);
+    check(get_progress(&tables(), &ids), None, Some("job_id, progress"));
 }
 
 #[test]
@@ -110,6 +123,8 @@ fn a_retried_head_reads_back_as_a_job_that_was_queued() {
                 timeout_seconds: None,
                 cost: None,
                 trace_id: None,
+                progress: Some(Progress { overall_progress: Percent::FULL, ..Progress::default() }),
+                bytes: 5,
                 state,
             },
             shard: 0,
@@ -126,6 +141,7 @@ fn a_retried_head_reads_back_as_a_job_that_was_queued() {
         expected.job.state = State::Queued { available_at: later };
         expected.job.updated_at = later;
         expected.job.max_attempts = 2;
+        expected.job.progress = None;
         assert_eq!(job_of_row(row.clone()).unwrap(), expected.job);
         assert_eq!(head_of_row(row.clone()).unwrap(), expected);
         assert_eq!(row, head_row(&expected).unwrap(), "nothing of its end is left");

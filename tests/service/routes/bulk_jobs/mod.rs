@@ -2,13 +2,11 @@
 
 mod refusals;
 
-use jobledger::domain::JobId;
-use jobledger::dynamo::plans;
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
 use super::metrics::Samples;
-use super::{create, ingest, is_problem, refuses, stored_parts, tables, text, total};
+use super::{create, ingest, is_problem, refuses, stored_parts, text, total};
 
 /// More jobs than two parts take.
 const MANY: usize = 250;
@@ -92,21 +90,6 @@ async fn many_jobs_are_cancelled_and_the_rest_stays() {
 }
 
 #[tokio::test]
-async fn its_progress_is_told_in_words_and_percent() {
-    let service = Service::start().await;
-    ingest_many(&service, "default", "a", MANY, &["queued"]).await;
-    service.settled().await;
-    let reply = bulk(&service, "cancel", &json!({ "status": "queued" })).await;
-    service.settled().await;
-    let (store, config) = tables(&service).await;
-    let id = JobId::try_from(text(reply.at("/job_id")).as_str()).expect("an id");
-    let head = store.get(plans::get_head(&config.tables, id)).await.expect("an answer").expect("a head");
-    let progress = head["progress"].as_m().expect("a map");
-    assert_eq!(progress["current_task"].as_s().expect("a text"), "cancelled 250 of 250");
-    assert_eq!(progress["overall_progress"].as_n().expect("a number"), "100");
-}
-
-#[tokio::test]
 async fn many_jobs_are_queued_again() {
     let service = Service::start().await;
     ingest_many(&service, "default", "a", MANY, &["failed", "cancelled", "completed", "failed", "queued"])
@@ -163,6 +146,25 @@ async fn only_the_statuses_that_are_asked_for_are_changed() {
     // Nothing is older than itself.
     let job = bulk_done(&service, "delete", &json!({ "created_after": "2126-01-01", "priority": 3 })).await;
     assert_eq!(job["result"], numbers("delete", 0));
+}
+
+/// Filters that jobs are not counted by are as good as the others.
+#[tokio::test]
+async fn every_filter_of_a_list_finds_its_jobs() {
+    let service = Service::start().await;
+    for (team, priority) in [("red", 1), ("red", 2), ("blue", 1)] {
+        let job = json!({ "type": "a", "priority": priority, "labels": { "team": team }, "name": format!("{team} one") });
+        create(&service, &job).await;
+    }
+    for (filter, left) in [
+        (json!({ "team": "red", "priority": 2 }), 2),
+        (json!({ "search": "RED" }), 1),
+        (json!({ "priority": 1 }), 0),
+    ] {
+        let job = bulk_done(&service, "delete", &filter).await;
+        assert_eq!(job["result"], numbers("delete", 1), "{filter}");
+        assert_eq!(total(&service, "type=a").await, left, "{filter}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod changes;
+mod progress;
 mod refusals;
 
 use jobledger_tests::Service;

@@ -1,9 +1,12 @@
 //! `GET /v1/jobs`.
 
+mod choices;
 mod cursors;
 mod filters;
+mod many;
 mod pages;
 mod refusals;
+mod shards;
 mod summaries;
 
 use jobledger::domain::{ExternalId, JobId, Owner, Timestamp};

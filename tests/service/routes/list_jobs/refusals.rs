@@ -4,7 +4,7 @@ use jobledger_tests::Service;
 
 use super::super::refuses;
 
-async fn check(service: &Service, query: &str, fields: &[&str]) {
+pub(super) async fn check(service: &Service, query: &str, fields: &[&str]) {
     let reply = service.get(&format!("/v1/jobs?{query}")).send().await;
     refuses(&reply, 422, "invalid_query", fields);
 }
@@ -138,8 +138,8 @@ async fn types_and_statuses_are_words() {
         check(&service, &format!("status={bad}"), &["status"]).await;
     }
     let many = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>().join(",");
-    service.get(&format!("/v1/jobs?type={}", many(20))).expect(200).await;
-    check(&service, &format!("type={}", many(21)), &["type"]).await;
+    service.get(&format!("/v1/jobs?type={}", many(100))).expect(200).await;
+    check(&service, &format!("type={}", many(101)), &["type"]).await;
 }
 
 #[tokio::test]

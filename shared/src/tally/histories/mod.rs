@@ -6,8 +6,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Bucket, Cell, Change, Delta, Fold, Granularity, MAX_ITEMS, deltas};
-use crate::domain::{Ended, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName};
+mod plain;
+
+use plain::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_where, summed};
+
+use super::{Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, deltas};
+use crate::domain::{
+    Ended, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, TypeName,
+};
 use crate::dynamo::schema::ALL_OWNERS;
 
 /// 2026-02-28T20:00:00Z: jobs fall into two months, three days and many hours.
@@ -26,6 +32,8 @@ enum Event {
     Rename { kind: u8 },
     /// It turns out to have been created at another time.
     Move { minute: i64 },
+    /// It turns out what it cost, and for whom.
+    Spend { micros: u64, model: u8 },
     /// It is removed.
     Remove,
 }
@@ -39,6 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Touch),
         1 => kind.prop_map(|kind| Event::Rename { kind }),
         1 => minute.prop_map(|minute| Event::Move { minute }),
+        2 => (0_u64..5_000_000, 0_u8..3).prop_map(|(micros, model)| Event::Spend { micros, model }),
         1 => Just(Event::Remove),
     ]
 }
@@ -86,6 +95,8 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         timeout_seconds: None,
         cost: None,
         trace_id: None,
+        progress: None,
+        bytes: 0,
         state: state(status, created_at, 1_000),
     }
 }
@@ -118,86 +129,15 @@ fn changed(mut job: Job, event: &Event) -> Job {
         }
         Event::Rename { kind: number } => job.kind = kind(*number),
         Event::Move { minute } => job.created_at = BEGIN.plus_millis(minute * 60_000),
+        Event::Spend { micros, model } => {
+            job.cost = (*micros % 3 > 0).then(|| MicroDollars::try_from(*micros).unwrap());
+            job.bytes = *micros % 1_000;
+            let labels = [("model".to_owned(), format!("model-{model}"))].into_iter().filter(|_| *model > 0);
+            job.labels = Labels::try_from(labels.collect::<BTreeMap<_, _>>()).unwrap();
+        }
         Event::Create { .. } | Event::Touch | Event::Remove => job.updated_at = job.updated_at.plus_millis(1),
     }
     job
-}
-
-type Counts = BTreeMap<(String, Bucket), BTreeMap<Cell, i64>>;
-
-fn add_fold(counts: &mut Counts, fold: &Fold) {
-    for (scope, bucket, kind, cells) in fold.items() {
-        let counted = counts.entry((scope.to_owned(), bucket)).or_default();
-        for (cell, by) in cells {
-            assert_eq!(cell.kind(), kind, "an item holds the numbers of one type");
-            *counted.entry(cell.clone()).or_default() += by;
-        }
-    }
-}
-
-fn summed(deltas: &[Delta]) -> Counts {
-    let mut counts = Counts::new();
-    for delta in deltas {
-        let counted = counts.entry((delta.scope.clone(), delta.bucket)).or_default();
-        *counted.entry(delta.cell.clone()).or_default() += delta.by;
-    }
-    counts
-}
-
-/// The living jobs, counted from what is left of them.
-fn alive(changes: &[Change]) -> Counts {
-    let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
-    for change in changes {
-        if let Some(job) = change.old.as_ref().or(change.new.as_ref()) {
-            last.insert(job.id, change.new.as_ref());
-        }
-    }
-    let mut counts = Counts::new();
-    for job in last.into_values().flatten() {
-        let spans = Granularity::ALL.map(|granularity| Bucket::of(granularity, job.created_at));
-        let owner = spans.into_iter().chain([Bucket::Total]).map(|bucket| (job.owner.to_string(), bucket));
-        for place in owner.chain([(ALL_OWNERS.to_owned(), Bucket::Total)]) {
-            *counts
-                .entry(place)
-                .or_default()
-                .entry(Cell::Alive(job.status(), job.kind.clone()))
-                .or_default() += 1;
-        }
-    }
-    counts
-}
-
-fn only_alive(counts: &Counts) -> Counts {
-    let mut alive = counts.clone();
-    for cells in alive.values_mut() {
-        cells.retain(|cell, value| matches!(cell, Cell::Alive(..)) && *value != 0);
-    }
-    alive.retain(|_, cells| !cells.is_empty());
-    alive
-}
-
-/// What was created, less what was removed, is alive, type by type.
-fn balance(cells: &BTreeMap<Cell, i64>) -> BTreeMap<TypeName, i64> {
-    let mut balance: BTreeMap<TypeName, i64> = BTreeMap::new();
-    for (cell, value) in cells {
-        match cell {
-            Cell::Created(kind) => *balance.entry(kind.clone()).or_default() += value,
-            Cell::Removed(kind) | Cell::Alive(_, kind) => *balance.entry(kind.clone()).or_default() -= value,
-            Cell::Ended(..) | Cell::Count(..) | Cell::SumMs(..) | Cell::Histogram(..) => {}
-        }
-    }
-    balance
-}
-
-/// The sum of all buckets of a scope that pass, without the histograms, which only the total has.
-fn sum_where(counts: &Counts, passes: impl Fn(&str, Bucket) -> bool) -> BTreeMap<Cell, i64> {
-    let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
-    for ((_, _), cells) in counts.iter().filter(|((scope, bucket), _)| passes(scope, *bucket)) {
-        for (cell, value) in cells.iter().filter(|(cell, _)| !matches!(cell, Cell::Histogram(..))) {
-            *sum.entry(cell.clone()).or_default() += value;
-        }
-    }
-    sum
 }
 
 proptest! {
@@ -216,52 +156,108 @@ proptest! {
         let mut counts = Counts::new();
         for change in changes(&history) {
             for delta in deltas(&change) {
-                *counts.entry((delta.scope, delta.bucket)).or_default().entry(delta.cell).or_default() += delta.by;
+                *counts.entry((delta.scope, delta.place)).or_default().entry(delta.cell).or_default() += delta.by;
             }
-            for (place, cells) in &counts {
-                for (kind, rest) in balance(cells) {
-                    prop_assert_eq!(rest, 0, "{:?} {}", place, kind);
-                }
+            for (item, cells) in &counts {
+                prop_assert_eq!(balance(cells), 0, "{:?}", item);
             }
         }
     }
 
     #[test]
-    fn only_living_jobs_ever_become_fewer(history in history()) {
+    fn only_living_jobs_and_costs_ever_become_fewer(history in history()) {
         for change in changes(&history) {
             for delta in deltas(&change) {
-                prop_assert!(delta.by >= 0 || matches!(delta.cell, Cell::Alive(..)), "{:?}", delta);
+                let falls = matches!(
+                    delta.cell,
+                    Cell::Alive(_) | Cell::AliveIn(..) | Cell::Bytes | Cell::Jobs | Cell::Cost
+                );
+                prop_assert!(delta.by >= 0 || falls, "{:?}", delta);
             }
         }
     }
 
-    /// Months, days and hours each add up to the owner's total, and the owners' totals to that of all.
+    /// Months, days and hours each add up to the owner's total, types to that of all jobs, and owners to that of all.
     #[test]
     fn every_granularity_adds_up_to_the_total(history in history()) {
-        let all: Vec<Delta> = changes(&history).iter().flat_map(deltas).collect();
-        let counts = summed(&all);
+        let counts = all_deltas(&history);
         let total = sum_where(&counts, |scope, _| scope == ALL_OWNERS);
-        prop_assert_eq!(&sum_where(&counts, |scope, bucket| scope != ALL_OWNERS && bucket == Bucket::Total), &total);
-        for granularity in Granularity::ALL {
-            let is_span = |bucket| matches!(bucket, Bucket::Span(length, _) if length == granularity);
-            prop_assert_eq!(&sum_where(&counts, |_, bucket| is_span(bucket)), &total, "{:?}", granularity);
+        let is_type = |place: &Place| matches!(place.group, Group::Type(_));
+        let is_all = |place: &Place| place.group == Group::All;
+        let own = |scope: &str, bucket| scope != ALL_OWNERS && bucket == Bucket::Total;
+        prop_assert_eq!(&sum_where(&counts, |scope, place| own(scope, place.bucket) && is_type(place)), &total);
+        prop_assert_eq!(&sum_where(&counts, |scope, place| own(scope, place.bucket) && is_all(place)), &total);
+        for granularity in Granularity::BUCKETS {
+            let is_span = |place: &Place| matches!(place.bucket, Bucket::Span(length, _) if length == granularity);
+            prop_assert_eq!(&sum_where(&counts, |_, place| is_span(place) && is_type(place)), &total);
+            prop_assert_eq!(&sum_where(&counts, |_, place| is_span(place) && is_all(place)), &total);
         }
+    }
+
+    /// What jobs cost stays, whatever becomes of them, and is the same by any label and in any span.
+    #[test]
+    fn costs_are_those_that_jobs_had_last(history in history()) {
+        let changes = changes(&history);
+        let counts = all_deltas(&history);
+        let mut spent: BTreeMap<Option<String>, (i64, i64)> = BTreeMap::new();
+        let mut lives: BTreeMap<JobId, &Job> = BTreeMap::new();
+        let mut end = |job: &Job| {
+            let model = job.labels.get("model").map(str::to_owned);
+            if model.is_some() || job.cost.is_some() {
+                let sum = spent.entry(model).or_default();
+                sum.0 += 1;
+                sum.1 += job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap());
+            }
+        };
+        for change in &changes {
+            match (&change.old, &change.new) {
+                (Some(old), None) => {
+                    lives.remove(&old.id);
+                    end(old);
+                }
+                (_, Some(new)) => {
+                    lives.insert(new.id, new);
+                }
+                (None, None) => {}
+            }
+        }
+        lives.into_values().for_each(&mut end);
+        for bucket in ["total", "month", "day"] {
+            let mut found: BTreeMap<Option<String>, (i64, i64)> = BTreeMap::new();
+            for ((_, place), cells) in &counts {
+                let Group::Label(CostBy::Model, value) = &place.group else { continue };
+                if place.to_string().starts_with(&format!("model-{bucket}#")) {
+                    let sum = found.entry(value.clone()).or_default();
+                    sum.0 += cells.get(&Cell::Jobs).copied().unwrap_or(0);
+                    sum.1 += cells.get(&Cell::Cost).copied().unwrap_or(0);
+                }
+            }
+            found.retain(|_, sum| *sum != (0, 0));
+            prop_assert_eq!(&found, &spent, "{}", bucket);
+        }
+        let total = |by: CostBy| -> i64 {
+            let is_total = |((_, place), _): &(&(String, Place), &BTreeMap<Cell, i64>)| {
+                place.bucket == Bucket::Total && matches!(&place.group, Group::Label(known, _) if *known == by)
+            };
+            counts.iter().filter(is_total).filter_map(|(_, cells)| cells.get(&Cell::Cost)).sum()
+        };
+        prop_assert_eq!(total(CostBy::Model), total(CostBy::Team));
     }
 
     /// A histogram has as many entries as there were measurements.
     #[test]
     fn histograms_hold_every_measurement(history in history()) {
-        let all: Vec<Delta> = changes(&history).iter().flat_map(deltas).collect();
-        let counts = summed(&all);
-        let mut rest: BTreeMap<(super::Measure, TypeName), i64> = BTreeMap::new();
-        for (cell, value) in counts.get(&(ALL_OWNERS.to_owned(), Bucket::Total)).into_iter().flatten() {
-            match cell {
-                Cell::Count(measure, kind) => *rest.entry((*measure, kind.clone())).or_default() += value,
-                Cell::Histogram(measure, _, kind) => *rest.entry((*measure, kind.clone())).or_default() -= value,
-                _ => {}
+        let counts = all_deltas(&history);
+        for ((_, place), cells) in counts.iter().filter(|((scope, _), _)| scope == ALL_OWNERS) {
+            for measure in [Measure::Wait, Measure::Run] {
+                let part = |(cell, value): (&Cell, &i64)| match cell {
+                    Cell::Count(of) if *of == measure => *value,
+                    Cell::Histogram(of, _) if *of == measure => -value,
+                    _ => 0,
+                };
+                prop_assert_eq!(cells.iter().map(part).sum::<i64>(), 0, "{:?}", place);
             }
         }
-        prop_assert!(rest.values().all(|rest| *rest == 0), "{:?}", rest);
     }
 
     /// However the records are cut into commits, the commits add up to the same; and each fits a transaction.
@@ -312,9 +308,7 @@ proptest! {
 fn a_step_there_and_back_leaves_a_fold_that_writes_nothing_of_it() {
     let queued = created(1, 0, 0, Status::Queued);
     let cells = |fold: &Fold| -> Vec<String> {
-        fold.items()
-            .flat_map(|(_, _, _, cells)| cells.into_iter().map(|(cell, _)| cell.to_string()))
-            .collect()
+        fold.items().flat_map(|(_, _, cells)| cells.into_iter().map(|(cell, _)| cell.to_string())).collect()
     };
     let mut fold = Fold::default();
     assert!(fold.add(&deltas(&Change { old: None, new: Some(queued.clone()) })));

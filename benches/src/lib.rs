@@ -1,0 +1,65 @@
+//! What each operation costs as the number of jobs grows: round trips, capacity units and milliseconds, on the local
+//! engine.
+//!
+//! For each size a stack of its own is started and loaded through ingest; then every operation of [`operations`] runs so
+//! many times. Units and memory are held against promises ([`Report::broken`]); speed is only told.
+
+mod amount;
+mod clock;
+mod draw;
+mod error;
+mod house;
+mod jobs;
+mod load;
+mod measure;
+mod memory;
+pub mod operations;
+mod progress;
+mod report;
+
+pub use amount::{Amount, grouped};
+pub use error::Error;
+pub use load::{Load, Sample};
+pub use measure::{Cost, Outcome, Spread};
+pub use memory::Memory;
+pub use progress::Progress;
+pub use report::{Machine, Promise, Report, Row, Verdict};
+
+use house::House;
+use jobs::Jobs;
+
+/// Fewest jobs of a load: a page of 50 in the middle must have one after it.
+pub const MIN_JOBS: u64 = 200;
+/// Most jobs of a load: their numbers have nine digits.
+pub const MAX_JOBS: u64 = 100_000_000;
+/// Most loads.
+pub const MAX_SIZES: usize = 8;
+/// Most calls of each operation that are measured.
+pub const MAX_CALLS: u32 = 1_000;
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many jobs, from few to many; up to [`MAX_SIZES`], each from [`MIN_JOBS`] to [`MAX_JOBS`].
+    pub sizes: Vec<u64>,
+    /// How often each operation is called, up to [`MAX_CALLS`].
+    pub calls: u32,
+    /// What jobs and parameters are drawn from.
+    pub seed: u64,
+    /// The day to write on the report, if any.
+    pub date: Option<String>,
+}
+
+/// Measures all of it.
+pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
+    let mut loads = Vec::new();
+    let mut measured = Vec::new();
+    for &size in &plan.sizes {
+        let jobs = Jobs::new(size, plan.seed)?;
+        let house = House::start().await?;
+        loads.push(load::run(&house, &jobs, progress).await?);
+        measured.push(measure::run(&house, &jobs, plan.calls, progress).await?);
+        house.stop().await?;
+    }
+    Ok(Report::new(plan, loads, measured))
+}

@@ -1,0 +1,105 @@
+//! `cargo run --release --locked -p jobledger-bench -- --sizes 1000,100000,1000000 --out target/bench`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use jobledger_bench::{Error, MAX_CALLS, MAX_JOBS, MAX_SIZES, MIN_JOBS, Plan, Progress, Report, run};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What is answered when a promise is broken; what keeps the report from being made is 2.
+const BROKEN: u8 = 1;
+const FAILED: u8 = 2;
+
+/// Measures round trips, capacity units and milliseconds of each operation as the number of jobs grows.
+///
+/// Each size has a local stack of its own, in a temporary directory (TMPDIR says where) that is removed at the end.
+/// Ends with 1 when units or memory break a promise, never because of speed.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// How many jobs, separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1000,100000,1000000",
+        value_parser = clap::value_parser!(u64).range(MIN_JOBS..=MAX_JOBS),
+    )]
+    sizes: Vec<u64>,
+    /// Directory for bench.md and bench.json.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
+    /// How often each operation is called.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CALLS)))]
+    calls: u32,
+    /// What jobs and parameters are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The day to write on the report, such as 2026-11-22.
+    #[arg(long)]
+    date: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match measure(Cli::parse()) {
+        Ok(report) => {
+            println!("{}", report.to_markdown());
+            for promise in report.broken() {
+                eprintln!("broken: {}: {}", promise.promise, promise.measured);
+            }
+            if report.broken().next().is_none() { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) }
+        }
+        Err(error) => {
+            eprintln!("error: {}", chain(&*error));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn measure(cli: Cli) -> Result<Report, Box<dyn std::error::Error>> {
+    let Cli { mut sizes, out, calls, seed, date } = cli;
+    sizes.sort_unstable();
+    sizes.dedup();
+    if sizes.len() > MAX_SIZES {
+        return Err(format!("--sizes has {} sizes; give at most {MAX_SIZES}", sizes.len()).into());
+    }
+    let plan = Plan { sizes, calls, seed, date };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = run(&plan, Progress::Shown) => Ok(report?),
+            // What was under way is dropped, and its directory with it.
+            interrupted = interrupted() => {
+                interrupted?;
+                Err("interrupted")?
+            }
+        }
+    });
+    let report: Result<Report, Box<dyn std::error::Error>> = report;
+    let report = report?;
+    write(&out, "bench.json", &report.to_json()?)?;
+    write(&out, "bench.md", &report.to_markdown())?;
+    Ok(report)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
+    let path = directory.join(name);
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&path, text))
+        .map_err(|source| Error::File { path, source })
+}
+
+/// An error with all that led to it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,286 @@
+//! The operations: one table, and how each makes a request.
+
+use jobledger::domain::Timestamp;
+use jobledger_tests::alone::Request;
+use serde_json::json;
+
+use crate::draw::Draw;
+use crate::error::Error;
+use crate::jobs::{self, Jobs, KINDS};
+
+/// Jobs that one batch-status call asks for: its most.
+const BATCH: u64 = 100;
+/// Types of which there are pages at every size.
+const COMMON_KINDS: [&str; 3] = [KINDS[0].0, KINDS[1].0, KINDS[2].0];
+
+/// An operation that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// What it is called in the report.
+    pub name: &'static str,
+    /// Its route, as the template has it.
+    pub route: &'static str,
+    /// Whether it must be there.
+    pub needs: Needs,
+    /// The HTTP status that says that it was done.
+    pub done: u16,
+    /// What its answers give to later operations.
+    pub gives: Gives,
+    /// Which promise its units are held against.
+    pub promise: Promised,
+    /// Makes the request of one call.
+    pub(crate) request: Asking,
+}
+
+/// Whether an operation must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// It is part of the API: without it there is no report.
+    Always,
+    /// It is left out, and said so, where the template has no such route, or the route refuses its first call.
+    WhereThere,
+}
+
+/// What answers give to later operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Nothing.
+    Nothing,
+    /// A job of its own for each call: `job_id`.
+    Job,
+    /// A place in a list for each call: `next_cursor`.
+    Cursor,
+}
+
+/// What is promised of the units that an operation reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promised {
+    /// They do not grow with the jobs.
+    Flat,
+    /// They do not grow with the jobs, and others are held against them: this is a first page.
+    FlatFirstPage,
+    /// They do not grow with the jobs, nor with the depth: this is a page at an offset.
+    FlatDeepPage,
+    /// Nothing: they are only told.
+    Nothing,
+}
+
+/// One call of an operation.
+#[derive(Debug)]
+pub(crate) struct Case<'a> {
+    /// What is loaded.
+    pub(crate) jobs: &'a Jobs,
+    /// Chance, other in each call.
+    pub(crate) draw: Draw,
+    /// A job that was created by this run, if one was.
+    pub(crate) created: Option<&'a str>,
+    /// A place in the list of all jobs, if a page led there.
+    pub(crate) cursor: Option<&'a str>,
+}
+
+/// All operations, in the order in which they run: those that write come last, since what they write is in no load.
+pub const OPERATIONS: [Operation; 24] = [
+    list("list 50, all", Promised::FlatFirstPage, |case| {
+        Ok(listed(&format!("limit=50&sort_order={}", order(case))))
+    }),
+    list("list 50, one status", Promised::Flat, |case| {
+        Ok(listed(&format!("limit=50&status=completed&sort_order={}", order(case))))
+    }),
+    list("list 50, one type", Promised::Flat, |case| Ok(listed(&format!("limit=50&type={}", kind(case))))),
+    list("list 50, a type in a status", Promised::Flat, |case| {
+        Ok(listed(&format!("limit=50&type={}&status=completed", kind(case))))
+    }),
+    list("list 50, two statuses", Promised::Flat, |case| {
+        Ok(listed(&format!("limit=50&status=completed,failed&sort_order={}", order(case))))
+    }),
+    list("list 50, some odd days", Promised::Flat, |case| {
+        let (from, to) = odd_days(case);
+        Ok(listed(&format!("limit=50&created_after={from}&created_before={to}")))
+    }),
+    Operation {
+        gives: Gives::Cursor,
+        ..list("page of 50 at an offset of 50 %", Promised::FlatDeepPage, |case| {
+            Ok(listed(&format!("limit=50&offset={}", depth(case, 50))))
+        })
+    },
+    list("list 50, from a cursor there", Promised::Flat, |case| {
+        Ok(listed(&format!("limit=50&cursor={}", case.cursor.unwrap_or_default())))
+    }),
+    list("page of 50 at an offset of 90 %", Promised::FlatDeepPage, |case| {
+        Ok(listed(&format!("limit=50&offset={}", depth(case, 90))))
+    }),
+    list("page of 100 by its number, at 90 %", Promised::Flat, |case| {
+        Ok(listed(&format!("per_page=100&page={}", (depth(case, 90) / 100).max(1))))
+    }),
+    list("total (limit=1)", Promised::Flat, |case| Ok(listed(&format!("limit=1{}", filter(case))))),
+    list("total of some odd days (limit=1)", Promised::Flat, |case| {
+        let (from, to) = odd_days(case);
+        Ok(listed(&format!("limit=1&created_after={from}&created_before={to}")))
+    }),
+    later(list("list 50, of a team", Promised::Nothing, |case| {
+        Ok(listed(&format!("limit=50&team={}", jobs::team(&mut case.draw))))
+    })),
+    later(list("list 50, by a part of the name", Promised::Nothing, |case| {
+        Ok(listed(&format!("limit=50&search={}", jobs::name(&mut case.draw).replace(' ', "%20"))))
+    })),
+    get("count", "GET /v1/jobs/count", |case| {
+        Ok(Request::new("GET", &format!("/v1/jobs/count?type={}", kind(case))))
+    }),
+    get("stats of some odd days", "GET /v1/jobs/stats", |case| {
+        let (from, to) = odd_days(case);
+        Ok(Request::new("GET", &format!("/v1/jobs/stats?from_date={from}&to_date={to}")))
+    }),
+    Operation {
+        promise: Promised::Nothing,
+        ..get("cost by model", "GET /v1/analytics/cost/by-model", |case| Ok(cost(case, "by-model")))
+    },
+    Operation {
+        promise: Promised::Nothing,
+        ..get("cost by team", "GET /v1/analytics/cost/by-team", |case| Ok(cost(case, "by-team")))
+    },
+    Operation {
+        needs: Needs::Always,
+        ..get("scrape", "GET /metrics", |_| Ok(Request::new("GET", "/metrics")))
+    },
+    Operation {
+        needs: Needs::Always,
+        promise: Promised::Nothing,
+        ..get("get", "GET /v1/jobs/{job_id}", |case| {
+            let number = case.draw.below(case.jobs.count);
+            Ok(Request::new("GET", &format!("/v1/jobs/{}", case.jobs.job_id(number)?)))
+        })
+    },
+    later(write("status of 100 jobs", "POST /v1/jobs/batch-status", 200, |case| {
+        let step = case.jobs.count / BATCH;
+        let first = case.draw.below(step);
+        let ids: Vec<_> =
+            (0..BATCH).map(|place| case.jobs.job_id(first + place * step)).collect::<Result<_, _>>()?;
+        Ok(Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": ids }).to_string()))
+    })),
+    Operation {
+        gives: Gives::Job,
+        ..write("create", "POST /v1/jobs", 201, |case| {
+            let body = json!({
+                "type": kind(case),
+                "name": jobs::name(&mut case.draw),
+                "labels": { "team": jobs::team(&mut case.draw) },
+                "payload": { "input": format!("s3://raw/{}.mov", case.draw.below(1_000_000)) },
+            });
+            Ok(Request::new("POST", "/v1/jobs").body(body.to_string()))
+        })
+    },
+    write("cancel", "POST /v1/jobs/{job_id}/cancel", 200, |case| {
+        Ok(Request::new("POST", &format!("/v1/jobs/{}/cancel", case.created.unwrap_or_default())))
+    }),
+    write("delete", "DELETE /v1/jobs/{job_id}", 200, |case| {
+        Ok(Request::new("DELETE", &format!("/v1/jobs/{}", case.created.unwrap_or_default())))
+    }),
+];
+
+/// How a request is made.
+type Asking = fn(&mut Case<'_>) -> Result<Request, Error>;
+
+const fn list(name: &'static str, promise: Promised, request: Asking) -> Operation {
+    Operation { needs: Needs::Always, promise, ..get(name, "GET /v1/jobs", request) }
+}
+
+/// A route that reads numbers and may not be there yet.
+const fn get(name: &'static str, route: &'static str, request: Asking) -> Operation {
+    let (needs, promise) = (Needs::WhereThere, Promised::Flat);
+    Operation { name, route, needs, done: 200, gives: Gives::Nothing, promise, request }
+}
+
+const fn write(name: &'static str, route: &'static str, done: u16, request: Asking) -> Operation {
+    Operation { needs: Needs::Always, promise: Promised::Nothing, done, ..get(name, route, request) }
+}
+
+const fn later(operation: Operation) -> Operation {
+    Operation { needs: Needs::WhereThere, ..operation }
+}
+
+fn listed(query: &str) -> Request {
+    Request::new("GET", &format!("/v1/jobs?{query}"))
+}
+
+fn cost(case: &mut Case<'_>, by: &str) -> Request {
+    let (start, end) = odd_days(case);
+    Request::new("GET", &format!("/v1/analytics/cost/{by}?start={start}&end={end}"))
+}
+
+fn order(case: &mut Case<'_>) -> &'static str {
+    case.draw.pick(&["desc", "asc"])
+}
+
+fn kind(case: &mut Case<'_>) -> &'static str {
+    case.draw.pick(&COMMON_KINDS)
+}
+
+/// One of the filters that totals know.
+fn filter(case: &mut Case<'_>) -> String {
+    let kind = kind(case);
+    case.draw.pick(&[
+        String::new(),
+        format!("&type={kind}"),
+        "&status=failed".to_owned(),
+        format!("&type={kind}&status=completed"),
+    ])
+}
+
+/// Between two and six days, from and to somewhere within an hour.
+fn odd_days(case: &mut Case<'_>) -> (Timestamp, Timestamp) {
+    let count = case.jobs.count;
+    let from = case.draw.below(count * 3 / 4);
+    let to = from + count / 15 + case.draw.below(count / 8);
+    (case.jobs.created_at(from).plus_millis(1), case.jobs.created_at(to).plus_millis(-1))
+}
+
+/// How many jobs lie before a place at about so many percent of them.
+fn depth(case: &mut Case<'_>, percent: u64) -> u64 {
+    let place = case.jobs.count * percent / 100;
+    place - case.draw.below(case.jobs.count / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_routes_agree_with_requests() {
+        let jobs = Jobs::new(300, 1).unwrap();
+        let names: BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        assert_eq!(names.len(), OPERATIONS.len());
+        for operation in OPERATIONS {
+            let mut case = Case { jobs: &jobs, draw: Draw::at(1, 1), created: Some("id"), cursor: Some("c") };
+            let request = format!("{:?}", (operation.request)(&mut case).unwrap());
+            let (method, path) = operation.route.split_once(' ').unwrap();
+            let fixed = path.split("{job_id}").next().unwrap();
+            assert!(request.contains(&format!("method: {method:?}")), "{request}");
+            assert!(request.contains(&format!("path: \"{fixed}")), "{request}");
+        }
+    }
+
+    #[test]
+    fn what_jobs_and_cursors_are_needed_for_comes_after_what_gives_them() {
+        let place = |name: &str| OPERATIONS.iter().position(|operation| operation.name == name).unwrap();
+        let giving = |gives: Gives| OPERATIONS.iter().position(|operation| operation.gives == gives).unwrap();
+        assert!(giving(Gives::Cursor) < place("list 50, from a cursor there"));
+        assert!(giving(Gives::Job) < place("cancel"));
+        assert!(place("cancel") < place("delete"));
+    }
+
+    #[test]
+    fn odd_days_lie_within_the_load_and_depths_before_its_end() {
+        for count in [crate::MIN_JOBS, 1_000, 1_000_000] {
+            let jobs = Jobs::new(count, 1).unwrap();
+            for call in 0..100 {
+                let draw = Draw::at(1, call);
+                let mut case = Case { jobs: &jobs, draw, created: None, cursor: None };
+                let (from, to) = odd_days(&mut case);
+                assert!(jobs.created_at(0) < from && from < to && to < jobs.created_at(count));
+                assert!(depth(&mut case, 90) <= count * 9 / 10);
+            }
+        }
+    }
+}

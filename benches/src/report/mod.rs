@@ -1,0 +1,135 @@
+//! The report: a row for each operation, a column group for each size, and the promises.
+
+mod markdown;
+mod promises;
+
+use serde::Serialize;
+
+use crate::amount::Amount;
+use crate::load::Load;
+use crate::measure::{Cost, Outcome};
+use crate::operations::OPERATIONS;
+use crate::{Error, Plan};
+
+pub use promises::{Promise, Verdict};
+
+/// The engine that the local stack embeds.
+const ENGINE: &str = "dynoxide, embedded: SQLite in a file, over HTTP on the loopback address";
+
+/// All that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The day that was given.
+    pub date: Option<String>,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// What was drawn from.
+    pub seed: u64,
+    /// Calls of each operation.
+    pub calls: u32,
+    /// How the loads went, from few jobs to many.
+    pub loads: Vec<Load>,
+    /// What each operation cost.
+    pub operations: Vec<Row>,
+    /// What has to hold, and whether it does.
+    pub promises: Vec<Promise>,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// Threads that run at a time.
+    pub cores: Option<usize>,
+    /// The processor's kind and the system.
+    pub target: String,
+    /// How this was built: `release`, or `dev`, whose times say nothing.
+    pub profile: &'static str,
+    /// The DynamoDB.
+    pub engine: &'static str,
+    /// The version of jobledger.
+    pub version: &'static str,
+}
+
+/// What one operation cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub operation: &'static str,
+    /// Its route.
+    pub route: &'static str,
+    /// Why it was not measured, if so.
+    pub skipped: Option<String>,
+    /// What it cost, in the order of the loads; empty where it was skipped.
+    pub sizes: Vec<Cost>,
+    /// Units of a median call at the largest size, divided by those at the smallest.
+    pub growth: Option<Amount>,
+}
+
+impl Report {
+    /// `measured` has the outcomes of all operations for each load.
+    pub(crate) fn new(plan: &Plan, loads: Vec<Load>, measured: Vec<Vec<Outcome>>) -> Self {
+        let mut operations: Vec<Row> = OPERATIONS.iter().map(Row::empty).collect();
+        for outcomes in measured {
+            for (row, outcome) in operations.iter_mut().zip(outcomes) {
+                row.add(outcome);
+            }
+        }
+        for row in &mut operations {
+            row.growth = row.growth();
+        }
+        let promises = promises::all(&loads, &operations);
+        let Plan { sizes: _, calls, seed, date } = plan.clone();
+        Self { date, machine: Machine::this(), seed, calls, loads, operations, promises }
+    }
+
+    /// The promises that do not hold.
+    pub fn broken(&self) -> impl Iterator<Item = &Promise> {
+        self.promises.iter().filter(|promise| promise.holds == Verdict::Broken)
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Result<String, Error> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// As Markdown.
+    pub fn to_markdown(&self) -> String {
+        markdown::write(self)
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        Self {
+            cores: std::thread::available_parallelism().ok().map(std::num::NonZero::get),
+            target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            engine: ENGINE,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+impl Row {
+    fn empty(operation: &crate::operations::Operation) -> Self {
+        let (operation, route) = (operation.name, operation.route);
+        Self { operation, route, skipped: None, sizes: Vec::new(), growth: None }
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Measured(cost) => self.sizes.push(cost),
+            Outcome::Skipped(why) => self.skipped = Some(why),
+        }
+    }
+
+    fn growth(&self) -> Option<Amount> {
+        let (few, many) = self.ends()?;
+        many.units().over(few.units())
+    }
+
+    /// What it cost at the smallest and at the largest size.
+    fn ends(&self) -> Option<(&Cost, &Cost)> {
+        Some((self.sizes.first()?, self.sizes.last()?))
+    }
+}

@@ -1,0 +1,236 @@
+//! How far a job is, as whoever works on it says.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::{Invalid, TaskName};
+
+/// The whole, in hundredths of a percent.
+const WHOLE: u16 = 10_000;
+/// Digits that the whole has in hundredths: a number with more before its point is over it.
+const WHOLE_DIGITS: i64 = 5;
+/// Places that are kept.
+const PLACES: i64 = 2;
+
+/// A share of the whole: 0 to 100, kept in whole hundredths; written as a JSON number, such as `40` or `33.33`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(u16);
+
+impl Percent {
+    /// All of it.
+    pub const FULL: Self = Self(WHOLE);
+
+    /// The share in hundredths of a percent, 0 to 10,000.
+    pub const fn hundredths(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<u16> for Percent {
+    type Error = Invalid;
+
+    /// Of hundredths of a percent.
+    fn try_from(hundredths: u16) -> Result<Self, Invalid> {
+        if hundredths <= WHOLE { Ok(Self(hundredths)) } else { Err(out_of_range()) }
+    }
+}
+
+impl TryFrom<&str> for Percent {
+    type Error = Invalid;
+
+    /// Of a JSON number as it was written. Digits past the second place are rounded; what then is within 0 to 100, fits.
+    fn try_from(number: &str) -> Result<Self, Invalid> {
+        let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
+        match hundredths(number) {
+            Some(hundredths) if hundredths == 0 || !is_negative => Self::try_from(hundredths),
+            Some(_) | None => Err(out_of_range()),
+        }
+    }
+}
+
+fn out_of_range() -> Invalid {
+    Invalid::new("must be a number from 0 to 100")
+}
+
+/// The hundredths nearest to a number without a sign; `None`: it is none, or far too large.
+fn hundredths(number: &str) -> Option<u16> {
+    let (number, exponent) = match number.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(places) {
+        return None;
+    }
+    let digits = format!("{whole}{places}");
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // How many of the significant digits lie before the point, once it has moved behind the hundredths.
+    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+    let before = i64::try_from(whole.len()).ok()? - zeros + i64::from(exponent) + PLACES;
+    if before > WHOLE_DIGITS {
+        return None;
+    }
+    let Ok(before) = usize::try_from(before) else { return Some(0) };
+    let kept = significant.bytes().chain(std::iter::repeat(b'0')).take(before);
+    let floor = kept.fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let is_over_half = significant.as_bytes().get(before).is_some_and(|digit| *digit >= b'5');
+    u16::try_from(floor + u32::from(is_over_half)).ok()
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0 / 100, self.0 % 100) {
+            (whole, 0) => write!(f, "{whole}"),
+            (whole, places) if places % 10 == 0 => write!(f, "{whole}.{}", places / 10),
+            (whole, places) => write!(f, "{whole}.{places:02}"),
+        }
+    }
+}
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_multiple_of(100) {
+            return serializer.serialize_u16(self.0 / 100);
+        }
+        // Two places come out of a float as they went in: nothing is computed with it.
+        let float: f64 = self.to_string().parse().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_f64(float)
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done now.
+    pub current_task: Option<TaskName>,
+    /// How far that is.
+    pub current_task_progress: Option<Percent>,
+    /// How far all of it is.
+    pub overall_progress: Percent,
+}
+
+impl Progress {
+    /// That of a job that is done.
+    pub const DONE: Self =
+        Self { current_task: None, current_task_progress: None, overall_progress: Percent::FULL };
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(number: &str, expect: Option<u16>) {
+        assert_eq!(Percent::try_from(number).ok().map(Percent::hundredths), expect, "{number}");
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_hundredths_by_their_text() {
+        for (number, expect) in [
+            ("0", 0),
+            ("40", 4_000),
+            ("40.0", 4_000),
+            ("33.33", 3_333),
+            ("33.3333", 3_333),
+            ("66.666666666666666666666666", 6_667),
+            ("0.5", 50),
+            ("0.005", 1),
+            ("0.004999999999999999999999", 0),
+            ("0.05", 5),
+            ("99.995", 10_000),
+            ("100", 10_000),
+            ("100.00", 10_000),
+            ("100.00000000000001", 10_000),
+            ("1e2", 10_000),
+            ("4.2E+1", 4_200),
+            ("5e-1", 50),
+            ("5e-3", 1),
+            ("5e-4", 0),
+            ("1e-2147483648", 0),
+            ("0e2147483647", 0),
+            ("-0", 0),
+            ("-0.0", 0),
+        ] {
+            check(number, Some(expect));
+        }
+    }
+
+    #[test]
+    fn what_is_outside_or_no_number_is_refused() {
+        for bad in [
+            "100.01",
+            "101",
+            "-1",
+            "-0.01",
+            "1e3",
+            "655.36",
+            "65636",
+            "1e2147483647",
+            "1e99999999999",
+            "",
+            "-",
+            ".5",
+            "5.",
+            "1e",
+            "e1",
+            "--1",
+            "+1",
+            " 1",
+            "1,5",
+            "NaN",
+            "Infinity",
+            "\"40\"",
+            "true",
+            "[]",
+        ] {
+            check(bad, None);
+        }
+        assert!(Percent::try_from(10_001).is_err());
+    }
+
+    #[test]
+    fn a_share_is_written_as_a_json_number() {
+        for (hundredths, expect) in
+            [(0, "0"), (4_000, "40"), (3_333, "33.33"), (3_330, "33.3"), (5, "0.05"), (10_000, "100")]
+        {
+            let percent = Percent::try_from(hundredths).unwrap();
+            assert_eq!(serde_json::to_string(&percent).unwrap(), expect);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_share_comes_back_as_it_went(hundredths in 0..=WHOLE) {
+            let percent = Percent::try_from(hundredths).unwrap();
+            let written = serde_json::to_string(&percent).unwrap();
+            prop_assert_eq!(Percent::try_from(written.as_str()), Ok(percent));
+            prop_assert_eq!(written, percent.to_string());
+        }
+
+        /// Whatever number it is, it is read as its double says, or refused.
+        #[test]
+        #[expect(clippy::float_arithmetic, reason = "held against the double that the number also is")]
+        fn any_number_is_read_as_it_says(number in "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {
+            let exact: f64 = number.parse().unwrap();
+            match Percent::try_from(number.as_str()) {
+                Ok(percent) => {
+                    let read: f64 = percent.to_string().parse().unwrap();
+                    prop_assert!((read.max(exact) - read.min(exact)) < 0.005_000_1, "{} {}", read, exact);
+                }
+                Err(_) => prop_assert!(!(0.0..=100.0).contains(&exact), "{}", exact),
+            }
+        }
+
+        #[test]
+        fn no_text_makes_reading_panic(text in ".{0,30}") {
+            drop(Percent::try_from(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What else is summed up over buckets: jobs by type and status, what became of them, and what they cost.
+
+use std::collections::BTreeMap;
+
+use super::items::{place_of, range, read_buckets, read_one};
+use super::read::{read_segment, totals};
+use super::{
+    Bucket, Cell, CostBy, Granularity, Group, Place, Span, StatusCounts, Tally, segments, whole_segments,
+};
+use crate::domain::{CreatedRange, JobQuery, MicroDollars, Owner, TypeName};
+use crate::dynamo::pages::all_rows;
+use crate::dynamo::ranges::{Bounds, ranges_by_type};
+use crate::dynamo::{Source, StoreError, job_of_row};
+
+/// Most types that are counted one by one within dates: each is some reads.
+pub const MAX_TYPES_WITHIN_DATES: usize = 1_000;
+/// Most items that costs are added up from: each is a value of the label in a month or a day.
+pub const MAX_COST_ITEMS: usize = 100_000;
+
+/// Jobs by type and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Breakdown {
+    /// Of each type that has any.
+    Of(BTreeMap<TypeName, StatusCounts>),
+    /// The owner has more types than are counted one by one: [`MAX_TYPES_WITHIN_DATES`].
+    TooManyTypes,
+}
+
+/// How many jobs of each type and status a list has, as far as type, status and dates decide.
+pub async fn breakdown(source: Source<'_>, query: &JobQuery) -> Result<Breakdown, StoreError> {
+    let totals = totals(source, query).await?;
+    let mut types = totals.types;
+    types.retain(|kind, _| query.types.is_empty() || query.types.contains(kind));
+    if query.created != CreatedRange::ALL {
+        if types.len() > MAX_TYPES_WITHIN_DATES {
+            return Ok(Breakdown::TooManyTypes);
+        }
+        types = within_dates(source, query, types.into_keys().collect()).await?;
+    }
+    Ok(Breakdown::Of(types.into_iter().map(|(kind, counts)| (kind, counts.only(query))).collect()))
+}
+
+async fn within_dates(
+    source: Source<'_>,
+    query: &JobQuery,
+    kinds: std::collections::BTreeSet<TypeName>,
+) -> Result<BTreeMap<TypeName, StatusCounts>, StoreError> {
+    let mut types: BTreeMap<TypeName, StatusCounts> = BTreeMap::new();
+    if kinds.is_empty() {
+        return Ok(types);
+    }
+    for segment in segments(query.created) {
+        match segment.span {
+            Span::Buckets(granularity) => {
+                let (from, to) = (segment.from, segment.to);
+                for (kind, bucket, tally) in
+                    read_segment(source, query, &kinds, granularity, from, to).await?
+                {
+                    let Some(kind) = kind else { continue };
+                    let counts = types.entry(kind).or_default();
+                    if granularity == Granularity::Month {
+                        *counts = counts.plus(&StatusCounts::of(&tally));
+                        continue;
+                    }
+                    for (cell, value) in tally.cells() {
+                        if let Cell::AliveIn(slot, status) = cell
+                            && (from..=to).contains(&granularity.start_of(bucket, slot))
+                        {
+                            counts.add_one(status, value);
+                        }
+                    }
+                }
+            }
+            Span::Rows => {
+                let range = CreatedRange::new(Some(segment.from), Some(segment.to)).unwrap_or(query.created);
+                let ranges = ranges_by_type(query, source.shards);
+                for item in all_rows(source.store, source.tables, &ranges, &Bounds::of(range)).await? {
+                    let job = job_of_row(item)?;
+                    let status = job.status();
+                    types.entry(job.kind).or_default().add_one(status, 1);
+                }
+            }
+        }
+    }
+    Ok(types)
+}
+
+/// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.
+pub async fn sum(source: Source<'_>, owner: &Owner, created: CreatedRange) -> Result<Tally, StoreError> {
+    let Source { store, tables, .. } = source;
+    if created == CreatedRange::ALL {
+        let place = Place::new(Bucket::Total, Group::All);
+        return read_one(store, tables, owner.as_str(), &place).await;
+    }
+    let mut sum = Tally::default();
+    for segment in whole_segments(created, Granularity::Hour) {
+        let Span::Buckets(granularity) = segment.span else { continue };
+        let (first, last) = (Bucket::of(granularity, segment.from), Bucket::of(granularity, segment.to));
+        for (_, tally) in read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await? {
+            sum.add(&tally);
+        }
+    }
+    Ok(sum)
+}
+
+/// What the jobs with one value of a label cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Jobs that ever had it.
+    pub jobs: u64,
+    /// Their costs.
+    pub cost: MicroDollars,
+}
+
+/// Costs by the values of a label; `None` is for jobs without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Costs {
+    /// Of each value.
+    Of(BTreeMap<Option<String>, Spent>),
+    /// There are more values and days than are added up at once: [`MAX_COST_ITEMS`].
+    TooMany,
+}
+
+/// What an owner's jobs cost that were created within dates, which are widened to whole days.
+pub async fn costs(
+    source: Source<'_>,
+    owner: &Owner,
+    by: CostBy,
+    created: CreatedRange,
+) -> Result<Costs, StoreError> {
+    let ranges: Vec<(String, String)> = if created == CreatedRange::ALL {
+        vec![Place::labels(by, &Bucket::Total, &Bucket::Total)]
+    } else {
+        let cut = whole_segments(created, Granularity::Day).into_iter();
+        let names = cut.filter_map(|segment| match segment.span {
+            Span::Buckets(span) => {
+                Some(Place::labels(by, &Bucket::of(span, segment.from), &Bucket::of(span, segment.to)))
+            }
+            Span::Rows => None,
+        });
+        names.collect()
+    };
+    let (mut sums, mut items) = (BTreeMap::<Option<String>, (i64, i64)>::new(), 0);
+    for (first, last) in ranges {
+        let mut from = None;
+        loop {
+            let plan = range(source.tables, owner.as_str(), &first, &last);
+            let page = source.store.query(plan.set_exclusive_start_key(from)).await?;
+            for item in page.items.unwrap_or_default() {
+                items += 1;
+                let Group::Label(_, value) = place_of(&item)?.group else { continue };
+                let tally = Tally::of_item(&item);
+                let sum = sums.entry(value).or_default();
+                *sum = (sum.0 + tally.get(Cell::Jobs), sum.1 + tally.get(Cell::Cost));
+            }
+            if items > MAX_COST_ITEMS {
+                return Ok(Costs::TooMany);
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    let number = |value: i64| u64::try_from(value).unwrap_or(0);
+    // A job that got another label leaves its old one with nothing.
+    sums.retain(|_, sum| *sum != (0, 0));
+    let spent = |(jobs, cost)| Spent { jobs: number(jobs), cost: MicroDollars::of_sum(number(cost)) };
+    Ok(Costs::Of(sums.into_iter().map(|(value, sum)| (value, spent(sum))).collect()))
+}

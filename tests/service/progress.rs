@@ -1,0 +1,104 @@
+//! How far the running jobs of a list are: read from their heads, and only from theirs.
+
+use std::sync::Arc;
+
+use jobledger::domain::{Job, Percent, Status};
+use jobledger::dynamo::{Config, Store, job_of_row, with_progress};
+use jobledger::meter::Meter;
+use jobledger_tests::Service;
+use jobledger_tests::dynamo::{Dynamo, Item, text};
+use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::stream::BEGIN;
+use serde_json::{Value, json};
+
+use crate::routes::{ingest, tables};
+
+/// A running job that is a hundredth further for each number before its own.
+fn running(number: usize) -> Value {
+    json!({
+        "external_id": format!("r{number}"), "type": "a", "status": "running", "created_at": BEGIN, "started_at": BEGIN,
+        "name": number.to_string(), "progress": { "current_task": "t", "overall_progress": format!("0.{number:02}").parse::<f64>().expect("a number") },
+    })
+}
+
+fn ended(status: &str) -> Value {
+    json!({
+        "external_id": status, "type": "a", "status": status, "created_at": BEGIN, "completed_at": BEGIN,
+        "progress": { "overall_progress": 5 }, "error": (status == "failed").then_some("why"),
+    })
+}
+
+/// All jobs, as a row of an index tells them.
+async fn rows(service: &Service) -> Vec<Job> {
+    let (store, config) = tables(service).await;
+    let id = |item: &Item| jobledger::domain::JobId::try_from(text(item, "job_id")).expect("an id");
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.jobs).await;
+    let mut jobs = Vec::new();
+    for item in items.iter().filter(|item| text(item, "part") == "head") {
+        let plan = jobledger::dynamo::plans::get_head(&config.tables, id(item));
+        let mut row = store.get(plan).await.expect("an answer").expect("the head");
+        row.remove("progress");
+        row.remove("bytes");
+        jobs.push(job_of_row(row).expect("a job"));
+    }
+    jobs
+}
+
+#[tokio::test]
+async fn those_that_run_are_filled_in_side_by_side_and_nothing_else_is_read() {
+    let service = Service::start().await;
+    let mut jobs: Vec<Value> = (0..100).map(running).collect();
+    jobs.extend((100..140).map(|number| {
+        let mut job = running(0);
+        job["external_id"] = json!(format!("silent{number}"));
+        job["progress"] = json!(null);
+        job
+    }));
+    jobs.extend(["completed", "failed", "cancelled"].map(ended));
+    jobs.push(json!({ "external_id": "q", "type": "a", "status": "queued" }));
+    assert_eq!(ingest(&service, &json!(jobs)).await, [144, 0, 0, 0]);
+    let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
+    let mut environment = service.stack.environment("list-jobs").expect("the function");
+    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
+    let config = Config::from_vars(&environment.vars).expect("its settings");
+    let meter = Arc::new(Meter::default());
+    let store = Store::connect(config.endpoint.as_ref(), Some(Arc::clone(&meter))).await;
+
+    let mut filled = rows(&service).await;
+    assert!(filled.iter().all(|job| job.progress.is_none()));
+    // A job that the list has and that is gone by now keeps none.
+    let mut gone = filled.iter().find(|job| job.status() == Status::Running).expect("one runs").clone();
+    gone.id = jobledger::domain::JobId::from(jobledger::Environment::fresh_id());
+    filled.push(gone);
+    let before = filled.clone();
+    proxy.plan(|_| Fault::None);
+    with_progress(&store, &config.tables, &mut filled).await.expect("progress");
+    let spent = meter.take();
+    // 141 running jobs are two reads, side by side; a unit is two items under 4 KB.
+    assert_eq!((spent.requests, spent.round_trips), (2, 1));
+    assert!(spent.read_units <= 70.5, "{spent:?}");
+    for (job, before) in filled.iter().zip(&before) {
+        let number = job
+            .name
+            .as_ref()
+            .filter(|_| job.external_id.as_ref().is_some_and(|id| id.as_str().starts_with('r')));
+        let expect = number.filter(|_| filled.last().is_some_and(|gone| gone.id != job.id));
+        let overall = job.progress.as_ref().map(|progress| progress.overall_progress);
+        let expect = expect.map(|number| {
+            Percent::try_from(number.as_str().parse::<u16>().expect("a number")).expect("a share")
+        });
+        assert_eq!(overall, expect, "{job:?}");
+        assert_eq!(&Job { progress: None, ..job.clone() }, before, "nothing else changed");
+    }
+    // What the store leaves over is asked for again.
+    let mut again = before.clone();
+    proxy.plan(|_| Fault::LeftOver(30));
+    with_progress(&store, &config.tables, &mut again).await.expect("progress");
+    assert_eq!(again, filled);
+    assert!(meter.take().requests > 2);
+    // Where none runs, nothing is read.
+    let mut still: Vec<Job> = before.into_iter().filter(|job| job.status() != Status::Running).collect();
+    let as_they_were = still.clone();
+    with_progress(&store, &config.tables, &mut still).await.expect("nothing to read");
+    assert_eq!((still, meter.take().requests), (as_they_were, 0));
+}

@@ -1,0 +1,76 @@
+//! `bytes` of a head: what its job's parts weigh as they are stored, by whichever route they came.
+
+use jobledger_tests::Service;
+use jobledger_tests::dynamo::{Dynamo, Item, text};
+use serde_json::{Value, json};
+
+use crate::routes::{create, ingest};
+
+/// What one job's head says, and what its parts weigh.
+async fn said_and_stored(service: &Service, is_it: impl Fn(&Item) -> bool) -> (u64, u64) {
+    let table = service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"].clone();
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
+    let head = items.iter().find(|item| text(item, "part") == "head" && is_it(item)).expect("the head");
+    let said = head.get("bytes").map_or("0", |bytes| bytes["N"].as_str().expect("a number"));
+    let is_part =
+        |item: &&Item| text(item, "job_id") == text(head, "job_id") && text(item, "part").contains('#');
+    let stored = items.iter().filter(is_part).map(|part| {
+        let base64 = ["json", "zstd"].iter().find_map(|name| part.get(*name)).expect("what it keeps");
+        let base64 = base64["B"].as_str().expect("bytes");
+        let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+        (base64.len() / 4 * 3 - padding) as u64
+    });
+    (said.parse().expect("a number"), stored.sum())
+}
+
+#[tokio::test]
+async fn a_created_job_weighs_what_its_input_does() {
+    let service = Service::start().await;
+    let check = async |body: Value, expect: std::ops::RangeInclusive<u64>| {
+        let id = create(&service, &body).await;
+        let (said, stored) = said_and_stored(&service, |head| text(head, "job_id") == id).await;
+        assert_eq!(said, stored, "{body}");
+        assert!(expect.contains(&said), "{said}");
+    };
+    check(json!({ "type": "a", "name": "nothing beside the head" }), 0..=0).await;
+    let exact = r#"{"payload":[1,2],"metadata":{"a":"b"}}"#.len() as u64;
+    check(json!({ "type": "a", "payload": [1, 2], "metadata": { "a": "b" } }), exact..=exact).await;
+    // Packed, where that saves a unit: what is stored counts, not what was sent.
+    check(json!({ "type": "a", "payload": "the same again, ".repeat(1_000) }), 1..=1_023).await;
+}
+
+#[tokio::test]
+async fn an_ingested_job_weighs_what_it_was_last_given() {
+    let service = Service::start().await;
+    let line = |more: &Value| {
+        let mut job = json!({
+            "external_id": "1", "type": "a", "status": "completed", "started_at": "2026-01-01T00:00:00Z",
+            "completed_at": "2026-01-01T00:00:01Z",
+        });
+        for (name, value) in more.as_object().expect("an object") {
+            job[name] = value.clone();
+        }
+        json!([job])
+    };
+    for (more, went_in, expect) in [
+        (json!({ "payload": "p", "result": "r" }), [1, 0, 0, 0], 15 + 14),
+        (json!({ "payload": "p", "result": "r" }), [0, 0, 1, 0], 15 + 14),
+        (json!({ "payload": "longer" }), [0, 1, 0, 0], 20),
+        (json!({ "timings": { "a": 1.5 }, "metadata": {} }), [0, 1, 0, 0], 21 + 15),
+        (json!({ "priority": 1 }), [0, 1, 0, 0], 0),
+    ] {
+        assert_eq!(ingest(&service, &line(&more)).await, went_in, "{more}");
+        assert_eq!(said_and_stored(&service, |_| true).await, (expect, expect), "{more}");
+    }
+    // A job that came by itself, too.
+    create(&service, &json!({ "type": "a", "external_id": "2", "payload": 12_345 })).await;
+    let second = |head: &Item| text(head, "external_id") == "2";
+    assert_eq!(said_and_stored(&service, second).await, (17, 17));
+    let mut line = line(&json!({ "result": [] }));
+    line[0]["external_id"] = json!("2");
+    // It was created just now, which is after these times.
+    line[0]["started_at"] = json!(null);
+    line[0]["completed_at"] = json!(jobledger::lambda::system_clock());
+    assert_eq!(ingest(&service, &line).await, [0, 1, 0, 0]);
+    assert_eq!(said_and_stored(&service, second).await, (13, 13));
+}
