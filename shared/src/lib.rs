@@ -3,6 +3,8 @@
 //! The modules point one way: [`domain`] knows nothing but itself; `dynamo` and [`tally`] store it; [`http`] answers
 //! with it; [`lambda`] starts it all, on AWS and on one machine. See `ARCHITECTURE.md`.
 
+#[cfg(feature = "dynamo")]
+pub mod bulk;
 pub mod domain;
 #[cfg(feature = "dynamo")]
 pub mod dynamo;
@@ -15,5 +17,7 @@ pub mod meter;
 pub mod stream;
 #[cfg(feature = "dynamo")]
 pub mod tally;
+#[cfg(feature = "dynamo")]
+pub mod tasks;
 
 pub use lambda::{Environment, Error, Function, run};

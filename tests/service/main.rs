@@ -8,5 +8,6 @@ mod log;
 mod progress;
 mod routes;
 mod stored_bytes;
+mod tasks;
 mod template;
 mod tidy;

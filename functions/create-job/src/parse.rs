@@ -2,7 +2,7 @@
 
 use jobledger::domain::{
     ExternalId, Fingerprint, Head, Input, Job, JobId, JobName, Labels, MAX_ATTEMPTS, MAX_PRIORITY,
-    MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Owner, State, Timestamp, TypeName,
+    MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Owner, State, Timestamp, TypeName, callers_type,
 };
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Call, Fields, Problem, integer, json, labels, object, text, timestamp};
@@ -27,7 +27,7 @@ impl NewJob {
         fields.rename("tool", "type");
         fields.rename("params", "payload");
         let fingerprint = fields.fingerprint();
-        let kind = fields.required("type", text);
+        let kind = fields.required("type", |raw| callers_type(text(raw)?));
         let payload = fields.optional("payload", json);
         let metadata = fields.optional("metadata", object);
         let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger::domain::{
     ExternalId, Input, Invalid, JobError, MAX_ATTEMPTS, MAX_ERROR_CHARS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS,
-    MAX_TTL_HOURS, Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert,
+    MAX_TTL_HOURS, Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
 };
 use jobledger::http::{
     FieldError, Fields, Raw, integer, json, labels, money, object, percent, text, timestamp,
@@ -38,7 +38,7 @@ impl Line {
         let fingerprint = fields.fingerprint();
         let external_id: Option<ExternalId> = fields.required("external_id", text);
         let said = external_id.as_ref().map(ToString::to_string);
-        let kind = fields.required("type", text);
+        let kind = fields.required("type", |raw| callers_type(text(raw)?));
         let status = fields.required("status", status);
         let phase: Option<Phase> = fields.optional("phase", text);
         let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));

@@ -6,6 +6,7 @@ use jobledger::Function;
 pub fn all() -> Vec<Function> {
     vec![
         batch_status::FUNCTION,
+        bulk_jobs::FUNCTION,
         cancel_job::FUNCTION,
         count_jobs::FUNCTION,
         create_job::FUNCTION,
@@ -16,5 +17,6 @@ pub fn all() -> Vec<Function> {
         list_jobs::FUNCTION,
         metrics::FUNCTION,
         remove_parts::FUNCTION,
+        run_tasks::FUNCTION,
     ]
 }

@@ -1,23 +1,27 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
+mod bulk;
 mod id;
 mod ingest;
 mod job;
 mod labels;
 mod money;
 mod names;
+mod own;
 mod parts;
 mod progress;
 mod query;
 mod status;
 mod time;
 
+pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use id::{Fingerprint, JobId, KeyHash, created_key};
 pub use ingest::{Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};
 pub use labels::Labels;
 pub use money::MicroDollars;
 pub use names::{ExternalId, IdempotencyKey, JobName, Owner, Phase, TaskName, TraceId, TypeName};
+pub use own::{BULK, OWN_TYPES, RECOUNT, callers_type, is_own};
 pub use parts::{Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};

@@ -27,6 +27,8 @@ pub struct Tables {
     pub tallies: String,
     /// `SETTINGS_TABLE`.
     pub settings: String,
+    /// `TASKS_TABLE`.
+    pub tasks: String,
 }
 
 /// Another DynamoDB than Amazon's, with the credentials that it wants to see.
@@ -60,6 +62,7 @@ impl Config {
                 jobs: text("JOBS_TABLE"),
                 tallies: text("TALLIES_TABLE"),
                 settings: text("SETTINGS_TABLE"),
+                tasks: text("TASKS_TABLE"),
             },
             default_ttl_hours: number(vars, "DEFAULT_TTL_HOURS", 24, 1..=MAX_TTL_HOURS)?,
             index_shards: number(vars, "INDEX_SHARDS", 1, 1..=64)?,

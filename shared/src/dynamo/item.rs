@@ -108,7 +108,7 @@ struct ProgressOnly {
 }
 
 /// The sort key of a queued job: the highest priority first, then the first due, then the first id.
-fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
+pub(super) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
 }
 
@@ -175,6 +175,11 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         State::Completed(_) | State::Cancelled(_) => {}
     }
     serde_dynamo::to_item(row).map_err(|error| Corrupt::new(job.id, error))
+}
+
+/// How far a job is, as heads have it.
+pub(crate) fn progress_value(progress: &Progress) -> Result<AttributeValue, Corrupt> {
+    serde_dynamo::to_attribute_value(progress_row(progress)).map_err(|error| Corrupt::new("progress", error))
 }
 
 fn progress_row(progress: &Progress) -> ProgressRow {

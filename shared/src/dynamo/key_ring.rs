@@ -83,6 +83,7 @@ fn access_key(row: &Row) -> Result<AccessKey, Corrupt> {
     // A scope that we do not know allows nothing; the others still hold.
     let scopes = row.scopes.iter().filter_map(|word| Scope::try_from(word.as_str()).ok());
     Ok(AccessKey {
+        key_id: row.key_id.clone(),
         owner: Owner::try_from(row.owner.as_str()).map_err(|error| corrupt(error.to_string()))?,
         scopes: scopes.collect(),
         expires_at: row.expires_at.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))),

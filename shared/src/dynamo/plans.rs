@@ -20,17 +20,52 @@ use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
 };
+use serde::{Deserialize, Serialize};
 
-use super::item::queue_key_of;
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS, QUEUE_INDEX};
+use super::item::{queue_key, queue_key_of};
+use super::schema::{
+    CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS, QUEUE, QUEUE_INDEX,
+};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
-use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
+use crate::domain::{BulkAction, Fingerprint, Head, Job, JobId, Owner, Status, Timestamp};
 
 const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
+
+/// What a retry needs of the job as it was read. Stored as `[id, priority, attempt, max_attempts]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(JobId, u8, u32, u32)", into = "(JobId, u8, u32, u32)")]
+pub struct Seen {
+    /// The job.
+    pub id: JobId,
+    /// Its priority.
+    pub priority: u8,
+    /// How many tries had begun.
+    pub attempt: u32,
+    /// How many it might have.
+    pub max_attempts: u32,
+}
+
+impl From<(JobId, u8, u32, u32)> for Seen {
+    fn from((id, priority, attempt, max_attempts): (JobId, u8, u32, u32)) -> Self {
+        Self { id, priority, attempt, max_attempts }
+    }
+}
+
+impl From<Seen> for (JobId, u8, u32, u32) {
+    fn from(Seen { id, priority, attempt, max_attempts }: Seen) -> Self {
+        (id, priority, attempt, max_attempts)
+    }
+}
+
+impl From<&Job> for Seen {
+    fn from(job: &Job) -> Self {
+        Self { id: job.id, priority: job.priority, attempt: job.attempt, max_attempts: job.max_attempts }
+    }
+}
 
 fn job_key(id: JobId, part: &str) -> AttributeMap {
     AttributeMap::from([(JOB_ID.to_owned(), s(id)), (PART.to_owned(), s(part))])
@@ -135,7 +170,18 @@ fn batch(tables: &Tables, keys: KeysAndAttributesBuilder) -> Result<BatchGetItem
 /// Calls a job off, if the status table allows it; answers the head as it then is.
 pub fn cancel(tables: &Tables, owner: &Owner, id: JobId, now: Timestamp) -> UpdateItemInputBuilder {
     let sources: Vec<_> = Status::Cancelled.sources().collect();
-    transition(tables, owner, id, &sources)
+    cancel_in(tables, owner, id, now, &sources)
+}
+
+/// The same for a job in one of these statuses only.
+pub fn cancel_in(
+    tables: &Tables,
+    owner: &Owner,
+    id: JobId,
+    now: Timestamp,
+    sources: &[Status],
+) -> UpdateItemInputBuilder {
+    transition(tables, owner, id, sources)
         .update_expression(
             "SET #status = :next, completed_at = :now, updated_at = :now, expires_at = ttl_seconds + :now_seconds \
              REMOVE queue, available_at, phase",
@@ -146,8 +192,76 @@ pub fn cancel(tables: &Tables, owner: &Owner, id: JobId, now: Timestamp) -> Upda
         .return_values(ReturnValue::AllNew)
 }
 
+/// Queues a job again that failed or was cancelled, with one more try at least.
+///
+/// Its place in the queue comes from its priority, and its tries from the attempts that began: both must still be what
+/// was read (`seen`). Whoever is refused while the job still stands in one of the sources reads anew and tries again.
+pub fn retry_in(
+    tables: &Tables,
+    owner: &Owner,
+    seen: Seen,
+    now: Timestamp,
+    sources: &[Status],
+) -> UpdateItemInputBuilder {
+    let plan = transition(tables, owner, seen.id, sources);
+    let condition = plan.get_condition_expression().clone().unwrap_or_default();
+    let max_attempts = seen.max_attempts.max(seen.attempt.saturating_add(1));
+    plan.condition_expression(format!(
+        "{condition} AND priority = :priority AND attempt = :attempt AND max_attempts = :seen_max"
+    ))
+    .update_expression(
+        "SET #status = :next, available_at = :now, updated_at = :now, #queue = :queue, \
+         max_attempts = :max_attempts REMOVE #error, started_at, completed_at, expires_at, phase, #progress",
+    )
+    .expression_attribute_names("#queue", QUEUE)
+    .expression_attribute_names("#error", "error")
+    .expression_attribute_names("#progress", PROGRESS)
+    .expression_attribute_values(":next", s(Status::Queued))
+    .expression_attribute_values(":now", n(now.millis()))
+    .expression_attribute_values(":queue", s(queue_key(seen.priority, now, seen.id)))
+    .expression_attribute_values(":priority", n(seen.priority))
+    .expression_attribute_values(":attempt", n(seen.attempt))
+    .expression_attribute_values(":seen_max", n(seen.max_attempts))
+    .expression_attribute_values(":max_attempts", n(max_attempts))
+    .return_values(ReturnValue::AllNew)
+}
+
+/// [`retry_in`] from every status that a retry leads from.
+pub fn retry(tables: &Tables, owner: &Owner, seen: Seen, now: Timestamp) -> UpdateItemInputBuilder {
+    let sources: Vec<_> = BulkAction::Retry.sources().into_iter().collect();
+    retry_in(tables, owner, seen, now, &sources)
+}
+
+/// A transition by a bulk job: of jobs that are older than it, and of each once, which it notes on the job.
+pub fn by_bulk(plan: UpdateItemInputBuilder, bulk: JobId, created_at: Timestamp) -> UpdateItemInputBuilder {
+    let condition = plan.get_condition_expression().clone().unwrap_or_default();
+    let update = plan.get_update_expression().clone().unwrap_or_default();
+    let rest = update.strip_prefix("SET ").unwrap_or(&update);
+    plan.condition_expression(format!(
+        "{condition} AND #created < :before AND (attribute_not_exists(#changed_by) OR #changed_by <> :changed_by)"
+    ))
+    .update_expression(format!("SET #changed_by = :changed_by, {rest}"))
+    .expression_attribute_names("#created", CREATED)
+    .expression_attribute_names("#changed_by", CHANGED_BY)
+    .expression_attribute_values(":before", s(created_at))
+    .expression_attribute_values(":changed_by", s(bulk))
+}
+
+/// A removal by a bulk job: of jobs that are older than it.
+pub fn older_than(plan: DeleteItemInputBuilder, created_at: Timestamp) -> DeleteItemInputBuilder {
+    let condition = plan.get_condition_expression().clone().unwrap_or_default();
+    plan.condition_expression(format!("{condition} AND #created < :before"))
+        .expression_attribute_names("#created", CREATED)
+        .expression_attribute_values(":before", s(created_at))
+}
+
 /// An update of an owner's job that only these statuses allow.
-fn transition(tables: &Tables, owner: &Owner, id: JobId, sources: &[Status]) -> UpdateItemInputBuilder {
+pub(crate) fn transition(
+    tables: &Tables,
+    owner: &Owner,
+    id: JobId,
+    sources: &[Status],
+) -> UpdateItemInputBuilder {
     let (condition, values) = owned_in(owner, sources);
     UpdateItemInput::builder()
         .table_name(&tables.jobs)
@@ -162,7 +276,12 @@ fn transition(tables: &Tables, owner: &Owner, id: JobId, sources: &[Status]) -> 
 /// Removes an owner's job that has ended; its other parts follow by the stream.
 pub fn delete_ended(tables: &Tables, owner: &Owner, id: JobId) -> DeleteItemInputBuilder {
     let ended: Vec<_> = Status::ALL.into_iter().filter(|status| status.is_ended()).collect();
-    let (condition, values) = owned_in(owner, &ended);
+    delete_in(tables, owner, id, &ended)
+}
+
+/// The same for a job in one of these statuses only.
+pub fn delete_in(tables: &Tables, owner: &Owner, id: JobId, sources: &[Status]) -> DeleteItemInputBuilder {
+    let (condition, values) = owned_in(owner, sources);
     DeleteItemInput::builder()
         .table_name(&tables.jobs)
         .set_key(Some(job_key(id, HEAD)))
@@ -220,36 +339,4 @@ pub fn put_setting(tables: &Tables, kind: &str, id: &str, item: AttributeMap) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_of_heads_says_how_it_is_read() {
-        let tables = Tables { jobs: "j".into(), ..Tables::default() };
-        let ids = [1, 2].map(|id| JobId::from(uuid::Uuid::from_u128(id)));
-        let check =
-            |plan: Result<BatchGetItemInputBuilder, Corrupt>, consistent, projection: Option<&str>| {
-                let keys = plan.unwrap().get_request_items().clone().unwrap().remove("j").unwrap();
-                assert_eq!(keys.keys(), ids.map(|id| job_key(id, HEAD)));
-                assert_eq!((keys.consistent_read(), keys.projection_expression()), (consistent, projection));
-            };
-        check(get_heads(&tables, &ids), None, None);
-        check(get_heads_now(&tables, &ids), Some(true), None);
-        check(get_progress(&tables, &ids), None, Some("job_id, progress"));
-    }
-
-    #[test]
-    fn a_cancellation_is_guarded_by_owner_and_status_table() {
-        let tables = Tables { jobs: "j".into(), ..Tables::default() };
-        let owner = Owner::try_from("a").unwrap();
-        let id = JobId::try_from("01981b5e-7c3a-7000-8000-000000000001").unwrap();
-        let plan = cancel(&tables, &owner, id, Timestamp::from_millis(1_500));
-        assert_eq!(
-            plan.get_condition_expression().as_deref(),
-            Some("#owner = :owner AND #status IN (:queued, :running)")
-        );
-        let values = plan.get_expression_attribute_values().clone().unwrap();
-        assert_eq!(values[":now_seconds"], n(2));
-        assert_eq!(plan.get_return_values_on_condition_check_failure(), &Some(OLD_ITEM));
-    }
-}
+mod tests;

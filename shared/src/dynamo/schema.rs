@@ -17,6 +17,8 @@ pub const PROBE: &str = "probe";
 
 /// Attribute of a head that says how far its job is. No index has it: who works on a job changes it often.
 pub const PROGRESS: &str = "progress";
+/// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
+pub const CHANGED_BY: &str = "changed_by";
 
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";
@@ -47,6 +49,9 @@ pub const KIND: &str = "kind";
 pub const ID: &str = "id";
 /// The kind of setting that is an access key; its id is the SHA-256 of the key.
 pub const KEYS: &str = "keys";
+
+/// `tasks`: partition key: the job that shows the work.
+pub const TASK_ID: &str = "task_id";
 
 /// Time-to-live of every table that has one, in seconds since 1970.
 pub const EXPIRES_AT: &str = "expires_at";

@@ -59,6 +59,8 @@ impl TryFrom<&str> for Scope {
 /// An access key, as far as a call needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessKey {
+    /// What people call it; never its text.
+    pub key_id: String,
     /// Whose key it is.
     pub owner: Owner,
     /// What it allows.
@@ -73,9 +75,11 @@ impl AccessKey {
     }
 }
 
-/// Who calls: the owner that the call acts for.
+/// Who calls: the owner that the call acts for, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// What people call the key: for the log.
+    pub key_id: String,
     /// The key's owner, or the one that an admin named with `?owner=`.
     pub owner: Owner,
 }
@@ -99,13 +103,13 @@ pub(super) async fn admit<B: Backend>(
         let word = scope.as_str();
         return Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {word:?}")));
     }
-    let Some(other) = acts_for else { return Ok(Some(Caller { owner: key.owner })) };
+    let Some(other) = acts_for else { return Ok(Some(Caller { key_id: key.key_id, owner: key.owner })) };
     if other != key.owner.as_str() && !key.allows(Scope::Admin) {
         return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
     }
     let owner = Owner::try_from(other)
         .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
-    Ok(Some(Caller { owner }))
+    Ok(Some(Caller { key_id: key.key_id, owner }))
 }
 
 /// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.

@@ -75,6 +75,12 @@ impl Fields {
         self.optional(name, read)
     }
 
+    /// Takes out all fields that are left and not `null`, as they were written: where any name may come.
+    pub fn take_all(&mut self) -> Vec<(String, Box<RawValue>)> {
+        let all = std::mem::take(&mut self.left);
+        all.into_iter().filter(|(_, value)| value.get() != "null").collect()
+    }
+
     /// Takes out a field that must be an array of so many values, and reads each; a wrong one is named by its place, from
     /// 0: `ids[3]`.
     pub fn each<T>(

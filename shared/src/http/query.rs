@@ -68,12 +68,18 @@ impl QueryString {
 
     /// The value, if nothing was wrong and nothing is left over.
     pub fn finish<T>(&mut self, value: Option<T>) -> Result<T, Problem> {
+        let errors = self.take_errors();
+        match value {
+            Some(value) if errors.is_empty() => Ok(value),
+            Some(_) | None => Err(Problem::invalid_query(errors)),
+        }
+    }
+
+    /// Everything that was wrong, and what is left over: for filters that come elsewhere than in a URL.
+    pub fn take_errors(&mut self) -> Vec<FieldError> {
         for (name, _) in std::mem::take(&mut self.left) {
             self.refuse(&name, Invalid::new("is not known here"));
         }
-        match value {
-            Some(value) if self.errors.is_empty() => Ok(value),
-            Some(_) | None => Err(Problem::invalid_query(std::mem::take(&mut self.errors))),
-        }
+        std::mem::take(&mut self.errors)
     }
 }

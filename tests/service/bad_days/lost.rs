@@ -73,6 +73,30 @@ async fn a_job_of_an_external_id_and_a_key_is_created_once() {
     );
 }
 
+#[tokio::test]
+async fn a_bulk_job_is_begun_once() {
+    let house = House::start().await;
+    let mut there = 0;
+    each_lost!(
+        house,
+        "bulk-jobs",
+        number,
+        Request::new("POST", "/v1/jobs/bulk")
+            .header("idempotency-key", &format!("{there}-{number}"))
+            .body(json!({ "action": "cancel", "filter": { "type": format!("none-{number}") } }).to_string()),
+        async |reply: jobledger_tests::Reply, what: String| {
+            assert_eq!(reply.status, 202, "{what}");
+            there += 1;
+            assert_eq!(house.heads().await.len(), there, "{what}");
+            house.service.settled().await;
+            let id = reply.at("/job_id").as_str().expect("an id").to_owned();
+            let job = house.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
+            assert_eq!(job.at("/status"), "completed", "{what}");
+            assert!(job.at("/payload/filter").is_object(), "its input is there: {what}");
+        }
+    );
+}
+
 /// Every answer of one call is lost, so that the caller hears 503; it asks again, under the same key.
 #[tokio::test]
 async fn a_caller_that_asks_again_finds_the_job_that_it_made() {

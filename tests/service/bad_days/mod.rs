@@ -88,6 +88,10 @@ impl House {
             ),
             ("cancel-job", Request::new("POST", &format!("{}/cancel", job(1)))),
             ("delete-job", Request::new("DELETE", &job(2))),
+            (
+                "bulk-jobs",
+                Request::new("POST", "/v1/jobs/bulk").body(r#"{"action":"cancel","filter":{"type":"none"}}"#),
+            ),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("metrics", Request::new("GET", "/metrics")),
         ]

@@ -1,6 +1,7 @@
 //! One file or directory a function, named like it.
 
 mod batch_status;
+pub(crate) mod bulk_jobs;
 mod cancel_job;
 mod create_job;
 mod delete_job;

@@ -254,11 +254,9 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
     let Some(table) = table_of_stream(&source.stream) else {
         return Err(TemplateError::new(at, "Stream is no !GetAtt of a table's StreamArn"));
     };
-    if source.parallelization_factor.is_some_and(|factor| factor != 1) {
-        return Err(TemplateError::new(
-            at,
-            "ParallelizationFactor: one batch of a shard at a time is what is done here",
-        ));
+    // One batch of a shard at a time is what is done here: slower than several, and in an order that they also may have.
+    if source.parallelization_factor.is_some_and(|factor| !(1..=10).contains(&factor)) {
+        return Err(TemplateError::new(at, "ParallelizationFactor is 1 to 10"));
     }
     if source.maximum_record_age_in_seconds.is_some_and(|age| age != -1) {
         return Err(TemplateError::new(at, "MaximumRecordAgeInSeconds: records do not grow too old here"));

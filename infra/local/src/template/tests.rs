@@ -62,6 +62,12 @@ fn our_functions_have_what_globals_and_parameters_give_them() {
         ("JobsTable", Retries::Forever, false)
     );
     assert!(source.window.is_some());
+    let tasks = template.functions.iter().find(|function| function.name == "run-tasks").unwrap();
+    let source = &tasks.streams[0];
+    assert_eq!(
+        (source.table.as_str(), source.batch_size, source.retries),
+        ("TasksTable", 1, Retries::AtMost(20))
+    );
     let health = template.functions.iter().find(|function| function.name == "health").unwrap();
     assert_eq!(health.routes[0].target.as_ref().unwrap().path, "/health");
     assert!(template.functions.iter().find(|function| function.name == "metrics").unwrap().url);

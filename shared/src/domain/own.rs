@@ -1,0 +1,42 @@
+//! The service's own jobs: work that goes on after the answer shows as a job of a type that no caller may use.
+
+use super::{Invalid, TypeName};
+
+/// A job that does something to many others.
+pub const BULK: &str = "bulk";
+/// A job that counts anew.
+pub const RECOUNT: &str = "recount";
+/// All types of the service's own.
+pub const OWN_TYPES: [&str; 2] = [BULK, RECOUNT];
+
+/// Whether jobs of this type are the service's own.
+pub fn is_own(kind: &TypeName) -> bool {
+    OWN_TYPES.contains(&kind.as_str())
+}
+
+/// A type, if a caller's job may have it.
+pub fn callers_type(kind: TypeName) -> Result<TypeName, Invalid> {
+    if is_own(&kind) {
+        let names = OWN_TYPES.join(" and ");
+        return Err(Invalid(format!(
+            "must be another name: {names} are kept for jobs of the service itself"
+        )));
+    }
+    Ok(kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_jobs_have_types_of_their_own() {
+        for (name, is_callers) in
+            [("bulk", false), ("recount", false), ("Bulk", true), ("bulk.cancel", true), ("scrape", true)]
+        {
+            let kind = TypeName::try_from(name).unwrap();
+            assert_eq!(is_own(&kind), !is_callers, "{name}");
+            assert_eq!(callers_type(kind).is_ok(), is_callers, "{name}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Work that goes on after the answer: `run-tasks` by itself, sent what Lambda sends, on tasks that nobody else does.
+
+mod crashes;
+mod deliveries;
+
+use std::time::Duration;
+
+use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger::lambda::system_clock;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Dynamo, Item};
+use jobledger_tests::{PATIENCE, Service};
+use serde_json::{Value, json};
+
+use crate::routes::bulk_jobs::ingest_many;
+use crate::routes::{text, total};
+
+/// A stack for jobs and counts, and a table of tasks beside it that its own pump does not read.
+struct House {
+    service: Service,
+    dynamo: Dynamo,
+    table: String,
+}
+
+impl House {
+    async fn start() -> Self {
+        let service = Service::start().await;
+        let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+        let environment = service.stack.environment("run-tasks").expect("the function");
+        let table = format!("{}-beside", environment.vars["TASKS_TABLE"]);
+        let made = json!({
+            "TableName": table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{ "AttributeName": "task_id", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "task_id", "KeyType": "HASH" }],
+        });
+        dynamo.call("CreateTable", &made).await;
+        let what = json!({ "TableName": table });
+        let active =
+            async { while dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {} };
+        tokio::time::timeout(PATIENCE, active).await.expect("the table is made");
+        Self { service, dynamo, table }
+    }
+
+    fn endpoint(&self) -> &str {
+        self.service.stack.dynamodb_endpoint()
+    }
+
+    /// A function on the tasks of this house, over the DynamoDB at this address.
+    async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
+        let environment = self.service.stack.environment(name).expect("the function");
+        let mut environment = Environment { clock, ..environment };
+        environment.vars.insert("TASKS_TABLE".to_owned(), self.table.clone());
+        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
+        Alone::start(name, environment).await
+    }
+
+    async fn runner(&self) -> Alone {
+        self.function("run-tasks", self.endpoint(), system_clock).await
+    }
+
+    /// One whose clock says that every claim of before is over.
+    async fn later_runner(&self) -> Alone {
+        self.function("run-tasks", self.endpoint(), later).await
+    }
+
+    /// One that has time for one part of a task in each invocation.
+    async fn hasty_runner(&self) -> Alone {
+        self.runner().await.ends_in(Duration::from_secs(1))
+    }
+
+    /// Has a bulk job made that nobody does yet; answers its id.
+    async fn begin(&self, action: &str, kind: &str) -> String {
+        let function = self.function("bulk-jobs", self.endpoint(), system_clock).await;
+        let body = json!({ "action": action, "filter": { "type": kind } });
+        let reply = function.call(&Request::new("POST", "/v1/jobs/bulk").body(body.to_string())).await;
+        assert_eq!(reply.status, 202, "{}", reply.text);
+        text(reply.at("/job_id"))
+    }
+
+    /// Jobs of a type, and a bulk job that shall change them.
+    async fn begin_with(&self, action: &str, kind: &str, count: usize, statuses: &[&str]) -> String {
+        ingest_many(&self.service, "default", kind, count, statuses).await;
+        self.begin(action, kind).await
+    }
+
+    async fn tasks(&self) -> Vec<Item> {
+        self.dynamo.scan(&self.table).await
+    }
+
+    async fn task(&self, id: &str) -> Option<Item> {
+        self.tasks().await.into_iter().find(|item| jobledger_tests::dynamo::text(item, "task_id") == id)
+    }
+
+    async fn job(&self, id: &str) -> Value {
+        self.service.get(&format!("/v1/jobs/{id}")).expect(200).await.json
+    }
+
+    /// The job is completed with these numbers, and nothing is left of the task.
+    #[track_caller]
+    fn is_done(&self, id: &str, action: &str, changed: usize) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        let numbers =
+            json!({ "action": action, "matched": changed, "changed": changed, "skipped": 0, "failed": 0 });
+        async move {
+            let job = self.job(id).await;
+            assert_eq!((&job["status"], &job["result"]), (&json!("completed"), &numbers), "{caller}: {job}");
+            assert_eq!(self.task(id).await, None, "{caller}");
+        }
+    }
+
+    async fn total(&self, query: &str) -> u64 {
+        total(&self.service, query).await
+    }
+}
+
+/// An hour from now.
+fn later() -> Timestamp {
+    system_clock().plus_hours(1)
+}
+
+/// What Lambda sends when this task was written.
+fn event(id: &str) -> Value {
+    json!({ "Records": [{
+        "eventID": "1",
+        "eventName": "INSERT",
+        "eventSource": "aws:dynamodb",
+        "dynamodb": { "Keys": { "task_id": { "S": id } }, "SequenceNumber": "1", "StreamViewType": "NEW_IMAGE" },
+    }] })
+}
+
+#[track_caller]
+fn deliver<'a>(function: &'a Alone, id: &str) -> impl Future<Output = ()> + use<'a> {
+    let caller = std::panic::Location::caller();
+    let event = event(id);
+    async move {
+        assert_eq!(function.invoke(&event).await, Ok(json!({ "batchItemFailures": [] })), "{caller}");
+    }
+}
