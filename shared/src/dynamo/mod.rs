@@ -14,6 +14,7 @@ pub mod ranges;
 mod retry;
 pub mod schema;
 mod store;
+mod ticket;
 pub(crate) mod value;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};

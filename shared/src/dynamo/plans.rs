@@ -21,10 +21,11 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::item::queue_key_of;
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE_INDEX};
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, QUEUE_INDEX, TICKETS};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
-use crate::domain::{Fingerprint, Head, JobId, Owner, Status, Timestamp};
+use crate::domain::{Fingerprint, Head, JobId, KeyHash, Owner, Status, Timestamp};
+use crate::http::Ticket;
 
 const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
@@ -190,6 +191,17 @@ pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Opti
 /// Reads one setting.
 pub fn get_setting(tables: &Tables, kind: &str, id: &str) -> GetItemInputBuilder {
     GetItemInput::builder().table_name(&tables.settings).key(KIND, s(kind)).key(ID, s(id))
+}
+
+/// Keeps a ticket under its hash.
+pub fn keep_ticket(tables: &Tables, hash: &KeyHash, ticket: &Ticket) -> PutItemInputBuilder {
+    PutItemInput::builder()
+        .table_name(&tables.settings)
+        .item(KIND, s(TICKETS))
+        .item(ID, s(hash.as_str()))
+        .item("owner", s(&ticket.owner))
+        .item("query", s(ticket.query.to_text()))
+        .item(EXPIRES_AT, n(ticket.expires_at.seconds_ceil()))
 }
 
 #[cfg(test)]

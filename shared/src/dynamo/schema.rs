@@ -44,6 +44,8 @@ pub const KIND: &str = "kind";
 pub const ID: &str = "id";
 /// The kind of setting that is an access key; its id is the SHA-256 of the key.
 pub const KEYS: &str = "keys";
+/// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
+pub const TICKETS: &str = "tickets";
 
 /// Time-to-live of every table that has one, in seconds since 1970.
 pub const EXPIRES_AT: &str = "expires_at";

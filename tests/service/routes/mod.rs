@@ -3,6 +3,8 @@
 mod cancel_job;
 mod create_job;
 mod delete_job;
+mod export_jobs;
+mod export_link;
 mod get_job;
 mod health;
 mod ingest_jobs;
