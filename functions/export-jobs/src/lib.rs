@@ -85,13 +85,10 @@ impl Exporting {
             let jobs: Vec<Job> =
                 rows.into_iter().map(|row| job_of_row(row.item)).collect::<Result<_, _>>()?;
             self.file.add(&jobs).map_err(Problem::internal)?;
-            self.ahead = match next {
-                Some(key) => Ahead::After(key),
-                None => {
-                    self.file.end();
-                    Ahead::Nothing
-                }
-            };
+            if next.is_none() {
+                self.file.end();
+            }
+            self.ahead = next.map_or(Ahead::Nothing, Ahead::After);
             let piece = self.file.take();
             // A part may hold no job that is asked for, and still not be the last.
             if !piece.is_empty() {

@@ -13,7 +13,7 @@ fn export(query: &str) -> Value {
 }
 
 fn lines(reply: &StreamedReply) -> usize {
-    reply.chunks.concat().iter().filter(|byte| **byte == b'\n').count()
+    String::from_utf8_lossy(&reply.chunks.concat()).matches('\n').count()
 }
 
 #[tokio::test]

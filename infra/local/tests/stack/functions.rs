@@ -10,7 +10,7 @@ use lambda_runtime::Context;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use crate::dynamo;
+use crate::{dynamo, streaming};
 
 /// What functions were sent, by the endpoint of their stack: tests run side by side in one process.
 static SEEN: LazyLock<Mutex<BTreeMap<String, Seen>>> = LazyLock::new(Mutex::default);
@@ -39,6 +39,7 @@ pub(crate) fn all() -> Vec<Function> {
             name: "front",
             start: |environment| Box::pin(async move { Ok(Front::new(&environment)) }),
         },
+        streaming::DRIP,
         Function {
             name: "follow",
             start: |environment| Box::pin(async move { Ok(Follow::new(&environment)) }),

@@ -5,6 +5,8 @@ mod refusals;
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt;
+use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
@@ -13,23 +15,25 @@ use super::{create, ingest};
 /// So many jobs make several parts of a file.
 const MANY: usize = 1_300;
 
-/// Ingests this many ended and running jobs of two types.
+/// A job of one of two types that runs, or has ended.
+fn job(number: usize, has_ended: bool) -> Value {
+    let minute = format!("2026-01-{:02}T05:{:02}:00Z", 1 + number / 60 % 28, number % 60);
+    let mut job = json!({
+        "external_id": format!("e-{number}"), "type": if number.is_multiple_of(3) { "scrape" } else { "render" },
+        "status": "running", "created_at": minute, "started_at": minute, "name": format!("job {number}"),
+    });
+    if has_ended {
+        job["status"] = json!("completed");
+        job["completed_at"] = json!(minute);
+        job["labels"] = json!({ "team": format!("t{}", number % 5), "stage": "last" });
+        job["cost_usd"] = json!("0.012500");
+    }
+    job
+}
+
+/// Ingests this many jobs, of which every second one has ended.
 pub(super) async fn many_jobs(service: &Service) {
-    let job = |number: usize| {
-        let minute = format!("2026-01-{:02}T05:{:02}:00Z", 1 + number / 60 % 28, number % 60);
-        let mut job = json!({
-            "external_id": format!("e-{number}"), "type": if number % 3 == 0 { "scrape" } else { "render" },
-            "status": "running", "created_at": minute, "started_at": minute, "name": format!("job {number}"),
-        });
-        if number % 2 == 0 {
-            job["status"] = json!("completed");
-            job["completed_at"] = json!(minute);
-            job["labels"] = json!({ "team": format!("t{}", number % 5), "stage": "last" });
-            job["cost_usd"] = json!("0.012500");
-        }
-        job
-    };
-    let jobs: Vec<Value> = (0..MANY).map(job).collect();
+    let jobs: Vec<Value> = (0..MANY).map(|number| job(number, number.is_multiple_of(2))).collect();
     assert_eq!(ingest(service, &json!(jobs)).await[0], MANY as u64);
     service.settled().await;
 }
@@ -127,9 +131,10 @@ async fn no_cell_is_a_formula_and_every_text_survives() {
         let body = json!({ "type": "a", "name": name, "labels": { "team": name, "rest": name } });
         create(&service, &body).await;
     }
+    let time = "2026-01-01T05:00:00Z";
     let error = json!([{
-        "external_id": "failed", "type": "b", "status": "failed", "created_at": "2026-01-01", "error": "=cmd|'/c'\r\n\"x\"",
-        "started_at": "2026-01-01", "completed_at": "2026-01-01",
+        "external_id": "failed", "type": "b", "status": "failed", "error": "=cmd|'/c'\r\n\"x\"",
+        "created_at": time, "started_at": time, "completed_at": time,
     }]);
     assert_eq!(ingest(&service, &error).await, [1, 0, 0, 0]);
     let rows = table(&file(&service, "type=a&sort_order=asc").await.text);
@@ -148,23 +153,17 @@ async fn no_cell_is_a_formula_and_every_text_survives() {
 async fn jobs_that_change_meanwhile_are_there_once() {
     let service = Service::start().await;
     many_jobs(&service).await;
-    let mut open = service.get("/v1/jobs/export?format=ndjson").open().await;
-    let mut text = open.chunk().await.expect("a chunk").expect("the first part").to_vec();
-    // New jobs, jobs that end, and ones that go: only those that were there all the time must be there, once.
-    let jobs: Vec<Value> = (0..MANY)
-        .filter(|number| number % 2 == 1)
-        .map(|number| {
-            let minute = format!("2026-01-{:02}T05:{:02}:00Z", 1 + number / 60 % 28, number % 60);
-            json!({
-                "external_id": format!("e-{number}"), "type": if number % 3 == 0 { "scrape" } else { "render" },
-                "status": "completed", "created_at": minute, "started_at": minute, "completed_at": minute,
-            })
-        })
-        .collect();
-    assert_eq!(ingest(&service, &json!(jobs)).await[1], (MANY / 2) as u64);
+    let environment = service.stack.environment("export-jobs").expect("the function");
+    let function = Alone::start("export-jobs", environment).await;
+    let mut answer = function.open(&Request::new("GET", "/v1/jobs/export?format=ndjson")).await;
+    let mut text = answer.body.next().await.expect("a piece").expect("the first part").to_vec();
+    // Running jobs end, and new ones come: those that were there all the time must be there, once.
+    let ended: Vec<Value> =
+        (0..MANY).filter(|number| number % 2 == 1).map(|number| job(number, true)).collect();
+    assert_eq!(ingest(&service, &json!(ended)).await[1], (MANY / 2) as u64);
     create(&service, &json!({ "type": "new" })).await;
-    while let Some(chunk) = open.chunk().await.expect("the rest") {
-        text.extend_from_slice(&chunk);
+    while let Some(piece) = answer.body.next().await {
+        text.extend_from_slice(&piece.expect("the rest"));
     }
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     for job in lines(&String::from_utf8(text).expect("text")) {
