@@ -2,7 +2,8 @@
 //!
 //! `lambda_runtime` hands over the events. Its own streamed answers (1.5.0) are not used: it writes the text of a failure
 //! into the body and then ends it in good order, so that a file which broke off looks whole. Here a failure breaks the
-//! connection off. Nor is it told as a trailer, which the Runtime API has for it: Lambda takes that for a success.
+//! connection off, which Lambda passes on as a truncated response. Nor is it told by trailers, which the Runtime API has for
+//! it: with them, says AWS's guide, "Lambda treats this as a successful response".
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

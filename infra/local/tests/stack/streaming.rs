@@ -96,9 +96,13 @@ async fn what_fails_in_the_middle_breaks_the_connection_off() {
     let stack = start().await;
     // The last one by the function's own Timeout.
     for what in ["fail", "panic", "hang"] {
-        let answer = open(&stack, what).await;
-        assert_eq!(answer.status(), 202, "{what}");
-        assert!(answer.bytes().await.is_err(), "{what}: the answer looks whole");
+        let url = format!("{}/lambda-url/drip/{what}", stack.url().unwrap());
+        // Whether the head still gets through depends on when it is sent: either way, nothing looks whole.
+        let whole = match Client::new().get(url).send().await {
+            Ok(answer) => answer.bytes().await,
+            Err(broken) => Err(broken),
+        };
+        assert!(whole.is_err(), "{what}: the answer looks whole");
     }
     assert_eq!(open(&stack, "refuse").await.status(), 500);
     assert_eq!(open(&stack, "go").await.status(), 202);
