@@ -73,12 +73,15 @@ async fn answer(
                 .header("lambda-runtime-function-response-mode", "streaming")
                 .header(CONTENT_TYPE, WITH_HEAD)
                 .body(receiver)?;
-            let (sent, ()) = tokio::join!(client.call(request), pass_on(sender, prelude.into(), body));
-            sent
+            let (sent, passed) = tokio::join!(client.call(request), pass_on(sender, prelude.into(), body));
+            match passed {
+                // The function has said in its log why.
+                Passed::BrokenOff => return Ok(()),
+                Passed::AsFarAsTaken => sent,
+            }
         }
         Err(error) => client.call(failure(&id, &error)?).await,
     };
-    // The function has said in its log why an answer broke off; and who called is gone, or sees it.
     match sent {
         Ok(taken) if taken.status().is_success() => {}
         Ok(refused) => tracing::error!(status = %refused.status(), "Lambda refused the answer"),
@@ -87,24 +90,36 @@ async fn answer(
     Ok(())
 }
 
+/// How far a body was passed on.
+enum Passed {
+    /// To its end, or as long as somebody took it.
+    AsFarAsTaken,
+    /// Until it failed.
+    BrokenOff,
+}
+
 /// Sends the head, then the body as fast as it is taken; breaks off where it fails.
-async fn pass_on(mut sender: Sender, prelude: Bytes, body: Chunks) {
+async fn pass_on(mut sender: Sender, prelude: Bytes, body: Chunks) -> Passed {
     let mut body = AssertUnwindSafe(body).catch_unwind();
     for head in [prelude, Bytes::from_static(DELIMITER)] {
         if sender.send_data(head).await.is_err() {
-            return;
+            return Passed::AsFarAsTaken;
         }
     }
     while let Some(chunk) = body.next().await {
         match chunk {
             Ok(Ok(chunk)) => {
                 if sender.send_data(chunk).await.is_err() {
-                    return;
+                    return Passed::AsFarAsTaken;
                 }
             }
-            Ok(Err(_)) | Err(_) => return sender.abort(),
+            Ok(Err(_)) | Err(_) => {
+                sender.abort();
+                return Passed::BrokenOff;
+            }
         }
     }
+    Passed::AsFarAsTaken
 }
 
 #[derive(Serialize)]
