@@ -107,16 +107,13 @@ async fn pass_on(mut sender: Sender, prelude: Bytes, body: Chunks) -> Passed {
         }
     }
     while let Some(chunk) = body.next().await {
-        match chunk {
-            Ok(Ok(chunk)) => {
-                if sender.send_data(chunk).await.is_err() {
-                    return Passed::AsFarAsTaken;
-                }
-            }
-            Ok(Err(_)) | Err(_) => {
-                sender.abort();
-                return Passed::BrokenOff;
-            }
+        // A panic, or a failure.
+        let Ok(Ok(chunk)) = chunk else {
+            sender.abort();
+            return Passed::BrokenOff;
+        };
+        if sender.send_data(chunk).await.is_err() {
+            return Passed::AsFarAsTaken;
         }
     }
     Passed::AsFarAsTaken
