@@ -5,12 +5,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::Stream;
+use lambda_http::http::{HeaderMap, StatusCode};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
 use crate::meter::Meter;
+
+mod streaming;
 
 /// Any error that ends a function's start or an invocation.
 pub type Error = lambda_runtime::Error;
@@ -19,7 +24,10 @@ pub type Error = lambda_runtime::Error;
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A function's start, under way.
-pub type Starting = BoxFuture<'static, Result<Box<dyn Invoke>, Error>>;
+pub type Starting = BoxFuture<'static, Result<Started, Error>>;
+
+/// The body of a streamed answer. Nobody reads on after an error: what was sent by then is not the whole.
+pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// One Lambda function: its name, and how to start it.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +38,16 @@ pub struct Function {
     pub start: fn(Environment) -> Starting,
 }
 
-/// A started function: events in, answers out, both as the JSON text that the Lambda service sends and takes.
+/// A started function, by how it answers. `template.yaml` says the same: `InvokeMode: RESPONSE_STREAM` or not.
+pub enum Started {
+    /// In one piece.
+    Whole(Box<dyn Invoke>),
+    /// Piece by piece.
+    Streamed(Box<dyn InvokeStreaming>),
+}
+
+/// A function that answers in one piece: events in, answers out, both as the JSON text that the Lambda service sends and
+/// takes.
 pub trait Invoke: Send + Sync {
     /// Handles one event.
     fn invoke<'a>(
@@ -38,6 +55,27 @@ pub trait Invoke: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+}
+
+/// A function that streams its answer: events in, as the JSON text that the Lambda service sends; an HTTP answer out,
+/// whose body comes piece by piece and is read no faster than the caller takes it.
+pub trait InvokeStreaming: Send + Sync {
+    /// Handles one event, as far as the head of its answer.
+    fn invoke<'a>(
+        &'a self,
+        event: &'a RawValue,
+        context: Context,
+    ) -> BoxFuture<'a, Result<StreamedAnswer, Error>>;
+}
+
+/// An HTTP answer whose body is still to come.
+pub struct StreamedAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body. Once it has begun, only its end can tell that something failed: by an error, which cuts it off.
+    pub body: Chunks,
 }
 
 /// All that a function takes from the world around it: settings, the time, chance, and who counts its calls.
@@ -68,6 +106,12 @@ impl Environment {
     pub fn fresh_id() -> Uuid {
         Uuid::now_v7()
     }
+
+    /// What nobody can guess: 64 hexadecimal digits, of which 244 bits are chance.
+    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
+    pub fn fresh_secret() -> String {
+        format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    }
 }
 
 /// The machine's clock, cut to milliseconds.
@@ -81,10 +125,15 @@ pub fn run(function: Function) -> Result<(), Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         lambda_http::tracing::init_default_subscriber();
         let started = (function.start)(Environment::of_process()).await?;
-        let started = &started;
-        lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-            started.invoke(&event.payload, event.context).await
-        }))
-        .await
+        match started {
+            Started::Whole(started) => {
+                let started = &started;
+                lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+                    started.invoke(&event.payload, event.context).await
+                }))
+                .await
+            }
+            Started::Streamed(started) => streaming::run(started).await,
+        }
     })
 }

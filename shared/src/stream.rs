@@ -12,7 +12,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::domain::Timestamp;
 use crate::dynamo::schema::PART;
 use crate::dynamo::{AttributeMap, Ledger};
-use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke};
+use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
 use crate::tally::SequenceNumber;
 
 /// What a function does with a batch of records.
@@ -67,12 +67,13 @@ pub const fn function<C: Consumer>() -> Function {
     Function { name: C::NAME, start: |environment| Box::pin(start::<C>(environment)) }
 }
 
-async fn start<C: Consumer>(environment: Environment) -> Result<Box<dyn Invoke>, Error> {
+async fn start<C: Consumer>(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
-    Ok(Box::new(Started::<C> { ledger, clock: environment.clock, consumer: std::marker::PhantomData }))
+    let consuming = Consuming::<C> { ledger, clock: environment.clock, consumer: std::marker::PhantomData };
+    Ok(Started::Whole(Box::new(consuming)))
 }
 
-struct Started<C> {
+struct Consuming<C> {
     ledger: Ledger,
     clock: fn() -> Timestamp,
     consumer: std::marker::PhantomData<C>,
@@ -95,7 +96,7 @@ struct Answer {
     batch_item_failures: [(); 0],
 }
 
-impl<C: Consumer> Invoke for Started<C> {
+impl<C: Consumer> Invoke for Consuming<C> {
     fn invoke<'a>(&'a self, event: &'a RawValue, _: Context) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
         Box::pin(async move {
             let event: Event = serde_json::from_str(event.get())?;

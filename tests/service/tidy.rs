@@ -141,7 +141,7 @@ fn routes_have_tests_of_their_name() {
     for name in function_crates() {
         let text =
             fs::read_to_string(root().join(format!("functions/{name}/src/lib.rs"))).expect("a library");
-        if !text.contains("impl Route for") {
+        if !["impl Route for", "impl StreamRoute for"].iter().any(|route| text.contains(route)) {
             continue;
         }
         let tests = root().join("tests/service/routes").join(name.replace('-', "_"));

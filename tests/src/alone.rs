@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobledger::Environment;
-use jobledger::lambda::{Invoke, system_clock};
+use jobledger::lambda::{Started, StreamedAnswer, system_clock};
 use jobledger_local::functions;
 use lambda_runtime::Context;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ use crate::Reply;
 
 /// A started function.
 pub struct Alone {
-    handler: Box<dyn Invoke>,
+    started: Started,
     ends_in: Option<Duration>,
 }
 
@@ -24,8 +24,8 @@ impl Alone {
     pub async fn start(name: &str, environment: Environment) -> Self {
         let all = functions::all();
         let function = all.iter().find(|function| function.name == name).expect("a function of that name");
-        let handler = (function.start)(environment).await.expect("the function starts");
-        Self { handler, ends_in: None }
+        let started = (function.start)(environment).await.expect("the function starts");
+        Self { started, ends_in: None }
     }
 
     /// Has Lambda end each call after this time.
@@ -46,9 +46,17 @@ impl Alone {
     /// Sends an event; an error is what Lambda would log, and deliver the event again for.
     pub async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let event = to_raw_value(event).expect("an event");
-        let answer: Result<Box<RawValue>, _> = self.handler.invoke(&event, self.context()).await;
+        let Started::Whole(function) = &self.started else { panic!("the function streams its answer") };
+        let answer: Result<Box<RawValue>, _> = function.invoke(&event, self.context()).await;
         let answer = answer.map_err(|error| error.to_string())?;
         Ok(serde_json::from_str(answer.get()).expect("JSON"))
+    }
+
+    /// Sends a request to a function that streams, and takes its answer as far as the head.
+    pub async fn open(&self, request: &Request) -> StreamedAnswer {
+        let event = to_raw_value(&request.event()).expect("an event");
+        let Started::Streamed(function) = &self.started else { panic!("the function answers in one piece") };
+        function.invoke(&event, self.context()).await.expect("an answer")
     }
 
     /// Sends a request, written down as API Gateway does.
@@ -108,7 +116,8 @@ impl Request {
         self
     }
 
-    fn event(&self) -> Value {
+    /// As the event that a function gets.
+    pub fn event(&self) -> Value {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         let query: BTreeMap<&str, &str> = pairs.collect();
         json!({

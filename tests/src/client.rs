@@ -1,7 +1,7 @@
 //! A client that says what it got.
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
 /// A request that is being put together.
@@ -54,6 +54,11 @@ impl Call {
         let text = response.text().await.expect("a body");
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Reply { status, headers, text, json }
+    }
+
+    /// Sends it, and leaves the body to be read piece by piece.
+    pub async fn open(self) -> Response {
+        self.request.send().await.expect("an answer")
     }
 
     /// Sends it, and expects this status.

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, as far as a function needs it: hands out events, takes answers, one at a time.
+//! Lambda's Runtime API, as far as a function needs it: hands out events, takes answers, whole or streamed, one at a time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,9 +6,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path as UrlPath, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
+use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -24,13 +26,43 @@ const DEADLINE_MS: &str = "4102444800000";
 pub struct RunningFunction {
     process: Child,
     events: mpsc::Sender<String>,
-    answers: mpsc::Receiver<Result<Value, String>>,
+    answers: mpsc::Receiver<Taken>,
 }
+
+/// What came of an event.
+#[derive(Debug)]
+enum Taken {
+    Whole(Result<Value, String>),
+    Streamed(StreamedReply),
+}
+
+/// A streamed answer: a head, then chunks.
+#[derive(Debug)]
+pub struct StreamedReply {
+    /// The status and the headers, as JSON.
+    pub head: Value,
+    /// What of the body came after the head.
+    pub chunks: Vec<Vec<u8>>,
+    /// How the body ended.
+    pub end: End,
+}
+
+/// How the body of a streamed answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// In good order.
+    Whole,
+    /// In the middle: the connection was broken off.
+    BrokenOff,
+}
+
+/// Between the head and the body.
+const DELIMITER: [u8; 8] = [0; 8];
 
 #[derive(Clone, Debug)]
 struct Api {
     events: Arc<Mutex<mpsc::Receiver<String>>>,
-    answers: mpsc::Sender<Result<Value, String>>,
+    answers: mpsc::Sender<Taken>,
 }
 
 impl RunningFunction {
@@ -67,6 +99,22 @@ impl RunningFunction {
 
     /// Hands the function an event; what it answers, or the error that it reports.
     pub async fn invoke(&mut self, event: &Value) -> Result<Value, String> {
+        match self.taken(event).await {
+            Taken::Whole(answer) => answer,
+            Taken::Streamed(reply) => panic!("the answer is streamed: {reply:?}"),
+        }
+    }
+
+    /// The same for a function that streams its answer; what it answers, read to its end.
+    pub async fn stream(&mut self, event: &Value) -> Result<StreamedReply, String> {
+        match self.taken(event).await {
+            Taken::Streamed(reply) => Ok(reply),
+            Taken::Whole(Err(error)) => Err(error),
+            Taken::Whole(Ok(answer)) => panic!("the answer is not streamed: {answer}"),
+        }
+    }
+
+    async fn taken(&mut self, event: &Value) -> Taken {
         self.events.send(event.to_string()).await.expect("the Runtime API runs");
         let answer = tokio::time::timeout(PATIENCE, self.answers.recv()).await;
         answer.expect("the function answers in time").expect("the Runtime API runs")
@@ -95,13 +143,55 @@ async fn next(State(api): State<Api>) -> (HeaderMap, String) {
     (headers, event)
 }
 
-async fn response(State(api): State<Api>, UrlPath(_): UrlPath<String>, body: String) -> StatusCode {
-    let answer = serde_json::from_str(&body).map_err(|error| format!("no JSON: {error}: {body}"));
-    api.answers.send(answer).await.expect("somebody waits");
+async fn response(
+    State(api): State<Api>,
+    UrlPath(_): UrlPath<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> StatusCode {
+    let mode = headers.get("lambda-runtime-function-response-mode").map(HeaderValue::as_bytes);
+    let (chunks, end) = read(body).await;
+    let taken = if mode == Some(b"streaming") {
+        assert_eq!(headers["content-type"], "application/vnd.awslambda.http-integration-response");
+        Taken::Streamed(streamed(&chunks, end))
+    } else {
+        let body = chunks.concat();
+        let text = String::from_utf8_lossy(&body);
+        Taken::Whole(serde_json::from_str(&text).map_err(|error| format!("no JSON: {error}: {text}")))
+    };
+    api.answers.send(taken).await.expect("somebody waits");
     StatusCode::ACCEPTED
 }
 
+async fn read(body: Body) -> (Vec<Vec<u8>>, End) {
+    let (mut body, mut chunks) = (body.into_data_stream(), Vec::new());
+    loop {
+        match body.next().await {
+            Some(Ok(chunk)) => chunks.push(chunk.to_vec()),
+            Some(Err(_)) => return (chunks, End::BrokenOff),
+            None => return (chunks, End::Whole),
+        }
+    }
+}
+
+fn streamed(chunks: &[Vec<u8>], end: End) -> StreamedReply {
+    let all = chunks.concat();
+    let at = all.windows(DELIMITER.len()).position(|window| window == DELIMITER).expect("a head");
+    let head = serde_json::from_slice(&all[..at]).expect("the head is JSON");
+    // A chunk may hold the end of the head and the beginning of the body.
+    let mut before = at + DELIMITER.len();
+    let mut body = Vec::new();
+    for chunk in chunks {
+        let skipped = before.min(chunk.len());
+        before -= skipped;
+        if skipped < chunk.len() {
+            body.push(chunk[skipped..].to_vec());
+        }
+    }
+    StreamedReply { head, chunks: body, end }
+}
+
 async fn error(State(api): State<Api>, body: String) -> StatusCode {
-    api.answers.send(Err(body)).await.expect("somebody waits");
+    api.answers.send(Taken::Whole(Err(body))).await.expect("somebody waits");
     StatusCode::ACCEPTED
 }

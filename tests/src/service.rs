@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack, functions};
+use reqwest::redirect::Policy;
 
 use crate::client::Call;
 
@@ -19,6 +20,8 @@ pub struct Service {
     /// The stack.
     pub stack: Stack,
     client: reqwest::Client,
+    /// The same, but it goes nowhere that it is sent on to.
+    staying: reqwest::Client,
 }
 
 impl Service {
@@ -37,7 +40,8 @@ impl Service {
     /// Starts a stack so.
     pub async fn with_options(options: Options) -> Self {
         let stack = Stack::start(options, functions::all()).await.expect("the stack starts");
-        Self { stack, client: reqwest::Client::new() }
+        let staying = reqwest::Client::builder().redirect(Policy::none()).build().expect("a client");
+        Self { stack, client: reqwest::Client::new(), staying }
     }
 
     /// What a stack for one test is started with: the engine that the environment names, else an embedded one.
@@ -58,6 +62,12 @@ impl Service {
     pub fn anonymous(&self, method: &str, path: &str) -> Call {
         let url = format!("{}{path}", self.stack.url().expect("the stack has an HTTP API"));
         Call::new(&self.client, method, &url)
+    }
+
+    /// A request without a key, whose answer is shown also where it leads elsewhere.
+    pub fn staying(&self, method: &str, path: &str) -> Call {
+        let url = format!("{}{path}", self.stack.url().expect("the stack has an HTTP API"));
+        Call::new(&self.staying, method, &url)
     }
 
     /// A request with the admin key of the local stack.

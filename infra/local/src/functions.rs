@@ -11,6 +11,8 @@ pub fn all() -> Vec<Function> {
         count_jobs::FUNCTION,
         create_job::FUNCTION,
         delete_job::FUNCTION,
+        export_jobs::FUNCTION,
+        export_link::FUNCTION,
         get_job::FUNCTION,
         health::FUNCTION,
         ingest_jobs::FUNCTION,

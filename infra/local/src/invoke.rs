@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobledger::lambda::Invoke;
+use futures_util::stream::{self, StreamExt};
+use jobledger::lambda::{Chunks, Invoke, InvokeStreaming, StreamedAnswer};
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::template::function_arn;
@@ -14,7 +16,7 @@ use crate::template::function_arn;
 /// Lambda's limit for the event and for the answer of a synchronous invocation.
 pub(crate) const PAYLOAD_MAX_BYTES: usize = 6 * 1024 * 1024;
 
-/// A started function.
+/// A started function that answers in one piece.
 #[derive(Clone)]
 pub(crate) struct Instance {
     name: Arc<str>,
@@ -60,7 +62,7 @@ impl Instance {
     ) -> Result<Box<RawValue>, CallError> {
         let handler = Arc::clone(&self.handler);
         let timeout = self.timeout;
-        let context = self.context(request_id);
+        let context = context(&self.name, timeout, request_id);
         let task =
             tokio::spawn(async move { tokio::time::timeout(timeout, handler.invoke(&event, context)).await });
         match task.await {
@@ -73,14 +75,77 @@ impl Instance {
             Err(join) => Err(CallError::Panicked(join)),
         }
     }
+}
 
-    fn context(&self, request_id: String) -> Context {
-        let deadline = clock::now() + self.timeout;
-        let mut context = Context::default();
-        context.request_id = request_id;
-        context.deadline = u64::try_from(deadline.timestamp_millis()).unwrap_or_default();
-        context.invoked_function_arn = function_arn(&self.name);
-        context
+/// A started function that streams its answer.
+#[derive(Clone)]
+pub(crate) struct StreamingInstance {
+    name: Arc<str>,
+    timeout: Duration,
+    handler: Arc<dyn InvokeStreaming>,
+}
+
+impl StreamingInstance {
+    pub(crate) fn new(name: &str, timeout: Duration, handler: Box<dyn InvokeStreaming>) -> Self {
+        Self { name: name.into(), timeout, handler: Arc::from(handler) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends one event; the body is asked for no faster than it is read, and ends with the function's time. Where its
+    /// reader leaves, it ends too: Lambda would let it go on, for nobody.
+    pub(crate) async fn call(
+        &self,
+        event: Box<RawValue>,
+        request_id: String,
+    ) -> Result<StreamedAnswer, CallError> {
+        let handler = Arc::clone(&self.handler);
+        let timeout = self.timeout;
+        let deadline = Instant::now() + timeout;
+        let context = context(&self.name, timeout, request_id);
+        let task =
+            tokio::spawn(
+                async move { tokio::time::timeout_at(deadline, handler.invoke(&event, context)).await },
+            );
+        match task.await {
+            Ok(Ok(Ok(answer))) => {
+                Ok(StreamedAnswer { body: until(deadline, timeout, answer.body), ..answer })
+            }
+            Ok(Ok(Err(error))) => Err(CallError::Failed(error)),
+            Ok(Err(_elapsed)) => Err(CallError::TimedOut(timeout)),
+            Err(join) => Err(CallError::Panicked(join)),
+        }
+    }
+}
+
+/// The body, broken off at the deadline.
+fn until(deadline: Instant, timeout: Duration, body: Chunks) -> Chunks {
+    Box::pin(stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        match tokio::time::timeout_at(deadline, body.next()).await {
+            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(body))),
+            Ok(Some(Err(error))) => Some((Err(error), None)),
+            Ok(None) => None,
+            Err(_elapsed) => Some((Err(CallError::TimedOut(timeout).into()), None)),
+        }
+    }))
+}
+
+/// What Lambda tells a function about a call.
+fn context(name: &str, timeout: Duration, request_id: String) -> Context {
+    let deadline = clock::now() + timeout;
+    let mut context = Context::default();
+    context.request_id = request_id;
+    context.deadline = u64::try_from(deadline.timestamp_millis()).unwrap_or_default();
+    context.invoked_function_arn = function_arn(name);
+    context
+}
+
+impl fmt::Debug for StreamingInstance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StreamingInstance").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 pub mod functions;
 mod gateway;
+mod instances;
 mod invoke;
 mod key;
 mod net;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use crate::data::Data;
 use crate::engine::{self, ACCESS_KEY, Clients, Durability, Engine, SECRET_KEY};
 use crate::error::{Error, Result};
 use crate::gateway::{Gateway, Routes};
+use crate::instances::{Instances, Target};
 use crate::invoke::Instance;
 use crate::stop::Stop;
 use crate::streams::{Consumers, Subscription, Wake};
-use crate::template::{REGION, Template, TemplateError};
+use crate::template::{GATEWAY, REGION, Template, TemplateError};
 use crate::{key, net, schedules};
 
 /// The template that this binary was built with.
@@ -85,11 +87,19 @@ impl Default for Options {
     }
 }
 
+/// Where functions find what they need.
+#[derive(Clone, Debug)]
+struct Places {
+    dynamodb: String,
+    /// None: there is no HTTP API, and what names it leads nowhere.
+    gateway: Option<SocketAddr>,
+}
+
 /// A running stack.
 #[derive(Debug)]
 pub struct Stack {
     template: Template,
-    endpoint: String,
+    places: Places,
     gateway: Option<Gateway>,
     consumers: Consumers,
     wake: Wake,
@@ -124,6 +134,7 @@ impl Stack {
             DynamoDb::Endpoint(endpoint) => (None, endpoint.clone()),
         };
         let clients = Clients::new(&endpoint);
+        let places = Places { dynamodb: endpoint, gateway: listening.as_ref().map(|(_, address)| *address) };
         let mut streams = BTreeMap::new();
         for table in &template.tables {
             if let Some(arn) = engine::create(&clients.tables, table).await? {
@@ -132,7 +143,7 @@ impl Stack {
         }
         key::put(&clients.tables, &template).await?;
 
-        let instances = start_functions(&template, &endpoint, &functions, options.http).await?;
+        let instances = start_functions(&template, &places, &functions).await?;
         let (stop, stopped) = Stop::new();
         let mut tasks = JoinSet::new();
         let wake = Wake::new();
@@ -151,7 +162,7 @@ impl Stack {
             tasks.spawn(engine::keep_house(database, file, consumers.clone(), wake.clone(), stopped.clone()));
         }
         for function in &template.functions {
-            let Some(instance) = instances.get(function.name.as_str()) else { continue };
+            let Some(instance) = instances.whole(&function.name) else { continue };
             for rule in &function.schedules {
                 tasks.spawn(schedules::run(rule.clone(), instance.clone(), wake.clone(), stopped.clone()));
             }
@@ -163,7 +174,7 @@ impl Stack {
             }
             None => None,
         };
-        Ok(Self { template, endpoint, gateway, consumers, wake, stop, tasks, engine, _data: data })
+        Ok(Self { template, places, gateway, consumers, wake, stop, tasks, engine, _data: data })
     }
 
     /// Where the HTTP API is, if there is one: `http://127.0.0.1:8080`.
@@ -173,7 +184,7 @@ impl Stack {
 
     /// Where DynamoDB is.
     pub fn dynamodb_endpoint(&self) -> &str {
-        &self.endpoint
+        &self.places.dynamodb
     }
 
     /// The template, resolved.
@@ -184,7 +195,7 @@ impl Stack {
     /// What a function of the template is started with, by the name of its crate.
     pub fn environment(&self, function: &str) -> Option<Environment> {
         let found = self.template.functions.iter().find(|other| other.name == function)?;
-        Some(environment(found, &self.endpoint))
+        Some(environment(found, &self.places))
     }
 
     /// Tells the streams that something was written past the HTTP API; they find out by themselves, but not at once.
@@ -247,10 +258,15 @@ fn check_registry(template: &Template, functions: &[Function]) -> Result<()> {
 }
 
 /// The template's variables, and those that lead the SDK to this machine.
-fn environment(function: &crate::template::Function, endpoint: &str) -> Environment {
+fn environment(function: &crate::template::Function, places: &Places) -> Environment {
     let mut variables = function.variables.clone();
+    if let Some(address) = places.gateway {
+        for value in variables.values_mut() {
+            *value = value.replace(GATEWAY, &format!("http://{address}"));
+        }
+    }
     let local = [
-        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint),
+        ("AWS_ENDPOINT_URL_DYNAMODB", places.dynamodb.as_str()),
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
@@ -260,39 +276,38 @@ fn environment(function: &crate::template::Function, endpoint: &str) -> Environm
 }
 
 /// Starts the functions, all at a time; without an HTTP API, only those that something else calls.
-async fn start_functions(
-    template: &Template,
-    endpoint: &str,
-    functions: &[Function],
-    http: Http,
-) -> Result<BTreeMap<&'static str, Instance>> {
+async fn start_functions(template: &Template, places: &Places, functions: &[Function]) -> Result<Instances> {
     let starting = template.functions.iter().filter_map(|declared| {
         let called = !declared.streams.is_empty() || !declared.schedules.is_empty();
-        if http == Http::Off && !called {
+        if places.gateway.is_none() && !called {
             return None;
         }
         let function = functions.iter().find(|function| function.name == declared.name)?;
-        let environment = environment(declared, endpoint);
+        let environment = environment(declared, places);
         Some(async move {
             let started = (function.start)(environment).await;
-            let handler =
+            let started =
                 started.map_err(|source| Error::Function { name: declared.name.clone(), source })?;
-            Ok::<_, Error>((function.name, Instance::new(function.name, declared.timeout, handler)))
+            Ok::<_, Error>((declared, started))
         })
     });
-    Ok(try_join_all(starting).await?.into_iter().collect())
+    let mut instances = Instances::default();
+    for (declared, started) in try_join_all(starting).await? {
+        instances.add(declared, started)?;
+    }
+    Ok(instances)
 }
 
 fn subscriptions(
     template: &Template,
-    instances: &BTreeMap<&'static str, Instance>,
+    instances: &Instances,
     streams: &BTreeMap<String, String>,
 ) -> Vec<Subscription> {
     let sources = template.functions.iter().flat_map(|function| {
         function.streams.iter().map(move |source| (function.name.as_str(), source.clone()))
     });
     let subscription = |(name, source): (&str, crate::template::DynamoDbSource)| {
-        let instance = instances.get(name)?.clone();
+        let instance = instances.whole(name)?.clone();
         let stream_arn = streams.get(&source.table)?.clone();
         Some(Subscription { instance, source, stream_arn })
     };
@@ -302,15 +317,16 @@ fn subscriptions(
 /// The routes, and the functions with a URL of their own.
 fn routes(
     template: &Template,
-    instances: &BTreeMap<&'static str, Instance>,
-) -> Result<(Routes<Instance>, BTreeMap<String, Instance>)> {
+    instances: &Instances,
+) -> Result<(Routes<Instance>, BTreeMap<String, Target>)> {
     let mut routes = Vec::new();
     let mut urls = BTreeMap::new();
     for function in &template.functions {
-        let Some(instance) = instances.get(function.name.as_str()) else { continue };
-        routes.extend(function.routes.iter().map(|route| (route.clone(), instance.clone())));
-        if function.url {
-            urls.insert(function.name.clone(), instance.clone());
+        if let Some(instance) = instances.whole(&function.name) {
+            routes.extend(function.routes.iter().map(|route| (route.clone(), instance.clone())));
+        }
+        if function.url.is_some() {
+            urls.extend(instances.target(&function.name).map(|target| (function.name.clone(), target)));
         }
     }
     let routes = Routes::new(routes).map_err(|problem| TemplateError::new("Resources", problem))?;

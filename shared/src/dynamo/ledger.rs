@@ -3,9 +3,9 @@
 use super::key_ring::KeyRing;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
-use super::{Config, Corrupt, Store, StoreError, Tables, plans};
+use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
 use crate::domain::{KeyHash, Timestamp};
-use crate::http::{AccessKey, Backend, Problem};
+use crate::http::{AccessKey, Backend, Problem, Ticket};
 use crate::lambda::{Environment, Error};
 
 /// The store, its settings, and the access keys that this execution environment has seen.
@@ -63,6 +63,10 @@ impl Backend for Ledger {
 
     async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
         Ok(self.keys.find(&self.store, &self.config.tables, hash, now).await?)
+    }
+
+    async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<Ticket>, Problem> {
+        Ok(ticket::find(&self.store, &self.config.tables, hash, now).await?)
     }
 }
 

@@ -16,6 +16,7 @@ mod retry;
 pub mod schema;
 mod shards;
 mod store;
+mod ticket;
 pub(crate) mod value;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};

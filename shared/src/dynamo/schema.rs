@@ -49,6 +49,8 @@ pub const KIND: &str = "kind";
 pub const ID: &str = "id";
 /// The kind of setting that is an access key; its id is the SHA-256 of the key.
 pub const KEYS: &str = "keys";
+/// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
+pub const TICKETS: &str = "tickets";
 
 /// `tasks`: partition key: the job that shows the work.
 pub const TASK_ID: &str = "task_id";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
-use super::{Backend, Problem};
+use super::{Backend, Problem, QueryString};
 use crate::domain::{Invalid, KeyHash, Owner, Timestamp};
 
 /// Longest key that is looked at, in bytes.
@@ -18,6 +18,8 @@ pub enum Access {
     Open,
     /// Keys with this scope, or with `admin`.
     Scope(Scope),
+    /// The same; or, without a key, a ticket that somebody with such a key was given.
+    ScopeOrTicket(Scope),
 }
 
 /// What a key allows.
@@ -84,18 +86,24 @@ pub struct Caller {
     pub owner: Owner,
 }
 
-/// Finds out who calls, and refuses those who may not.
+/// Finds out who calls, and refuses those who may not. The query comes back without what told it; with a ticket, it is
+/// the one that the ticket was made for.
 pub(super) async fn admit<B: Backend>(
     access: Access,
     headers: &HeaderMap,
-    acts_for: Option<&str>,
+    mut query: QueryString,
     backend: &B,
     now: Timestamp,
-) -> Result<Option<Caller>, Problem> {
+) -> Result<(Option<Caller>, QueryString), Problem> {
     let scope = match access {
-        Access::Open => return Ok(None),
+        Access::Open => return Ok((None, query)),
         Access::Scope(scope) => scope,
+        Access::ScopeOrTicket(scope) => match query.take("ticket") {
+            Some(text) => return redeem(&text, query, backend, now).await,
+            None => scope,
+        },
     };
+    let acts_for = query.take("owner");
     let hash = KeyHash::of(key_text(headers)?);
     let key = backend.key(&hash, now).await?;
     let key = key.ok_or_else(|| Problem::unauthenticated("the key is not known, or has expired"))?;
@@ -103,13 +111,36 @@ pub(super) async fn admit<B: Backend>(
         let word = scope.as_str();
         return Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {word:?}")));
     }
-    let Some(other) = acts_for else { return Ok(Some(Caller { key_id: key.key_id, owner: key.owner })) };
+    let Some(other) = acts_for else {
+        return Ok((Some(Caller { key_id: key.key_id, owner: key.owner }), query));
+    };
     if other != key.owner.as_str() && !key.allows(Scope::Admin) {
         return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
     }
-    let owner = Owner::try_from(other)
+    let owner = Owner::try_from(other.as_str())
         .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
-    Ok(Some(Caller { key_id: key.key_id, owner }))
+    Ok((Some(Caller { key_id: key.key_id, owner }), query))
+}
+
+/// Takes a ticket. A key beside it is not looked at: clients that follow a redirection may or may not send it on.
+async fn redeem<B: Backend>(
+    text: &str,
+    mut query: QueryString,
+    backend: &B,
+    now: Timestamp,
+) -> Result<(Option<Caller>, QueryString), Problem> {
+    let unknown = || Problem::unauthenticated("the ticket is not known, or has expired; ask for a new one");
+    if text.len() > MAX_KEY_BYTES {
+        return Err(unknown());
+    }
+    let ticket = backend.ticket(&KeyHash::of(text), now).await?.ok_or_else(unknown)?;
+    let beside: Vec<String> = query.pairs().iter().map(|(name, _)| name.clone()).collect();
+    for name in beside {
+        query.take(&name);
+        query.refuse(&name, Invalid::new("must be left out: the ticket holds the whole query"));
+    }
+    query.finish(Some(()))?;
+    Ok((Some(Caller { key_id: ticket.key_id, owner: ticket.owner }), ticket.query))
 }
 
 /// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.

@@ -1,13 +1,15 @@
 //! HTTP: what every route passes on its way in and out.
 //!
 //! A function implements [`Route`]: it parses one kind of request and answers it. `serve` does the rest:
-//! access, refusals, problems, request ids, and the log.
+//! access, refusals, problems, request ids, and the log. One whose answer has no bound implements [`StreamRoute`].
 
 mod access;
 mod answer;
+mod arrival;
 mod call;
 mod canonical;
 mod cursor;
+mod export;
 mod fields;
 mod filters;
 mod page;
@@ -15,12 +17,15 @@ mod problem;
 mod query;
 mod read;
 mod serve;
+mod streaming;
+mod ticket;
 mod view;
 
 pub use access::{Access, AccessKey, Caller, Scope};
 pub use answer::Answer;
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
+pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use filters::{job_query, set};
 pub use page::{Page, Window};
@@ -28,4 +33,6 @@ pub use problem::{FieldError, Problem};
 pub use query::QueryString;
 pub use read::{Raw, integer, job_id, json, labels, money, object, percent, text, timestamp};
 pub use serve::{Backend, Nothing, Route, function};
+pub use streaming::{StreamRoute, Streamed, streaming};
+pub use ticket::Ticket;
 pub use view::{JobView, WholeJobView};

@@ -1,7 +1,12 @@
 //! The query of a URL, read name by name; what is left over is refused.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use super::{FieldError, Problem};
 use crate::domain::Invalid;
+
+/// All but the characters that RFC 3986 leaves unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The names and values of a query, decoded, until somebody has read them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +19,20 @@ impl QueryString {
     /// These names and values.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         Self { left: pairs.into_iter().collect(), errors: Vec::new() }
+    }
+
+    /// Reads what [`QueryString::to_text`] wrote.
+    pub fn of_text(text: &str) -> Self {
+        let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        Self::new(pairs.map(|(name, value)| (decoded(name), decoded(value))))
+    }
+
+    /// The names and values that nobody has read yet, as they stand in a URL.
+    pub fn to_text(&self) -> String {
+        let encoded = |part: &str| utf8_percent_encode(part, RESERVED).to_string();
+        let pairs = self.left.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+        pairs.collect::<Vec<_>>().join("&")
     }
 
     /// The names and values that nobody has read yet.
@@ -81,5 +100,20 @@ impl QueryString {
             self.refuse(&name, Invalid::new("is not known here"));
         }
         std::mem::take(&mut self.errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_query_survives_its_text(pairs in proptest::collection::vec((".*", ".*"), 0..5)) {
+            let query = QueryString::new(pairs);
+            prop_assert_eq!(QueryString::of_text(&query.to_text()), query);
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::Kind;
 use super::run::{Clock, run};
 use crate::domain::{JobId, Timestamp};
 use crate::dynamo::Ledger;
-use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke};
+use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
 
 /// A function that does tasks.
 pub trait Runner: Send + Sync + 'static {
@@ -23,12 +23,13 @@ pub const fn function<R: Runner>() -> Function {
     Function { name: R::NAME, start: |environment| Box::pin(start::<R>(environment)) }
 }
 
-async fn start<R: Runner>(environment: Environment) -> Result<Box<dyn Invoke>, Error> {
+async fn start<R: Runner>(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
-    Ok(Box::new(Started { ledger, kinds: R::KINDS, clock: environment.clock }))
+    let feeding = Feeding { ledger, kinds: R::KINDS, clock: environment.clock };
+    Ok(Started::Whole(Box::new(feeding)))
 }
 
-struct Started {
+struct Feeding {
     ledger: Ledger,
     kinds: &'static [Kind],
     clock: fn() -> Timestamp,
@@ -70,7 +71,7 @@ struct Answer {
     batch_item_failures: [(); 0],
 }
 
-impl Invoke for Started {
+impl Invoke for Feeding {
     fn invoke<'a>(
         &'a self,
         event: &'a RawValue,

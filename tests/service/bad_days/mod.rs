@@ -80,6 +80,7 @@ impl House {
                 "list-jobs",
                 Request::new("GET", "/v1/jobs?limit=2&offset=1&created_after=2026-01-01T00:00:01Z"),
             ),
+            ("export-link", Request::new("GET", "/v1/jobs/export?type=render")),
             ("get-job", Request::new("GET", &job(0))),
             (
                 "batch-status",

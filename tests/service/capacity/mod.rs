@@ -2,6 +2,7 @@
 //! the items, both held against the table "Costs to hold" of the design. `--nocapture` shows the bills.
 
 mod counts;
+mod exports;
 mod jobs;
 mod lists;
 

@@ -5,6 +5,8 @@ pub(crate) mod bulk_jobs;
 mod cancel_job;
 mod create_job;
 mod delete_job;
+mod export_jobs;
+mod export_link;
 mod get_job;
 mod health;
 mod ingest_jobs;

@@ -5,6 +5,7 @@ mod body;
 mod event;
 mod problem;
 mod routes;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,12 +17,14 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Method;
 use axum::response::Response;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+use crate::instances::Target;
 use crate::invoke::{CallError, Instance, PAYLOAD_MAX_BYTES};
 use crate::stop::Stop;
 use crate::streams::Wake;
+use crate::template::FUNCTION_URLS;
 use body::Unread;
 use event::Place;
 use problem::Problem;
@@ -33,8 +36,6 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const CONCURRENCY_MAX: usize = 1000;
 /// How long requests under way have to end when the stack stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// Where the Function URLs are; on AWS each has a host of its own.
-const URL_PREFIX: &str = "/lambda-url/";
 
 /// The running gateway.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(crate) struct Gateway {
 #[derive(Debug)]
 struct Shared {
     routes: Routes<Instance>,
-    urls: BTreeMap<String, Instance>,
+    urls: BTreeMap<String, Target>,
     address: SocketAddr,
     slots: Arc<Semaphore>,
     wake: Wake,
@@ -58,7 +59,7 @@ impl Gateway {
     pub(crate) fn start(
         (listener, address): (TcpListener, SocketAddr),
         routes: Routes<Instance>,
-        urls: BTreeMap<String, Instance>,
+        urls: BTreeMap<String, Target>,
         wake: Wake,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(CONCURRENCY_MAX));
@@ -113,7 +114,7 @@ async fn answer(
     let (head, body) = request.into_parts();
     let writes = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let found = find(shared, &head.method, head.uri.path());
-    let Some((instance, place)) = found else {
+    let Some((target, place)) = found else {
         body::discard(body).await;
         return Err(Problem::NoRoute);
     };
@@ -132,40 +133,57 @@ async fn answer(
     if event.get().len() > PAYLOAD_MAX_BYTES {
         return Err(Problem::TooLarge);
     }
-    let answered = call(&instance, event, request_id.to_owned(), slot).await;
+    let response = match target {
+        Target::Whole(instance) => whole(&instance, event, request_id, slot).await,
+        Target::Streaming(instance) => stream::response(&instance, event, request_id, slot).await,
+    };
     if writes {
         shared.wake.ring();
     }
-    let answer = answered.map_err(|error| {
-        let problem = match &error {
-            CallError::CallerLeft(_) => Problem::TooSlow,
-            CallError::Failed(_)
-            | CallError::Panicked(_)
-            | CallError::TimedOut(_)
-            | CallError::AnswerTooLarge(_) => Problem::FunctionFailed,
-        };
-        let error: &dyn std::error::Error = &error;
-        tracing::error!(function = instance.name(), request_id, error, "a request failed");
-        problem
-    })?;
+    response
+}
+
+/// The response of a function that answers in one piece.
+async fn whole(
+    instance: &Instance,
+    event: Box<serde_json::value::RawValue>,
+    request_id: &str,
+    slot: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
+    let answered = call(instance, event, request_id.to_owned(), slot).await;
+    let answer = answered.map_err(|error| failed(instance.name(), request_id, &error))?;
     answer::response(&answer).map_err(|error| {
         tracing::error!(function = instance.name(), request_id, %error, "an answer is no HTTP response");
         Problem::FunctionFailed
     })
 }
 
+/// Logs why there is no answer, and says what the caller hears of it.
+fn failed(function: &str, request_id: &str, error: &CallError) -> Problem {
+    let problem = match error {
+        CallError::CallerLeft(_) => Problem::TooSlow,
+        CallError::Failed(_)
+        | CallError::Panicked(_)
+        | CallError::TimedOut(_)
+        | CallError::AnswerTooLarge(_) => Problem::FunctionFailed,
+    };
+    let error: &dyn std::error::Error = error;
+    tracing::error!(function, request_id, error, "a request failed");
+    problem
+}
+
 /// The function for a request, and what its event says about the route.
-fn find<'a>(shared: &'a Shared, method: &Method, path: &'a str) -> Option<(Instance, Place<'a>)> {
-    if let Some(rest) = path.strip_prefix(URL_PREFIX) {
+fn find<'a>(shared: &'a Shared, method: &Method, path: &'a str) -> Option<(Target, Place<'a>)> {
+    if let Some(rest) = path.strip_prefix(FUNCTION_URLS) {
         let end = rest.find('/').unwrap_or(rest.len());
         let (name, path) = rest.split_at(end);
-        let instance = shared.urls.get(name)?.clone();
+        let target = shared.urls.get(name)?.clone();
         let path = if path.is_empty() { "/" } else { path };
-        return Some((instance, Place { path, route_key: "$default", parameters: BTreeMap::new() }));
+        return Some((target, Place { path, route_key: "$default", parameters: BTreeMap::new() }));
     }
     let found = shared.routes.find(method.as_str(), path)?;
     let place = Place { path, route_key: found.key, parameters: found.parameters };
-    Some((found.target.clone(), place))
+    Some((Target::Whole(found.target.clone()), place))
 }
 
 /// Waits no longer than API Gateway; the function goes on, and keeps its slot until it ends.
@@ -173,7 +191,7 @@ async fn call(
     instance: &Instance,
     event: Box<serde_json::value::RawValue>,
     request_id: String,
-    slot: tokio::sync::OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
 ) -> Result<Box<serde_json::value::RawValue>, CallError> {
     let called = instance.clone();
     let call = tokio::spawn(async move {

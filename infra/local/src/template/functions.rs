@@ -28,8 +28,17 @@ pub struct Function {
     pub streams: Vec<DynamoDbSource>,
     /// The schedules that call it.
     pub schedules: Vec<ScheduleRule>,
-    /// Whether it has a Function URL of its own.
-    pub url: bool,
+    /// Its own Function URL, where it has one.
+    pub url: Option<FunctionUrl>,
+}
+
+/// How a Function URL answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FunctionUrl {
+    /// In one piece (`BUFFERED`).
+    Buffered,
+    /// Piece by piece (`RESPONSE_STREAM`).
+    Streamed,
 }
 
 /// Lambda's own, for a function without `Timeout`.
@@ -63,7 +72,7 @@ struct Properties {
     environment: Option<Environment>,
     #[serde(default)]
     events: BTreeMap<String, Value>,
-    function_url_config: Option<FunctionUrl>,
+    function_url_config: Option<UrlConfig>,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +84,7 @@ struct Environment {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct FunctionUrl {
+struct UrlConfig {
     auth_type: AuthType,
     invoke_mode: Option<InvokeMode>,
 }
@@ -87,11 +96,11 @@ enum AuthType {
     None,
 }
 
-/// Nothing in the template streams its answer yet.
 #[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum InvokeMode {
     Buffered,
+    ResponseStream,
 }
 
 /// Reads one function.
@@ -127,13 +136,13 @@ pub(super) fn read(
         routes: Vec::new(),
         streams: Vec::new(),
         schedules: Vec::new(),
-        url: false,
+        url: properties.function_url_config.map(|UrlConfig { auth_type: AuthType::None, invoke_mode }| {
+            match invoke_mode {
+                None | Some(InvokeMode::Buffered) => FunctionUrl::Buffered,
+                Some(InvokeMode::ResponseStream) => FunctionUrl::Streamed,
+            }
+        }),
     };
-    if let Some(FunctionUrl { auth_type: AuthType::None, invoke_mode: None | Some(InvokeMode::Buffered) }) =
-        properties.function_url_config
-    {
-        function.url = true;
-    }
     for (event_id, event) in properties.events {
         match events::read(id, &event_id, event)? {
             Event::HttpApi(route) => function.routes.push(route),
@@ -141,6 +150,14 @@ pub(super) fn read(
             Event::Schedule(rule) => function.schedules.push(rule),
             Event::Disabled => {}
         }
+    }
+    let is_called =
+        !(function.routes.is_empty() && function.streams.is_empty() && function.schedules.is_empty());
+    if is_called && function.url == Some(FunctionUrl::Streamed) {
+        return Err(TemplateError::new(
+            id,
+            "RESPONSE_STREAM: only a Function URL streams, so it has no Events",
+        ));
     }
     Ok(function)
 }

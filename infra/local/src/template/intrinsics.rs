@@ -12,6 +12,11 @@ pub const REGION: &str = "us-east-1";
 /// The account that everything here says it is in.
 pub const ACCOUNT: &str = "000000000000";
 
+/// Stands for the address of the gateway until it is known: a name that leads nowhere.
+pub const GATEWAY: &str = "http://gateway.invalid";
+/// Where the Function URLs are below it; on AWS each has a host of its own.
+pub const FUNCTION_URLS: &str = "/lambda-url/";
+
 /// All that an expression can name.
 pub(super) struct Scope<'a> {
     parameters: BTreeMap<String, Value>,
@@ -180,6 +185,9 @@ impl<'a> Scope<'a> {
     }
 
     fn attribute(&self, at: &str, id: &str, attribute: &str) -> Result<Value, TemplateError> {
+        if attribute == "FunctionUrl" {
+            return self.function_url(at, id).map(Value::String);
+        }
         let text = match (self.kind_of(at, id)?, attribute) {
             (resources::Kind::Table, "Arn") => table_arn(&self.table_name(id)?),
             (resources::Kind::Table, "StreamArn") => stream_arn(&self.table_name(id)?),
@@ -189,6 +197,17 @@ impl<'a> Scope<'a> {
             }
         };
         Ok(Value::String(text))
+    }
+
+    /// SAM makes `<function>Url` of a function with a `FunctionUrlConfig`.
+    fn function_url(&self, at: &str, id: &str) -> Result<String, TemplateError> {
+        let function = id.strip_suffix("Url").and_then(|function| self.resources.get(function));
+        let function =
+            function.filter(|function| function.pointer("/Properties/FunctionUrlConfig").is_some());
+        let name = function.and_then(|function| function.pointer("/Metadata/BuildProperties/Binary"));
+        let name = name.and_then(Value::as_str);
+        let name = name.ok_or_else(|| TemplateError::new(at, format!("no function has the URL {id}")))?;
+        Ok(format!("{GATEWAY}{FUNCTION_URLS}{name}/"))
     }
 
     fn kind_of(&self, at: &str, id: &str) -> Result<resources::Kind, TemplateError> {

@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use events::{DynamoDbSource, HttpApiRoute, MethodAndPath, Retries, ScheduleKind, ScheduleRule};
-pub use functions::Function;
-pub use intrinsics::{ACCOUNT, REGION, function_arn};
+pub use functions::{Function, FunctionUrl};
+pub use intrinsics::{ACCOUNT, FUNCTION_URLS, GATEWAY, REGION, function_arn};
 pub use tables::{Index, Projection, Table, TimeToLive};
 
 use intrinsics::Scope;

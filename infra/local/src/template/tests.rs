@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{KeyType, StreamViewType};
 
-use super::{Projection, Retries, ScheduleKind, Template};
+use super::{FunctionUrl, Projection, Retries, ScheduleKind, Template};
 use crate::stack::TEMPLATE;
 
 fn parse(text: &str) -> Result<Template, String> {
@@ -70,7 +70,12 @@ fn our_functions_have_what_globals_and_parameters_give_them() {
     );
     let health = template.functions.iter().find(|function| function.name == "health").unwrap();
     assert_eq!(health.routes[0].target.as_ref().unwrap().path, "/health");
-    assert!(template.functions.iter().find(|function| function.name == "metrics").unwrap().url);
+    let url = |name: &str| template.functions.iter().find(|function| function.name == name).unwrap().url;
+    assert_eq!(url("metrics"), Some(FunctionUrl::Buffered));
+    assert_eq!(url("export-jobs"), Some(FunctionUrl::Streamed));
+    assert_eq!(url("export-link"), None);
+    let link = template.functions.iter().find(|function| function.name == "export-link").unwrap();
+    assert_eq!(link.variables["EXPORT_URL"], "http://gateway.invalid/lambda-url/export-jobs/");
 }
 
 #[test]
@@ -156,6 +161,17 @@ fn what_is_not_understood_is_named() {
         (
             function("      Environment: { Variables: { X: !FindInMap [a, b, c] } }\n"),
             "does not know Fn::FindInMap",
+        ),
+        (
+            function("      Environment: { Variables: { X: !GetAtt FUrl.FunctionUrl } }\n"),
+            "no function has the URL FUrl",
+        ),
+        (
+            function(
+                "      FunctionUrlConfig: { AuthType: NONE, InvokeMode: RESPONSE_STREAM }\n      \
+                 Events: { E: { Type: HttpApi, Properties: { Method: GET, Path: / } } }\n",
+            ),
+            "F: RESPONSE_STREAM: only a Function URL streams",
         ),
         (event("{ Type: SQS, Properties: {} }"), "F.Events.E: unknown variant `SQS`"),
         (event("{ Type: Schedule, Properties: { Schedule: cron(0 5 * * ? *) } }"), "cron(0 5 * * ? *)"),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jobledger::lambda::{BoxFuture, Invoke};
+use jobledger::lambda::{BoxFuture, Invoke, Started};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use crate::dynamo;
+use crate::{dynamo, streaming};
 
 /// What functions were sent, by the endpoint of their stack: tests run side by side in one process.
 static SEEN: LazyLock<Mutex<BTreeMap<String, Seen>>> = LazyLock::new(Mutex::default);
@@ -39,6 +39,7 @@ pub(crate) fn all() -> Vec<Function> {
             name: "front",
             start: |environment| Box::pin(async move { Ok(Front::new(&environment)) }),
         },
+        streaming::DRIP,
         Function {
             name: "follow",
             start: |environment| Box::pin(async move { Ok(Follow::new(&environment)) }),
@@ -53,9 +54,9 @@ struct Front {
 
 impl Front {
     #[expect(clippy::new_ret_no_self, reason = "what `start` answers")]
-    fn new(environment: &Environment) -> Box<dyn Invoke> {
+    fn new(environment: &Environment) -> Started {
         let client = dynamo::client(&environment.vars["AWS_ENDPOINT_URL_DYNAMODB"]);
-        Box::new(Self { client, table: environment.vars["THINGS_TABLE"].clone() })
+        Started::Whole(Box::new(Self { client, table: environment.vars["THINGS_TABLE"].clone() }))
     }
 
     async fn handle(&self, event: &RawValue) -> Result<Box<RawValue>, Error> {
@@ -92,8 +93,9 @@ struct Follow {
 
 impl Follow {
     #[expect(clippy::new_ret_no_self, reason = "what `start` answers")]
-    fn new(environment: &Environment) -> Box<dyn Invoke> {
-        Box::new(Self { endpoint: environment.vars["AWS_ENDPOINT_URL_DYNAMODB"].clone() })
+    fn new(environment: &Environment) -> Started {
+        let endpoint = environment.vars["AWS_ENDPOINT_URL_DYNAMODB"].clone();
+        Started::Whole(Box::new(Self { endpoint }))
     }
 
     fn handle(&self, event: &RawValue) -> Result<Box<RawValue>, Error> {

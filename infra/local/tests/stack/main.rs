@@ -6,6 +6,7 @@ mod dynamo;
 mod functions;
 mod http;
 mod restart;
+mod streaming;
 mod streams;
 
 use std::path::Path;

@@ -1,0 +1,129 @@
+//! A request as it comes in, whatever way it is answered: what the log says of it, and whether it may come further.
+
+use std::time::Duration;
+
+use lambda_http::http::Method;
+use lambda_http::{Request, RequestExt};
+use percent_encoding::percent_decode_str;
+use uuid::Uuid;
+
+use super::access::admit;
+use super::{Access, Answer, Backend, Caller, Problem, QueryString, call};
+use crate::domain::Timestamp;
+use crate::lambda::Environment;
+
+/// A request that came in, and what the log says of it.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// The function.
+    pub(super) function: &'static str,
+    /// When it came.
+    pub(super) began: Timestamp,
+    /// An id that nobody had before.
+    pub(super) fresh: Uuid,
+    /// Under which the log knows the request.
+    pub(super) request_id: String,
+    clock: fn() -> Timestamp,
+    method: Method,
+    path: String,
+    trace_id: Option<String>,
+    deadline_ms: u64,
+}
+
+/// A request that may be answered: who calls, and with which words.
+#[derive(Debug)]
+pub(super) struct Admitted<'r> {
+    pub(super) caller: Option<Caller>,
+    pub(super) body: &'r [u8],
+    pub(super) path: Vec<(String, String)>,
+    pub(super) query: QueryString,
+}
+
+impl Arrival {
+    /// Takes the time and a fresh id, once.
+    pub(super) fn of(function: &'static str, clock: fn() -> Timestamp, request: &Request) -> Self {
+        let fresh = Environment::fresh_id();
+        let context = request.lambda_context_ref();
+        let request_id = match context {
+            Some(context) if !context.request_id.is_empty() => context.request_id.clone(),
+            Some(_) | None => fresh.to_string(),
+        };
+        Self {
+            function,
+            began: clock(),
+            fresh,
+            request_id,
+            clock,
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
+            deadline_ms: context.map_or(0, |context| context.deadline),
+        }
+    }
+
+    /// How long there is before Lambda ends the function, less this.
+    pub(super) fn time_left(&self, margin: Duration) -> Duration {
+        if self.deadline_ms == 0 {
+            return Duration::MAX;
+        }
+        let now_ms = u64::try_from((self.clock)().millis()).unwrap_or(0);
+        Duration::from_millis(self.deadline_ms.saturating_sub(now_ms)).saturating_sub(margin)
+    }
+
+    fn duration_ms(&self) -> u64 {
+        (self.clock)().since(self.began)
+    }
+
+    /// Logs the one line of a request that was answered whole.
+    pub(super) fn answered(&self, answer: &Answer) {
+        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let (status, duration_ms) = (answer.status().as_u16(), self.duration_ms());
+        tracing::info!(function, %method, path, status, duration_ms, request_id, trace_id, "answered");
+    }
+
+    /// Logs the one line of a request whose answer was streamed to its end, or to where its caller left.
+    pub(super) fn streamed(&self, status: u16, bytes: u64, how: &str) {
+        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let duration_ms = self.duration_ms();
+        tracing::info!(function, %method, path, status, bytes, duration_ms, request_id, trace_id, "{how}");
+    }
+
+    /// Logs the one line of a request that was answered with a problem, or whose answer broke off after these bytes.
+    pub(super) fn failed(&self, problem: &Problem, bytes: Option<u64>) {
+        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let (status, code) = (problem.status().as_u16(), problem.code());
+        let duration_ms = self.duration_ms();
+        // Faults of ours are errors; whatever else a caller can cause is not.
+        if problem.status().is_server_error() {
+            let cause = problem.chain();
+            let message = if bytes.is_some() { "broke off" } else { "failed" };
+            tracing::error!(function, %method, path, status, code, cause, bytes, duration_ms, request_id, trace_id, "{message}");
+        } else {
+            tracing::info!(function, %method, path, status, code, duration_ms, request_id, trace_id, "refused");
+        }
+    }
+
+    /// Finds out who calls, and with what; refuses who may not.
+    pub(super) async fn admit<'r, B: Backend>(
+        &self,
+        access: Access,
+        max_body_bytes: usize,
+        backend: &B,
+        request: &'r Request,
+    ) -> Result<Admitted<'r>, Problem> {
+        let parameters = request.query_string_parameters_ref();
+        let pairs = parameters.into_iter().flat_map(|map| map.iter());
+        let query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (caller, query) = admit(access, request.headers(), query, backend, self.began).await?;
+        let body: &[u8] = if max_body_bytes == 0 { &[] } else { request.body().as_ref() };
+        if body.len() > max_body_bytes {
+            return Err(Problem::too_large(format!("the body must be at most {max_body_bytes} bytes")));
+        }
+        // API Gateway hands path values on as they came, still encoded.
+        let decoded = |(name, value): (&str, &str)| {
+            (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
+        };
+        let path = request.path_parameters_ref().into_iter().flat_map(|map| map.iter()).map(decoded);
+        Ok(Admitted { caller, body, path: path.collect(), query })
+    }
+}
