@@ -7,14 +7,17 @@ pub fn all() -> Vec<Function> {
     vec![
         batch_status::FUNCTION,
         cancel_job::FUNCTION,
+        costs::FUNCTION,
         count_jobs::FUNCTION,
         create_job::FUNCTION,
         delete_job::FUNCTION,
         get_job::FUNCTION,
         health::FUNCTION,
         ingest_jobs::FUNCTION,
+        job_stats::FUNCTION,
         list_jobs::FUNCTION,
         metrics::FUNCTION,
         remove_parts::FUNCTION,
+        total_jobs::FUNCTION,
     ]
 }

@@ -1,5 +1,6 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
+mod decimal;
 mod id;
 mod ingest;
 mod job;
@@ -12,6 +13,7 @@ mod query;
 mod status;
 mod time;
 
+pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, created_key};
 pub use ingest::{Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};

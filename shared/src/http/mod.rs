@@ -18,14 +18,14 @@ mod serve;
 mod view;
 
 pub use access::{Access, AccessKey, Caller, Scope};
-pub use answer::Answer;
+pub use answer::{Answer, MAX_ANSWER_BYTES};
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
 pub use fields::{BodyError, Fields};
-pub use filters::{job_query, set};
+pub use filters::{created_range, job_query, set, start_and_end};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
 pub use read::{Raw, integer, job_id, json, labels, money, object, percent, text, timestamp};
 pub use serve::{Backend, Nothing, Route, function};
-pub use view::{JobView, WholeJobView};
+pub use view::{DateRange, JobView, WholeJobView};

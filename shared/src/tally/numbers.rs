@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
 use super::items::{place_of, range, read_buckets, read_one};
 use super::read::{read_segment, totals};
 use super::{
     Bucket, Cell, CostBy, Granularity, Group, Place, Span, StatusCounts, Tally, segments, whole_segments,
 };
 use crate::domain::{CreatedRange, JobQuery, MicroDollars, Owner, TypeName};
-use crate::dynamo::pages::all_rows;
+use crate::dynamo::pages::{READS_AT_ONCE, all_rows};
 use crate::dynamo::ranges::{Bounds, ranges_by_type};
 use crate::dynamo::{Source, StoreError, job_of_row};
 
@@ -30,7 +32,9 @@ pub enum Breakdown {
 pub async fn breakdown(source: Source<'_>, query: &JobQuery) -> Result<Breakdown, StoreError> {
     let totals = totals(source, query).await?;
     let mut types = totals.types;
-    types.retain(|kind, _| query.types.is_empty() || query.types.contains(kind));
+    // A type that has none at all has none within dates: its buckets need not be read.
+    let is_wanted = |kind: &TypeName| query.types.is_empty() || query.types.contains(kind);
+    types.retain(|kind, counts| is_wanted(kind) && counts.sum(query) > 0);
     if query.created != CreatedRange::ALL {
         if types.len() > MAX_TYPES_WITHIN_DATES {
             return Ok(Breakdown::TooManyTypes);
@@ -92,13 +96,15 @@ pub async fn sum(source: Source<'_>, owner: &Owner, created: CreatedRange) -> Re
         let place = Place::new(Bucket::Total, Group::All);
         return read_one(store, tables, owner.as_str(), &place).await;
     }
-    let mut sum = Tally::default();
-    for segment in whole_segments(created, Granularity::Hour) {
-        let Span::Buckets(granularity) = segment.span else { continue };
+    let reads = whole_segments(created, Granularity::Hour).into_iter().filter_map(|segment| {
+        let Span::Buckets(granularity) = segment.span else { return None };
         let (first, last) = (Bucket::of(granularity, segment.from), Bucket::of(granularity, segment.to));
-        for (_, tally) in read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await? {
-            sum.add(&tally);
-        }
+        Some(async move { read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await })
+    });
+    let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let mut sum = Tally::default();
+    for (_, tally) in read.into_iter().flatten() {
+        sum.add(&tally);
     }
     Ok(sum)
 }
