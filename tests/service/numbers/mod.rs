@@ -208,9 +208,11 @@ async fn numbers_are_those_of_what_was_done() {
         for external_id in deleted {
             service.call("DELETE", &format!("/v1/jobs/{}", id_of(external_id))).expect(200).await;
         }
+        // What expires goes at the next sweep, which is seconds away: once is enough.
+        let expired = if round == 1 { expired } else { &[] };
         let ids: Vec<String> = expired.iter().map(|external_id| id_of(external_id)).collect();
         expire(&service, &dynamo, &table, &ids).await;
-        for external_id in &ended {
+        for external_id in deleted.iter().chain(expired) {
             ledger.remove(external_id);
         }
         let used_bytes = stored_bytes(&service, &dynamo, &table).await;

@@ -2,13 +2,16 @@
 
 mod batch_status;
 mod cancel_job;
+mod costs;
 mod create_job;
 mod delete_job;
 mod get_job;
 mod health;
 mod ingest_jobs;
+mod job_stats;
 mod list_jobs;
 pub(crate) mod metrics;
+mod total_jobs;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::{Reply, Service};
