@@ -1,13 +1,14 @@
 //! What else is summed up over buckets: jobs by type and status, what became of them, and what they cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::items::{place_of, range, read_buckets, read_one};
 use super::read::{read_segment, totals};
 use super::{
-    Bucket, Cell, CostBy, Granularity, Group, Place, Span, StatusCounts, Tally, segments, whole_segments,
+    Bucket, Cell, CostBy, Granularity, Group, Place, Segment, Span, StatusCounts, Tally, segments,
+    whole_segments,
 };
 use crate::domain::{CreatedRange, JobQuery, MicroDollars, Owner, TypeName};
 use crate::dynamo::pages::{READS_AT_ONCE, all_rows};
@@ -44,49 +45,66 @@ pub async fn breakdown(source: Source<'_>, query: &JobQuery) -> Result<Breakdown
     Ok(Breakdown::Of(types.into_iter().map(|(kind, counts)| (kind, counts.only(query))).collect()))
 }
 
+/// Counts the stretches that the dates are made of, side by side.
 async fn within_dates(
     source: Source<'_>,
     query: &JobQuery,
-    kinds: std::collections::BTreeSet<TypeName>,
+    kinds: BTreeSet<TypeName>,
 ) -> Result<BTreeMap<TypeName, StatusCounts>, StoreError> {
     let mut types: BTreeMap<TypeName, StatusCounts> = BTreeMap::new();
     if kinds.is_empty() {
         return Ok(types);
     }
-    for segment in segments(query.created) {
-        match segment.span {
-            Span::Buckets(granularity) => {
-                let (from, to) = (segment.from, segment.to);
-                for (kind, bucket, tally) in
-                    read_segment(source, query, &kinds, granularity, from, to).await?
-                {
-                    let Some(kind) = kind else { continue };
-                    let counts = types.entry(kind).or_default();
-                    if granularity == Granularity::Month {
-                        *counts = counts.plus(&StatusCounts::of(&tally));
-                        continue;
-                    }
-                    for (cell, value) in tally.cells() {
-                        if let Cell::AliveIn(slot, status) = cell
-                            && (from..=to).contains(&granularity.start_of(bucket, slot))
-                        {
-                            counts.add_one(status, value);
-                        }
+    let kinds = &kinds;
+    let reads = segments(query.created).into_iter().map(|segment| within(source, query, kinds, segment));
+    let counted: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    for (kind, counts) in counted.into_iter().flatten() {
+        let sum = types.entry(kind).or_default();
+        *sum = sum.plus(&counts);
+    }
+    Ok(types)
+}
+
+/// What each bucket or row of a stretch counts; a type may come several times.
+async fn within(
+    source: Source<'_>,
+    query: &JobQuery,
+    kinds: &BTreeSet<TypeName>,
+    segment: Segment,
+) -> Result<Vec<(TypeName, StatusCounts)>, StoreError> {
+    let Segment { from, to, span } = segment;
+    let mut counted = Vec::new();
+    match span {
+        Span::Buckets(granularity) => {
+            for (kind, bucket, tally) in read_segment(source, query, kinds, granularity, from, to).await? {
+                let Some(kind) = kind else { continue };
+                if granularity == Granularity::Month {
+                    counted.push((kind, StatusCounts::of(&tally)));
+                    continue;
+                }
+                let mut counts = StatusCounts::default();
+                for (cell, value) in tally.cells() {
+                    if let Cell::AliveIn(slot, status) = cell
+                        && (from..=to).contains(&granularity.start_of(bucket, slot))
+                    {
+                        counts.add_one(status, value);
                     }
                 }
+                counted.push((kind, counts));
             }
-            Span::Rows => {
-                let range = CreatedRange::new(Some(segment.from), Some(segment.to)).unwrap_or(query.created);
-                let ranges = ranges_by_type(query, source.shards);
-                for item in all_rows(source.store, source.tables, &ranges, &Bounds::of(range)).await? {
-                    let job = job_of_row(item)?;
-                    let status = job.status();
-                    types.entry(job.kind).or_default().add_one(status, 1);
-                }
+        }
+        Span::Rows => {
+            let range = CreatedRange::new(Some(from), Some(to)).unwrap_or(query.created);
+            let ranges = ranges_by_type(query, source.shards);
+            for item in all_rows(source.store, source.tables, &ranges, &Bounds::of(range)).await? {
+                let job = job_of_row(item)?;
+                let (mut counts, status) = (StatusCounts::default(), job.status());
+                counts.add_one(status, 1);
+                counted.push((job.kind, counts));
             }
         }
     }
-    Ok(types)
+    Ok(counted)
 }
 
 /// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.

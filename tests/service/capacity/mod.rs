@@ -4,6 +4,7 @@
 mod counts;
 mod jobs;
 mod lists;
+mod numbers;
 
 use std::sync::Arc;
 
