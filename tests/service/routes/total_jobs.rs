@@ -1,16 +1,13 @@
 //! `GET /v1/jobs/count`.
 
+use jobledger::list::MAX_MATCHES;
+use jobledger::tally::MAX_TYPES_WITHIN_DATES;
 use jobledger_tests::Service;
 use serde_json::{Value, json};
 
 use super::list_jobs::{fill, rows};
 use super::{ingest, refuses, text};
 use crate::access::add_key;
-
-/// Types that an owner may have at most where they are counted within dates.
-const MAX_TYPES_WITHIN_DATES: usize = 1_000;
-/// Jobs of a filter that are counted, at most.
-const MAX_MATCHES: usize = 10_000;
 
 async fn count(service: &Service, query: &str) -> Value {
     service.get(&format!("/v1/jobs/count?{query}")).expect(200).await.json
