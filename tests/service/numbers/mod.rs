@@ -54,7 +54,7 @@ fn any_job(dice: &mut Dice, number: u64) -> Job {
     let (created_at, status) = (time(dice), pick(dice, &STATUSES));
     Job {
         external_id: format!("n{number}"),
-        kind: pick(dice, &TYPES[..3]).to_owned(),
+        kind: pick(dice, &TYPES[..3]),
         status,
         created_at,
         wait_ms: dice.roll(90_000),
@@ -72,7 +72,7 @@ fn change(dice: &mut Dice, job: &mut Job) {
             0 | 1 => job.cost = cost(dice),
             2 => job.model = label(dice, &MODELS),
             3 => job.team = label(dice, &TEAMS),
-            4 => job.kind = pick(dice, &TYPES).to_owned(),
+            4 => job.kind = pick(dice, &TYPES),
             _ if dice.roll(2) == 0 => job.created_at = time(dice),
             _ => {
                 job.status = match job.status {

@@ -12,7 +12,7 @@ pub(super) const STATUSES: [&str; 5] = ["queued", "running", "completed", "faile
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) external_id: String,
-    pub(super) kind: String,
+    pub(super) kind: &'static str,
     pub(super) status: &'static str,
     pub(super) created_at: Timestamp,
     /// Until it starts, if it does.
@@ -157,11 +157,11 @@ impl Ledger {
             words.as_ref().is_none_or(|words| words.iter().any(|known| known == word))
         };
         let is_wanted = |job: &Job| {
-            (from..=to).contains(&job.created_at) && has(&types, &job.kind) && has(&statuses, job.status)
+            (from..=to).contains(&job.created_at) && has(&types, job.kind) && has(&statuses, job.status)
         };
         let mut by_type: BTreeMap<&str, u64> = BTreeMap::new();
         for job in self.jobs.values().filter(|job| is_wanted(job)) {
-            *by_type.entry(&job.kind).or_default() += 1;
+            *by_type.entry(job.kind).or_default() += 1;
         }
         let by_status = self.by_status(is_wanted);
         json!({
