@@ -1,6 +1,7 @@
 //! A real log: in through ingest, and back job by job, in every total, and in the metrics.
 
 mod agreement;
+mod numbers;
 mod walks;
 
 use std::io::Read as _;
@@ -42,6 +43,7 @@ async fn goes_in_and_comes_back(service: &Service, jobs: &[LoggedJob], every: us
     agreement::totals(service, jobs).await;
     agreement::odd_ranges(service, jobs, every).await;
     walks::offsets(service, jobs, every).await;
+    numbers::by_month(service, jobs).await;
     let samples = Samples::scrape(service).await;
     agreement::metrics(&samples, jobs);
 
@@ -53,6 +55,7 @@ async fn goes_in_and_comes_back(service: &Service, jobs: &[LoggedJob], every: us
     );
     assert_eq!(total(service, "").await, count);
     agreement::totals(service, jobs).await;
+    numbers::by_month(service, jobs).await;
 }
 
 #[tokio::test]

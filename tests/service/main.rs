@@ -5,6 +5,7 @@ mod bad_days;
 mod capacity;
 mod counting;
 mod log;
+mod numbers;
 mod progress;
 mod routes;
 mod stored_bytes;

@@ -8,6 +8,7 @@ pub fn all() -> Vec<Function> {
         batch_status::FUNCTION,
         bulk_jobs::FUNCTION,
         cancel_job::FUNCTION,
+        costs::FUNCTION,
         count_jobs::FUNCTION,
         create_job::FUNCTION,
         delete_job::FUNCTION,
@@ -16,9 +17,11 @@ pub fn all() -> Vec<Function> {
         get_job::FUNCTION,
         health::FUNCTION,
         ingest_jobs::FUNCTION,
+        job_stats::FUNCTION,
         list_jobs::FUNCTION,
         metrics::FUNCTION,
         remove_parts::FUNCTION,
         run_tasks::FUNCTION,
+        total_jobs::FUNCTION,
     ]
 }

@@ -1,6 +1,7 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
 mod bulk;
+mod decimal;
 mod id;
 mod ingest;
 mod job;
@@ -15,6 +16,7 @@ mod status;
 mod time;
 
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
+pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, created_key};
 pub use ingest::{Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};

@@ -77,19 +77,26 @@ pub async fn all_rows(
     ranges: &[Range],
     bounds: &Bounds,
 ) -> Result<Vec<AttributeMap>, StoreError> {
-    let reads = ranges.iter().map(|range| async move {
-        let (mut items, mut from) = (Vec::new(), None);
-        loop {
-            let fetched = fetch(store, range.read(tables, bounds, Order::Asc), from.as_ref()).await?;
-            items.extend(fetched.rows.into_iter().map(|row| row.item));
-            from = fetched.next;
-            if from.is_none() {
-                return Ok::<_, StoreError>(items);
-            }
-        }
-    });
+    let reads: Vec<_> = ranges.iter().map(|range| rows_of_range(store, tables, range, bounds)).collect();
     let items: Vec<Vec<AttributeMap>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     Ok(items.into_iter().flatten().collect())
+}
+
+async fn rows_of_range(
+    store: &Store,
+    tables: &Tables,
+    range: &Range,
+    bounds: &Bounds,
+) -> Result<Vec<AttributeMap>, StoreError> {
+    let (mut items, mut from) = (Vec::new(), None);
+    loop {
+        let fetched = fetch(store, range.read(tables, bounds, Order::Asc), from.as_ref()).await?;
+        items.extend(fetched.rows.into_iter().map(|row| row.item));
+        from = fetched.next;
+        if from.is_none() {
+            return Ok(items);
+        }
+    }
 }
 
 /// Counts the jobs of a list by reading all of it: for the ends of a range only, which are within a minute.

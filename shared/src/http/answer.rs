@@ -4,6 +4,9 @@ use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use lambda_http::{Body, Response};
 use serde::Serialize;
 
+/// Most bytes of a body as JSON text, which is how it leaves a function: Lambda ends answers at 6 MB.
+pub const MAX_ANSWER_BYTES: usize = 5_500_000;
+
 /// What a route answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -41,6 +44,13 @@ impl Answer {
         self
     }
 
+    /// Whether Lambda lets it pass: within [`MAX_ANSWER_BYTES`]. As JSON text, each quotation mark and backslash of the
+    /// body is two bytes.
+    pub fn fits(&self) -> bool {
+        let escaped = self.body.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        self.body.len() + escaped <= MAX_ANSWER_BYTES
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -52,5 +62,19 @@ impl Answer {
         *response.status_mut() = self.status;
         response.headers_mut().extend(self.headers);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_fits_as_it_leaves() {
+        let text = |word: &str, bytes: usize| Answer::text("text/plain", word.repeat(bytes / word.len()));
+        assert!(text("x", MAX_ANSWER_BYTES).fits());
+        assert!(!text("x", MAX_ANSWER_BYTES + 1).fits());
+        assert!(text("\"", MAX_ANSWER_BYTES / 2).fits());
+        assert!(!text("\\", MAX_ANSWER_BYTES / 2 + 1).fits());
     }
 }

@@ -20,6 +20,8 @@ pub struct Call<'a, B> {
     pub headers: &'a HeaderMap,
     /// The body, as it came.
     pub body: &'a [u8],
+    /// The path, as it came: for a function of several routes.
+    pub uri_path: &'a str,
     /// The values in the path, by the names that the template gives them.
     pub path: Vec<(String, String)>,
     /// The values in the query, without `owner`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::QueryString;
 use crate::domain::{
     CreatedRange, ExternalId, Filter, Invalid, JobQuery, Labels, MAX_PRIORITY, MAX_TYPES, Owner, Search,
-    Status, StatusInput, TypeName, parse_bound_end, parse_bound_start,
+    Status, StatusInput, Timestamp, TypeName, parse_bound_end, parse_bound_start,
 };
 
 /// Most words for statuses: there are more words than statuses.
@@ -23,17 +23,34 @@ pub fn job_query(owner: Owner, query: &mut QueryString) -> JobQuery {
     JobQuery {
         types: types.unwrap_or_default(),
         statuses: statuses.unwrap_or_default(),
-        created: created(query),
+        created: created_range(query),
         filter: filter(query),
         ..JobQuery::all(owner)
     }
 }
 
-fn created(query: &mut QueryString) -> CreatedRange {
+/// Takes the dates of a list out: `created_after` or `from_date`, and `created_before` or `to_date`.
+pub fn created_range(query: &mut QueryString) -> CreatedRange {
     let upper =
         if query.pairs().iter().any(|(name, _)| name == "to_date") { "to_date" } else { "created_before" };
     let from = query.either("created_after", "from_date", parse_bound_start);
     let to = query.either("created_before", "to_date", parse_bound_end);
+    range(query, from, to, upper)
+}
+
+/// Takes the dates of a report out: `start` and `end`.
+pub fn start_and_end(query: &mut QueryString) -> CreatedRange {
+    let from = query.optional("start", parse_bound_start);
+    let to = query.optional("end", parse_bound_end);
+    range(query, from, to, "end")
+}
+
+fn range(
+    query: &mut QueryString,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    upper: &str,
+) -> CreatedRange {
     CreatedRange::new(from, to).unwrap_or_else(|invalid| {
         query.refuse(upper, invalid);
         CreatedRange::ALL

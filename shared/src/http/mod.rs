@@ -22,12 +22,12 @@ mod ticket;
 mod view;
 
 pub use access::{Access, AccessKey, Caller, Scope};
-pub use answer::Answer;
+pub use answer::{Answer, MAX_ANSWER_BYTES};
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
-pub use filters::{job_query, set};
+pub use filters::{created_range, job_query, set, start_and_end};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
@@ -35,4 +35,4 @@ pub use read::{Raw, integer, job_id, json, labels, money, object, percent, text,
 pub use serve::{Backend, Nothing, Route, function};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
-pub use view::{JobView, WholeJobView};
+pub use view::{DateRange, JobView, WholeJobView};

@@ -134,6 +134,7 @@ async fn answer<R: Route>(
 ) -> Result<Answer, Problem> {
     let Admitted { caller, body, path, query } =
         arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend, request).await?;
-    let (headers, now, fresh) = (request.headers(), arrival.began, arrival.fresh);
-    R::answer(Call { backend, caller, headers, body, path, query, now, clock, fresh }).await
+    let (headers, uri_path) = (request.headers(), request.uri().path());
+    let (now, fresh) = (arrival.began, arrival.fresh);
+    R::answer(Call { backend, caller, headers, body, uri_path, path, query, now, clock, fresh }).await
 }

@@ -122,7 +122,8 @@ async fn answer<R: StreamRoute>(
     let Admitted { caller, body, path, query } =
         arrival.admit(R::ACCESS, 0, backend.as_ref(), request).await?;
     let (headers, now, fresh) = (request.headers(), arrival.began, arrival.fresh);
-    R::answer(Call { backend, caller, headers, body, path, query, now, clock, fresh }).await
+    let uri_path = request.uri().path();
+    R::answer(Call { backend, caller, headers, body, uri_path, path, query, now, clock, fresh }).await
 }
 
 /// A body on its way.

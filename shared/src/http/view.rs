@@ -1,12 +1,12 @@
-//! A job as callers see it.
+//! A job as callers see it, and what else several routes show.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::domain::{
-    ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Percent, Phase, State,
-    Status, TaskName, Timestamp, TraceId, TypeName,
+    CreatedRange, ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Percent,
+    Phase, State, Status, TaskName, Timestamp, TraceId, TypeName,
 };
 
 /// A job as lists show it: without payload, metadata and results.
@@ -147,5 +147,20 @@ impl<'a> WholeJobView<'a> {
             attempts: [],
             artifacts: [],
         }
+    }
+}
+
+/// The times that numbers are of, both ends included; null at an end that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DateRange {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl From<CreatedRange> for DateRange {
+    fn from(range: CreatedRange) -> Self {
+        let from = (range.from() > Timestamp::MIN).then_some(range.from());
+        let to = (range.to() < Timestamp::MAX).then_some(range.to());
+        Self { from, to }
     }
 }

@@ -158,7 +158,11 @@ pub struct Tally {
 impl Tally {
     /// The numbers of an item. Attributes that are no cells (its key, a newer version's) are passed over.
     pub fn of_item(item: &AttributeMap) -> Self {
-        let number = |value: &AttributeValue| value.as_n().ok()?.parse::<i64>().ok();
+        // What is beyond these numbers stops at their end.
+        let number = |value: &AttributeValue| {
+            let number = value.as_n().ok()?.parse::<i128>().ok()?;
+            i64::try_from(number.clamp(i64::MIN.into(), i64::MAX.into())).ok()
+        };
         let cells = item.iter().filter_map(|(name, value)| Some((Cell::parse(name)?, number(value)?)));
         Self { cells: cells.collect() }
     }
@@ -166,7 +170,8 @@ impl Tally {
     /// Adds other numbers.
     pub fn add(&mut self, other: &Self) {
         for (cell, value) in &other.cells {
-            *self.cells.entry(*cell).or_default() += value;
+            let sum = self.cells.entry(*cell).or_default();
+            *sum = sum.saturating_add(*value);
         }
     }
 

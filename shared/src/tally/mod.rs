@@ -33,4 +33,4 @@ pub use probe::{Probe, probe_time, send_probe};
 pub(crate) use read::{Counted, Totals, count_segments, totals};
 pub use read::{StatusCounts, total};
 pub use scrape::{Scrape, mean_run_ms, scrape};
-pub use spans::{Segment, Span, segments, whole_segments};
+pub use spans::{Segment, Span, segments, whole_segments, widened};

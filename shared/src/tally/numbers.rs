@@ -1,6 +1,8 @@
 //! What else is summed up over buckets: jobs by type and status, what became of them, and what they cost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::items::{place_of, range, read_buckets, read_one};
 use super::read::{read_segment, totals};
@@ -9,7 +11,7 @@ use super::{
     whole_segments,
 };
 use crate::domain::{CreatedRange, JobQuery, MicroDollars, Owner, TypeName};
-use crate::dynamo::pages::all_rows;
+use crate::dynamo::pages::{READS_AT_ONCE, all_rows};
 use crate::dynamo::ranges::{Bounds, ranges_by_type};
 use crate::dynamo::{Source, StoreError, job_of_row};
 
@@ -31,7 +33,9 @@ pub enum Breakdown {
 pub async fn breakdown(source: Source<'_>, query: &JobQuery) -> Result<Breakdown, StoreError> {
     let totals = totals(source, query).await?;
     let mut types = totals.types;
-    types.retain(|kind, _| query.types.is_empty() || query.types.contains(kind));
+    // A type that has none at all has none within dates: its buckets need not be read.
+    let is_wanted = |kind: &TypeName| query.types.is_empty() || query.types.contains(kind);
+    types.retain(|kind, counts| is_wanted(kind) && counts.sum(query) > 0);
     if query.created != CreatedRange::ALL {
         if types.len() > MAX_TYPES_WITHIN_DATES {
             return Ok(Breakdown::TooManyTypes);
@@ -41,49 +45,66 @@ pub async fn breakdown(source: Source<'_>, query: &JobQuery) -> Result<Breakdown
     Ok(Breakdown::Of(types.into_iter().map(|(kind, counts)| (kind, counts.only(query))).collect()))
 }
 
+/// Counts the stretches that the dates are made of, side by side.
 async fn within_dates(
     source: Source<'_>,
     query: &JobQuery,
-    kinds: std::collections::BTreeSet<TypeName>,
+    kinds: BTreeSet<TypeName>,
 ) -> Result<BTreeMap<TypeName, StatusCounts>, StoreError> {
     let mut types: BTreeMap<TypeName, StatusCounts> = BTreeMap::new();
     if kinds.is_empty() {
         return Ok(types);
     }
-    for segment in segments(query.created) {
-        match segment.span {
-            Span::Buckets(granularity) => {
-                let (from, to) = (segment.from, segment.to);
-                for (kind, bucket, tally) in
-                    read_segment(source, query, &kinds, granularity, from, to).await?
-                {
-                    let Some(kind) = kind else { continue };
-                    let counts = types.entry(kind).or_default();
-                    if granularity == Granularity::Month {
-                        *counts = counts.plus(&StatusCounts::of(&tally));
-                        continue;
-                    }
-                    for (cell, value) in tally.cells() {
-                        if let Cell::AliveIn(slot, status) = cell
-                            && (from..=to).contains(&granularity.start_of(bucket, slot))
-                        {
-                            counts.add_one(status, value);
-                        }
+    let kinds = &kinds;
+    let reads = segments(query.created).into_iter().map(|segment| within(source, query, kinds, segment));
+    let counted: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    for (kind, counts) in counted.into_iter().flatten() {
+        let sum = types.entry(kind).or_default();
+        *sum = sum.plus(&counts);
+    }
+    Ok(types)
+}
+
+/// What each bucket or row of a stretch counts; a type may come several times.
+async fn within(
+    source: Source<'_>,
+    query: &JobQuery,
+    kinds: &BTreeSet<TypeName>,
+    segment: Segment,
+) -> Result<Vec<(TypeName, StatusCounts)>, StoreError> {
+    let Segment { from, to, span } = segment;
+    let mut counted = Vec::new();
+    match span {
+        Span::Buckets(granularity) => {
+            for (kind, bucket, tally) in read_segment(source, query, kinds, granularity, from, to).await? {
+                let Some(kind) = kind else { continue };
+                if granularity == Granularity::Month {
+                    counted.push((kind, StatusCounts::of(&tally)));
+                    continue;
+                }
+                let mut counts = StatusCounts::default();
+                for (cell, value) in tally.cells() {
+                    if let Cell::AliveIn(slot, status) = cell
+                        && (from..=to).contains(&granularity.start_of(bucket, slot))
+                    {
+                        counts.add_one(status, value);
                     }
                 }
+                counted.push((kind, counts));
             }
-            Span::Rows => {
-                let range = CreatedRange::new(Some(segment.from), Some(segment.to)).unwrap_or(query.created);
-                let ranges = ranges_by_type(query, source.shards);
-                for item in all_rows(source.store, source.tables, &ranges, &Bounds::of(range)).await? {
-                    let job = job_of_row(item)?;
-                    let status = job.status();
-                    types.entry(job.kind).or_default().add_one(status, 1);
-                }
+        }
+        Span::Rows => {
+            let range = CreatedRange::new(Some(from), Some(to)).unwrap_or(query.created);
+            let ranges = ranges_by_type(query, source.shards);
+            for item in all_rows(source.store, source.tables, &ranges, &Bounds::of(range)).await? {
+                let job = job_of_row(item)?;
+                let (mut counts, status) = (StatusCounts::default(), job.status());
+                counts.add_one(status, 1);
+                counted.push((job.kind, counts));
             }
         }
     }
-    Ok(types)
+    Ok(counted)
 }
 
 /// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.
@@ -93,13 +114,15 @@ pub async fn sum(source: Source<'_>, owner: &Owner, created: CreatedRange) -> Re
         let place = Place::new(Bucket::Total, Group::All);
         return read_one(store, tables, owner.as_str(), &place).await;
     }
-    let mut sum = Tally::default();
-    for segment in whole_segments(created, Granularity::Hour) {
-        let Span::Buckets(granularity) = segment.span else { continue };
+    let reads = whole_segments(created, Granularity::Hour).into_iter().filter_map(|segment| {
+        let Span::Buckets(granularity) = segment.span else { return None };
         let (first, last) = (Bucket::of(granularity, segment.from), Bucket::of(granularity, segment.to));
-        for (_, tally) in read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await? {
-            sum.add(&tally);
-        }
+        Some(async move { read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await })
+    });
+    let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let mut sum = Tally::default();
+    for (_, tally) in read.into_iter().flatten() {
+        sum.add(&tally);
     }
     Ok(sum)
 }
@@ -148,10 +171,18 @@ pub async fn costs(
                 let sum = sums.entry(value).or_default();
                 for (cell, number) in Tally::of_item(&item).cells() {
                     match cell {
-                        Cell::Jobs if granularity == Granularity::Month => sum.0 += number,
-                        Cell::Cost if granularity == Granularity::Month => sum.1 += number,
-                        Cell::JobsOn(day) if granularity == Granularity::Day && is_in(day) => sum.0 += number,
-                        Cell::CostOn(day) if granularity == Granularity::Day && is_in(day) => sum.1 += number,
+                        Cell::Jobs if granularity == Granularity::Month => {
+                            sum.0 = sum.0.saturating_add(number)
+                        }
+                        Cell::Cost if granularity == Granularity::Month => {
+                            sum.1 = sum.1.saturating_add(number)
+                        }
+                        Cell::JobsOn(day) if granularity == Granularity::Day && is_in(day) => {
+                            sum.0 = sum.0.saturating_add(number)
+                        }
+                        Cell::CostOn(day) if granularity == Granularity::Day && is_in(day) => {
+                            sum.1 = sum.1.saturating_add(number)
+                        }
                         _ => {}
                     }
                 }

@@ -178,7 +178,7 @@ pub struct StatusCounts([i64; Status::ALL.len()]);
 
 impl StatusCounts {
     /// The jobs that are there, of those that a tally counts.
-    pub(crate) fn of(tally: &Tally) -> Self {
+    pub fn of(tally: &Tally) -> Self {
         Self(Status::ALL.map(|status| tally.get(Cell::Alive(status))))
     }
 

@@ -33,6 +33,7 @@ async fn a_head_that_cannot_be_read() {
         let requests = [
             ("get-job", Request::new("GET", &format!("/v1/jobs/{id}"))),
             ("list-jobs", Request::new("GET", "/v1/jobs")),
+            ("total-jobs", Request::new("GET", "/v1/jobs/count?priority=0")),
             (
                 "batch-status",
                 Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": [id] }).to_string()),

@@ -133,6 +133,9 @@ async fn silent() {
         [
             ("create", other.post("/v1/jobs", &json!({ "type": "render" }))),
             ("list", other.get("/v1/jobs")),
+            ("count", other.get("/v1/jobs/count")),
+            ("stats", other.get("/v1/jobs/stats")),
+            ("costs", other.get("/v1/analytics/cost/by-model")),
             ("get", other.get(&format!("/v1/jobs/{id}"))),
             ("batch-status", other.post("/v1/jobs/batch-status", &json!({ "job_ids": [id] }))),
             ("cancel", other.call("POST", &format!("/v1/jobs/{id}/cancel"))),

@@ -81,6 +81,12 @@ impl House {
                 Request::new("GET", "/v1/jobs?limit=2&offset=1&created_after=2026-01-01T00:00:01Z"),
             ),
             ("export-link", Request::new("GET", "/v1/jobs/export?type=render")),
+            (
+                "total-jobs",
+                Request::new("GET", "/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0"),
+            ),
+            ("job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
+            ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),
             (
                 "batch-status",

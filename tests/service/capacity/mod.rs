@@ -5,6 +5,7 @@ mod counts;
 mod exports;
 mod jobs;
 mod lists;
+mod numbers;
 
 use std::sync::Arc;
 

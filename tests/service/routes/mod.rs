@@ -3,6 +3,7 @@
 mod batch_status;
 pub(crate) mod bulk_jobs;
 mod cancel_job;
+mod costs;
 mod create_job;
 mod delete_job;
 mod export_jobs;
@@ -10,8 +11,10 @@ mod export_link;
 mod get_job;
 mod health;
 mod ingest_jobs;
+mod job_stats;
 mod list_jobs;
 pub(crate) mod metrics;
+mod total_jobs;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::{Reply, Service};

@@ -1,0 +1,5 @@
+//! `job-stats` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(job_stats::FUNCTION)
+}
