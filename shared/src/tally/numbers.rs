@@ -169,22 +169,16 @@ pub async fn costs(
                 };
                 let is_in = |day: u8| (from..=to).contains(&Granularity::Day.start_of(month, day));
                 let sum = sums.entry(value).or_default();
+                let is_whole = granularity == Granularity::Month;
                 for (cell, number) in Tally::of_item(&item).cells() {
-                    match cell {
-                        Cell::Jobs if granularity == Granularity::Month => {
-                            sum.0 = sum.0.saturating_add(number)
-                        }
-                        Cell::Cost if granularity == Granularity::Month => {
-                            sum.1 = sum.1.saturating_add(number)
-                        }
-                        Cell::JobsOn(day) if granularity == Granularity::Day && is_in(day) => {
-                            sum.0 = sum.0.saturating_add(number)
-                        }
-                        Cell::CostOn(day) if granularity == Granularity::Day && is_in(day) => {
-                            sum.1 = sum.1.saturating_add(number)
-                        }
-                        _ => {}
-                    }
+                    let (jobs, cost) = match cell {
+                        Cell::Jobs if is_whole => (number, 0),
+                        Cell::Cost if is_whole => (0, number),
+                        Cell::JobsOn(day) if !is_whole && is_in(day) => (number, 0),
+                        Cell::CostOn(day) if !is_whole && is_in(day) => (0, number),
+                        _ => (0, 0),
+                    };
+                    *sum = (sum.0.saturating_add(jobs), sum.1.saturating_add(cost));
                 }
             }
             if items > MAX_COST_ITEMS {

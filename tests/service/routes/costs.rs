@@ -147,11 +147,11 @@ async fn two_thousand_models_are_all_told() {
     assert_eq!(items(&team, "team"), [some("one", "1.999000", 2_000)]);
 }
 
-/// Puts sums as the counter keeps them into days of January, so many in each, with names made of a number.
+/// Puts sums as the counter keeps them into the months of a year, so many in each, with names made of a number.
 async fn put_sums(
     service: &Service,
     numbers: std::ops::Range<usize>,
-    in_a_day: usize,
+    in_a_month: usize,
     name: fn(usize) -> String,
 ) {
     let tallies = service.stack.environment("costs").expect("the function").vars["TALLIES_TABLE"].clone();
@@ -159,7 +159,7 @@ async fn put_sums(
     let all: Vec<usize> = numbers.collect();
     each_of(all.chunks(25), |numbers| {
         let puts = numbers.iter().map(|number| {
-            let bucket = format!("model-day#2026-01-{:02}#{}", 1 + number / in_a_day, name(*number));
+            let bucket = format!("model-month#2026-{:02}#{}", 1 + number / in_a_month, name(*number));
             let item = json!({
                 "scope": { "S": "default" }, "bucket": { "S": bucket }, "jobs": { "N": "1" }, "cost": { "N": "5" },
             });
@@ -180,11 +180,11 @@ async fn more_than_an_answer_holds_is_refused() {
     let service = Service::start().await;
     // Quotation marks are four bytes of the answer each.
     put_sums(&service, 0..3_000, 1_500, |number| format!("{number:05}{}", "\"".repeat(495))).await;
-    let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-01-0";
-    let reply = service.get(&format!("{path}2")).send().await;
+    let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-0";
+    let reply = service.get(&format!("{path}2-28")).send().await;
     refuses(&reply, 422, "invalid_query", &["start"]);
     assert!(reply.text.contains(&MAX_ANSWER_BYTES.to_string()), "{}", reply.text);
-    let one = service.get(&format!("{path}1")).expect(200).await;
+    let one = service.get(&format!("{path}1-31")).expect(200).await;
     assert_eq!(one.at("/items").as_array().map(Vec::len), Some(1_500));
     assert_eq!(one.at("/total_cost_usd"), "0.007500");
 }
@@ -192,13 +192,13 @@ async fn more_than_an_answer_holds_is_refused() {
 #[tokio::test]
 async fn more_sums_than_are_added_up_are_refused() {
     let service = Service::start().await;
-    // The same ten thousand models, day after day.
+    // The same ten thousand models, month after month.
     put_sums(&service, 0..MAX_COST_ITEMS + 1, 10_000, |number| format!("model-{:04}", number % 10_000)).await;
-    let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-01-";
-    let reply = service.get(&format!("{path}11")).send().await;
+    let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-1";
+    let reply = service.get(&format!("{path}1-30")).send().await;
     refuses(&reply, 422, "invalid_query", &["start"]);
     assert!(reply.text.contains(&MAX_COST_ITEMS.to_string()), "{}", reply.text);
-    let most = service.get(&format!("{path}10")).expect(200).await;
+    let most = service.get(&format!("{path}0-31")).expect(200).await;
     assert_eq!(most.at("/items").as_array().map(Vec::len), Some(10_000));
     assert_eq!(most.at("/items/0"), &json!({ "model": "model-0000", "cost_usd": "0.000050", "jobs": 10 }));
     assert_eq!(most.at("/total_cost_usd"), "0.500000");
