@@ -1,0 +1,179 @@
+//! A simulation: random histories of jobs over random deliveries of their stream, then every number held against a
+//! recount and every list against a plain model's.
+//!
+//! A seed gives a whole run. One is repeated by `JOBLEDGER_SIMULATION_SEED=7 cargo test -p jobledger-tests --test
+//! simulation counts`; `JOBLEDGER_SIMULATION_RUNS` says how many runs of each kind there are.
+
+mod delivery;
+mod engine;
+mod history;
+mod lists;
+mod model;
+mod run;
+mod service;
+mod walks;
+
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use jobledger_tests::stream::Dice;
+use tokio::task::{JoinError, JoinSet, LocalSet};
+
+use engine::World;
+use model::Asked;
+use run::Run;
+
+/// Names the one seed that is run.
+const SEED_VARIABLE: &str = "JOBLEDGER_SIMULATION_SEED";
+/// Says how many runs there are of each kind.
+const RUNS_VARIABLE: &str = "JOBLEDGER_SIMULATION_RUNS";
+/// Runs at the same time, of one kind.
+const AT_ONCE: usize = 6;
+/// Most lists of a run of the deep kind.
+const DEEP_LISTS: usize = 12;
+/// Jobs of such a run.
+const DEEP_JOBS: usize = 320;
+
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+#[expect(clippy::disallowed_methods, reason = "the edge: here the tests' environment comes in")]
+fn variable(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
+}
+
+/// Runs a kind of simulation, so often where nobody says otherwise.
+async fn simulate(kind: &str, runs: u64, once: for<'a> fn(&'a World, u64) -> Running<'a>) {
+    let world = Rc::new(World::start().await);
+    let seeds = match variable(SEED_VARIABLE) {
+        Some(seed) => seed..seed.saturating_add(1),
+        None => 0..variable(RUNS_VARIABLE).unwrap_or(runs),
+    };
+    let running = async {
+        let mut running = JoinSet::new();
+        for seed in seeds {
+            if running.len() == AT_ONCE {
+                ended(kind, running.join_next().await);
+            }
+            let world = Rc::clone(&world);
+            running.spawn_local(async move {
+                let run = tokio::task::spawn_local(async move { once(&world, seed).await });
+                (seed, run.await)
+            });
+        }
+        while let Some(done) = running.join_next().await {
+            ended(kind, Some(done));
+        }
+    };
+    LocalSet::new().run_until(running).await;
+}
+
+fn ended(kind: &str, done: Option<Result<(u64, Result<(), JoinError>), JoinError>>) {
+    let Some(Ok((seed, Err(error)))) = done else { return };
+    let said: Box<dyn Any + Send> = error.into_panic();
+    let said = said
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| said.downcast_ref::<&str>().map(ToString::to_string));
+    panic!(
+        "seed {seed}: {}\nrepeat it: {SEED_VARIABLE}={seed} cargo test -p jobledger-tests --test simulation {kind}",
+        said.unwrap_or_default()
+    );
+}
+
+/// Small histories, delivered as badly as can be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn counts_are_a_recount_after_any_deliveries() {
+    simulate("counts_are", 1_200, |world, seed| {
+        Box::pin(async move {
+            let mut run = Run::new(world, seed);
+            let steps = 5 + run.history.dice.below(60);
+            let most_jobs = 5 + run.history.dice.below(25);
+            let early = run.history.dice.below(steps);
+            run.happen(early, most_jobs);
+            run.deliver().await;
+            run.happen(steps - early, most_jobs);
+            run.settle().await;
+        })
+    })
+    .await;
+}
+
+/// Small histories, listed in every way: also while some of them are not counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn lists_are_the_models() {
+    simulate("lists_are", 600, |world, seed| {
+        Box::pin(async move {
+            let mut run = Run::new(world, seed);
+            let most_jobs = 5 + run.history.dice.below(25);
+            run.happen(10 + most_jobs, most_jobs);
+            run.sync();
+            run.deliver().await;
+            run.glance().await;
+            run.happen(most_jobs, most_jobs);
+            run.sync();
+            run.settle().await;
+            for _ in 0..2 {
+                run.list().await;
+            }
+            if seed.is_multiple_of(8) {
+                run.list_all().await;
+            }
+        })
+    })
+    .await;
+}
+
+/// Walks by cursor while jobs change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn walks_meet_each_job_once_while_jobs_change() {
+    simulate("walks_meet", 250, |world, seed| {
+        Box::pin(async move {
+            let mut run = Run::new(world, seed);
+            walks::under_change(&mut run).await;
+            run.sync();
+            run.settle().await;
+            run.list().await;
+        })
+    })
+    .await;
+}
+
+/// Hundreds of jobs within minutes: offsets cut them, and are read from either end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn deep_lists_are_the_models() {
+    simulate("deep_lists", 16, |world, seed| {
+        Box::pin(async move {
+            let mut run = Run::new(world, seed);
+            run.history.crowd();
+            run.happen(2 * DEEP_JOBS, DEEP_JOBS);
+            run.sync();
+            run.settle().await;
+            for _ in 0..DEEP_LISTS {
+                let asked = Asked::random(&mut run.history);
+                for _ in 0..3 {
+                    run.peek(&asked).await;
+                }
+            }
+            run.list_all().await;
+        })
+    })
+    .await;
+}
+
+/// The same through the service's own functions: what they write, the stream tells and lists show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_functions_write_is_listed_and_counted() {
+    simulate("what_functions", 60, |world, seed| {
+        Box::pin(async move {
+            let mut run = Run::new(world, seed);
+            service::live(&mut run, &mut Dice::new(seed)).await;
+            run.settle().await;
+            run.list().await;
+            run.list_all().await;
+        })
+    })
+    .await;
+}
