@@ -58,9 +58,9 @@ pub fn recount(writes: &[Write]) -> Counts {
 
 /// What a job adds when it comes into a status, or into sight in it.
 fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
-    let due = match old.map(|old| &old.state) {
+    let due = match old.map(|old| (&old.state, old.created_at)) {
         None => Some(new.created_at),
-        Some(State::Queued { available_at }) => Some((*available_at).max(new.created_at)),
+        Some((State::Queued { available_at }, created_at)) => Some((*available_at).max(created_at)),
         Some(_) => None,
     };
     if let (Some(due), Some(started_at)) = (due, new.state.started_at()) {

@@ -27,7 +27,8 @@ impl Route for ListJobs {
     type Backend = Ledger;
 
     async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let asked = call.query.pairs().to_vec();
+        let mut asked = call.query.pairs().to_vec();
+        asked.extend(call.acts_for.clone().map(|owner| ("owner".to_owned(), owner)));
         let (query, window) = parse::parse(call.owner()?.clone(), call.query.clone())?;
         let cursor = match &window {
             Window::Cursor { cursor, .. } => Some(

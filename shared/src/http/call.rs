@@ -24,6 +24,8 @@ pub struct Call<'a, B> {
     pub path: Vec<(String, String)>,
     /// The values in the query, without `owner`.
     pub query: QueryString,
+    /// The `owner` in the query, if any: links to the same place keep it.
+    pub acts_for: Option<String>,
     /// What time it is, for all that this call writes.
     pub now: Timestamp,
     /// The clock, for those who wait.

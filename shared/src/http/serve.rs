@@ -168,6 +168,6 @@ async fn answer<R: Route>(
         (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
     };
     let path = request.path_parameters_ref().into_iter().flat_map(|map| map.iter()).map(decoded).collect();
-    R::answer(Call { backend, caller, headers: request.headers(), body, path, query, now, clock, fresh })
-        .await
+    let headers = request.headers();
+    R::answer(Call { backend, caller, headers, body, path, query, acts_for, now, clock, fresh }).await
 }
