@@ -63,7 +63,9 @@ impl History {
         let mut dice = Dice::new(seed);
         let tag = format!("s{seed}");
         let names = |dice: &mut Dice, word: &str, most: u64| -> Vec<String> {
-            (0..=dice.roll(most)).map(|number| format!("{tag}.{word}-{number}")).collect()
+            // Mostly few.
+            let last = dice.roll(most).min(dice.roll(most));
+            (0..=last).map(|number| format!("{tag}.{word}-{number}")).collect()
         };
         let owners = names(&mut dice, "owner", 3);
         let kinds = names(&mut dice, "kind", 4);

@@ -43,12 +43,17 @@ impl<'a> Run<'a> {
     /// The writes from this place on go into the stream.
     pub(crate) fn take(&mut self, place: usize, ids: &[JobId]) {
         for (place, id) in (place..).zip(ids) {
-            self.stream.take(place, *id);
+            self.stream.take(place, *id, &self.history.writes[place]);
             self.unwritten.insert(*id);
             if self.history.dice.is_one_in(SPLITS) {
                 self.stream.split(&mut self.history.dice);
             }
         }
+    }
+
+    /// From now on, all deliveries go well.
+    pub(crate) fn calm(&mut self) {
+        self.stream.is_calm = true;
     }
 
     /// Writes what happened to the table.
@@ -64,14 +69,12 @@ impl<'a> Run<'a> {
 
     /// Delivers something.
     pub(crate) async fn deliver(&mut self) {
-        let History { dice, writes, .. } = &mut self.history;
-        self.stream.deliver(self.world, writes, dice).await;
+        self.stream.deliver(self.world, &mut self.history.dice).await;
     }
 
     /// Delivers all that is left; then every bucket is what a recount finds.
     pub(crate) async fn settle(&mut self) {
-        let History { dice, writes, .. } = &mut self.history;
-        self.stream.drain(self.world, writes, dice).await;
+        self.stream.drain(self.world, &mut self.history.dice).await;
         self.expect_recount();
     }
 

@@ -9,7 +9,11 @@ use crate::model::Asked;
 use crate::run::Run;
 
 /// Jobs of such a run, at most.
-const MOST_JOBS: usize = 30;
+const MOST_JOBS: usize = 24;
+/// What happens before the walk begins.
+const STEPS_BEFORE: usize = 40;
+/// Most rows of a page.
+const MOST_ROWS: usize = 6;
 /// Most that happens while one page is shown.
 const MOST_STEPS: usize = 5;
 /// Most pages of one walk: jobs that move before the cursor make it no longer without end.
@@ -73,20 +77,13 @@ impl Watch {
 
 /// A walk through a list, from its first page to its last, while the history goes on.
 pub(crate) async fn under_change(run: &mut Run<'_>) {
-    run.happen(10, MOST_JOBS);
-    for _ in 0..2 {
-        let mut asked = Asked::by_type_and_status(&mut run.history);
-        if run.history.dice.is_one_in(3) {
-            asked.filtered(&mut run.history);
-        }
-        run.happen(MOST_JOBS, MOST_JOBS);
-        run.sync();
-        one_walk(run, asked).await;
+    run.happen(STEPS_BEFORE, MOST_JOBS);
+    run.sync();
+    let mut asked = Asked::by_type_and_status(&mut run.history);
+    if run.history.dice.is_one_in(3) {
+        asked.filtered(&mut run.history);
     }
-}
-
-async fn one_walk(run: &mut Run<'_>, asked: Asked) {
-    let size = 1 + run.history.dice.below(6);
+    let size = 1 + run.history.dice.below(MOST_ROWS);
     // In ranges that jobs leave for each other, one that does so while a page is read may be missed, or met in both.
     let is_one_range = asked.kinds.len() <= 1 && asked.statuses.len() <= 1;
     let begin = format!("/v1/jobs?{}&limit={size}", asked.text());
@@ -108,16 +105,14 @@ async fn one_walk(run: &mut Run<'_>, asked: Asked) {
             tokio::join!(page(lister, &target), change).0
         } else {
             let reply = page(lister, &target).await;
-            for _ in 0..steps {
-                run.happen(1, MOST_JOBS);
-                run.sync();
-            }
+            run.happen(steps, MOST_JOBS);
+            run.sync();
             reply
         };
         watch.look(run, from);
         shown.extend(ids(&reply));
         assert!(ids(&reply).len() <= size, "{target}");
-        if run.history.dice.is_one_in(3) {
+        if run.history.dice.is_one_in(4) {
             run.deliver().await;
         }
         let Some(cursor) = reply.json["next_cursor"].as_str() else { return watch.end(&shown) };
