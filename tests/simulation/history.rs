@@ -32,6 +32,8 @@ const SPREADS_MS: [u64; 7] = [1, 3, 1_000, 60_000, 3_600_000, 86_400_000, 40 * 8
 /// The same, where there are many.
 const CROWDS_MS: [u64; 3] = [1_000, 60_000, 1_800_000];
 const NAMES: [&str; 5] = ["Report.PDF", "report final", "ÄPFEL über", "x", "100% [a-z]_#?&+="];
+/// Chance of a name that few jobs have: one in so many.
+const RARE: u64 = 80;
 const TEAMS: [&str; 3] = ["red", "blue", "a b+c"];
 const MODELS: [&str; 3] = ["gpt-4", "x#y-z@", "ö"];
 /// Different ids that callers give; the same come again.
@@ -70,7 +72,7 @@ impl History {
         let owners = names(&mut dice, "owner", 3);
         let kinds = names(&mut dice, "kind", 4);
         let time = |text: &str| Timestamp::parse(text).expect("a time");
-        let edges = (0..=dice.roll(3)).map(|_| time(*dice.pick(&EDGES))).collect();
+        let edges = (0..=dice.roll(3)).map(|_| time(dice.pick::<&str>(&EDGES))).collect();
         let shards = *dice.pick(&INDEX_SHARDS);
         let spread_ms = *dice.pick(&SPREADS_MS);
         let (heads, writes) = (Heads::new(), Vec::new());
@@ -224,7 +226,7 @@ impl History {
     /// Gives a name, labels, a cost; or takes them.
     fn dress(&mut self, head: &mut Head) {
         let dice = &mut self.dice;
-        let name = *dice.pick(&NAMES);
+        let name = if dice.is_one_in(RARE) { "a needle" } else { *dice.pick(&NAMES) };
         head.job.name = (!dice.is_one_in(3)).then(|| JobName::try_from(name).expect("a name"));
         let mut labels = BTreeMap::new();
         for (label, values) in [("team", TEAMS), ("model", MODELS), ("provider", TEAMS)] {

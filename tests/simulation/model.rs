@@ -1,6 +1,6 @@
 //! Lists as they must be: a plain filter and a plain sort over all jobs, in code of its own.
 
-use jobledger::domain::{Job, Status, Timestamp};
+use jobledger::domain::{ExternalId, Job, Status, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::history::History;
@@ -8,7 +8,9 @@ use crate::history::History;
 /// Length of a date, and of the day that it stands for.
 const DAY_MS: i64 = 86_400_000;
 const SORTS: [&str; 3] = ["updated_at", "completed_at", "priority"];
-const SEARCHES: [&str; 6] = ["report", "PDF", "äpfel", "x", "_#?&+=", "nothing has this"];
+const SEARCHES: [&str; 7] = ["report", "PDF", "äpfel", "x", "_#?&+=", "NEEDLE", "nothing has this"];
+/// Types that nobody has, where some are asked for: so many that all of an owner's are read at once.
+const NOBODYS_KINDS: usize = 4;
 /// What bounds of a range are apart from a job's time of creation.
 const OFF_MS: [i64; 9] = [0, 1, -1, 999, 60_000, -60_000, 3_600_000, -86_400_000, 40 * 86_400_000];
 /// The lengths of spans at whose ends bounds lie.
@@ -68,7 +70,7 @@ impl Asked {
             asked.kinds = (0..most).map(|_| dice.pick(kinds.as_slice()).clone()).collect();
         }
         if dice.is_one_in(20) {
-            asked.kinds.push("a-type-that-nobody-has".to_owned());
+            asked.kinds.extend((0..NOBODYS_KINDS).map(|number| format!("nobody-has-{number}")));
         }
         if dice.is_one_in(2) {
             let most = 1 + dice.below(3);
@@ -125,7 +127,7 @@ impl Asked {
     pub(crate) fn has(&self, job: &Job) -> bool {
         let label = |name: &str| job.labels.as_map().get(name);
         let name = job.name.as_ref().map(|name| name.as_str().to_lowercase()).unwrap_or_default();
-        let external_id = job.external_id.as_ref().map(|id| id.as_str());
+        let external_id = job.external_id.as_ref().map(ExternalId::as_str);
         let found = |text: &String| {
             name.contains(&text.to_lowercase())
                 || job.id.to_string() == text.to_lowercase()
@@ -200,7 +202,12 @@ fn bound(history: &mut History, is_upper: bool) -> Bound {
         return Bound { text: begin.to_string()[..10].to_owned(), time: begin.plus_millis(last) };
     }
     let end = if is_upper { begin.plus_millis(span - 1) } else { begin };
-    let time = end.plus_millis(if dice.is_one_in(2) { 0 } else { *dice.pick(&OFF_MS) });
+    let off = match dice.roll(3) {
+        0 => 0,
+        1 => *dice.pick(&[-1, 1]),
+        _ => *dice.pick(&OFF_MS),
+    };
+    let time = end.plus_millis(off);
     let text = time.to_string();
     Bound { text: if dice.is_one_in(4) { text.replace('Z', "+00:00") } else { text }, time }
 }

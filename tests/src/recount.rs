@@ -36,7 +36,9 @@ pub fn recount(writes: &[Write]) -> Counts {
         }
         let Some(new) = new else {
             // What it cost last stays spent.
-            old.into_iter().for_each(|old| add_costs(&mut counts, old));
+            if let Some(old) = old {
+                add_costs(&mut counts, old);
+            }
             continue;
         };
         if moved {
