@@ -31,9 +31,10 @@ const EDGES: [&str; 12] = [
 const SPREADS_MS: [u64; 7] = [1, 3, 1_000, 60_000, 3_600_000, 86_400_000, 40 * 86_400_000];
 /// The same, where there are many.
 const CROWDS_MS: [u64; 3] = [1_000, 60_000, 1_800_000];
-const NAMES: [&str; 5] = ["Report.PDF", "report final", "ÄPFEL über", "x", "100% [a-z]_#?&+="];
+const NAMES: [&str; 6] =
+    ["Report.PDF", "report final", "ÄPFEL über", "x", "100% [a-z]_#?&+=", "Ext 1, ext 2"];
 /// Chance of a name that few jobs have: one in so many.
-const RARE: u64 = 80;
+const RARE: u64 = 150;
 const TEAMS: [&str; 3] = ["red", "blue", "a b+c"];
 const MODELS: [&str; 3] = ["gpt-4", "x#y-z@", "ö"];
 /// Different ids that callers give; the same come again.
@@ -84,6 +85,9 @@ impl History {
         self.owners.truncate(1);
         self.kinds.truncate(2);
         self.spread_ms = *self.dice.pick(&CROWDS_MS);
+        if self.dice.is_one_in(2) {
+            self.shards = 1;
+        }
     }
 
     /// Something happens: one write, or more where that takes more. Says to which jobs.
@@ -112,14 +116,23 @@ impl History {
                 _ => self.transit(&old),
             }
         }
-        self.writes[from..]
-            .iter()
-            .filter_map(|write| Some(write.new.as_ref().or(write.old.as_ref())?.job.id))
-            .collect()
+        self.touched_since(from)
+    }
+
+    /// A job comes to be, and nothing else happens. Says to which jobs.
+    pub(crate) fn fill(&mut self) -> Vec<JobId> {
+        let from = self.writes.len();
+        self.create();
+        self.touched_since(from)
+    }
+
+    fn touched_since(&self, from: usize) -> Vec<JobId> {
+        let head = |write: &Write| write.new.as_ref().or(write.old.as_ref()).map(|head| head.job.id);
+        self.writes[from..].iter().filter_map(head).collect()
     }
 
     /// A job comes to be: queued, or, reported by somebody else, anywhere.
-    pub(crate) fn create(&mut self) {
+    fn create(&mut self) {
         let owner = self.dice.pick(&self.owners).clone();
         let kind = self.dice.pick(&self.kinds).clone();
         let number = u128::from(self.dice.roll(u64::MAX)) << 64 | u128::from(self.dice.roll(u64::MAX));
@@ -248,6 +261,7 @@ impl History {
         }
         let spread = if self.dice.is_one_in(5) { *self.dice.pick(&SPREADS_MS) } else { self.spread_ms };
         let away = self.dice.millis(2 * spread + 1) - i64::try_from(spread).unwrap_or(0);
-        self.dice.pick(&self.edges).plus_millis(away)
+        let edge = *self.dice.pick(&self.edges);
+        if self.dice.is_one_in(4) { edge } else { edge.plus_millis(away) }
     }
 }

@@ -22,6 +22,7 @@ use jobledger_tests::stream::Dice;
 use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use engine::World;
+use lists::Family;
 use model::Asked;
 use run::Run;
 
@@ -31,6 +32,8 @@ const SEED_VARIABLE: &str = "JOBLEDGER_SIMULATION_SEED";
 const RUNS_VARIABLE: &str = "JOBLEDGER_SIMULATION_RUNS";
 /// Runs at the same time, of one kind.
 const AT_ONCE: usize = 6;
+/// Lists within dates that are counted in a run.
+const COUNTS: usize = 3;
 /// Jobs of a run of many.
 const CROWD_JOBS: usize = 320;
 /// Lists that are asked for in such a run.
@@ -90,7 +93,7 @@ fn ended(kind: &str, done: Option<Result<Done, JoinError>>) {
 /// Small histories, delivered as badly as can be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn counts_are_a_recount_after_any_deliveries() {
-    simulate("counts_are", 1_200, |world, seed| {
+    simulate("counts_are", 1_150, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             let steps = 3 + run.history.dice.below(16);
@@ -108,7 +111,7 @@ async fn counts_are_a_recount_after_any_deliveries() {
 /// Small histories, listed in every way: also while some of them are not counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_are_the_models() {
-    simulate("lists_are", 450, |world, seed| {
+    simulate("lists_are", 500, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             run.calm();
@@ -121,6 +124,7 @@ async fn lists_are_the_models() {
             }
             run.settle().await;
             run.list().await;
+            run.count(COUNTS).await;
             if seed.is_multiple_of(16) {
                 run.list_all().await;
             }
@@ -149,12 +153,13 @@ async fn walks_meet_each_job_once_while_jobs_change() {
 /// Hundreds of jobs within minutes: offsets cut them, and are read from either end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn crowds_are_listed_from_both_ends() {
-    simulate("crowds_are", 8, |world, seed| {
+    simulate("crowds_are", 6, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             run.history.crowd();
             run.calm();
-            run.happen(2 * CROWD_JOBS, CROWD_JOBS);
+            run.fill(CROWD_JOBS);
+            run.happen(CROWD_JOBS, CROWD_JOBS);
             run.sync();
             run.settle().await;
             for _ in 0..CROWD_LISTS {
@@ -166,6 +171,11 @@ async fn crowds_are_listed_from_both_ends() {
                     run.peek(&asked).await;
                 }
             }
+            let owner = run.history.owners[0].clone();
+            for is_asc in [true, false] {
+                run.walk(&Asked::rare(&owner, is_asc), Family::Cursor).await;
+            }
+            run.count(CROWD_LISTS).await;
             run.list_all().await;
         })
     })

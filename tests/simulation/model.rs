@@ -115,6 +115,18 @@ impl Asked {
         }
     }
 
+    /// The list of an owner's few jobs that have a rare name.
+    pub(crate) fn rare(owner: &str, is_asc: bool) -> Self {
+        Self { search: Some("NEEDLE".to_owned()), is_asc, ..Self::all(owner) }
+    }
+
+    /// A list as buckets count them, within dates.
+    pub(crate) fn dated(history: &mut History) -> Self {
+        let mut asked = Self::by_type_and_status(history);
+        asked.within_dates(history);
+        asked
+    }
+
     /// Whether it asks for what jobs are not counted by.
     pub(crate) fn is_filtered(&self) -> bool {
         !self.labels.is_empty()

@@ -40,6 +40,15 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Jobs come to be, until there are so many.
+    pub(crate) fn fill(&mut self, jobs: usize) {
+        while self.history.heads.len() < jobs {
+            let place = self.history.writes.len();
+            let ids = self.history.fill();
+            self.take(place, &ids);
+        }
+    }
+
     /// The writes from this place on go into the stream.
     pub(crate) fn take(&mut self, place: usize, ids: &[JobId]) {
         for (place, id) in (place..).zip(ids) {
@@ -116,6 +125,15 @@ impl<'a> Run<'a> {
         self.peek(&asked).await;
         let jobs = self.jobs();
         lists::count(self.world, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
+    }
+
+    /// The numbers of some lists within dates.
+    pub(crate) async fn count(&mut self, lists: usize) {
+        let jobs = self.jobs();
+        for _ in 0..lists {
+            let asked = Asked::dated(&mut self.history);
+            lists::count(self.world, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
+        }
     }
 
     /// All jobs of each owner, by every family.
