@@ -153,7 +153,7 @@ async fn walks_meet_each_job_once_while_jobs_change() {
 /// Hundreds of jobs within minutes: offsets cut them, and are read from either end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn crowds_are_listed_from_both_ends() {
-    simulate("crowds_are", 6, |world, seed| {
+    simulate("crowds_are", 8, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             run.history.crowd();
