@@ -33,13 +33,13 @@ const RUNS_VARIABLE: &str = "JOBLEDGER_SIMULATION_RUNS";
 /// Runs at the same time, of one kind.
 const AT_ONCE: usize = 6;
 /// Lists within dates that are counted in a run.
-const COUNTS: usize = 3;
+const COUNTS: usize = 2;
 /// Jobs of a run of many.
 const CROWD_JOBS: usize = 320;
 /// Lists that are asked for in such a run.
-const CROWD_LISTS: usize = 8;
+const CROWD_LISTS: usize = 6;
 /// Places in each of them.
-const CROWD_PEEKS: usize = 3;
+const CROWD_PEEKS: usize = 2;
 
 /// A seed, and what became of its run.
 type Done = (u64, Result<(), JoinError>);
@@ -93,10 +93,10 @@ fn ended(kind: &str, done: Option<Result<Done, JoinError>>) {
 /// Small histories, delivered as badly as can be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn counts_are_a_recount_after_any_deliveries() {
-    simulate("counts_are", 1_150, |world, seed| {
+    simulate("counts_are", 1_300, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
-            let steps = 3 + run.history.dice.below(16);
+            let steps = 3 + run.history.dice.below(13);
             let most_jobs = 2 + run.history.dice.below(10);
             let early = run.history.dice.below(steps);
             run.happen(early, most_jobs);
@@ -111,7 +111,7 @@ async fn counts_are_a_recount_after_any_deliveries() {
 /// Small histories, listed in every way: also while some of them are not counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_are_the_models() {
-    simulate("lists_are", 500, |world, seed| {
+    simulate("lists_are", 350, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             run.calm();
@@ -159,7 +159,7 @@ async fn crowds_are_listed_from_both_ends() {
             run.history.crowd();
             run.calm();
             run.fill(CROWD_JOBS);
-            run.happen(CROWD_JOBS, CROWD_JOBS);
+            run.happen(CROWD_JOBS / 2, CROWD_JOBS);
             run.sync();
             run.settle().await;
             for _ in 0..CROWD_LISTS {
@@ -185,7 +185,7 @@ async fn crowds_are_listed_from_both_ends() {
 /// The same through the service's own functions: what they write, the stream tells and lists show.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_functions_write_is_listed_and_counted() {
-    simulate("what_functions", 20, |world, seed| {
+    simulate("what_functions", 12, |world, seed| {
         Box::pin(async move {
             let mut run = Run::new(world, seed);
             service::live(&mut run, &mut Dice::new(seed)).await;
