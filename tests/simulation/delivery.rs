@@ -134,7 +134,7 @@ impl Stream {
             6 => {
                 let cut = begin + dice.below(to - begin + 1);
                 batch.once(begin, cut).await;
-                batch.send(&last_event(&shard.name)).await.expect("the end of a window");
+                batch.until_taken(&last_event(&shard.name)).await;
                 batch.once(begin, to).await;
                 true
             }
@@ -167,8 +167,8 @@ impl Delivery<'_> {
 
     /// All is well.
     async fn once(&self, from: usize, to: usize) {
-        let answer = self.send(&self.event(from, to)).await;
-        assert_eq!(answer, Ok(json!({ "state": {}, "batchItemFailures": [] })));
+        let answer = self.until_taken(&self.event(from, to)).await;
+        assert_eq!(answer, json!({ "state": {}, "batchItemFailures": [] }));
     }
 
     /// The counter ends at one of its requests, before or after it is done. Says whether it came to its end before that.
@@ -179,8 +179,8 @@ impl Delivery<'_> {
         self.world.trouble(&self.shard.name, troubles);
         let answer = self.send(&self.event(from, to)).await;
         let crashed = self.world.heal(&self.shard.name).is_empty();
-        assert_eq!(answer.is_err(), crashed, "{answer:?}");
-        !crashed
+        assert!(answer.is_err() || !crashed, "{answer:?}");
+        answer.is_ok()
     }
 
     /// Requests meet what passes: other transactions, a store that fails, answers that are lost.
@@ -209,10 +209,11 @@ impl Delivery<'_> {
         true
     }
 
-    async fn until_taken(&self, event: &Value) {
+    /// As Lambda does: again, until it is taken. On a busy machine, an engine may be too slow for the store's patience.
+    async fn until_taken(&self, event: &Value) -> Value {
         for _ in 0..MAX_TRIES {
-            if self.send(event).await.is_ok() {
-                return;
+            if let Ok(answer) = self.send(event).await {
+                return answer;
             }
         }
         panic!("it is not taken");

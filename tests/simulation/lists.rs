@@ -13,6 +13,8 @@ use crate::model::Asked;
 
 /// About how many pages a walk takes.
 const PAGES: usize = 4;
+/// Most times that a page is asked for.
+const MAX_TRIES: usize = 5;
 /// Deepest place that is asked for.
 const FAR: usize = 1_000_000;
 
@@ -49,7 +51,14 @@ impl Family {
 
 /// Asks for a page of a list; it must be answered.
 pub(crate) async fn page(lister: &Alone, target: &str) -> Reply {
-    let reply = lister.call(&Request::new("GET", target)).await;
+    let mut reply = lister.call(&Request::new("GET", target)).await;
+    for _ in 1..MAX_TRIES {
+        // Only that a busy machine is too slow: what cannot be answered is not answered with this.
+        if reply.status != 503 {
+            break;
+        }
+        reply = lister.call(&Request::new("GET", target)).await;
+    }
     assert_eq!(reply.status, 200, "{target}: {}", reply.text);
     reply
 }
