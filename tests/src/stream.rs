@@ -1,22 +1,20 @@
-//! What Lambda sends of the jobs' stream, made by hand; and what the counts must be then, counted anew.
-
-use std::collections::BTreeMap;
+//! What Lambda sends of the jobs' stream, made by hand.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{
     Ended, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row};
-use jobledger::tally::BOUNDS_MS;
 use serde_json::{Map, Value, json};
 
-use crate::dynamo::{Item, text};
+pub use crate::dice::Dice;
+use crate::dynamo::Item;
+pub use crate::recount::{Counts, counts_of, recount};
 
 /// 2026-01-31T22:30:00Z: an hour and a half before a month, a day and an hour end.
 pub const BEGIN: Timestamp = Timestamp::from_millis(1_769_898_600_000);
 /// The first sequence number: the next ones soon have one digit more, so that they do not sort as text does.
 const FIRST_SEQUENCE: u128 = 99_999_999_999_999_999_990;
-const MINUTE_MS: i64 = 60_000;
 
 /// One write to a head.
 #[derive(Clone, Debug)]
@@ -64,35 +62,11 @@ pub fn stepped(head: Head, status: Status) -> Head {
     Head { job: Job { state, ..head.job }, ..head }
 }
 
-fn id(number: u128) -> JobId {
+/// The id with this number.
+pub fn id(number: u128) -> JobId {
     let hex = format!("{number:032x}");
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     JobId::try_from(parts.join("-").as_str()).expect("an id")
-}
-
-/// Numbers that look like chance and are the same each time.
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// Dice that fall in an order of their own.
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `sides`.
-    pub const fn roll(&mut self, sides: u64) -> u64 {
-        // SplitMix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % sides
-    }
-
-    fn millis(&mut self, below: u64) -> i64 {
-        i64::try_from(self.roll(below)).unwrap_or(0)
-    }
 }
 
 /// A stream's worth of lives: jobs of two owners and three types, created in several hours, days and two months, moved
@@ -144,7 +118,8 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
     Some(new)
 }
 
-fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
+/// A state of that status that can follow.
+pub fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
     let started_at = old.job.state.started_at();
     let ended = |dice: &mut Dice| Ended {
         started_at,
@@ -250,136 +225,6 @@ fn json_value(value: AttributeValue) -> Value {
         AttributeValue::M(map) => json!({ "M": json_item(map) }),
         other => panic!("a head has no {other:?}"),
     }
-}
-
-/// The numbers of every bucket, by scope, bucket and type, and then by cell; what is 0 is left out.
-pub type Counts = BTreeMap<(String, String), BTreeMap<String, i64>>;
-
-/// What the counts must be after these writes: living jobs from what is left of them, the rest write by write.
-pub fn recount(writes: &[Write]) -> Counts {
-    let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
-    let mut counts = Counts::new();
-    for write in writes {
-        let (old, new) = (write.old.as_ref().map(|head| &head.job), write.new.as_ref().map(|head| &head.job));
-        if let Some(id) = old.or(new).map(|job| job.id) {
-            last.insert(id, new);
-        }
-        let moved = match (old, new) {
-            (Some(old), Some(new)) => {
-                minute(old) != minute(new) || old.kind != new.kind || old.owner != new.owner
-            }
-            _ => true,
-        };
-        if let (Some(old), true) = (old, moved) {
-            add(&mut counts, old, "removed", 1);
-        }
-        let Some(new) = new else { continue };
-        if moved {
-            add(&mut counts, new, "created", 1);
-        }
-        if moved || old.is_none_or(|old| old.status() != new.status()) {
-            changed(&mut counts, old.filter(|_| !moved), new);
-        }
-    }
-    for job in last.into_values().flatten() {
-        add(&mut counts, job, &format!("alive:{}", job.status()), 1);
-        add_slots(&mut counts, job);
-    }
-    nonzero(counts)
-}
-
-/// What a job adds when it comes into a status, or into sight in it.
-fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
-    let due = match old.map(|old| &old.state) {
-        None => Some(new.created_at),
-        Some(State::Queued { available_at }) => Some((*available_at).max(new.created_at)),
-        Some(_) => None,
-    };
-    if let (Some(due), Some(started_at)) = (due, new.state.started_at()) {
-        measured(counts, new, "wait", (started_at.millis() - due.millis()).max(0));
-    }
-    let Some(ended) = new.state.ended() else { return };
-    add(counts, new, &format!("ended:{}", new.status()), 1);
-    if let Some(started_at) = ended.started_at {
-        measured(counts, new, "run", (ended.completed_at.millis() - started_at.millis()).max(0));
-    }
-}
-
-fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
-    add(counts, job, &format!("count:{what}"), 1);
-    add(counts, job, &format!("sum_ms:{what}"), millis);
-    let bound =
-        BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
-    let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
-    *all.entry(format!("le:{what}:{bound}")).or_default() += 1;
-}
-
-fn minute(job: &Job) -> i64 {
-    job.created_at.millis().div_euclid(MINUTE_MS)
-}
-
-/// Adds to all items that a job is in.
-fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
-    let owner = job.owner.to_string();
-    let mut add = |scope: &str, name: String| {
-        let cells = counts.entry((scope.to_owned(), name)).or_default();
-        *cells.entry(cell.to_owned()).or_default() += by;
-    };
-    add("*", format!("total@{}", job.kind));
-    add(&owner, "total".to_owned());
-    add(&owner, format!("total@{}", job.kind));
-    for (word, span, _) in spans(job) {
-        add(&owner, format!("{word}#{span}"));
-        add(&owner, format!("{word}@{}#{span}", job.kind));
-    }
-}
-
-/// Adds to the cells of the shorter spans: of days in a month, hours in a day, minutes in an hour.
-fn add_slots(counts: &mut Counts, job: &Job) {
-    let letter = match job.status() {
-        Status::Queued => 'q',
-        Status::Running => 'r',
-        Status::Completed => 'c',
-        Status::Failed => 'f',
-        Status::Cancelled => 'x',
-    };
-    for (word, span, slot) in spans(job) {
-        for name in [format!("{word}#{span}"), format!("{word}@{}#{span}", job.kind)] {
-            let cells = counts.entry((job.owner.to_string(), name)).or_default();
-            *cells.entry(format!("{slot}{letter}")).or_default() += 1;
-        }
-    }
-}
-
-/// The buckets of a job's creation: a word, a span, and which of the shorter spans in it.
-fn spans(job: &Job) -> [(&'static str, String, String); 3] {
-    let time = job.created_at.to_string();
-    [("month", 7), ("day", 10), ("hour", 13)]
-        .map(|(word, length)| (word, time[..length].to_owned(), time[length + 1..length + 3].to_owned()))
-}
-
-fn nonzero(mut counts: Counts) -> Counts {
-    for cells in counts.values_mut() {
-        cells.retain(|_, value| *value != 0);
-    }
-    counts.retain(|_, cells| !cells.is_empty());
-    counts
-}
-
-/// What the items of a tallies table count.
-pub fn counts_of(items: &[Item]) -> Counts {
-    let mut counts = Counts::new();
-    for item in items {
-        let bucket = text(item, "bucket").to_owned();
-        if bucket.starts_with("checkpoint#") || bucket == "probe" || bucket == "failed" {
-            continue;
-        }
-        let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
-        let counted = item.iter().filter(|(name, _)| *name != "revision");
-        let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
-        counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
-    }
-    nonzero(counts)
 }
 
 /// An item that no function of ours can read: its attributes are of other types.

@@ -27,7 +27,9 @@ impl Route for ListJobs {
     type Backend = Ledger;
 
     async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let asked = call.query.pairs().to_vec();
+        let mut asked = call.query.pairs().to_vec();
+        let acts_for = call.caller.as_ref().and_then(|caller| caller.acts_for.as_ref());
+        asked.extend(acts_for.map(|owner| ("owner".to_owned(), owner.to_string())));
         let (query, window) = parse::parse(call.owner()?.clone(), call.query.clone())?;
         let cursor = match &window {
             Window::Cursor { cursor, .. } => Some(

@@ -84,6 +84,8 @@ pub struct Caller {
     pub key_id: String,
     /// The key's owner, or the one that an admin named with `?owner=`.
     pub owner: Owner,
+    /// The owner that the request named, where it named one.
+    pub acts_for: Option<Owner>,
 }
 
 /// Finds out who calls, and refuses those who may not. The query comes back without what told it; with a ticket, it is
@@ -112,14 +114,15 @@ pub(super) async fn admit<B: Backend>(
         return Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {word:?}")));
     }
     let Some(other) = acts_for else {
-        return Ok((Some(Caller { key_id: key.key_id, owner: key.owner }), query));
+        return Ok((Some(Caller { key_id: key.key_id, owner: key.owner, acts_for: None }), query));
     };
     if other != key.owner.as_str() && !key.allows(Scope::Admin) {
         return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
     }
     let owner = Owner::try_from(other.as_str())
         .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
-    Ok((Some(Caller { key_id: key.key_id, owner }), query))
+    let acts_for = Some(owner.clone());
+    Ok((Some(Caller { key_id: key.key_id, owner, acts_for }), query))
 }
 
 /// Takes a ticket. A key beside it is not looked at: clients that follow a redirection may or may not send it on.
@@ -140,7 +143,7 @@ async fn redeem<B: Backend>(
         query.refuse(&name, Invalid::new("must be left out: the ticket holds the whole query"));
     }
     query.finish(Some(()))?;
-    Ok((Some(Caller { key_id: ticket.key_id, owner: ticket.owner }), ticket.query))
+    Ok((Some(Caller { key_id: ticket.key_id, owner: ticket.owner, acts_for: None }), ticket.query))
 }
 
 /// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.

@@ -182,3 +182,19 @@ async fn jobs_that_come_meanwhile_move_no_other() {
     }
     assert_eq!(found, expect);
 }
+
+/// The key belongs to another owner: without the word, the link would lead to that one's list.
+#[tokio::test]
+async fn links_keep_the_owner_that_an_admin_acts_for() {
+    let service = Service::start().await;
+    for number in 0..3 {
+        let job = json!({ "type": "a", "external_id": number.to_string() });
+        service.post("/v1/jobs?owner=other", &job).expect(201).await;
+    }
+    service.settled().await;
+    for words in ["limit=1", "limit=1&skip=0", "per_page=1"] {
+        let mut found = walk(&service, &format!("owner=other&{words}"), 3).await;
+        found.sort();
+        assert_eq!(found, ["0", "1", "2"], "{words}");
+    }
+}

@@ -1,0 +1,172 @@
+//! What the counts must be, counted anew from what was written, in code of its own.
+
+use std::collections::BTreeMap;
+
+use jobledger::domain::{Job, JobId, State, Status};
+use jobledger::tally::BOUNDS_MS;
+use serde_json::Value;
+
+use crate::dynamo::{Item, text};
+use crate::stream::Write;
+
+const MINUTE_MS: i64 = 60_000;
+/// The labels by which costs are added up.
+const COSTS_BY: [&str; 2] = ["model", "team"];
+
+/// The numbers of every bucket, by scope, bucket and type, and then by cell; what is 0 is left out.
+pub type Counts = BTreeMap<(String, String), BTreeMap<String, i64>>;
+
+/// What the counts must be after these writes: living jobs from what is left of them, the rest write by write.
+pub fn recount(writes: &[Write]) -> Counts {
+    let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
+    let mut counts = Counts::new();
+    for write in writes {
+        let (old, new) = (write.old.as_ref().map(|head| &head.job), write.new.as_ref().map(|head| &head.job));
+        if let Some(id) = old.or(new).map(|job| job.id) {
+            last.insert(id, new);
+        }
+        let moved = match (old, new) {
+            (Some(old), Some(new)) => {
+                minute(old) != minute(new) || old.kind != new.kind || old.owner != new.owner
+            }
+            _ => true,
+        };
+        if let (Some(old), true) = (old, moved) {
+            add(&mut counts, old, "removed", 1);
+        }
+        let Some(new) = new else {
+            // What it cost last stays spent.
+            if let Some(old) = old {
+                add_costs(&mut counts, old);
+            }
+            continue;
+        };
+        if moved {
+            add(&mut counts, new, "created", 1);
+        }
+        if moved || old.is_none_or(|old| old.status() != new.status()) {
+            changed(&mut counts, old.filter(|_| !moved), new);
+        }
+    }
+    for job in last.into_values().flatten() {
+        add(&mut counts, job, &format!("alive:{}", job.status()), 1);
+        add_slots(&mut counts, job);
+        add_costs(&mut counts, job);
+        let bytes = counts.entry((job.owner.to_string(), "total".to_owned())).or_default();
+        *bytes.entry("bytes".to_owned()).or_default() += i64::try_from(job.bytes).unwrap_or(0);
+    }
+    nonzero(counts)
+}
+
+/// What a job adds when it comes into a status, or into sight in it.
+fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
+    let due = match old.map(|old| (&old.state, old.created_at)) {
+        None => Some(new.created_at),
+        Some((State::Queued { available_at }, created_at)) => Some((*available_at).max(created_at)),
+        Some(_) => None,
+    };
+    if let (Some(due), Some(started_at)) = (due, new.state.started_at()) {
+        measured(counts, new, "wait", (started_at.millis() - due.millis()).max(0));
+    }
+    let Some(ended) = new.state.ended() else { return };
+    add(counts, new, &format!("ended:{}", new.status()), 1);
+    if let Some(started_at) = ended.started_at {
+        measured(counts, new, "run", (ended.completed_at.millis() - started_at.millis()).max(0));
+    }
+}
+
+fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
+    add(counts, job, &format!("count:{what}"), 1);
+    add(counts, job, &format!("sum_ms:{what}"), millis);
+    let bound =
+        BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
+    let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
+    *all.entry(format!("le:{what}:{bound}")).or_default() += 1;
+}
+
+fn minute(job: &Job) -> i64 {
+    job.created_at.millis().div_euclid(MINUTE_MS)
+}
+
+/// Adds to all items that a job is in.
+fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
+    let owner = job.owner.to_string();
+    let mut add = |scope: &str, name: String| {
+        let cells = counts.entry((scope.to_owned(), name)).or_default();
+        *cells.entry(cell.to_owned()).or_default() += by;
+    };
+    add("*", format!("total@{}", job.kind));
+    add(&owner, "total".to_owned());
+    add(&owner, format!("total@{}", job.kind));
+    for (word, span, _) in spans(job) {
+        add(&owner, format!("{word}#{span}"));
+        add(&owner, format!("{word}@{}#{span}", job.kind));
+    }
+}
+
+/// Adds to the cells of the shorter spans: of days in a month, hours in a day, minutes in an hour.
+fn add_slots(counts: &mut Counts, job: &Job) {
+    let letter = match job.status() {
+        Status::Queued => 'q',
+        Status::Running => 'r',
+        Status::Completed => 'c',
+        Status::Failed => 'f',
+        Status::Cancelled => 'x',
+    };
+    for (word, span, slot) in spans(job) {
+        for name in [format!("{word}#{span}"), format!("{word}@{}#{span}", job.kind)] {
+            let cells = counts.entry((job.owner.to_string(), name)).or_default();
+            *cells.entry(format!("{slot}{letter}")).or_default() += 1;
+        }
+    }
+}
+
+/// Adds what a job cost to its model's and its team's items, or to those without a name.
+fn add_costs(counts: &mut Counts, job: &Job) {
+    for label in COSTS_BY {
+        let value = job.labels.as_map().get(label);
+        if value.is_none() && job.cost.is_none() {
+            continue;
+        }
+        let value = value.map_or("", String::as_str);
+        let [(_, month, _), (_, day, _), _] = spans(job);
+        for bucket in ["total".to_owned(), format!("month#{month}"), format!("day#{day}")] {
+            let item = (job.owner.to_string(), format!("{label}-{bucket}#{value}"));
+            let cells = counts.entry(item).or_default();
+            *cells.entry("jobs".to_owned()).or_default() += 1;
+            let micros = job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap_or(0));
+            *cells.entry("cost".to_owned()).or_default() += micros;
+        }
+    }
+}
+
+/// The buckets of a job's creation: a word, a span, and which of the shorter spans in it.
+fn spans(job: &Job) -> [(&'static str, String, String); 3] {
+    let time = job.created_at.to_string();
+    [("month", 7), ("day", 10), ("hour", 13)]
+        .map(|(word, length)| (word, time[..length].to_owned(), time[length + 1..length + 3].to_owned()))
+}
+
+fn nonzero(mut counts: Counts) -> Counts {
+    for cells in counts.values_mut() {
+        cells.retain(|_, value| *value != 0);
+    }
+    counts.retain(|_, cells| !cells.is_empty());
+    counts
+}
+
+/// What the items of a tallies table count.
+pub fn counts_of(items: &[Item]) -> Counts {
+    let mut counts = Counts::new();
+    for item in items {
+        let bucket = text(item, "bucket").to_owned();
+        if bucket.starts_with("checkpoint#") || bucket == "probe" || bucket == "failed" {
+            continue;
+        }
+        let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
+        let counted = item.iter().filter(|(name, _)| *name != "revision");
+        let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
+        counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
+    }
+    nonzero(counts)
+}
