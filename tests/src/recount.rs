@@ -129,13 +129,15 @@ fn add_costs(counts: &mut Counts, job: &Job) {
             continue;
         }
         let value = value.map_or("", String::as_str);
-        let [(_, month, _), (_, day, _), _] = spans(job);
-        for bucket in ["total".to_owned(), format!("month#{month}"), format!("day#{day}")] {
-            let item = (job.owner.to_string(), format!("{label}-{bucket}#{value}"));
-            let cells = counts.entry(item).or_default();
-            *cells.entry("jobs".to_owned()).or_default() += 1;
-            let micros = job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap_or(0));
-            *cells.entry("cost".to_owned()).or_default() += micros;
+        let [(_, month, day), ..] = spans(job);
+        let cells =
+            counts.entry((job.owner.to_string(), format!("{label}-month#{month}#{value}"))).or_default();
+        let micros = job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap_or(0));
+        for (name, by) in [("jobs", 1), ("cost", micros)] {
+            *cells.entry(name.to_owned()).or_default() += by;
+        }
+        for (letter, by) in [("j", 1), ("u", micros)] {
+            *cells.entry(format!("{day}{letter}")).or_default() += by;
         }
     }
 }
