@@ -1,6 +1,6 @@
 //! Lists: which jobs, in which order, and how many there are.
 //!
-//! A list is read from ranges of one index ([`plan`] chooses which) that are merged as they are read ([`reader`]). What
+//! A list is read from ranges of one index (`plan` chooses which) that are merged as they are read (`reader`). What
 //! buckets count, they count for lists too: totals, and where an offset is.
 
 mod count;

@@ -30,7 +30,7 @@ pub enum Measure {
 pub enum Cell {
     /// Jobs that are there now, in a status.
     Alive(Status),
-    /// Of these, those that were created in one of the shorter spans that the bucket is made of: [`Granularity::slot`].
+    /// Of these, those that were created in one of the shorter spans that the bucket is made of: [`super::Granularity::slot`].
     AliveIn(u8, Status),
     /// Jobs that ever came to be. Never falls.
     Created,
