@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{
     Ended, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName,
 };
+use jobledger::dynamo::schema::OWNERS;
 use jobledger::dynamo::{AttributeMap, head_row};
 use jobledger::tally::BOUNDS_MS;
 use serde_json::{Map, Value, json};
@@ -371,7 +372,9 @@ pub fn counts_of(items: &[Item]) -> Counts {
     let mut counts = Counts::new();
     for item in items {
         let bucket = text(item, "bucket").to_owned();
-        if bucket.starts_with("checkpoint#") || bucket == "probe" || bucket == "failed" {
+        let is_beside =
+            text(item, "scope") == OWNERS || ["probe", "failed", "recount"].contains(&bucket.as_str());
+        if bucket.starts_with("checkpoint#") || is_beside {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());

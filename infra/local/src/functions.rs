@@ -16,7 +16,9 @@ pub fn all() -> Vec<Function> {
         ingest_jobs::FUNCTION,
         list_jobs::FUNCTION,
         metrics::FUNCTION,
+        recount::FUNCTION,
         remove_parts::FUNCTION,
         run_tasks::FUNCTION,
+        schedule_recount::FUNCTION,
     ]
 }

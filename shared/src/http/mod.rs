@@ -26,6 +26,6 @@ pub use filters::{job_query, set};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
-pub use read::{Raw, integer, job_id, json, labels, money, object, percent, text, timestamp};
+pub use read::{Raw, flag, integer, job_id, json, labels, money, object, percent, text, timestamp};
 pub use serve::{Backend, Nothing, Route, function};
 pub use view::{JobView, WholeJobView};
