@@ -6,6 +6,7 @@ mod capacity;
 mod counting;
 mod log;
 mod progress;
+mod recount;
 mod routes;
 mod stored_bytes;
 mod tasks;

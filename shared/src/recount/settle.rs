@@ -27,7 +27,7 @@ const PATIENCE_MS: u64 = 900_000;
 /// How long one part waits: `WAITS` times this.
 const WAIT: Duration = Duration::from_secs(1);
 /// How often one part waits.
-const WAITS: usize = 15;
+const WAITS: usize = 10;
 /// Past so many rows, a part looks at no more hours.
 const MAX_ROWS: u64 = 100_000;
 
@@ -100,12 +100,11 @@ async fn wait(
                 return Ok(Wait::Over);
             }
         }
-        if passed >= settle_ms + PATIENCE_MS {
-            return Ok(Wait::TooLong);
-        }
         tokio::time::sleep(WAIT).await;
     }
-    Ok(Wait::GoesOn)
+    // Asked at the end, so that a task that lay still for long waits some time, too.
+    let passed = (bench.ledger.clock)().since(since);
+    Ok(if passed >= settle_ms + PATIENCE_MS { Wait::TooLong } else { Wait::GoesOn })
 }
 
 async fn look_again(source: Source<'_>, state: &mut RecountState) -> Result<(), StoreError> {

@@ -10,6 +10,7 @@ mod health;
 mod ingest_jobs;
 mod list_jobs;
 pub(crate) mod metrics;
+mod recount;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::{Reply, Service};
