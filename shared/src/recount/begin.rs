@@ -75,14 +75,12 @@ pub async fn begin(ledger: &Ledger, asked: Asked<'_>) -> Result<Begun, StoreErro
             );
         }
     }
-    Ok(match begun? {
-        Some(existing) => Begun::There(Box::new(existing)),
-        None => {
-            let Asked { id, owner, key_id, request, .. } = &asked;
-            tracing::info!(%id, %owner, key_id, repair = request.repair, "a recount begins");
-            Begun::New(Box::new(head))
-        }
-    })
+    if let Some(existing) = begun? {
+        return Ok(Begun::There(Box::new(existing)));
+    }
+    let Asked { id, owner, key_id, request, .. } = &asked;
+    tracing::info!(%id, %owner, key_id, repair = request.repair, "a recount begins");
+    Ok(Begun::New(Box::new(head)))
 }
 
 /// The job that shows the work: running from the start, so that no worker can take it.

@@ -88,7 +88,7 @@ impl HourView {
             self.items.iter().map(|(group, item)| (group, Tally::of_item(item))).collect();
         let text = format!("{:?} {items:?} {:?}", self.revisions(), self.rows);
         let bytes = Fingerprint::of(text.as_bytes());
-        bytes.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", u128::from_be_bytes(*bytes.bytes()))
     }
 
     /// How many numbers are wrong.

@@ -13,23 +13,24 @@ mod look;
 mod numbers;
 mod repair;
 mod settle;
+mod steps;
 mod walk;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use crate::domain::{Output, Owner, Percent, Progress, TaskName, Timestamp, TypeName};
+use crate::domain::{Output, Percent, Progress, TaskName};
 use crate::dynamo::schema::ALL_OWNERS;
 use crate::dynamo::{Corrupt, Source, StoreError};
-use crate::tally::{Bucket, Cell, Granularity, Group, Place, Recounted, Tally};
+use crate::tally::Recounted;
 use crate::tasks::{Bench, Step, Work};
 
 pub use begin::{Asked, Begun, RecountRequest, begin};
 
-use level::{Compared, compare};
 use numbers::Numbers;
-use repair::{Fix, Fixed, repair};
+use repair::Fix;
 use settle::{MAX_SUSPECTS, Suspect};
+use steps::KnownTypes;
 
 /// Steps of the walk that one part takes.
 const MAX_STEPS: usize = 100;
@@ -121,170 +122,6 @@ impl RecountState {
         }
     }
 
-    /// Which owner comes after another in this walk.
-    async fn next_owner(
-        &self,
-        source: Source<'_>,
-        after: Option<&str>,
-    ) -> Result<Option<String>, StoreError> {
-        Ok(match (&self.owner, after) {
-            (Some(_), Some(_)) => None,
-            (Some(only), None) => Some(only.clone()),
-            (None, after) => {
-                let after = after.map(owner).transpose()?;
-                walk::next_owner(source, after.as_ref()).await?.map(|owner| owner.to_string())
-            }
-        })
-    }
-
-    /// Takes the next step of the walk; answers with how many rows it read.
-    async fn step(&mut self, source: Source<'_>) -> Result<u64, StoreError> {
-        match self.at.clone() {
-            At::HoursAfter(after) => {
-                let next = self.next_owner(source, after.as_deref()).await?;
-                self.at =
-                    next.map_or(At::LevelsAfter(None), |owner| At::Hours(owner, Timestamp::MIN.millis()));
-            }
-            At::Hours(name, from) => return self.hours(source, name, Timestamp::from_millis(from)).await,
-            At::LevelsAfter(after) => {
-                let next = self.next_owner(source, after.as_deref()).await?;
-                self.at = next.map_or(At::Everybody, |owner| {
-                    At::Levels(owner, None, Timestamp::MIN.millis(), Level::Days)
-                });
-            }
-            At::Levels(name, group, from, level) => {
-                self.levels(source, name, group, Timestamp::from_millis(from), level).await?;
-            }
-            At::Everybody => {
-                for place in level::odd_types(source).await? {
-                    self.compare(source, ALL_OWNERS, &place).await?;
-                }
-                self.at = At::End;
-            }
-            At::End => {}
-        }
-        Ok(0)
-    }
-
-    /// Compares the next hours that an owner has with their rows.
-    async fn hours(&mut self, source: Source<'_>, name: String, from: Timestamp) -> Result<u64, StoreError> {
-        let owner = owner(&name)?;
-        let mut types = walk::types(source, owner.as_str()).await?;
-        let Some(first) = walk::next_hour(source, &owner, &types, from).await? else {
-            self.at = At::HoursAfter(Some(name));
-            return Ok(0);
-        };
-        let last = last_hour(source, &owner, first).await?;
-        let mut rows = 0;
-        for seen in look::look(source, &owner, &mut types, first, last).await? {
-            if seen.view.is_empty() {
-                continue;
-            }
-            rows += seen.rows;
-            self.numbers.hours += 1;
-            if !seen.is_steady {
-                self.numbers.busy += 1;
-            } else if seen.view.wrong() > 0 {
-                self.suspects.push(Suspect {
-                    owner: name.clone(),
-                    hour: seen.hour.millis(),
-                    seen: seen.view.fingerprint(),
-                    looks: 0,
-                });
-            }
-        }
-        self.numbers.rows += rows;
-        let end = Granularity::Hour.end(last);
-        self.at = if end < Timestamp::MAX {
-            At::Hours(name, end.plus_millis(1).millis())
-        } else {
-            At::HoursAfter(Some(name))
-        };
-        Ok(rows)
-    }
-
-    /// Compares an owner's next longer buckets with what they are made of: a month's days, the month, or the total.
-    async fn levels(
-        &mut self,
-        source: Source<'_>,
-        name: String,
-        kind: Option<String>,
-        from: Timestamp,
-        level: Level,
-    ) -> Result<(), StoreError> {
-        let owner = owner(&name)?;
-        let group = match &kind {
-            None => Group::All,
-            Some(kind) => Group::Type(
-                TypeName::try_from(kind.as_str()).map_err(|error| Corrupt::new("type under way", error))?,
-            ),
-        };
-        if level == Level::Month {
-            let place = Place::new(Bucket::of(Granularity::Month, from), group);
-            self.compare(source, &name, &place).await?;
-            let end = Granularity::Month.end(from);
-            self.at = if end < Timestamp::MAX {
-                At::Levels(name, kind, end.plus_millis(1).millis(), Level::Days)
-            } else {
-                At::LevelsAfter(Some(name))
-            };
-            return Ok(());
-        }
-        if let Some(month) = walk::next_month(source, &owner, &group, from).await? {
-            for place in level::odd_days(source, &owner, &group, month).await? {
-                self.compare(source, &name, &place).await?;
-            }
-            self.at = At::Levels(name, kind, month.millis(), Level::Month);
-            return Ok(());
-        }
-        self.compare(source, &name, &Place::new(Bucket::Total, group)).await?;
-        let types = walk::types(source, &name).await?;
-        let next = types.into_iter().map(|kind| kind.to_string()).find(|next| Some(next) > kind.as_ref());
-        self.at = match next {
-            None => At::LevelsAfter(Some(name)),
-            Some(next) => At::Levels(name, Some(next), Timestamp::MIN.millis(), Level::Days),
-        };
-        Ok(())
-    }
-
-    /// Compares a bucket with its parts.
-    async fn compare(&mut self, source: Source<'_>, scope: &str, place: &Place) -> Result<(), StoreError> {
-        match compare(source, scope, place).await? {
-            Compared::Right => {}
-            Compared::Busy => self.numbers.busy += 1,
-            Compared::Wrong(wrong, _) => {
-                tracing::error!(scope, bucket = %place, wrong, "a bucket is not the sum of its parts");
-                self.found_wrong(Fix {
-                    scope: scope.to_owned(),
-                    place: place.to_string(),
-                    wrong,
-                    seen: None,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts right what the part before has written down.
-    async fn put_right(&mut self, bench: &Bench<'_>, source: Source<'_>) -> Result<(), StoreError> {
-        let mut rows = 0;
-        while let Some(fix) = self.fixes.pop() {
-            let (fixed, read) = repair(source, &fix).await?;
-            match fixed {
-                Fixed::Now => self.numbers.repaired += fix.wrong,
-                // It may have been this very part, when it was done before.
-                Fixed::Before if bench.is_again => self.numbers.repaired += fix.wrong,
-                Fixed::Before => {}
-                Fixed::Not => self.numbers.left.add(&fix.scope, fix.wrong),
-            }
-            rows += read;
-            if rows > MAX_ROWS {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Writes down what was found, for the metrics, and ends.
     async fn end(self, bench: &Bench<'_>, source: Source<'_>) -> Result<Step<Self>, StoreError> {
         let Numbers { hours, busy, repaired, left, .. } = self.numbers.clone();
@@ -304,33 +141,6 @@ impl RecountState {
         let result = result.map_err(|error| Corrupt::new("result of a recount", error))?;
         Ok(Step::Done(Output { result: Some(result), ..Output::default() }))
     }
-}
-
-fn owner(name: &str) -> Result<Owner, Corrupt> {
-    Owner::try_from(name).map_err(|error| Corrupt::new("owner under way", error))
-}
-
-/// The last of the hours that are looked at together with this one: of the same day, and as many as have not too many
-/// rows together, as far as that is counted.
-async fn last_hour(source: Source<'_>, owner: &Owner, first: Timestamp) -> Result<Timestamp, StoreError> {
-    let day = Place::new(Bucket::of(Granularity::Day, first), Group::All);
-    let day = level::item(source, owner.as_str(), &day).await?;
-    let mut hours = [0_u64; 24];
-    for (cell, value) in day.as_ref().map(Tally::of_item).unwrap_or_default().cells() {
-        if let Cell::AliveIn(hour, _) = cell
-            && let Some(rows) = hours.get_mut(usize::from(hour))
-        {
-            *rows = rows.saturating_add(u64::try_from(value).unwrap_or(0));
-        }
-    }
-    let mut last = Granularity::Hour.slot(first);
-    let count = |hour: u8| hours.get(usize::from(hour)).copied().unwrap_or(u64::MAX);
-    let mut rows = count(last);
-    while rows.saturating_add(count(last + 1)) <= MAX_ROWS {
-        last += 1;
-        rows = rows.saturating_add(count(last));
-    }
-    Ok(Granularity::Hour.start_of(Granularity::Day.floor(first), last))
 }
 
 impl Work for Recount {
@@ -363,11 +173,12 @@ impl Work for Recount {
             return Ok(Step::GoOn(state));
         }
         let mut rows = 0;
+        let mut known = KnownTypes::default();
         for _ in 0..MAX_STEPS {
             if state.at == At::End {
                 return state.end(bench, source).await;
             }
-            rows += state.step(source).await?;
+            rows += state.step(source, &mut known).await?;
             if rows > MAX_ROWS || !state.fixes.is_empty() || state.must_settle() {
                 break;
             }
