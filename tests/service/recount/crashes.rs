@@ -1,5 +1,8 @@
 //! The process ends at a request, before or after DynamoDB did the last one; then the event comes again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use jobledger::lambda::system_clock;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
@@ -73,12 +76,12 @@ async fn a_crash_anywhere_repairs_longer_buckets_once() {
     let cases = (0..MAX_REQUESTS)
         .step_by(STEP)
         .flat_map(|number| [(number, Fault::Held), (number + STEP / 2, Fault::AnswerHeld)]);
-    let crashed = std::sync::atomic::AtomicUsize::new(0);
+    let crashed = AtomicUsize::new(0);
     let (shared, count) = (&house, &crashed);
     each_of(cases, |(number, fault)| async move {
         let is_crashed =
             crash(shared, &[("total", "alive:queued"), ("day#2026-01-11", "05q")], number, fault).await;
-        count.fetch_add(usize::from(is_crashed), std::sync::atomic::Ordering::Relaxed);
+        count.fetch_add(usize::from(is_crashed), Ordering::Relaxed);
     })
     .await;
     let crashed = crashed.into_inner();
@@ -97,4 +100,45 @@ async fn a_crash_anywhere_repairs_hours_once() {
         }
     }
     assert!(crashed >= 6, "{crashed} crashes");
+}
+
+/// A repair that comes too late for what it has seen is refused, and looks again.
+#[tokio::test]
+async fn what_is_counted_between_look_and_repair_is_not_lost() {
+    let house = House::start().await;
+    let books = Books::of(&house.service);
+    fill(&house.service, "ann").await;
+    house.service.settled().await;
+    let total = async || books.counts().await.remove(&("ann".to_owned(), "total".to_owned()));
+    let mut right = total().await.expect("the total");
+    books.spoil("ann", "total", "alive:queued", 2).await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let counted = Arc::new(AtomicBool::new(false));
+    let is_counted = Arc::clone(&counted);
+    // Repairs are the only transactions of a recount: they wait until somebody else has written.
+    proxy.plan(move |seen| {
+        if seen.operation != "TransactWriteItems" || is_counted.load(Ordering::Relaxed) {
+            return Fault::None;
+        }
+        drop(asks.send(()));
+        Fault::cancelled()
+    });
+    let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+    let id = begin(&house, "ann", true).await;
+    let count = async {
+        asked.recv().await.expect("a repair");
+        for bucket in ["month#2026-01", "total"] {
+            for cell in ["alive:queued", "created", "revision"] {
+                books.spoil("ann", bucket, cell, 1).await;
+            }
+        }
+        counted.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(deliver(&runner, &id), count);
+    assert_eq!(house.job(&id).await["result"]["repaired"], 1);
+    for cell in ["alive:queued", "created"] {
+        *right.entry(cell.to_owned()).or_default() += 1;
+    }
+    assert_eq!(total().await, Some(right));
 }
