@@ -14,6 +14,8 @@ pub mod lambda;
 pub mod list;
 pub mod meter;
 #[cfg(feature = "dynamo")]
+pub mod recount;
+#[cfg(feature = "dynamo")]
 pub mod stream;
 #[cfg(feature = "dynamo")]
 pub mod tally;

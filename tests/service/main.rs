@@ -7,6 +7,7 @@ mod counting;
 mod log;
 mod numbers;
 mod progress;
+mod recount;
 mod routes;
 mod stored_bytes;
 mod tasks;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobledger::domain::{Job, JobId, State, Status};
+use jobledger::dynamo::schema::OWNERS;
 use jobledger::tally::BOUNDS_MS;
 use serde_json::Value;
 
@@ -162,7 +163,9 @@ pub fn counts_of(items: &[Item]) -> Counts {
     let mut counts = Counts::new();
     for item in items {
         let bucket = text(item, "bucket").to_owned();
-        if bucket.starts_with("checkpoint#") || bucket == "probe" || bucket == "failed" {
+        let is_beside =
+            text(item, "scope") == OWNERS || ["probe", "failed", "recount"].contains(&bucket.as_str());
+        if bucket.starts_with("checkpoint#") || is_beside {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());

@@ -150,6 +150,7 @@ async fn write(
 ) -> Result<bool, StoreError> {
     let Some((last, written_at)) = &pending.last else { return Ok(true) };
     let Pending { fold, unreadable, probe, .. } = pending;
+    let owners = ledger.owners.unknown(fold.owners());
     let plan = Commit {
         shard_id,
         read: read.as_ref(),
@@ -158,6 +159,7 @@ async fn write(
         fold,
         unreadable: *unreadable,
         probe: *probe,
+        owners: &owners,
         now,
     };
     if plan.is_empty() {
@@ -166,6 +168,7 @@ async fn write(
     let done = commit(&ledger.store, &ledger.config.tables, &plan).await?;
     if done {
         *read = Some(last.clone());
+        ledger.owners.remember(&owners);
     }
     Ok(done)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jobledger::domain::{Status, Timestamp};
+use jobledger::dynamo::schema::ALL_OWNERS;
 use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -55,6 +56,34 @@ impl Gathered {
         let sum = seconds(tally.count(Cell::SumMs(measure)));
         let count = tally.count(Cell::Count(measure));
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// What the last recount found; nothing before the first one.
+    fn encode_recount(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(recounted) = &self.scrape.recounted else { return Ok(()) };
+        let help =
+            "Numbers that the last recount found wrong and left so, by owner; * is the sum of all owners";
+        let mut family = encoder.encode_descriptor("jobledger_tally_drift", help, None, MetricType::Gauge)?;
+        let everybody = (ALL_OWNERS, recounted.drift.get(ALL_OWNERS).copied().unwrap_or(0));
+        let owners = recounted.drift.iter().map(|(scope, count)| (scope.as_str(), *count));
+        for (scope, count) in [everybody].into_iter().chain(owners.filter(|(scope, _)| *scope != ALL_OWNERS))
+        {
+            family.encode_family(&[("scope", scope)])?.encode_gauge(&count)?;
+        }
+
+        let help = "When the last recount of all owners ended, in Unix time";
+        let name = "jobledger_tally_recount_finished_timestamp";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        family.encode_gauge(&seconds(u64::try_from(recounted.finished_at.millis()).unwrap_or(0)))?;
+
+        let help = "Buckets that the last recount could not compare because they kept changing";
+        let mut family = encoder.encode_descriptor(
+            "jobledger_tally_recount_busy_buckets",
+            help,
+            None,
+            MetricType::Gauge,
+        )?;
+        family.encode_gauge(&recounted.busy)
     }
 
     /// The newest record that was counted, over all shards.
@@ -125,6 +154,8 @@ impl Collector for Gathered {
         let help = "Stream records that could not be read, and so were not counted";
         let mut family = encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
+
+        self.encode_recount(&mut encoder)?;
 
         let help = "What runs here; always 1";
         let mut family = encoder.encode_descriptor("jobledger_build_info", help, None, gauge)?;

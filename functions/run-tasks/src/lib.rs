@@ -2,6 +2,7 @@
 
 use jobledger::Function;
 use jobledger::bulk::Bulk;
+use jobledger::recount::Recount;
 use jobledger::tasks::{Kind, Runner, function, kind};
 
 /// The function.
@@ -13,5 +14,5 @@ pub struct RunTasks;
 
 impl Runner for RunTasks {
     const NAME: &'static str = "run-tasks";
-    const KINDS: &'static [Kind] = &[kind::<Bulk>()];
+    const KINDS: &'static [Kind] = &[kind::<Bulk>(), kind::<Recount>()];
 }

@@ -20,8 +20,10 @@ pub fn all() -> Vec<Function> {
         job_stats::FUNCTION,
         list_jobs::FUNCTION,
         metrics::FUNCTION,
+        recount::FUNCTION,
         remove_parts::FUNCTION,
         run_tasks::FUNCTION,
+        schedule_recount::FUNCTION,
         total_jobs::FUNCTION,
     ]
 }

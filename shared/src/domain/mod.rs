@@ -23,7 +23,7 @@ pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};
 pub use labels::Labels;
 pub use money::MicroDollars;
 pub use names::{ExternalId, IdempotencyKey, JobName, Owner, Phase, TaskName, TraceId, TypeName};
-pub use own::{BULK, OWN_TYPES, RECOUNT, callers_type, is_own};
+pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_type, is_own};
 pub use parts::{Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};

@@ -6,6 +6,8 @@ use super::{Invalid, TypeName};
 pub const BULK: &str = "bulk";
 /// A job that counts anew.
 pub const RECOUNT: &str = "recount";
+/// Whose jobs those are that nobody asked for: begun by a schedule.
+pub const SERVICE_OWNER: &str = "jobledger";
 /// All types of the service's own.
 pub const OWN_TYPES: [&str; 2] = [BULK, RECOUNT];
 

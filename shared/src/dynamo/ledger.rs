@@ -1,6 +1,7 @@
 //! What a function works with: the store, its settings, and the keys it has seen.
 
 use super::key_ring::KeyRing;
+use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
 use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
@@ -17,7 +18,9 @@ pub struct Ledger {
     pub config: Config,
     keys: KeyRing,
     pub(super) shards: Shards,
-    pub(super) clock: fn() -> Timestamp,
+    /// Whom this execution environment knows to be among the owners.
+    pub owners: KnownOwners,
+    pub(crate) clock: fn() -> Timestamp,
 }
 
 /// Where lists and their numbers are read from.
@@ -43,7 +46,8 @@ impl Ledger {
         let config = Config::from_vars(&environment.vars)?;
         let store = Store::connect(config.endpoint.as_ref(), environment.meter.clone()).await;
         let (keys, shards) = (KeyRing::default(), Shards::default());
-        Ok(Self { store, config, keys, shards, clock: environment.clock })
+        let owners = KnownOwners::default();
+        Ok(Self { store, config, keys, shards, owners, clock: environment.clock })
     }
 }
 

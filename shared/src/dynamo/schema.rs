@@ -43,6 +43,9 @@ pub const BUCKET: &str = "bucket";
 /// The scope that sums up all owners, and keeps what the counter itself needs.
 pub const ALL_OWNERS: &str = "*";
 
+/// The scope that knows all owners: an item for each that has ever had a job, named like it. No owner begins with `*`.
+pub const OWNERS: &str = "*owners";
+
 /// `settings`: partition key: what kind of setting.
 pub const KIND: &str = "kind";
 /// `settings`: sort key.

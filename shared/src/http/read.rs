@@ -33,6 +33,11 @@ pub fn integer<N: TryFrom<i64>>(raw: Raw<'_>, range: RangeInclusive<i64>) -> Res
     N::try_from(value).map_err(|_| wrong())
 }
 
+/// Yes or no.
+pub fn flag(raw: Raw<'_>) -> Result<bool, Invalid> {
+    serde_json::from_str(raw.0.get()).map_err(|_| Invalid::new("must be true or false"))
+}
+
 /// A share of a whole: a number from 0 to 100, rounded to hundredths.
 pub fn percent(raw: Raw<'_>) -> Result<Percent, Invalid> {
     Percent::try_from(raw.0.get())

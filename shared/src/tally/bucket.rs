@@ -75,7 +75,7 @@ impl Granularity {
     }
 
     /// When the span of this length begins that has this slot in a longer span.
-    pub(super) fn start_of(self, container: Timestamp, slot: u8) -> Timestamp {
+    pub(crate) fn start_of(self, container: Timestamp, slot: u8) -> Timestamp {
         let slot = i64::from(slot);
         match self {
             Self::Month => container,

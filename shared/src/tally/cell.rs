@@ -175,6 +175,16 @@ impl Tally {
         }
     }
 
+    /// Puts a number in the place of another.
+    pub(crate) fn set(&mut self, cell: Cell, value: i64) {
+        self.cells.insert(cell, value);
+    }
+
+    /// Adds to one number.
+    pub(crate) fn add_one(&mut self, cell: Cell, by: i64) {
+        *self.cells.entry(cell).or_default() += by;
+    }
+
     /// One number.
     pub fn get(&self, cell: Cell) -> i64 {
         self.cells.get(&cell).copied().unwrap_or(0)

@@ -11,14 +11,14 @@ use super::checkpoint::checkpoint_bucket;
 use super::probe::{PROBE_BUCKET, Probe};
 use super::{Cell, Checkpoint, Fold, SequenceNumber};
 use crate::domain::Timestamp;
-use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, SCOPE};
+use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::dynamo::value::{n, s};
 use crate::dynamo::{Store, StoreError, Tables, Written};
 
 /// The place of the number of unreadable records among the buckets of all owners: checkpoints go, it stays.
 pub(super) const FAILED_BUCKET: &str = "failed";
 /// How often an item of a bucket was written.
-pub(super) const REVISION: &str = "revision";
+pub(crate) const REVISION: &str = "revision";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
 const CHECKPOINT_TTL_HOURS: i64 = 72;
 
@@ -39,6 +39,8 @@ pub struct Commit<'a> {
     pub unreadable: u64,
     /// The last probe among the records.
     pub probe: Option<Timestamp>,
+    /// Those of their owners that may be missing in the list of all.
+    pub owners: &'a [&'a str],
     /// What time it is.
     pub now: Timestamp,
 }
@@ -54,6 +56,14 @@ impl Commit<'_> {
         let mut items = vec![self.checkpoint(tables)?];
         for (scope, place, cells) in self.fold.items() {
             items.push(add(tables, scope, &place.to_string(), &cells)?);
+        }
+        for owner in self.owners {
+            items.push(
+                update(tables, OWNERS, owner)
+                    .update_expression("SET counted_since = if_not_exists(counted_since, :now)")
+                    .expression_attribute_values(":now", n(self.now.millis()))
+                    .build()?,
+            );
         }
         if self.unreadable > 0 {
             items.push(

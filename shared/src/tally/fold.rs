@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Cell, Delta, Place};
+use crate::dynamo::schema::ALL_OWNERS;
 
 /// Most items of one commit: a transaction takes 100, and some are the counter's own.
 pub const MAX_ITEMS: usize = 90;
@@ -40,6 +41,8 @@ impl Fold {
         for delta in deltas {
             if !self.scopes.contains_key(&delta.scope) {
                 self.scopes.insert(delta.scope.clone(), BTreeMap::new());
+                // The owner may be new, and then goes into the list of all with the same commit.
+                self.items += usize::from(delta.scope != ALL_OWNERS);
             }
             let Some(items) = self.scopes.get_mut(&delta.scope) else { continue };
             if !items.contains_key(&delta.place) {
@@ -62,6 +65,11 @@ impl Fold {
                 cells.iter().map(|(cell, by)| (*cell, *by)).filter(|(_, by)| *by != 0).collect();
             (!moved.is_empty()).then_some((scope, place, moved))
         })
+    }
+
+    /// Whose numbers these are.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        self.scopes.keys().map(String::as_str).filter(|scope| *scope != ALL_OWNERS)
     }
 
     /// Whether nothing moved.

@@ -35,7 +35,7 @@ pub(super) async fn read_buckets(
 }
 
 /// Reads the items of a scope from one name to another, both included.
-pub(super) async fn read_items(
+pub(crate) async fn read_items(
     store: &Store,
     tables: &Tables,
     scope: &str,
@@ -55,7 +55,7 @@ pub(super) async fn read_items(
 }
 
 /// The range of a scope from one name to another, as a request.
-pub(super) fn range(
+pub(crate) fn range(
     tables: &Tables,
     scope: &str,
     first: &str,
@@ -72,7 +72,7 @@ pub(super) fn range(
 }
 
 /// An item's name within its scope.
-pub(super) fn name_of(item: &AttributeMap) -> &str {
+pub(crate) fn name_of(item: &AttributeMap) -> &str {
     item.get(BUCKET).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 

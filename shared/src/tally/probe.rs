@@ -4,12 +4,13 @@
 //! other, which notes when. A counter that stands still is seen by the age of the first probe that it has not noted.
 
 use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, Update};
 
 use crate::domain::Timestamp;
-use crate::dynamo::schema::{JOB_ID, PART, PROBE};
+use crate::dynamo::schema::{ALL_OWNERS, BUCKET, JOB_ID, PART, PROBE, SCOPE};
 use crate::dynamo::value::{n, s};
 use crate::dynamo::{AttributeMap, Store, StoreError, Tables, Written};
 
@@ -47,6 +48,16 @@ impl Probe {
 /// When the probe in a stream image was written.
 pub fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
     time(image, AT)
+}
+
+/// Reads the last probe that came through, as of now.
+pub async fn counted_probe(store: &Store, tables: &Tables) -> Result<Option<Probe>, StoreError> {
+    let plan = GetItemInput::builder()
+        .table_name(&tables.tallies)
+        .key(SCOPE, s(ALL_OWNERS))
+        .key(BUCKET, s(PROBE_BUCKET))
+        .consistent_read(true);
+    Ok(store.get(plan).await?.as_ref().and_then(Probe::of_item))
 }
 
 /// Writes a probe; answers when the one before it was written.

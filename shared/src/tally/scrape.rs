@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::checkpoint::PREFIX;
 use super::commit::FAILED_BUCKET;
 use super::items::{name_of, read_items, read_one};
 use super::probe::PROBE_BUCKET;
 use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, Tally};
-use crate::domain::{Owner, TypeName};
-use crate::dynamo::schema::ALL_OWNERS;
-use crate::dynamo::{Store, StoreError, Tables};
+use crate::domain::{Owner, Timestamp, TypeName};
+use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
+use crate::dynamo::value::{n, s};
+use crate::dynamo::{AttributeMap, Store, StoreError, Tables};
 
 /// The mean time that jobs of a type run, in milliseconds; `None`: none has run yet.
 pub async fn mean_run_ms(
@@ -34,6 +39,77 @@ pub struct Scrape {
     pub failed_records: u64,
     /// The last probe that came through.
     pub probe: Option<Probe>,
+    /// What the last recount of all owners found; `None`: there was none yet.
+    pub recounted: Option<Recounted>,
+}
+
+/// What a recount found, and has not repaired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recounted {
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// How many hours it compared with the jobs.
+    pub hours: u64,
+    /// How many of them, and of the longer buckets, changed too often to be compared.
+    pub busy: u64,
+    /// How many numbers it put right.
+    pub repaired: u64,
+    /// How many numbers were still wrong at its end, by scope; scopes without any may be left out.
+    pub drift: BTreeMap<String, u64>,
+}
+
+/// The place of the last recount among the buckets of all owners.
+const RECOUNT_BUCKET: &str = "recount";
+/// Its numbers by scope.
+const DRIFT: &str = "drift";
+
+impl Recounted {
+    fn of_item(item: &AttributeMap) -> Option<Self> {
+        let number = |value: &AttributeValue| value.as_n().ok()?.parse::<u64>().ok();
+        let named = |name: &str| item.get(name).and_then(number);
+        let drift = item.get(DRIFT)?.as_m().ok()?;
+        Some(Self {
+            finished_at: Timestamp::from_millis(i64::try_from(named("finished_at")?).ok()?),
+            hours: named("hours")?,
+            busy: named("busy")?,
+            repaired: named("repaired")?,
+            drift: drift.iter().filter_map(|(scope, count)| Some((scope.clone(), number(count)?))).collect(),
+        })
+    }
+
+    /// Writes it down in the place of the last one.
+    pub(crate) async fn record(&self, store: &Store, tables: &Tables) -> Result<(), StoreError> {
+        let drift = self.drift.iter().map(|(scope, count)| (scope.clone(), n(count)));
+        let plan = PutItemInput::builder()
+            .table_name(&tables.tallies)
+            .item(SCOPE, s(ALL_OWNERS))
+            .item(BUCKET, s(RECOUNT_BUCKET))
+            .item("finished_at", n(self.finished_at.millis()))
+            .item("hours", n(self.hours))
+            .item("busy", n(self.busy))
+            .item("repaired", n(self.repaired))
+            .item(DRIFT, AttributeValue::M(drift.collect()));
+        store.put(plan).await.map(drop)
+    }
+
+    /// Writes down what was found in one scope, beside what the last recount of all owners found in the others.
+    pub(crate) async fn record_one(
+        store: &Store,
+        tables: &Tables,
+        scope: &str,
+        drift: u64,
+    ) -> Result<(), StoreError> {
+        let plan = UpdateItemInput::builder()
+            .table_name(&tables.tallies)
+            .key(SCOPE, s(ALL_OWNERS))
+            .key(BUCKET, s(RECOUNT_BUCKET))
+            .update_expression("SET #drift.#scope = :drift")
+            .condition_expression("attribute_exists(#drift)")
+            .expression_attribute_names("#drift", DRIFT)
+            .expression_attribute_names("#scope", scope)
+            .expression_attribute_values(":drift", n(drift));
+        store.update(plan).await.map(drop)
+    }
 }
 
 /// Reads what a scrape shows.
@@ -50,6 +126,8 @@ pub async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError
             scrape.failed_records = records.and_then(|number| number.parse().ok()).unwrap_or(0);
         } else if name == PROBE_BUCKET {
             scrape.probe = Probe::of_item(&item);
+        } else if name == RECOUNT_BUCKET {
+            scrape.recounted = Recounted::of_item(&item);
         } else if let Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) = Place::parse(name) {
             scrape.types.insert(kind, Tally::of_item(&item));
         }

@@ -222,6 +222,11 @@ async fn the_function_url_answers_the_same() {
 async fn promtool_finds_nothing_wrong() {
     let service = Service::start().await;
     fill(&service).await;
+    is_well_formed(&service).await;
+}
+
+/// Has Prometheus' own tool look at a scrape, where it is at hand.
+pub(crate) async fn is_well_formed(service: &Service) {
     let text = service.anonymous("GET", "/metrics").expect(200).await.text;
     let tool = Command::new("promtool")
         .args(["check", "metrics"])

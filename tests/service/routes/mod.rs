@@ -14,6 +14,7 @@ mod ingest_jobs;
 mod job_stats;
 mod list_jobs;
 pub(crate) mod metrics;
+mod recount;
 mod total_jobs;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};

@@ -17,14 +17,14 @@ use crate::routes::bulk_jobs::ingest_many;
 use crate::routes::{text, total};
 
 /// A stack for jobs and counts, and a table of tasks beside it that its own pump does not read.
-struct House {
-    service: Service,
-    dynamo: Dynamo,
-    table: String,
+pub(crate) struct House {
+    pub(crate) service: Service,
+    pub(crate) dynamo: Dynamo,
+    pub(crate) table: String,
 }
 
 impl House {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
         let environment = service.stack.environment("run-tasks").expect("the function");
@@ -43,12 +43,12 @@ impl House {
         Self { service, dynamo, table }
     }
 
-    fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         self.service.stack.dynamodb_endpoint()
     }
 
     /// A function on the tasks of this house, over the DynamoDB at this address.
-    async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
+    pub(crate) async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
         let environment = self.service.stack.environment(name).expect("the function");
         let mut environment = Environment { clock, ..environment };
         environment.vars.insert("TASKS_TABLE".to_owned(), self.table.clone());
@@ -56,12 +56,12 @@ impl House {
         Alone::start(name, environment).await
     }
 
-    async fn runner(&self) -> Alone {
+    pub(crate) async fn runner(&self) -> Alone {
         self.function("run-tasks", self.endpoint(), system_clock).await
     }
 
     /// One whose clock says that every claim of before is over.
-    async fn later_runner(&self) -> Alone {
+    pub(crate) async fn later_runner(&self) -> Alone {
         self.function("run-tasks", self.endpoint(), later).await
     }
 
@@ -93,7 +93,7 @@ impl House {
         self.tasks().await.into_iter().find(|item| jobledger_tests::dynamo::text(item, "task_id") == id)
     }
 
-    async fn job(&self, id: &str) -> Value {
+    pub(crate) async fn job(&self, id: &str) -> Value {
         self.service.get(&format!("/v1/jobs/{id}")).expect(200).await.json
     }
 
@@ -121,7 +121,7 @@ fn later() -> Timestamp {
 }
 
 /// What Lambda sends when this task was written.
-fn event(id: &str) -> Value {
+pub(crate) fn event(id: &str) -> Value {
     json!({ "Records": [{
         "eventID": "1",
         "eventName": "INSERT",
@@ -131,7 +131,7 @@ fn event(id: &str) -> Value {
 }
 
 #[track_caller]
-fn deliver<'a>(function: &'a Alone, id: &str) -> impl Future<Output = ()> + use<'a> {
+pub(crate) fn deliver<'a>(function: &'a Alone, id: &str) -> impl Future<Output = ()> + use<'a> {
     let caller = std::panic::Location::caller();
     let event = event(id);
     async move {

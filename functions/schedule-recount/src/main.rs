@@ -1,0 +1,5 @@
+//! `schedule-recount` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(schedule_recount::FUNCTION)
+}

@@ -1,0 +1,145 @@
+//! The process ends at a request, before or after DynamoDB did the last one; then the event comes again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use jobledger::lambda::system_clock;
+use jobledger_tests::alone::Request;
+use jobledger_tests::at_once::each_of;
+use jobledger_tests::faults::{Fault, Proxy};
+use serde_json::{Value, json};
+
+use super::{Books, fill};
+use crate::routes::text;
+use crate::tasks::{House, deliver, event};
+
+/// More requests than a recount of one owner takes here.
+const MAX_REQUESTS: usize = 400;
+/// Every so many-th of them is tried.
+const STEP: usize = 13;
+
+/// Has a recount made that nobody does yet; answers its id.
+async fn begin(house: &House, owner: &str, repair: bool) -> String {
+    let function = house.function("recount", house.endpoint(), system_clock).await;
+    let body = json!({ "owner": owner, "repair": repair, "settle_seconds": 0 });
+    let reply = function.call(&Request::new("POST", "/v1/admin/recount").body(body.to_string())).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    text(reply.at("/job_id"))
+}
+
+/// Breaks an owner's numbers, and has them repaired by a process that ends at a request; then the event comes again.
+/// Answers with whether it did end there.
+async fn crash(house: &House, harm: &[(&str, &str)], number: usize, fault: Fault) -> bool {
+    let owner = format!("owner-{number}-{}", if fault == Fault::Held { "before" } else { "after" });
+    let books = Books::of(&house.service);
+    fill(&house.service, &owner).await;
+    house.service.settled().await;
+    let own = async || {
+        let mut counts = books.counts().await;
+        counts.retain(|(scope, _), _| *scope == owner);
+        counts
+    };
+    let right = own().await;
+    for (bucket, cell) in harm {
+        books.spoil(&owner, bucket, cell, 2).await;
+    }
+    let proxy = Proxy::start(house.endpoint()).await;
+    let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+    let id = begin(house, &owner, true).await;
+    proxy.spoil(number, fault);
+    let event = event(&id);
+    let is_crashed = tokio::select! {
+        answer = runner.invoke(&event) => {
+            assert!(answer.is_ok(), "{owner}: {answer:?}");
+            false
+        }
+        () = proxy.held(1) => true,
+    };
+    drop(runner);
+    deliver(&house.later_runner().await, &id).await;
+    let job = house.job(&id).await;
+    let wrong = &job["result"]["drift"][&owner];
+    assert_eq!((&job["status"], wrong), (&json!("completed"), &json!(harm.len())), "{owner}: {job}");
+    assert_eq!(job["result"]["repaired"], *wrong, "{owner}: {job}");
+    assert_eq!(own().await, right, "{owner}");
+    let id = begin(house, &owner, false).await;
+    deliver(&house.runner().await, &id).await;
+    let nothing: Value = house.job(&id).await["result"]["drift"][&owner].clone();
+    assert_eq!(nothing, Value::Null, "{owner}");
+    is_crashed
+}
+
+/// Numbers of longer buckets need no second look.
+#[tokio::test]
+async fn a_crash_anywhere_repairs_longer_buckets_once() {
+    let house = House::start().await;
+    let cases = (0..MAX_REQUESTS)
+        .step_by(STEP)
+        .flat_map(|number| [(number, Fault::Held), (number + STEP / 2, Fault::AnswerHeld)]);
+    let crashed = AtomicUsize::new(0);
+    let (shared, count) = (&house, &crashed);
+    each_of(cases, |(number, fault)| async move {
+        let is_crashed =
+            crash(shared, &[("total", "alive:queued"), ("day#2026-01-11", "05q")], number, fault).await;
+        count.fetch_add(usize::from(is_crashed), Ordering::Relaxed);
+    })
+    .await;
+    let crashed = crashed.into_inner();
+    assert!((10..MAX_REQUESTS / STEP * 2).contains(&crashed), "{crashed} crashes");
+}
+
+/// Hours are looked at twice, and the probe comes through between.
+#[tokio::test]
+async fn a_crash_anywhere_repairs_hours_once() {
+    let house = House::start().await;
+    let mut crashed = 0;
+    for number in (0..MAX_REQUESTS / 2).step_by(2 * STEP) {
+        for fault in [Fault::Held, Fault::AnswerHeld] {
+            let is_crashed = crash(&house, &[("hour#2026-01-11T05", "11q")], number, fault).await;
+            crashed += usize::from(is_crashed);
+        }
+    }
+    assert!(crashed >= 6, "{crashed} crashes");
+}
+
+/// A repair that comes too late for what it has seen is refused, and looks again.
+#[tokio::test]
+async fn what_is_counted_between_look_and_repair_is_not_lost() {
+    let house = House::start().await;
+    let books = Books::of(&house.service);
+    fill(&house.service, "ann").await;
+    house.service.settled().await;
+    let total = async || books.counts().await.remove(&("ann".to_owned(), "total".to_owned()));
+    let mut right = total().await.expect("the total");
+    books.spoil("ann", "total", "alive:queued", 2).await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    // The receiver lives as long as the plan: more than one try may ask.
+    let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let counted = Arc::new(AtomicBool::new(false));
+    let is_counted = Arc::clone(&counted);
+    // Repairs are the only transactions of a recount: they wait until somebody else has written.
+    proxy.plan(move |seen| {
+        if seen.operation != "TransactWriteItems" || is_counted.load(Ordering::Relaxed) {
+            return Fault::None;
+        }
+        asks.send(()).expect("somebody who counts");
+        Fault::cancelled()
+    });
+    let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+    let id = begin(&house, "ann", true).await;
+    let count = async {
+        asked.recv().await.expect("a repair");
+        for bucket in ["month#2026-01", "total"] {
+            for cell in ["alive:queued", "created", "revision"] {
+                books.spoil("ann", bucket, cell, 1).await;
+            }
+        }
+        counted.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(deliver(&runner, &id), count);
+    assert_eq!(house.job(&id).await["result"]["repaired"], 1);
+    for cell in ["alive:queued", "created"] {
+        *right.entry(cell.to_owned()).or_default() += 1;
+    }
+    assert_eq!(total().await, Some(right));
+}
