@@ -115,6 +115,8 @@ fn add_slots(counts: &mut Counts, job: &Job) {
         Status::Cancelled => 'x',
     };
     for (word, span, slot) in spans(job) {
+        // Minutes have items of their own beside those of their hours.
+        let word = if word == "hour" { "minutes" } else { word };
         for name in [format!("{word}#{span}"), format!("{word}@{}#{span}", job.kind)] {
             let cells = counts.entry((job.owner.to_string(), name)).or_default();
             *cells.entry(format!("{slot}{letter}")).or_default() += 1;

@@ -8,24 +8,61 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Fingerprint, Status, Timestamp, TypeName};
 use crate::dynamo::AttributeMap;
-use crate::tally::{Cell, Granularity, Group, REVISION, Tally};
+use crate::tally::{Bucket, Cell, Granularity, Group, REVISION, Tally};
 
 /// An hour of an owner: its items, and what its rows say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HourView {
-    pub(super) items: BTreeMap<Group, AttributeMap>,
+    pub(super) items: Items,
     /// What of it is alive: of all jobs, and of those of each type.
     rows: BTreeMap<Group, Tally>,
+}
+
+/// The items of an hour: two for all jobs, and two for each type.
+pub(super) type Items = BTreeMap<(Group, Of), AttributeMap>;
+
+/// What an item of an hour tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// The hour as a whole.
+    Hour,
+    /// Its minutes.
+    Minutes,
+}
+
+impl Of {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Hour, Self::Minutes];
+
+    /// The bucket of the hour that begins then.
+    pub(super) fn bucket(self, hour: Timestamp) -> Bucket {
+        match self {
+            Self::Hour => Bucket::of(Granularity::Hour, hour),
+            Self::Minutes => Granularity::Minute.container_of(hour),
+        }
+    }
+
+    /// Whether it has such a cell that follows from the rows.
+    const fn tells(self, cell: Cell) -> bool {
+        match self {
+            Self::Hour => matches!(cell, Cell::Alive(_)),
+            Self::Minutes => matches!(cell, Cell::AliveIn(..)),
+        }
+    }
+
+    /// What of these numbers it has.
+    fn part(self, rows: Option<&Tally>) -> Tally {
+        let mut part = Tally::default();
+        for (cell, value) in rows.into_iter().flat_map(Tally::cells).filter(|(cell, _)| self.tells(*cell)) {
+            part.set(cell, value);
+        }
+        part
+    }
 }
 
 /// How often an item was written, as it says itself; `None`: there is no item, or not one of ours.
 pub(super) fn revision(item: Option<&AttributeMap>) -> Option<i64> {
     item?.get(REVISION)?.as_n().ok()?.parse().ok()
-}
-
-/// Whether a cell says how many jobs are there: then it follows from the rows.
-const fn is_alive(cell: Cell) -> bool {
-    matches!(cell, Cell::Alive(_) | Cell::AliveIn(..))
 }
 
 /// Whether a cell sums up what happened: then all jobs' is the sum of the types'.
@@ -48,7 +85,7 @@ pub(super) fn differences(one: &Tally, other: &Tally, matters: impl Fn(Cell) -> 
 
 impl HourView {
     /// The items alone.
-    pub(super) fn of_items(items: BTreeMap<Group, AttributeMap>) -> Self {
+    pub(super) fn of_items(items: Items) -> Self {
         Self { items, rows: BTreeMap::new() }
     }
 
@@ -78,14 +115,14 @@ impl HourView {
     }
 
     /// How often each item was written.
-    pub(super) fn revisions(&self) -> BTreeMap<&Group, Option<i64>> {
-        self.items.iter().map(|(group, item)| (group, revision(Some(item)))).collect()
+    pub(super) fn revisions(&self) -> BTreeMap<&(Group, Of), Option<i64>> {
+        self.items.iter().map(|(key, item)| (key, revision(Some(item)))).collect()
     }
 
     /// Tells whether it was seen so before.
     pub(super) fn fingerprint(&self) -> String {
         let items: BTreeMap<_, _> =
-            self.items.iter().map(|(group, item)| (group, Tally::of_item(item))).collect();
+            self.items.iter().map(|(key, item)| (key, Tally::of_item(item))).collect();
         let text = format!("{:?} {items:?} {:?}", self.revisions(), self.rows);
         let bytes = Fingerprint::of(text.as_bytes());
         format!("{:032x}", u128::from_be_bytes(*bytes.bytes()))
@@ -93,26 +130,37 @@ impl HourView {
 
     /// How many numbers are wrong.
     pub(super) fn wrong(&self) -> u64 {
-        let wrong = |(group, right): (&Group, &Tally)| {
-            let said = self.items.get(group).map(Tally::of_item).unwrap_or_default();
-            differences(&said, right, |cell| is_alive(cell) || is_history(cell))
+        let wrong = |(key, right): (&(Group, Of), &Tally)| {
+            let said = self.items.get(key).map(Tally::of_item).unwrap_or_default();
+            differences(&said, right, |cell| key.1.tells(cell) || is_history(cell))
         };
         self.right().iter().map(wrong).sum()
     }
 
     /// What each item should say.
-    pub(super) fn right(&self) -> BTreeMap<Group, Tally> {
-        let groups: BTreeSet<&Group> = self.items.keys().chain(self.rows.keys()).collect();
+    pub(super) fn right(&self) -> BTreeMap<(Group, Of), Tally> {
+        let mut right: BTreeMap<(Group, Of), Tally> = BTreeMap::new();
+        for (group, tally) in self.hours() {
+            right.insert((group.clone(), Of::Minutes), Of::Minutes.part(self.rows.get(&group)));
+            right.insert((group, Of::Hour), tally);
+        }
+        right
+    }
+
+    /// What the items of the hour as a whole should say.
+    fn hours(&self) -> BTreeMap<Group, Tally> {
+        let known = self.items.keys().map(|(group, _)| group);
+        let groups: BTreeSet<&Group> = known.chain(self.rows.keys()).collect();
         let types: Vec<&Group> = groups.into_iter().filter(|group| **group != Group::All).collect();
+        let hours = self.items.iter().filter(|((_, of), _)| *of == Of::Hour);
         let said: BTreeMap<&Group, Tally> =
-            self.items.iter().map(|(group, item)| (group, Tally::of_item(item))).collect();
+            hours.map(|((group, _), item)| (group, Tally::of_item(item))).collect();
         let mut right: BTreeMap<Group, Tally> = BTreeMap::new();
         for group in &types {
             right.insert((*group).clone(), history(said.get(group)));
         }
         // Where the item of one type is lost, the others and that of all jobs tell what it said.
-        let lost: Vec<&Group> =
-            types.iter().copied().filter(|group| !self.items.contains_key(group)).collect();
+        let lost: Vec<&Group> = types.iter().copied().filter(|group| !said.contains_key(group)).collect();
         if let (Some(all), [lost]) = (said.get(&Group::All), lost.as_slice()) {
             let others = sum(right.values());
             let mut rest = Tally::default();
@@ -122,14 +170,14 @@ impl HourView {
             right.insert((*lost).clone(), rest);
         }
         for (group, tally) in &mut right {
-            let rows = self.rows.get(group).cloned().unwrap_or_default();
+            let rows = Of::Hour.part(self.rows.get(group));
             // What must never fall is only ever raised.
             let gap = alive(&rows) - (tally.get(Cell::Created) - tally.get(Cell::Removed));
             tally.add_one(if gap > 0 { Cell::Created } else { Cell::Removed }, gap.abs());
             tally.add(&rows);
         }
         let mut all = sum(right.values());
-        all.add(&self.rows.get(&Group::All).cloned().unwrap_or_default());
+        all.add(&Of::Hour.part(self.rows.get(&Group::All)));
         right.insert(Group::All, all);
         right
     }
@@ -168,6 +216,14 @@ mod tests {
         Group::Type(kind(name))
     }
 
+    fn hour(name: &str) -> (Group, Of) {
+        (group(name), Of::Hour)
+    }
+
+    fn minutes(name: &str) -> (Group, Of) {
+        (group(name), Of::Minutes)
+    }
+
     fn item(cells: &[(&str, i64)]) -> AttributeMap {
         cells.iter().map(|(name, value)| ((*name).to_owned(), n(value))).collect()
     }
@@ -178,21 +234,22 @@ mod tests {
         view.add_row(&kind("a"), Status::Queued, HOUR);
         view.add_row(&kind("a"), Status::Completed, HOUR.plus_millis(61_000));
         view.add_row(&kind("b"), Status::Queued, HOUR);
-        let a = [("alive:queued", 1), ("00q", 1), ("alive:completed", 1), ("01c", 1)];
-        let b = [("alive:queued", 1), ("00q", 1), ("created", 2), ("removed", 1), ("revision", 3)];
+        let a = [("alive:queued", 1), ("alive:completed", 1)];
+        let b = [("alive:queued", 1), ("created", 2), ("removed", 1), ("revision", 3)];
         let history = [("created", 2), ("ended:completed", 1), ("revision", 7)];
-        view.items.insert(group("a"), item(&[a.as_slice(), &history].concat()));
-        view.items.insert(group("b"), item(&b));
+        view.items.insert(hour("a"), item(&[a.as_slice(), &history].concat()));
+        view.items.insert(minutes("a"), item(&[("00q", 1), ("01c", 1)]));
+        view.items.insert(hour("b"), item(&b));
+        view.items.insert(minutes("b"), item(&[("00q", 1)]));
         let all = [
             ("alive:queued", 2),
-            ("00q", 2),
             ("alive:completed", 1),
-            ("01c", 1),
             ("created", 4),
             ("removed", 1),
             ("ended:completed", 1),
         ];
-        view.items.insert(Group::All, item(&all));
+        view.items.insert((Group::All, Of::Hour), item(&all));
+        view.items.insert((Group::All, Of::Minutes), item(&[("00q", 2), ("01c", 1)]));
         view
     }
 
@@ -205,10 +262,10 @@ mod tests {
         assert_eq!(view.fingerprint() == before, wrong == 0);
         // What is right is right.
         let right = view.right();
-        for (group, tally) in &right {
+        for (key, tally) in &right {
             let cells = tally.cells().map(|(cell, value)| (cell.to_string(), n(value)));
-            view.items.insert(group.clone(), cells.collect());
-            assert_eq!(tally.get(Cell::Created) - tally.get(Cell::Removed), alive(tally), "{group:?}");
+            view.items.insert(key.clone(), cells.collect());
+            assert_eq!(tally.get(Cell::Created) - tally.get(Cell::Removed), alive(tally), "{key:?}");
         }
         assert_eq!(view.wrong(), 0);
         view
@@ -221,21 +278,21 @@ mod tests {
 
     #[test]
     fn each_wrong_number_is_counted() {
-        let set = |view: &mut HourView, group: Group, name: &str, value: i64| {
-            view.items.entry(group).or_default().insert(name.to_owned(), n(value));
+        let set = |view: &mut HourView, key: (Group, Of), name: &str, value: i64| {
+            view.items.entry(key).or_default().insert(name.to_owned(), n(value));
         };
-        check(|view| set(view, Group::All, "alive:queued", 5), 1);
-        check(|view| set(view, group("a"), "00q", 0), 1);
-        check(|view| set(view, group("a"), "59x", -4), 1);
-        check(|view| set(view, Group::All, "created", 9), 1);
+        check(|view| set(view, (Group::All, Of::Hour), "alive:queued", 5), 1);
+        check(|view| set(view, minutes("a"), "00q", 0), 1);
+        check(|view| set(view, minutes("a"), "59x", -4), 1);
+        check(|view| set(view, (Group::All, Of::Hour), "created", 9), 1);
         // Nobody can tell that the type is wrong and not the sum; but what is alive, is known.
-        check(|view| set(view, group("b"), "created", 3), 3);
-        check(|view| set(view, group("x"), "alive:queued", 3), 1);
+        check(|view| set(view, hour("b"), "created", 3), 3);
+        check(|view| set(view, hour("x"), "alive:queued", 3), 1);
     }
 
     #[test]
     fn an_item_that_is_lost_is_told_by_the_others() {
-        for lost in [Group::All, group("a"), group("b")] {
+        for lost in [(Group::All, Of::Hour), hour("a"), hour("b"), minutes("a"), (Group::All, Of::Minutes)] {
             let whole = view();
             let cells = Tally::of_item(&whole.items[&lost]).cells().filter(|(_, value)| *value != 0).count();
             let view = check(|view| drop(view.items.remove(&lost)), cells.try_into().unwrap());
@@ -256,8 +313,8 @@ mod tests {
         let mut lost = view();
         lost.items.clear();
         let right = lost.right();
-        assert_eq!(right[&Group::All].get(Cell::Created), 3);
-        assert_eq!(right[&group("a")].get(Cell::Alive(Status::Completed)), 1);
+        assert_eq!(right[&(Group::All, Of::Hour)].get(Cell::Created), 3);
+        assert_eq!(right[&hour("a")].get(Cell::Alive(Status::Completed)), 1);
         assert!(!lost.is_empty() && HourView::default().is_empty());
     }
 }

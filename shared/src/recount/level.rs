@@ -18,7 +18,7 @@ use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::pages::READS_AT_ONCE;
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::dynamo::value::{n, s};
-use crate::dynamo::{AttributeMap, Source, StoreError, Tables};
+use crate::dynamo::{AttributeMap, Corrupt, Source, StoreError, Tables};
 use crate::tally::{Bucket, Cell, Granularity, Group, Place, REVISION, Tally};
 
 /// How often a bucket is looked at that is written to meanwhile.
@@ -87,6 +87,10 @@ async fn parts(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, 
         }
         Bucket::Total => (Granularity::Month, Timestamp::MIN, Timestamp::MAX),
         Bucket::Span(length, start) => (length.finer().unwrap_or(length), start, length.end(start)),
+        Bucket::Minutes(_) => {
+            let name = place.to_string();
+            return Err(Corrupt::new(name, "is compared with rows: it has no shorter buckets").into());
+        }
     };
     let part = |time| Place::new(Bucket::of(length, time), place.group.clone());
     for (part, item) in items(source, scope, &part(first), &part(last)).await? {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::hour::HourView;
+use super::hour::{HourView, Items, Of};
 use crate::domain::{CreatedRange, JobQuery, Order, Owner, Status, Timestamp, TypeName};
 use crate::dynamo::pages::READS_AT_ONCE;
 use crate::dynamo::ranges::{Bounds, Range, exact_ranges};
@@ -109,19 +109,23 @@ async fn hour_items(
     types: &BTreeSet<TypeName>,
     first: Timestamp,
     last: Timestamp,
-) -> Result<BTreeMap<Timestamp, BTreeMap<Group, AttributeMap>>, StoreError> {
+) -> Result<BTreeMap<Timestamp, Items>, StoreError> {
     let groups = [Group::All].into_iter().chain(types.iter().cloned().map(Group::Type));
-    let reads = groups.map(|group| async move {
-        let place = |time| Place::new(Bucket::of(Granularity::Hour, time), group.clone());
+    let kinds = groups.flat_map(|group| Of::ALL.map(|of| (group.clone(), of)));
+    let reads = kinds.map(|(group, of)| async move {
+        let place = |time| Place::new(of.bucket(time), group.clone());
         items(source, owner.as_str(), &place(first), &place(last)).await
     });
     let reads: Vec<_> = reads.collect();
     let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-    let mut hours: BTreeMap<Timestamp, BTreeMap<Group, AttributeMap>> = BTreeMap::new();
+    let mut hours: BTreeMap<Timestamp, Items> = BTreeMap::new();
     for (place, item) in read.into_iter().flatten() {
-        if let Bucket::Span(_, hour) = place.bucket {
-            hours.entry(hour).or_default().insert(place.group, item);
-        }
+        let (hour, of) = match place.bucket {
+            Bucket::Span(_, hour) => (hour, Of::Hour),
+            Bucket::Minutes(hour) => (hour, Of::Minutes),
+            Bucket::Total => continue,
+        };
+        hours.entry(hour).or_default().insert((place.group, of), item);
     }
     Ok(hours)
 }

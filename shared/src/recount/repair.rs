@@ -76,9 +76,9 @@ async fn hour_right(
         return Ok((if is_right { Fixed::Before } else { Fixed::Not }, rows));
     }
     let mut items = Vec::new();
-    for (group, right) in view.right() {
-        let place = Place::new(Bucket::of(Granularity::Hour, hour), group.clone());
-        items.push(put(source.tables, owner.as_str(), &place, view.items.get(&group), &right)?);
+    for (key, right) in view.right() {
+        let place = Place::new(key.1.bucket(hour), key.0.clone());
+        items.push(put(source.tables, owner.as_str(), &place, view.items.get(&key), &right)?);
     }
     while !items.is_empty() {
         let rest = items.split_off(items.len().min(MAX_ITEMS));

@@ -15,7 +15,7 @@ pub enum Granularity {
     Day,
     /// An hour.
     Hour,
-    /// A minute: no bucket of its own, but cells of its hour's.
+    /// A minute: no bucket of its own, but cells of [`Bucket::Minutes`].
     Minute,
 }
 
@@ -26,6 +26,9 @@ pub enum Bucket {
     Total,
     /// The jobs created in the span of this length that begins then.
     Span(Granularity, Timestamp),
+    /// The same jobs as of the hour that begins then, minute by minute and by nothing else: what is summed up over hours
+    /// does not pay for minutes.
+    Minutes(Timestamp),
 }
 
 impl Granularity {
@@ -42,13 +45,13 @@ impl Granularity {
         }
     }
 
-    /// The length of the buckets that tell spans of this one: each bucket has cells for the next shorter spans in it.
-    #[must_use]
-    pub const fn container(self) -> Self {
+    /// The bucket that tells the span of this length that a time lies in: a month tells its days, too, and a day its
+    /// hours.
+    pub fn container_of(self, time: Timestamp) -> Bucket {
         match self {
-            Self::Month | Self::Day => Self::Month,
-            Self::Hour => Self::Day,
-            Self::Minute => Self::Hour,
+            Self::Month | Self::Day => Bucket::of(Self::Month, time),
+            Self::Hour => Bucket::of(Self::Day, time),
+            Self::Minute => Bucket::Minutes(Self::Hour.floor(time)),
         }
     }
 
@@ -140,9 +143,9 @@ impl Bucket {
             Self::Total => ("total", String::new()),
             Self::Span(granularity, start) => {
                 let (word, length) = granularity.naming();
-                let text = start.to_string();
-                (word, text.get(..length).unwrap_or(&text).to_owned())
+                (word, cut(*start, length))
             }
+            Self::Minutes(hour) => (MINUTES, cut(*hour, Granularity::Hour.naming().1)),
         }
     }
 
@@ -150,6 +153,10 @@ impl Bucket {
     fn parse(word: &str, span: &str) -> Option<Self> {
         if (word, span) == ("total", "") {
             return Some(Self::Total);
+        }
+        if word == MINUTES {
+            let Self::Span(_, hour) = Self::parse(Granularity::Hour.naming().0, span)? else { return None };
+            return Some(Self::Minutes(hour));
         }
         let granularity =
             Granularity::BUCKETS.into_iter().find(|granularity| granularity.naming().0 == word)?;
@@ -159,6 +166,15 @@ impl Bucket {
         let bucket = Self::Span(granularity, start);
         (bucket.naming().1 == span).then_some(bucket)
     }
+}
+
+/// The word for the minutes of an hour.
+const MINUTES: &str = "minutes";
+
+/// The beginning of a time's text.
+fn cut(time: Timestamp, length: usize) -> String {
+    let text = time.to_string();
+    text.get(..length).unwrap_or(&text).to_owned()
 }
 
 /// Which jobs of a bucket an item of it counts.
@@ -198,7 +214,7 @@ impl CostBy {
 ///
 /// | item | name |
 /// |---|---|
-/// | all jobs of a bucket | `total`, `day#2026-01-11` |
+/// | all jobs of a bucket | `total`, `day#2026-01-11`, `minutes#2026-01-11T05` |
 /// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
 /// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
 ///
@@ -282,6 +298,8 @@ mod tests {
             (hour, Group::All, "hour#2026-01-11T05"),
             (Bucket::Total, kind(), "total@a:b.c"),
             (hour, kind(), "hour@a:b.c#2026-01-11T05"),
+            (Granularity::Minute.container_of(time), Group::All, "minutes#2026-01-11T05"),
+            (Granularity::Minute.container_of(time), kind(), "minutes@a:b.c#2026-01-11T05"),
             (Bucket::of(Granularity::Month, time), model(), "model-month#2026-01#x#y-z@"),
             (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
         ] {

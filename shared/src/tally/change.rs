@@ -125,7 +125,7 @@ fn alive(job: &Job, status: Status, by: i64, deltas: &mut Vec<Delta>) {
     for granularity in Granularity::BUCKETS {
         let Some(finer) = granularity.finer() else { continue };
         let cell = Cell::AliveIn(finer.slot(job.created_at), status);
-        let bucket = Bucket::of(granularity, job.created_at);
+        let bucket = finer.container_of(job.created_at);
         for group in [Group::All, Group::Type(job.kind.clone())] {
             deltas.push(own(job, Place::new(bucket, group), cell, by));
         }

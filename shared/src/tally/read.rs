@@ -142,14 +142,13 @@ pub(super) async fn read_segment(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Vec<(Option<TypeName>, Timestamp, Tally)>, StoreError> {
-    let container = granularity.container();
-    let (first, last) = (Bucket::of(container, from), Bucket::of(container, to));
+    let (first, last) = (granularity.container_of(from), granularity.container_of(to));
     let reads = groups(types).into_iter().map(|group| async move {
         let owner = query.owner.as_str();
         let buckets = read_buckets(source.store, source.tables, owner, &group, first, last).await?;
         let kind = if let Group::Type(kind) = group { Some(kind) } else { None };
         let started = buckets.into_iter().filter_map(|(bucket, tally)| match bucket {
-            Bucket::Span(_, start) => Some((kind.clone(), start, tally)),
+            Bucket::Span(_, start) | Bucket::Minutes(start) => Some((kind.clone(), start, tally)),
             Bucket::Total => None,
         });
         Ok::<_, StoreError>(started.collect::<Vec<_>>())

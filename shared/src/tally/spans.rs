@@ -17,7 +17,7 @@ pub struct Segment {
 /// How the jobs of a stretch of time are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// By spans of this length, whose numbers are cells of the buckets that [`Granularity::container`] names.
+    /// By spans of this length, whose numbers are cells of the buckets that [`Granularity::container_of`] names.
     Buckets(Granularity),
     /// By the rows of the index: less than a minute at each end of a range.
     Rows,
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::domain::TypeName;
-    use crate::tally::{Bucket, Group, Place};
+    use crate::tally::{Group, Place};
 
     fn cut(from: &str, to: &str) -> Vec<String> {
         let time = |text| Some(Timestamp::parse(text).unwrap());
@@ -169,7 +169,7 @@ mod tests {
                 let holding = cut.iter().filter(|segment| match segment.span {
                     Span::Rows => segment.from <= time && time <= segment.to,
                     Span::Buckets(granularity) => {
-                        let name = |time| Place::new(Bucket::of(granularity.container(), time), group.clone()).to_string();
+                        let name = |time| Place::new(granularity.container_of(time), group.clone()).to_string();
                         let is_read = (name(segment.from)..=name(segment.to)).contains(&name(time));
                         let start = granularity.floor(time);
                         is_read && segment.from <= start && start <= segment.to

@@ -14,7 +14,7 @@ const REQUESTS: usize = 4;
 
 /// A history that takes several commits, and so has steps to crash between.
 fn wide() -> Vec<Write> {
-    let mut writes: Vec<Write> = (0..100)
+    let mut writes: Vec<Write> = (0..42)
         .map(|hour| {
             queued(1_000_000 + hour, "cat", "render", BEGIN.plus_hours(i64::try_from(hour).unwrap_or(0)))
         })

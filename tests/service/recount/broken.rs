@@ -40,7 +40,7 @@ async fn check(house: &House, harm: &[Harm], drift: Value) {
 async fn each_kind_of_item_is_found_and_put_right() {
     let house = House::start(&[]).await;
     let off = |bucket, cell| Harm::Off("default", bucket, cell, 3);
-    check(&house, &[off("hour#2026-01-11T05", "11q")], json!({ "default": 1 })).await;
+    check(&house, &[off("minutes#2026-01-11T05", "11q")], json!({ "default": 1 })).await;
     // The hour does not fit its jobs, nor the day the hour: by the number itself, and by that of the hour in it.
     check(&house, &[off("hour#2026-01-11T05", "alive:queued")], json!({ "default": 3 })).await;
     check(&house, &[off("hour@a#2026-01-11T06", "alive:running")], json!({ "default": 3 })).await;
@@ -80,7 +80,7 @@ async fn several_at_once_and_with_several_parts_of_the_index() {
     let house = House::start(&[("IndexShards", "4")]).await;
     let harm = [
         Harm::Off("default", "hour#2026-01-11T05", "alive:queued", 5),
-        Harm::Off("default", "hour#2026-01-11T06", "00f", -1),
+        Harm::Off("default", "minutes#2026-01-11T06", "00f", -1),
         Harm::Off("default", "month@a#2026-01", "11c", 7),
         Harm::Off("other", "total@b", "created", 1),
         Harm::Off("*", "total@a", "removed", 1),

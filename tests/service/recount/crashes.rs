@@ -95,7 +95,7 @@ async fn a_crash_anywhere_repairs_hours_once() {
     let mut crashed = 0;
     for number in (0..MAX_REQUESTS / 2).step_by(2 * STEP) {
         for fault in [Fault::Held, Fault::AnswerHeld] {
-            let is_crashed = crash(&house, &[("hour#2026-01-11T05", "11q")], number, fault).await;
+            let is_crashed = crash(&house, &[("minutes#2026-01-11T05", "11q")], number, fault).await;
             crashed += usize::from(is_crashed);
         }
     }

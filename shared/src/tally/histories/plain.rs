@@ -56,8 +56,10 @@ pub(super) fn alive(changes: &[Change]) -> Counts {
             add(owner, Place::new(Bucket::Total, group.clone()), cell, 1);
             for granularity in Granularity::BUCKETS {
                 let place = Place::new(Bucket::of(granularity, job.created_at), group.clone());
-                add(owner, place.clone(), cell, 1);
-                let slot = granularity.finer().unwrap().slot(job.created_at);
+                add(owner, place, cell, 1);
+                let finer = granularity.finer().unwrap();
+                let slot = finer.slot(job.created_at);
+                let place = Place::new(finer.container_of(job.created_at), group.clone());
                 add(owner, place, Cell::AliveIn(slot, job.status()), 1);
             }
         }
