@@ -3,7 +3,8 @@
 use jobledger::domain::{Fingerprint, IdempotencyKey, JobId, Owner, SERVICE_OWNER, Timestamp};
 use jobledger::dynamo::Ledger;
 use jobledger::lambda::{BoxFuture, Invoke, Started};
-use jobledger::recount::{Asked, Begun, RecountRequest, SETTLE_SECONDS, begin};
+use jobledger::recount::{RecountRequest, SETTLE_SECONDS, begin};
+use jobledger::tasks::{Asked, Begun};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
 use serde::Deserialize;
@@ -42,17 +43,18 @@ impl Invoke for ScheduleRecount {
             let event: Event = serde_json::from_str(event.get())?;
             let owner = Owner::try_from(SERVICE_OWNER)?;
             let id = JobId::of_idempotency_key(&owner, &IdempotencyKey::try_from(event.id)?);
+            let request = RecountRequest { repair: false, owner: None, settle_seconds: SETTLE_SECONDS };
             let asked = Asked {
                 id,
                 owner,
-                key_id: KEY_ID,
+                key_id: KEY_ID.to_owned(),
                 fresh: Environment::fresh_id(),
                 now: (self.clock)(),
                 trace_id: None,
                 fingerprint: Fingerprint::of(KEY_ID.as_bytes()),
-                request: RecountRequest { repair: false, owner: None, settle_seconds: SETTLE_SECONDS },
+                input: request.input()?,
             };
-            match begin(&self.ledger, asked).await? {
+            match begin(&self.ledger, &asked, &request).await? {
                 Begun::New(_) => {}
                 Begun::There(_) => tracing::info!(%id, "the event came again; the recount has begun before"),
             }

@@ -1,5 +1,6 @@
 //! What a list asks for, as a value.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ExternalId, Invalid, Job, Owner, Status, Timestamp, TypeName};
@@ -66,6 +67,25 @@ pub enum Order {
     Desc,
     /// Oldest first.
     Asc,
+}
+
+impl Order {
+    /// The other way round.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Desc => Self::Asc,
+            Self::Asc => Self::Desc,
+        }
+    }
+
+    /// Which of two sort keys comes first.
+    pub fn compare(self, a: &str, b: &str) -> Ordering {
+        match self {
+            Self::Asc => a.cmp(b),
+            Self::Desc => b.cmp(a),
+        }
+    }
 }
 
 /// When jobs were created, both ends included.

@@ -2,7 +2,7 @@
 
 use super::count::{Total, matches};
 use super::{MAX_EXAMINED, MAX_MATCHES, found, sorted};
-use crate::domain::{CreatedRange, Invalid, JobQuery, Order, SortBy};
+use crate::domain::{CreatedRange, Invalid, JobQuery, SortBy};
 use crate::dynamo::pages::ListRow;
 use crate::dynamo::ranges::Bounds;
 use crate::dynamo::{Ledger, Source, StoreError};
@@ -180,13 +180,7 @@ async fn at(source: Source<'_>, query: &JobQuery, begin: Begin, limit: usize) ->
         let created = CreatedRange::new(Some(from), Some(to)).unwrap_or(minute);
         return read(source, query, Bounds::of(created), size(skip), limit).await;
     }
-    let backwards = JobQuery {
-        order: match query.order {
-            Order::Asc => Order::Desc,
-            Order::Desc => Order::Asc,
-        },
-        ..query.clone()
-    };
+    let backwards = JobQuery { order: query.order.reversed(), ..query.clone() };
     let last = read(source, &backwards, Bounds::of(minute), 0, behind.saturating_sub(1));
     let after = async {
         match rest {
@@ -198,5 +192,5 @@ async fn at(source: Source<'_>, query: &JobQuery, begin: Begin, limit: usize) ->
     last.rows.reverse();
     last.rows.extend(after.rows);
     last.rows.truncate(limit + 1);
-    Ok(Rows { rows: last.rows, gave_up_at: last.gave_up_at.and(None).or(after.gave_up_at) })
+    Ok(Rows { rows: last.rows, gave_up_at: after.gave_up_at })
 }

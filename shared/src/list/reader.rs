@@ -27,7 +27,7 @@ pub(super) struct Reader<'a> {
     per_1024: Option<u64>,
     seen: HashSet<JobId>,
     /// How many rows have been looked at.
-    pub(super) examined: usize,
+    examined: usize,
 }
 
 /// One range, as far as it has been read.
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
             plan.ranges.into_iter().map(|(range, share)| Feed::of(range, share, is_empty)).collect();
         let shares = feeds.iter().map(|feed| feed.share).sum();
         let mut found: Vec<ListRow> = found.into_iter().filter(|row| bounds.hold(&row.created)).collect();
-        found.sort_by(|a, b| compare(order, &a.created, &b.created));
+        found.sort_by(|a, b| order.compare(&a.created, &b.created));
         feeds.push(Feed { range: None, share: 0, rows: found.into(), next: None, is_done: true, reads: 0 });
         Self { source, bounds, order, feeds, shares, per_1024, seen: HashSet::new(), examined: 0 }
     }
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         let order = self.order;
         let fronts =
             self.feeds.iter().enumerate().filter_map(|(index, feed)| Some((index, feed.rows.front()?)));
-        let (index, _) = fronts.min_by(|(_, a), (_, b)| compare(order, &a.created, &b.created))?;
+        let (index, _) = fronts.min_by(|(_, a), (_, b)| order.compare(&a.created, &b.created))?;
         self.feeds[index].rows.pop_front()
     }
 
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         let open = self.feeds.iter().filter(|feed| !feed.is_done);
         let looked_at = open.map(|feed| feed.next.as_ref().map(|next| next.created.clone()));
         looked_at.min_by(|a, b| match (a, b) {
-            (Some(a), Some(b)) => compare(self.order, a, b),
+            (Some(a), Some(b)) => self.order.compare(a, b),
             (a, b) => a.is_some().cmp(&b.is_some()),
         })?
     }
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         let Some(position) = position else { return };
         while rows.len() < wanted {
             match self.pop() {
-                Some(row) if compare(self.order, &row.created, position).is_le() => {
+                Some(row) if self.order.compare(&row.created, position).is_le() => {
                     if self.seen.insert(row.id) {
                         rows.push(row);
                     }
@@ -181,12 +181,5 @@ impl Feed {
     /// Whether nothing can be said about the list before this range is read on.
     fn is_hungry(&self) -> bool {
         self.rows.is_empty() && !self.is_done
-    }
-}
-
-fn compare(order: Order, a: &str, b: &str) -> std::cmp::Ordering {
-    match order {
-        Order::Asc => a.cmp(b),
-        Order::Desc => b.cmp(a),
     }
 }

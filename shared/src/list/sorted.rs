@@ -31,16 +31,10 @@ pub(super) async fn list(
     let total = Total::exact(u64::try_from(taken.rows.len()).unwrap_or(u64::MAX));
     let mut rows: Vec<(String, ListRow)> =
         taken.rows.into_iter().map(|row| (key(query, &row), row)).collect();
-    rows.sort_by(|(a, _), (b, _)| match query.order {
-        Order::Asc => a.cmp(b),
-        Order::Desc => b.cmp(a),
-    });
+    rows.sort_by(|(a, _), (b, _)| query.order.compare(a, b));
     let skip = match from {
         From::Offset(offset) => usize::try_from(offset).unwrap_or(usize::MAX),
-        From::After(after) => rows.partition_point(|(key, _)| match query.order {
-            Order::Asc => key.as_str() <= after,
-            Order::Desc => key.as_str() >= after,
-        }),
+        From::After(after) => rows.partition_point(|(key, _)| query.order.compare(key, after).is_le()),
     };
     let is_more = rows.len() > skip.saturating_add(limit);
     let page: Vec<(String, ListRow)> = rows.into_iter().skip(skip).take(limit).collect();

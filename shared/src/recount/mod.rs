@@ -25,7 +25,7 @@ use crate::dynamo::{Corrupt, Source, StoreError};
 use crate::tally::Recounted;
 use crate::tasks::{Bench, Step, Work};
 
-pub use begin::{Asked, Begun, RecountRequest, begin};
+pub use begin::{RecountRequest, begin};
 
 use numbers::Numbers;
 use repair::Fix;

@@ -5,16 +5,104 @@ use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use uuid::Uuid;
 
 use super::{Task, Work, write};
-use crate::domain::Head;
-use crate::dynamo::{AttributeMap, Ledger, StoreError, Tables, Written, head_of_row, plans};
+use crate::domain::{
+    Fingerprint, Head, Input, Job, JobId, Labels, Owner, State, Timestamp, TraceId, TypeName,
+};
+use crate::dynamo::schema::INPUT;
+use crate::dynamo::{
+    AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, part_bytes, plans,
+};
 
 /// How often a job may go between the write that it kept from being made and the look at it.
 const MAX_TRIES: usize = 3;
 
-/// Makes a job and the task that does it; `Some`: there was a job with this id, and nothing was made.
-pub async fn begin<W: Work>(
+/// Work that somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The id of the job that shows it.
+    pub id: JobId,
+    /// Whose job that is.
+    pub owner: Owner,
+    /// What people call the key that asks: for the log.
+    pub key_id: String,
+    /// An id that nobody had before.
+    pub fresh: Uuid,
+    /// What time it is.
+    pub now: Timestamp,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
+    /// Tells the request from others under the same key.
+    pub fingerprint: Fingerprint,
+    /// What is asked for, as the job keeps it.
+    pub input: Input,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub enum Begun {
+    /// It begins.
+    New(Box<Head>),
+    /// There was a job with this id, and nothing was begun.
+    There(Box<Head>),
+}
+
+/// Makes the job, of the type that its kind of work is called by, and the task that does it.
+pub async fn begin<W: Work>(ledger: &Ledger, asked: &Asked, state: &W::State) -> Result<Begun, StoreError> {
+    let tables = &ledger.config.tables;
+    let json = asked.input.to_json().map_err(|error| StoreError::Refused(error.into()))?;
+    let part = format!("{INPUT}{}", asked.fresh);
+    let input = encode_part(asked.id, &part, json);
+    let head = head::<W>(ledger, asked, part_bytes(&input)).await?;
+    // Before the head, which decides whether there is a job.
+    ledger.store.put(plans::put_part(tables, input)).await?;
+    let there = head_and_task::<W>(ledger, &head, &asked.key_id, state).await;
+    // Whether it began is not known when the store did not say: then the input may be the job's.
+    if !matches!(there, Ok(None) | Err(StoreError::Unavailable(_)))
+        && let Err(error) = ledger.store.delete(plans::delete_part(tables, asked.id, &part)).await
+    {
+        // Only space is lost.
+        tracing::warn!(error = &error as &dyn std::error::Error, "an input without a job was left behind");
+    }
+    Ok(there?.map_or_else(|| Begun::New(Box::new(head)), |there| Begun::There(Box::new(there))))
+}
+
+/// The job that shows the work: running from the start, so that no worker can take it.
+async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Head, StoreError> {
+    let shards = ledger.shards_to_write().await?;
+    Ok(Head {
+        job: Job {
+            id: asked.id,
+            owner: asked.owner.clone(),
+            kind: TypeName::try_from(W::KIND).map_err(|error| Corrupt::new(W::KIND, error))?,
+            external_id: None,
+            name: None,
+            priority: 0,
+            labels: Labels::default(),
+            created_at: asked.now,
+            updated_at: asked.now,
+            attempt: 1,
+            max_attempts: 1,
+            timeout_seconds: None,
+            cost: None,
+            trace_id: asked.trace_id.clone(),
+            progress: None,
+            bytes,
+            state: State::Running { started_at: asked.now, phase: None },
+        },
+        shard: asked.id.shard(shards),
+        fingerprint: asked.fingerprint,
+        written_by: asked.fresh,
+        ttl_hours: ledger.config.default_ttl_hours,
+        input: Some(asked.fresh),
+        output: None,
+    })
+}
+
+/// Writes both; `Some`: there was a job with this id, and nothing was made.
+async fn head_and_task<W: Work>(
     ledger: &Ledger,
     head: &Head,
     key_id: &str,

@@ -11,14 +11,15 @@
 //! 2. `impl Work` for a type: its [`KIND`](Work::KIND), how a state shows as [`Progress`], and one
 //!    [`part`](Work::part): take the state, do a bounded amount of work, answer with the next state.
 //! 3. Name it in `functions/run-tasks/src/lib.rs`, and allow that function what it needs in `template.yaml`.
-//! 4. Where it is asked for: make a `Head` that is running from the start (`State::Running`), of a type of the service's
-//!    own ([`crate::domain::OWN_TYPES`]), write its input, and call [`begin`].
+//! 4. Add its kind to the types of the service's own ([`crate::domain::OWN_TYPES`]): the job that shows it is of that type.
+//! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
 //!
 //! **A part may be done again**, from the state that it was given: the process can end anywhere. So it first writes down
 //! what it is going to do (as its next state), and does it in the next part, so that it can tell its own doing when it
 //! meets it again; [`Bench::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
 //! longer than its lease; only one of the two gets its next state written.
 
+mod ask;
 mod begin;
 mod feed;
 mod item;
@@ -34,13 +35,13 @@ use crate::domain::{Output, Progress, Timestamp};
 use crate::dynamo::{Corrupt, Ledger, StoreError};
 use crate::lambda::BoxFuture;
 
-pub use begin::begin;
+pub use begin::{Asked, Begun, begin};
 pub use feed::{Runner, function};
 pub use item::Task;
 
 /// A kind of work that is done part by part.
 pub trait Work: Send + Sync + 'static {
-    /// Its name in the tasks' items.
+    /// Its name in the tasks' items, and the type of the jobs that show it.
     const KIND: &'static str;
     /// Its input, where it is, and its numbers so far.
     type State: Serialize + DeserializeOwned + Send + Sync;
