@@ -63,10 +63,10 @@ fn heads() -> Vec<Head> {
         completed_at: time(2),
         expires_at: Some(time(90_000)),
     };
-    let error = JobError { message: "it broke".into(), failed_task: Some("upload".into()) };
+    let error = JobError { message: "it broke".into(), failed_task: Some("upload".into()), code: None };
     let states = [
         State::Queued { available_at: time(5) },
-        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").expect("valid")) },
+        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").expect("valid")), lease: None },
         State::Completed(ended),
         State::Failed(ended, error),
         State::Cancelled(ended),

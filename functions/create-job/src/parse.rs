@@ -74,6 +74,8 @@ impl NewJob {
                 cost: None,
                 trace_id: call.trace_id(),
                 progress: None,
+                holder: None,
+                last_try: None,
                 bytes: 0,
                 state: State::Queued { available_at: self.available_at.unwrap_or(now).max(now) },
             },
@@ -83,6 +85,8 @@ impl NewJob {
             ttl_hours: self.ttl_hours,
             input: (!self.input.is_empty()).then_some(call.fresh),
             output: None,
+            report: None,
+            changed_by: None,
         }
     }
 }

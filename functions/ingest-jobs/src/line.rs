@@ -1,19 +1,17 @@
 //! One job as its source describes it, read field by field.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jobledger::domain::{
-    ExternalId, Input, Invalid, JobError, MAX_ATTEMPTS, MAX_ERROR_CHARS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS,
-    MAX_TTL_HOURS, Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
+    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output, Phase, Progress,
+    Status, StatusInput, Timestamp, Upsert, callers_type,
 };
 use jobledger::http::{
-    FieldError, Fields, Raw, integer, json, labels, money, object, percent, text, timestamp,
+    FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text, timestamp,
+    timings,
 };
 
 use crate::Rejected;
-
-/// Most stages that timings may name.
-const MAX_TIMINGS: usize = 100;
 
 /// A line that can be read.
 #[derive(Debug)]
@@ -48,7 +46,7 @@ impl Line {
         let available_at = fields.optional("available_at", timestamp);
         let started_at = fields.optional("started_at", timestamp);
         let completed_at = fields.optional("completed_at", timestamp);
-        let error = fields.optional("error", error);
+        let error = fields.optional("error", job_error);
         let progress = fields.nested("progress", |fields| Some(progress(fields)));
         let cost = fields.optional("cost_usd", money);
         let max_attempts = fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS));
@@ -57,6 +55,7 @@ impl Line {
         let payload = fields.optional("payload", json);
         let metadata = fields.optional("metadata", object);
         let result = fields.optional("result", json);
+        let artifacts = fields.optional("artifacts", artifacts);
         let timings = fields.optional("timings", timings).unwrap_or_default();
         if let (Some(_), Some(StatusInput { status, .. })) = (&phase, status)
             && status != Status::Running
@@ -82,7 +81,7 @@ impl Line {
             timeout_seconds,
             ttl_hours,
             input: Input { payload, metadata },
-            output: Output { result, timings },
+            output: Output { result, artifacts: artifacts.unwrap_or_default(), timings },
             fingerprint,
         });
         for (field, invalid) in upsert.iter().flat_map(|upsert| upsert.contradictions(now)) {
@@ -112,47 +111,10 @@ impl Line {
     }
 }
 
-fn status(raw: Raw<'_>) -> Result<StatusInput, Invalid> {
-    let word: String = serde_json::from_str(raw.0.get()).map_err(|_| Invalid::new("must be a string"))?;
-    StatusInput::try_from(word.as_str())
-}
-
-/// An error: a message, or an object of one and the task that failed.
-fn error(raw: Raw<'_>) -> Result<JobError, Invalid> {
-    let wrong = || Invalid::new("must be a message, or an object of message and failed_task, all strings");
-    let written = raw.0.get();
-    let (message, failed_task) = if written.starts_with('"') {
-        (serde_json::from_str(written).map_err(|_| wrong())?, None)
-    } else {
-        let mut said: BTreeMap<String, Option<String>> =
-            serde_json::from_str(written).map_err(|_| wrong())?;
-        let message = said.remove("message").flatten().ok_or_else(wrong)?;
-        let failed_task = said.remove("failed_task").flatten();
-        if !said.is_empty() {
-            return Err(wrong());
-        }
-        (message, failed_task)
-    };
-    let fits = |text: &String| text.chars().count() <= MAX_ERROR_CHARS;
-    if message.is_empty() || !fits(&message) || failed_task.as_ref().is_some_and(|task| !fits(task)) {
-        return Err(Invalid(format!("must have texts of 1 to {MAX_ERROR_CHARS} characters")));
-    }
-    Ok(JobError { message, failed_task })
-}
-
 /// How far a job is: a task that is left out is not known, and all of it is then at its beginning.
 fn progress(fields: &mut Fields) -> Progress {
     let current_task = fields.optional("current_task", text);
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent).unwrap_or_default();
     Progress { current_task, current_task_progress, overall_progress }
-}
-
-/// Seconds by stage: an object of numbers that are not negative.
-fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Invalid> {
-    let wrong = || Invalid(format!("must be an object of at most {MAX_TIMINGS} stages and their seconds"));
-    let timings: BTreeMap<String, serde_json::Number> =
-        serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
-    let negative = |number: &serde_json::Number| number.as_f64().is_none_or(f64::is_sign_negative);
-    if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
 }

@@ -141,11 +141,12 @@ impl Upsert {
             Status::Running => State::Running {
                 started_at: self.started_at.unwrap_or(created_at),
                 phase: self.phase.clone(),
+                lease: None,
             },
             Status::Completed => State::Completed(ended(completed_at)),
             Status::Cancelled => State::Cancelled(ended(completed_at)),
             Status::Failed => {
-                let unknown = || JobError { message: "unknown".to_owned(), failed_task: None };
+                let unknown = || JobError { message: "unknown".to_owned(), failed_task: None, code: None };
                 State::Failed(ended(completed_at), self.error.clone().unwrap_or_else(unknown))
             }
         }
@@ -164,6 +165,9 @@ pub fn judge(
             return Ok(Verdict::Unchanged);
         }
         let stored = head.job.status();
+        if head.job.lease().is_some() {
+            return Err(("status", Invalid::new("a worker holds the job: only its reports count until its lease ends")));
+        }
         if !stored.reaches(upsert.status) {
             return Err(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));
         }
@@ -178,6 +182,9 @@ pub fn judge(
     }
     let state = upsert.state(created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());
+    let attempt = existing.map_or(tried, |head| head.job.attempt.max(tried));
+    // Who waits has a try left.
+    let needed = if state.status() == Status::Queued { attempt.saturating_add(1) } else { 1 };
     let head = Head {
         job: Job {
             id,
@@ -189,12 +196,14 @@ pub fn judge(
             labels: upsert.labels.clone(),
             created_at,
             updated_at: defaults.now,
-            attempt: existing.map_or(tried, |head| head.job.attempt.max(tried)),
-            max_attempts: upsert.max_attempts,
+            attempt,
+            max_attempts: upsert.max_attempts.max(needed),
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),
             progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
+            holder: None,
+            last_try: existing.and_then(|head| head.job.last_try.clone()),
             bytes: 0,
             state,
         },
@@ -204,6 +213,8 @@ pub fn judge(
         ttl_hours: upsert.ttl_hours.unwrap_or(defaults.ttl_hours),
         input: (!upsert.input.is_empty()).then_some(defaults.fresh),
         output: (!upsert.output.is_empty()).then_some(defaults.fresh),
+        report: None,
+        changed_by: existing.and_then(|head| head.changed_by),
     };
     Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
 }

@@ -1,8 +1,8 @@
 //! A job: what every list and transition needs of it. Its payload and results are [`super::parts`].
 
 use super::{
-    ExternalId, Fingerprint, JobId, JobName, Labels, MicroDollars, Owner, Phase, Progress, Status, Timestamp,
-    TraceId, TypeName,
+    ErrorCode, ExternalId, Fingerprint, JobId, JobName, Labels, LeaseToken, MicroDollars, Owner, Phase, Progress,
+    Status, Timestamp, TraceId, TypeName, WorkerId,
 };
 
 /// A job, without its payload and results.
@@ -38,6 +38,10 @@ pub struct Job {
     pub trace_id: Option<TraceId>,
     /// How far it is, as was last said; `None`: nobody said, or it is a row of an index, which has none.
     pub progress: Option<Progress>,
+    /// Who holds its try, or held the last one; `None`: nobody claimed it since it was queued, or it is a row of an index.
+    pub holder: Option<Holder>,
+    /// The last try that ended before the job was queued again; `None`: there was none, or it is a row of an index.
+    pub last_try: Option<Try>,
     /// Bytes of its input and output as they are stored, packed or not, without the head; 0 in a row of an index.
     pub bytes: u64,
     /// Where it stands.
@@ -58,6 +62,8 @@ pub enum State {
         started_at: Timestamp,
         /// A finer word for what happens.
         phase: Option<Phase>,
+        /// What holds it for its holder; `None`: whoever works on it only reports, or it is a row of an index.
+        lease: Option<Lease>,
     },
     /// Done.
     Completed(Ended),
@@ -65,6 +71,39 @@ pub enum State {
     Failed(Ended, JobError),
     /// Called off.
     Cancelled(Ended),
+}
+
+/// Who has a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// What it calls itself.
+    pub worker: WorkerId,
+    /// What it shows to report.
+    pub token: LeaseToken,
+}
+
+/// What keeps a running job from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Until when, if nothing is reported.
+    pub until: Timestamp,
+    /// Whether the job is counted among those of its type that run.
+    pub holds_slot: bool,
+}
+
+/// A try that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// Which one, from 1.
+    pub number: u32,
+    /// Who had it; `None`: whoever reported it did not claim it.
+    pub worker: Option<WorkerId>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why it failed; `None`: it did not, or was called off.
+    pub error: Option<JobError>,
 }
 
 /// How a job's life ended.
@@ -85,6 +124,8 @@ pub struct JobError {
     pub message: String,
     /// At which task it went wrong.
     pub failed_task: Option<String>,
+    /// The same for programs.
+    pub code: Option<ErrorCode>,
 }
 
 /// Most characters of an error's message or failed task.
@@ -135,6 +176,35 @@ impl Job {
         }
     }
 
+    /// The lease that it is held by.
+    pub const fn lease(&self) -> Option<Lease> {
+        match self.state {
+            State::Running { lease, .. } => lease,
+            State::Queued { .. } | State::Completed(_) | State::Failed(..) | State::Cancelled(_) => None,
+        }
+    }
+
+    /// The try that ended last, where the job itself still tells: it has ended, and there was one.
+    pub fn ended_try(&self) -> Option<Try> {
+        let ended = self.state.ended()?;
+        let error = match &self.state {
+            State::Failed(_, error) => Some(error.clone()),
+            State::Queued { .. } | State::Running { .. } | State::Completed(_) | State::Cancelled(_) => None,
+        };
+        self.tried(ended.started_at?, ended.completed_at, error)
+    }
+
+    /// The present try, if it ended then and so.
+    pub(super) fn tried(
+        &self,
+        started_at: Timestamp,
+        ended_at: Timestamp,
+        error: Option<JobError>,
+    ) -> Option<Try> {
+        let worker = self.holder.as_ref().map(|holder| holder.worker.clone());
+        (self.attempt > 0).then_some(Try { number: self.attempt, worker, started_at, ended_at, error })
+    }
+
     /// How long its last try ran, in milliseconds, once it ended.
     pub fn duration_ms(&self) -> Option<u64> {
         let ended = self.state.ended()?;
@@ -159,6 +229,10 @@ pub struct Head {
     pub input: Option<uuid::Uuid>,
     /// Which `output` item is its own; `None`: no results yet.
     pub output: Option<uuid::Uuid>,
+    /// The report that ended its last try, hashed: tells a repetition from another report.
+    pub report: Option<Fingerprint>,
+    /// Which bulk job changed it last.
+    pub changed_by: Option<JobId>,
 }
 
 impl Head {

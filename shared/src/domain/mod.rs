@@ -6,6 +6,7 @@ mod id;
 mod ingest;
 mod job;
 mod labels;
+mod lease;
 mod money;
 mod names;
 mod own;
@@ -14,20 +15,25 @@ mod progress;
 mod query;
 mod status;
 mod time;
+pub mod work;
 
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, created_key};
 pub use ingest::{Defaults, Upsert, Verdict, judge};
-pub use job::{Ended, Head, Job, JobError, MAX_ERROR_CHARS, State};
+pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
 pub use labels::Labels;
+pub use lease::{LeaseToken, Terms, code};
 pub use money::MicroDollars;
-pub use names::{ExternalId, IdempotencyKey, JobName, Owner, Phase, TaskName, TraceId, TypeName};
+pub use names::{
+    ErrorCode, ExternalId, IdempotencyKey, JobName, Owner, Phase, TaskName, TraceId, TypeName, WorkerId,
+};
 pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_type, is_own};
-pub use parts::{Input, Json, MAX_PART_BYTES, Output, PartError};
+pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
+pub use work::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.

@@ -77,6 +77,14 @@ name! {
     Phase, |text| word(text, 64)
 }
 name! {
+    /// Whoever claims jobs, as it calls itself.
+    WorkerId, |text| word(text, 64)
+}
+name! {
+    /// What went wrong, in a word that programs can tell.
+    ErrorCode, |text| word(text, 64)
+}
+name! {
     /// What is being done of a job, for people: a step of it, say.
     TaskName, |text| printable(text, 200)
 }

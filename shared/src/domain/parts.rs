@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Invalid;
+
 /// Most bytes of JSON in a job's input, and in its output: 256 KiB.
 pub const MAX_PART_BYTES: usize = 256 * 1024;
 
@@ -28,9 +30,47 @@ pub struct Output {
     /// What came out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Json>,
+    /// What it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
     /// Seconds by stage, as the worker wrote them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timings: BTreeMap<String, serde_json::Number>,
+}
+
+/// Something that a job made and that is kept elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Its name, unique within the job.
+    pub name: String,
+    /// How large it is.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
+    /// What it is, as in HTTP.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// What else there is to say of it: an object.
+    #[serde(default)]
+    pub attributes: Option<Json>,
+}
+
+/// Most characters of an artifact's name, and of its content type.
+const MAX_ARTIFACT_CHARS: usize = 200;
+
+impl Artifact {
+    /// Whether its texts are as long as they may be, and its attributes an object.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let fits = |text: &str| !text.is_empty() && text.chars().count() <= MAX_ARTIFACT_CHARS;
+        let is_object = |json: &Json| json.get().starts_with('{');
+        if !fits(&self.name) || !self.content_type.as_deref().is_none_or(fits) {
+            return Err(Invalid(format!("texts have 1 to {MAX_ARTIFACT_CHARS} characters")));
+        }
+        if !self.attributes.as_ref().is_none_or(is_object) {
+            return Err(Invalid::new("attributes are an object"));
+        }
+        Ok(())
+    }
 }
 
 /// Why a part cannot be kept.
@@ -56,12 +96,22 @@ impl Input {
 impl Output {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
-        self.result.is_none() && self.timings.is_empty()
+        self.result.is_none() && self.timings.is_empty() && self.artifacts.is_empty()
+    }
+
+    /// The same with what is newer: whatever that says takes the place of what was said before.
+    #[must_use]
+    pub fn with(self, newer: Self) -> Self {
+        Self {
+            result: newer.result.or(self.result),
+            artifacts: if newer.artifacts.is_empty() { self.artifacts } else { newer.artifacts },
+            timings: if newer.timings.is_empty() { self.timings } else { newer.timings },
+        }
     }
 
     /// The JSON that is kept.
     pub fn to_json(&self) -> Result<Vec<u8>, PartError> {
-        limited(self, "result and timings")
+        limited(self, "result, artifacts and timings")
     }
 }
 

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{
-    Ended, ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MAX_PRIORITY, MicroDollars,
-    Owner, Percent, Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName, created_key,
-    folded,
+    Ended, ErrorCode, ExternalId, Fingerprint, Head, Holder, Job, JobError, JobId, JobName, Labels, Lease, LeaseToken,
+    MAX_PRIORITY, MicroDollars, Owner, Percent, Phase, Progress, State, Status, TaskName, Timestamp, TraceId, Try,
+    TypeName, WorkerId, created_key, folded,
 };
 
 /// An item as the SDK has it.
@@ -81,13 +81,54 @@ struct Row {
     input: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<Uuid>,
+    /// Who holds its try, or held the last one, and what by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    worker: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease_token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease_until: Option<i64>,
+    /// There where the job is counted among those of its type that run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slot: Option<bool>,
+    /// The number of the last try that ended before the job was queued again, and what else there is to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_try: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_worker: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_started: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_ended: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_error: Option<ErrorRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed_by: Option<JobId>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct ErrorRow {
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_task: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+impl From<&JobError> for ErrorRow {
+    fn from(error: &JobError) -> Self {
+        let JobError { message, failed_task, code } = error.clone();
+        Self { message, failed_task, code: code.map(|code| code.to_string()) }
+    }
+}
+
+impl ErrorRow {
+    fn error(self) -> Result<JobError, String> {
+        let code = self.code.map(ErrorCode::try_from).transpose().map_err(text)?;
+        Ok(JobError { message: self.message, failed_task: self.failed_task, code })
+    }
 }
 
 /// How far a job is, in hundredths of a percent.
@@ -107,14 +148,21 @@ struct ProgressOnly {
     progress: Option<ProgressRow>,
 }
 
-/// The sort key of a queued job: the highest priority first, then the first due, then the first id.
-pub(super) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
+/// Begins the sort key of a job in its queue that was not due when the key was written. Sorts after all that were.
+pub(crate) const LATER: &str = "later#";
+
+/// The sort key of a queued job that is due: the highest priority first, then the first due, then the first id.
+pub(crate) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
 }
 
-/// The sort key of a job in its queue; `None`: it does not wait.
-pub(super) fn queue_key_of(job: &Job) -> Option<String> {
+/// The sort key of a job in its queue, as of its last change; `None`: it does not wait. Who was not due then is kept apart
+/// until a claimer finds that it is.
+pub(crate) fn queue_key_of(job: &Job) -> Option<String> {
     match &job.state {
+        State::Queued { available_at } if *available_at > job.updated_at => {
+            Some(format!("{LATER}{available_at}#{}", job.id))
+        }
         State::Queued { available_at } => Some(queue_key(job.priority, *available_at, job.id)),
         State::Running { .. } | State::Completed(_) | State::Failed(..) | State::Cancelled(_) => None,
     }
@@ -151,13 +199,26 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
         progress: job.progress.as_ref().map(progress_row),
         bytes: (job.bytes > 0).then_some(job.bytes),
-        fingerprint: Some(URL_SAFE_NO_PAD.encode(head.fingerprint.bytes())),
+        fingerprint: Some(fingerprint_text(&head.fingerprint)),
         written_by: Some(head.written_by),
         ttl_seconds: Some(i64::from(head.ttl_hours) * 3600),
         input: head.input,
         output: head.output,
+        report: head.report.as_ref().map(fingerprint_text),
+        changed_by: head.changed_by,
         ..Row::default()
     };
+    if let Some(Holder { worker, token }) = &job.holder {
+        row.worker = Some(worker.to_string());
+        row.lease_token = Some(token.as_str().to_owned());
+    }
+    if let Some(Try { number, worker, started_at, ended_at, error }) = &job.last_try {
+        row.last_try = Some(*number);
+        row.last_worker = worker.as_ref().map(ToString::to_string);
+        row.last_started = Some(started_at.millis());
+        row.last_ended = Some(ended_at.millis());
+        row.last_error = error.as_ref().map(ErrorRow::from);
+    }
     if let Some(ended) = job.state.ended() {
         row.completed_at = Some(ended.completed_at.millis());
         row.expires_at = ended.expires_at.map(Timestamp::seconds_ceil);
@@ -167,11 +228,12 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
             row.queue = queue_key_of(job);
             row.available_at = Some(available_at.millis());
         }
-        State::Running { phase, .. } => row.phase = phase.as_ref().map(ToString::to_string),
-        State::Failed(_, error) => {
-            let JobError { message, failed_task } = error.clone();
-            row.error = Some(ErrorRow { message, failed_task });
+        State::Running { phase, lease, .. } => {
+            row.phase = phase.as_ref().map(ToString::to_string);
+            row.lease_until = lease.map(|lease| lease.until.millis());
+            row.slot = lease.filter(|lease| lease.holds_slot).map(|_| true);
         }
+        State::Failed(_, error) => row.error = Some(ErrorRow::from(error)),
         State::Completed(_) | State::Cancelled(_) => {}
     }
     serde_dynamo::to_item(row).map_err(|error| Corrupt::new(job.id, error))
@@ -201,22 +263,34 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
     let name = name_of(&item);
     let row = row(item)?;
     let (shard, input, output) = (row.shard, row.input, row.output);
-    let (fingerprint, written_by, ttl_seconds) = (row.fingerprint.clone(), row.written_by, row.ttl_seconds);
+    let (said, written_by, ttl_seconds) = (row.fingerprint.clone(), row.written_by, row.ttl_seconds);
+    let (report, changed_by) = (row.report.clone(), row.changed_by);
     let whole = || {
-        let fingerprint = URL_SAFE_NO_PAD.decode(fingerprint.ok_or("no fingerprint")?).map_err(text)?;
-        let fingerprint: [u8; 16] = fingerprint.try_into().map_err(|_| "fingerprint of a wrong length")?;
+        let said = fingerprint(&said.ok_or("no fingerprint")?)?;
         let ttl_hours = u16::try_from(ttl_seconds.ok_or("no ttl_seconds")? / 3600).map_err(text)?;
         Ok(Head {
             job: job(row)?,
             shard,
-            fingerprint: Fingerprint::from(fingerprint),
+            fingerprint: said,
             written_by: written_by.ok_or("no written_by")?,
             ttl_hours,
             input,
             output,
+            report: report.as_deref().map(fingerprint).transpose()?,
+            changed_by,
         })
     };
     whole().map_err(|problem: String| Corrupt::new(name, problem))
+}
+
+pub(crate) fn fingerprint_text(fingerprint: &Fingerprint) -> String {
+    URL_SAFE_NO_PAD.encode(fingerprint.bytes())
+}
+
+fn fingerprint(stored: &str) -> Result<Fingerprint, String> {
+    let bytes = URL_SAFE_NO_PAD.decode(stored).map_err(text)?;
+    let bytes: [u8; 16] = bytes.try_into().map_err(|_| "fingerprint of a wrong length")?;
+    Ok(Fingerprint::from(bytes))
 }
 
 /// How far a head, or what was asked for of it, says that its job is.
@@ -245,6 +319,7 @@ fn row(item: AttributeMap) -> Result<Row, Corrupt> {
 fn job(row: Row) -> Result<Job, String> {
     let created = row.created.split_once('#').ok_or("created without '#'")?.0;
     let state = state(&row)?;
+    let (holder, last_try) = (holder(&row)?, last_try(&row)?);
     Ok(Job {
         id: JobId::try_from(row.job_id.as_str()).map_err(text)?,
         owner: Owner::try_from(row.owner).map_err(text)?,
@@ -261,9 +336,29 @@ fn job(row: Row) -> Result<Job, String> {
         cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
         trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,
         progress: row.progress.map(progress).transpose()?,
+        holder,
+        last_try,
         bytes: row.bytes.unwrap_or(0),
         state,
     })
+}
+
+fn holder(row: &Row) -> Result<Option<Holder>, String> {
+    let (Some(worker), Some(token)) = (&row.worker, &row.lease_token) else { return Ok(None) };
+    let worker = WorkerId::try_from(worker.as_str()).map_err(text)?;
+    Ok(Some(Holder { worker, token: LeaseToken::try_from(token.clone()).map_err(text)? }))
+}
+
+fn last_try(row: &Row) -> Result<Option<Try>, String> {
+    let Some(number) = row.last_try else { return Ok(None) };
+    let time = |millis: Option<i64>| millis.map(Timestamp::from_millis).ok_or("last_try without its times");
+    Ok(Some(Try {
+        number,
+        worker: row.last_worker.as_deref().map(WorkerId::try_from).transpose().map_err(text)?,
+        started_at: time(row.last_started)?,
+        ended_at: time(row.last_ended)?,
+        error: row.last_error.clone().map(ErrorRow::error).transpose()?,
+    }))
 }
 
 fn progress(row: ProgressRow) -> Result<Progress, String> {
@@ -294,13 +389,13 @@ fn state(row: &Row) -> Result<State, String> {
         Status::Running => State::Running {
             started_at: time(row.started_at).ok_or("running without started_at")?,
             phase: row.phase.clone().map(Phase::try_from).transpose().map_err(text)?,
+            lease: time(row.lease_until).map(|until| Lease { until, holds_slot: row.slot == Some(true) }),
         },
         Status::Completed => State::Completed(ended()?),
         Status::Cancelled => State::Cancelled(ended()?),
         Status::Failed => {
-            let error = row.error.as_ref().ok_or("failed without error")?;
-            let error = JobError { message: error.message.clone(), failed_task: error.failed_task.clone() };
-            State::Failed(ended()?, error)
+            let error = row.error.clone().ok_or("failed without error")?;
+            State::Failed(ended()?, error.error()?)
         }
     })
 }

@@ -28,4 +28,4 @@ pub use ledger::{Ledger, Source};
 pub use owners::KnownOwners;
 pub use part::{decode_part, encode_part, part_bytes};
 pub use progress::with_progress;
-pub use store::{Store, Written};
+pub use store::{Store, Transacted, Written};

@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{queue_key, queue_key_of};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS, QUEUE, QUEUE_INDEX, TICKETS,
+    CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS, QUEUE,
+    QUEUE_INDEX, SLOT, TICKETS,
 };
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
@@ -36,9 +37,12 @@ const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChe
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
-/// What a retry needs of the job as it was read. Stored as `[id, priority, attempt, max_attempts]`.
+/// [`Seen`] as it is stored.
+type SeenRow = (JobId, u8, u32, u32, bool);
+
+/// What a retry needs of the job as it was read. Stored as an array of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(JobId, u8, u32, u32)", into = "(JobId, u8, u32, u32)")]
+#[serde(from = "SeenRow", into = "SeenRow")]
 pub struct Seen {
     /// The job.
     pub id: JobId,
@@ -48,23 +52,27 @@ pub struct Seen {
     pub attempt: u32,
     /// How many it might have.
     pub max_attempts: u32,
+    /// Whether a try of it ended that is not kept as an earlier one yet.
+    pub was_tried: bool,
 }
 
-impl From<(JobId, u8, u32, u32)> for Seen {
-    fn from((id, priority, attempt, max_attempts): (JobId, u8, u32, u32)) -> Self {
-        Self { id, priority, attempt, max_attempts }
+impl From<SeenRow> for Seen {
+    fn from((id, priority, attempt, max_attempts, was_tried): SeenRow) -> Self {
+        Self { id, priority, attempt, max_attempts, was_tried }
     }
 }
 
-impl From<Seen> for (JobId, u8, u32, u32) {
-    fn from(Seen { id, priority, attempt, max_attempts }: Seen) -> Self {
-        (id, priority, attempt, max_attempts)
+impl From<Seen> for SeenRow {
+    fn from(Seen { id, priority, attempt, max_attempts, was_tried }: Seen) -> Self {
+        (id, priority, attempt, max_attempts, was_tried)
     }
 }
 
 impl From<&Job> for Seen {
     fn from(job: &Job) -> Self {
-        Self { id: job.id, priority: job.priority, attempt: job.attempt, max_attempts: job.max_attempts }
+        let Job { id, priority, attempt, max_attempts, .. } = *job;
+        let was_tried = job.state.ended().is_some_and(|ended| ended.started_at.is_some());
+        Self { id, priority, attempt, max_attempts, was_tried }
     }
 }
 
@@ -81,19 +89,29 @@ pub fn create_head(tables: &Tables, head: &Head) -> Result<PutItemInputBuilder, 
         .return_values_on_condition_check_failure(OLD_ITEM))
 }
 
-/// Puts a head in the place of another, unless that changed since it was read.
+/// What tells whether a head has changed: every step and edit changes one of these, and every report a lease's end.
+const CHANGING: [&str; 7] =
+    ["status", "updated_at", "fingerprint", "attempt", LEASE_UNTIL, SLOT, OUTPUT_NAME];
+
+/// Puts a head in the place of another, unless that changed since it was read. Where the job holds a slot and
+/// stops running, this is one half of a transaction ([`crate::work`]).
 pub fn replace_head(tables: &Tables, head: &Head, seen: &Head) -> Result<PutItemInputBuilder, Corrupt> {
     let seen_row = head_row(seen)?;
-    let [status, updated_at, fingerprint] =
-        ["status", "updated_at", "fingerprint"].map(|name| seen_row.get(name).cloned().unwrap_or(s("")));
-    Ok(PutItemInput::builder()
-        .table_name(&tables.jobs)
-        .set_item(Some(head_row(head)?))
-        .condition_expression("#status = :status AND updated_at = :updated_at AND fingerprint = :fingerprint")
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_values(":status", status)
-        .expression_attribute_values(":updated_at", updated_at)
-        .expression_attribute_values(":fingerprint", fingerprint)
+    let mut plan = PutItemInput::builder().table_name(&tables.jobs).set_item(Some(head_row(head)?));
+    let mut conditions = Vec::with_capacity(CHANGING.len());
+    for name in CHANGING {
+        plan = plan.expression_attribute_names(format!("#{name}"), name);
+        conditions.push(match seen_row.get(name) {
+            Some(value) => {
+                plan = plan.expression_attribute_values(format!(":{name}"), value.clone());
+                format!("#{name} = :{name}")
+            }
+            // A head that is gone has none of them either: the first, which every head has, tells that.
+            None => format!("attribute_not_exists(#{name})"),
+        });
+    }
+    Ok(plan
+        .condition_expression(conditions.join(" AND "))
         .return_values_on_condition_check_failure(OLD_ITEM))
 }
 
@@ -185,7 +203,7 @@ pub fn cancel_in(
     transition(tables, owner, id, sources)
         .update_expression(
             "SET #status = :next, completed_at = :now, updated_at = :now, expires_at = ttl_seconds + :now_seconds \
-             REMOVE queue, available_at, phase",
+             REMOVE queue, available_at, phase, lease_until",
         )
         .expression_attribute_values(":next", s(Status::Cancelled))
         .expression_attribute_values(":now", n(now.millis()))
@@ -207,13 +225,24 @@ pub fn retry_in(
     let plan = transition(tables, owner, seen.id, sources);
     let condition = plan.get_condition_expression().clone().unwrap_or_default();
     let max_attempts = seen.max_attempts.max(seen.attempt.saturating_add(1));
+    // What is not there is left out by the next reader: an expression can only copy something.
+    let (tried, plan) = if seen.was_tried {
+        let keep = ", last_try = attempt, last_started = started_at, last_ended = completed_at, \
+                    last_worker = if_not_exists(worker, :nothing), last_error = if_not_exists(#error, :nothing)";
+        (keep, plan.expression_attribute_values(":nothing", AttributeValue::Null(true)))
+    } else {
+        ("", plan)
+    };
+    let is_tried = if seen.was_tried { "attribute_exists" } else { "attribute_not_exists" };
     plan.condition_expression(format!(
-        "{condition} AND priority = :priority AND attempt = :attempt AND max_attempts = :seen_max"
+        "{condition} AND priority = :priority AND attempt = :attempt AND max_attempts = :seen_max \
+         AND {is_tried}(started_at)"
     ))
-    .update_expression(
+    .update_expression(format!(
         "SET #status = :next, available_at = :now, updated_at = :now, #queue = :queue, \
-         max_attempts = :max_attempts REMOVE #error, started_at, completed_at, expires_at, phase, #progress",
-    )
+         max_attempts = :max_attempts{tried} \
+         REMOVE #error, started_at, completed_at, expires_at, phase, #progress, worker, lease_token"
+    ))
     .expression_attribute_names("#queue", QUEUE)
     .expression_attribute_names("#error", "error")
     .expression_attribute_names("#progress", PROGRESS)
@@ -350,6 +379,8 @@ pub fn keep_ticket(tables: &Tables, hash: &KeyHash, ticket: &Ticket) -> PutItemI
         .item("query", s(ticket.query.to_text()))
         .item(EXPIRES_AT, n(ticket.expires_at.seconds_ceil()))
 }
+
+pub mod work;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@ pub const HEAD: &str = "head";
 pub const INPUT: &str = "input#";
 /// Begins the name of the part that holds results.
 pub const OUTPUT: &str = "output#";
+/// Begins the name of the part that holds a try that ended; the rest is its number.
+pub const TRY: &str = "try#";
 /// The part that keeps an idempotency key whose job got its id from an `external_id`.
 pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
@@ -19,6 +21,15 @@ pub const PROBE: &str = "probe";
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
 pub const CHANGED_BY: &str = "changed_by";
+
+/// On a head: the name of its output, without [`OUTPUT`].
+pub const OUTPUT_NAME: &str = "output";
+/// On a head: until when a worker holds it. Only a running job that was claimed has it.
+pub const LEASE_UNTIL: &str = "lease_until";
+/// On a head: what its worker shows to report. Kept after the try ended, so that the worker is known.
+pub const LEASE_TOKEN: &str = "lease_token";
+/// On a head: there while the job is counted in its type's `running`.
+pub const SLOT: &str = "slot";
 
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";
@@ -54,6 +65,9 @@ pub const ID: &str = "id";
 pub const KEYS: &str = "keys";
 /// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
 pub const TICKETS: &str = "tickets";
+
+/// The kind of setting that is a type's; its id is the owner, `#`, and the type.
+pub const TYPES: &str = "types";
 
 /// `tasks`: partition key: the job that shows the work.
 pub const TASK_ID: &str = "task_id";

@@ -53,6 +53,16 @@ pub enum Written {
     Refused(Option<AttributeMap>),
 }
 
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transacted {
+    /// All of it was done.
+    Done,
+    /// Nothing was: for each item in turn whether its condition did not hold, and the item that is there, if any, where
+    /// the request asked for it.
+    Refused(Vec<Option<Option<AttributeMap>>>),
+}
+
 /// A connection to DynamoDB.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -230,6 +240,14 @@ impl Store {
 
     /// Does all or nothing; tries again, boundedly, where another transaction holds an item.
     pub async fn transact(&self, plan: TransactWriteItemsInputBuilder) -> Result<Written, StoreError> {
+        Ok(match self.transact_each(plan).await? {
+            Transacted::Done => Written::Done(None),
+            Transacted::Refused(_) => Written::Refused(None),
+        })
+    }
+
+    /// The same, and says of each item whether it was what all was refused for.
+    pub async fn transact_each(&self, plan: TransactWriteItemsInputBuilder) -> Result<Transacted, StoreError> {
         for tried in 0..MAX_CONFLICT_TRIES {
             let sent =
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
@@ -237,7 +255,7 @@ impl Store {
                 .metered(sent, |output| (0.0, units(output.consumed_capacity.iter().flatten())))
                 .await
             {
-                Ok(_) => return Ok(Written::Done(None)),
+                Ok(_) => return Ok(Transacted::Done),
                 Err(SdkError::ServiceError(error)) => error.into_err(),
                 Err(error) => return Err(sorted(error)),
             };
@@ -247,7 +265,11 @@ impl Store {
             let reasons = cancelled.cancellation_reasons();
             let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
             if is("ConditionalCheckFailed") {
-                return Ok(Written::Refused(None));
+                let refused = reasons.iter().map(|reason| {
+                    let is_refused = reason.code() == Some("ConditionalCheckFailed");
+                    is_refused.then(|| reason.item().cloned())
+                });
+                return Ok(Transacted::Refused(refused.collect()));
             }
             if !(is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded")) {
                 return Err(StoreError::Refused(failed.into()));

@@ -31,7 +31,10 @@ pub use filters::{created_range, job_query, set, start_and_end};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
-pub use read::{Raw, flag, integer, job_id, json, labels, money, object, percent, text, timestamp};
+pub use read::{
+    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text, timestamp,
+    timings,
+};
 pub use serve::{Backend, Nothing, Route, function};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;

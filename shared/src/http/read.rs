@@ -1,11 +1,19 @@
 //! How single values of a JSON body are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use crate::domain::{Invalid, JobId, Json, Labels, MicroDollars, Percent, Timestamp, bounded};
+use crate::domain::{
+    Artifact, ErrorCode, Invalid, JobError, JobId, Json, Labels, MAX_ERROR_CHARS, MicroDollars, Percent, StatusInput, Timestamp,
+    bounded,
+};
+
+/// Most stages that a job may tell the seconds of.
+const MAX_TIMINGS: usize = 100;
+/// Most artifacts that a job may have.
+const MAX_ARTIFACTS: usize = 100;
 
 /// How deep JSON that is kept may be nested: many of those who will read it give up soon after.
 const MAX_DEPTH: usize = 120;
@@ -106,6 +114,72 @@ pub fn money(raw: Raw<'_>) -> Result<MicroDollars, Invalid> {
     let written = raw.0.get();
     let text = if written.starts_with('"') { raw.string()? } else { written.to_owned() };
     MicroDollars::try_from(text.as_str())
+}
+
+/// A status, also in the words of older services.
+pub fn status(raw: Raw<'_>) -> Result<StatusInput, Invalid> {
+    StatusInput::try_from(raw.string()?.as_str())
+}
+
+/// An error: a message, or an object of one, the task that failed, and a word for programs.
+pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
+    let wrong =
+        || Invalid::new("must be a message, or an object of message, failed_task and code, all strings");
+    let written = raw.0.get();
+    let (message, failed_task, code) = if written.starts_with('"') {
+        (raw.string()?, None, None)
+    } else {
+        let mut said: BTreeMap<String, Option<String>> =
+            serde_json::from_str(written).map_err(|_| wrong())?;
+        let message = said.remove("message").flatten().ok_or_else(wrong)?;
+        let (failed_task, code) = (said.remove("failed_task").flatten(), said.remove("code").flatten());
+        if !said.is_empty() {
+            return Err(wrong());
+        }
+        (message, failed_task, code)
+    };
+    let fits = |text: &String| text.chars().count() <= MAX_ERROR_CHARS;
+    if message.is_empty() || !fits(&message) || failed_task.as_ref().is_some_and(|task| !fits(task)) {
+        return Err(Invalid(format!("must have texts of 1 to {MAX_ERROR_CHARS} characters")));
+    }
+    let code = code.map(ErrorCode::try_from).transpose();
+    let code = code.map_err(|Invalid(message)| Invalid(format!("code {message}")))?;
+    Ok(JobError { message, failed_task, code })
+}
+
+/// Seconds by stage: an object of numbers that are not negative.
+pub fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Invalid> {
+    let wrong = || Invalid(format!("must be an object of at most {MAX_TIMINGS} stages and their seconds"));
+    let timings: BTreeMap<String, serde_json::Number> =
+        serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    let negative = |number: &serde_json::Number| number.as_f64().is_none_or(f64::is_sign_negative);
+    if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
+}
+
+/// What a job made: an array of objects of a name, and of what else is known of it.
+pub fn artifacts(raw: Raw<'_>) -> Result<Vec<Artifact>, Invalid> {
+    let wrong = |what: String| {
+        Invalid(format!(
+            "must be an array of at most {MAX_ARTIFACTS} objects of name, and if known size_bytes, content_type and \
+             attributes: {what}"
+        ))
+    };
+    if depth(raw.0.get()) > MAX_DEPTH {
+        return Err(wrong(format!("they are nested more than {MAX_DEPTH} levels deep")));
+    }
+    let artifacts: Vec<Artifact> =
+        serde_json::from_str(raw.0.get()).map_err(|error| wrong(error.to_string()))?;
+    if artifacts.len() > MAX_ARTIFACTS {
+        return Err(wrong(format!("there are {}", artifacts.len())));
+    }
+    let mut names = BTreeSet::new();
+    for artifact in &artifacts {
+        artifact.check().map_err(|Invalid(message)| wrong(message))?;
+        if !names.insert(&artifact.name) {
+            return Err(wrong(format!("{:?} is named twice", artifact.name)));
+        }
+    }
+    Ok(artifacts)
 }
 
 #[cfg(test)]

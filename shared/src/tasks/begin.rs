@@ -89,8 +89,10 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
             cost: None,
             trace_id: asked.trace_id.clone(),
             progress: None,
+            holder: None,
+            last_try: None,
             bytes,
-            state: State::Running { started_at: asked.now, phase: None },
+            state: State::Running { started_at: asked.now, phase: None, lease: None },
         },
         shard: asked.id.shard(shards),
         fingerprint: asked.fingerprint,
@@ -98,6 +100,8 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
         ttl_hours: ledger.config.default_ttl_hours,
         input: Some(asked.fresh),
         output: None,
+        report: None,
+        changed_by: None,
     })
 }
 

@@ -32,7 +32,7 @@ fn lives(types: &[&str], records: usize) -> Vec<Write> {
             queued(u128::try_from(number).unwrap_or(0) + 1, "ann", types[number % types.len()], created_at);
         let (mut begun, mut done) = (first.clone(), first.clone());
         let started_at = created_at.plus_millis(2_000);
-        begun.job.state = State::Running { started_at, phase: None };
+        begun.job.state = State::Running { started_at, phase: None, lease: None };
         let completed_at = started_at.plus_millis(60_000);
         done.job.state =
             State::Completed(Ended { started_at: Some(started_at), completed_at, expires_at: None });

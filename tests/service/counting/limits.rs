@@ -148,7 +148,7 @@ async fn progress_alone_writes_nothing() {
     let counter = house.counter().await;
     let (function, meter) = counter.metered().await;
     let mut old = queued(1, "dan", "x", BEGIN);
-    old.job.state = State::Running { started_at: BEGIN, phase: None };
+    old.job.state = State::Running { started_at: BEGIN, phase: None, lease: None };
     let mut new = old.clone();
     new.job.progress = Some(Progress::DONE);
     let began = Write { old: None, new: Some(old.clone()) };

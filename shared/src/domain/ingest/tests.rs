@@ -36,7 +36,7 @@ fn line(status: Status) -> Upsert {
         available_at: None,
         started_at: (status != Status::Queued).then_some(at(2)),
         completed_at: status.is_ended().then_some(at(3)),
-        error: (status == Status::Failed).then(|| JobError { message: "bad luck".into(), failed_task: None }),
+        error: (status == Status::Failed).then(|| JobError { message: "bad luck".into(), failed_task: None, code: None }),
         progress: None,
         cost: None,
         max_attempts: 1,
@@ -77,7 +77,7 @@ fn a_line_may_say_what_its_status_needs_and_no_more() {
         contradicts(&without, if ended { &["completed_at"] } else { &[] });
         let with = Upsert { completed_at: Some(at(3)), ..line(status) };
         contradicts(&with, if ended { &[] } else { &["completed_at"] });
-        let error = Some(JobError { message: "x".into(), failed_task: None });
+        let error = Some(JobError { message: "x".into(), failed_task: None, code: None });
         let with = Upsert { error, ..line(status) };
         contradicts(&with, if status == Status::Failed { &[] } else { &["error"] });
         let with = Upsert { available_at: Some(at(4)), ..line(status) };

@@ -105,7 +105,7 @@ fn updated(mut item: AttributeMap, plan: &UpdateItemInputBuilder) -> AttributeMa
 fn a_retried_head_reads_back_as_a_job_that_was_queued() {
     let now = Timestamp::from_millis(1_768_107_600_000);
     let ended = Ended { started_at: Some(now), completed_at: now, expires_at: Some(now.plus_hours(1)) };
-    let error = JobError { message: "it broke".into(), failed_task: None };
+    let error = JobError { message: "it broke".into(), failed_task: None, code: None };
     for state in [State::Failed(ended, error), State::Cancelled(ended)] {
         let head = Head {
             job: Job {

@@ -1,0 +1,37 @@
+//! What a job gives: written before the head that names it, and removed with the last head that did.
+
+use uuid::Uuid;
+
+use crate::domain::{Head, JobId, Output};
+use crate::dynamo::schema::OUTPUT;
+use crate::dynamo::{Store, StoreError, Tables, decode_part, encode_part, part_bytes, plans};
+
+/// Writes an output under that name; answers how many bytes it takes.
+pub async fn write_output(
+    store: &Store,
+    tables: &Tables,
+    id: JobId,
+    name: Uuid,
+    json: Vec<u8>,
+) -> Result<u64, StoreError> {
+    let part = encode_part(id, &format!("{OUTPUT}{name}"), json);
+    let bytes = part_bytes(&part);
+    store.put(plans::put_part(tables, part)).await?;
+    Ok(bytes)
+}
+
+/// Reads the output that a head names; empty where it names none.
+pub async fn read_output(store: &Store, tables: &Tables, head: &Head) -> Result<(Output, u64), StoreError> {
+    let Some(name) = head.output else { return Ok((Output::default(), 0)) };
+    let plan = plans::get_part(tables, head.job.id, &format!("{OUTPUT}{name}")).consistent_read(true);
+    let Some(item) = store.get(plan).await? else { return Ok((Output::default(), 0)) };
+    Ok((decode_part(&item)?, part_bytes(&item)))
+}
+
+/// Removes an output that no head names, or no longer. If that fails, only space is lost.
+pub async fn drop_output(store: &Store, tables: &Tables, id: JobId, name: Uuid) {
+    let plan = plans::delete_part(tables, id, &format!("{OUTPUT}{name}"));
+    if let Err(error) = store.delete(plan).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, %id, "an output without a job was left behind");
+    }
+}
