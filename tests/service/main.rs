@@ -6,6 +6,7 @@ mod capacity;
 mod counting;
 mod log;
 mod numbers;
+mod packed;
 mod progress;
 mod recount;
 mod routes;

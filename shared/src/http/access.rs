@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
-use super::{Backend, Problem, QueryString};
+use super::{Backend, Problem, QueryString, Ticket};
 use crate::domain::{Invalid, KeyHash, Owner, Timestamp};
 
 /// Longest key that is looked at, in bytes.
@@ -18,7 +18,10 @@ pub enum Access {
     Open,
     /// Keys with this scope, or with `admin`.
     Scope(Scope),
-    /// The same; or, without a key, a ticket that somebody with such a key was given.
+    /// Keys with one of these scopes, or with `admin`: where a route is several, and each asks for its own by
+    /// [`Call::require`](super::Call::require).
+    Any(&'static [Scope]),
+    /// As `Scope`; or, without a key, a ticket that somebody with such a key was given.
     ScopeOrTicket(Scope),
 }
 
@@ -71,12 +74,6 @@ pub struct AccessKey {
     pub expires_at: Option<Timestamp>,
 }
 
-impl AccessKey {
-    fn allows(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
-    }
-}
-
 /// Who calls: the owner that the call acts for, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -86,6 +83,24 @@ pub struct Caller {
     pub owner: Owner,
     /// The owner that the request named, where it named one.
     pub acts_for: Option<Owner>,
+    /// What the key allows.
+    pub scopes: BTreeSet<Scope>,
+}
+
+impl Caller {
+    /// Whether the key allows this.
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    /// Refuses a key that allows none of these.
+    pub(super) fn require(&self, scopes: &[Scope]) -> Result<(), Problem> {
+        if scopes.iter().any(|scope| self.allows(*scope)) {
+            return Ok(());
+        }
+        let words: Vec<String> = scopes.iter().map(|scope| format!("{:?}", scope.as_str())).collect();
+        Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {}", words.join(" or "))))
+    }
 }
 
 /// Finds out who calls, and refuses those who may not. The query comes back without what told it; with a ticket, it is
@@ -97,32 +112,31 @@ pub(super) async fn admit<B: Backend>(
     backend: &B,
     now: Timestamp,
 ) -> Result<(Option<Caller>, QueryString), Problem> {
-    let scope = match access {
+    let scopes = match &access {
         Access::Open => return Ok((None, query)),
-        Access::Scope(scope) => scope,
+        Access::Scope(scope) => std::slice::from_ref(scope),
+        Access::Any(scopes) => scopes,
         Access::ScopeOrTicket(scope) => match query.take("ticket") {
             Some(text) => return redeem(&text, query, backend, now).await,
-            None => scope,
+            None => std::slice::from_ref(scope),
         },
     };
     let acts_for = query.take("owner");
     let hash = KeyHash::of(key_text(headers)?);
     let key = backend.key(&hash, now).await?;
     let key = key.ok_or_else(|| Problem::unauthenticated("the key is not known, or has expired"))?;
-    if !key.allows(scope) {
-        let word = scope.as_str();
-        return Err(Problem::forbidden("missing_scope", format!("the key lacks the scope {word:?}")));
-    }
-    let Some(other) = acts_for else {
-        return Ok((Some(Caller { key_id: key.key_id, owner: key.owner, acts_for: None }), query));
-    };
-    if other != key.owner.as_str() && !key.allows(Scope::Admin) {
+    let AccessKey { key_id, owner, scopes: allowed, expires_at: _ } = key;
+    let mut caller = Caller { key_id, owner, acts_for: None, scopes: allowed };
+    caller.require(scopes)?;
+    let Some(other) = acts_for else { return Ok((Some(caller), query)) };
+    if other != caller.owner.as_str() && !caller.allows(Scope::Admin) {
         return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
     }
     let owner = Owner::try_from(other.as_str())
         .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
-    let acts_for = Some(owner.clone());
-    Ok((Some(Caller { key_id: key.key_id, owner, acts_for }), query))
+    caller.owner = owner.clone();
+    caller.acts_for = Some(owner);
+    Ok((Some(caller), query))
 }
 
 /// Takes a ticket. A key beside it is not looked at: clients that follow a redirection may or may not send it on.
@@ -143,7 +157,9 @@ async fn redeem<B: Backend>(
         query.refuse(&name, Invalid::new("must be left out: the ticket holds the whole query"));
     }
     query.finish(Some(()))?;
-    Ok((Some(Caller { key_id: ticket.key_id, owner: ticket.owner, acts_for: None }), ticket.query))
+    let Ticket { key_id, owner, query, expires_at: _ } = ticket;
+    // Whatever its giver's key allowed: a ticket is for looking.
+    Ok((Some(Caller { key_id, owner, acts_for: None, scopes: BTreeSet::from([Scope::Read]) }), query))
 }
 
 /// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.

@@ -1,5 +1,6 @@
 //! A request as it comes in, whatever way it is answered: what the log says of it, and whether it may come further.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use lambda_http::http::Method;
@@ -8,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::access::admit;
-use super::{Access, Answer, Backend, Caller, Problem, QueryString, call};
+use super::{Access, Answer, Backend, Caller, Problem, QueryString, call, encoding};
 use crate::domain::Timestamp;
 use crate::lambda::Environment;
 
@@ -34,7 +35,7 @@ pub(super) struct Arrival {
 #[derive(Debug)]
 pub(super) struct Admitted<'r> {
     pub(super) caller: Option<Caller>,
-    pub(super) body: &'r [u8],
+    pub(super) body: Cow<'r, [u8]>,
     pub(super) path: Vec<(String, String)>,
     pub(super) query: QueryString,
 }
@@ -115,10 +116,10 @@ impl Arrival {
         let pairs = parameters.into_iter().flat_map(|map| map.iter());
         let query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let (caller, query) = admit(access, request.headers(), query, backend, self.began).await?;
-        let body: &[u8] = if max_body_bytes == 0 { &[] } else { request.body().as_ref() };
-        if body.len() > max_body_bytes {
-            return Err(Problem::too_large(format!("the body must be at most {max_body_bytes} bytes")));
-        }
+        let body = match max_body_bytes {
+            0 => Cow::Borrowed(&[][..]),
+            _ => encoding::decoded(request.headers(), request.body().as_ref(), max_body_bytes)?,
+        };
         // API Gateway hands path values on as they came, still encoded.
         let decoded = |(name, value): (&str, &str)| {
             (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())

@@ -1,9 +1,9 @@
 //! One request, as a route sees it.
 
-use lambda_http::http::HeaderMap;
+use lambda_http::http::{HeaderMap, Method};
 use uuid::Uuid;
 
-use super::{Caller, Problem, QueryString};
+use super::{Caller, Problem, QueryString, Scope};
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
@@ -18,8 +18,10 @@ pub struct Call<'a, B> {
     pub caller: Option<Caller>,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The body, as it came.
+    /// The body; inflated, where it came packed.
     pub body: &'a [u8],
+    /// The method: for a function of several routes.
+    pub method: &'a Method,
     /// The path, as it came: for a function of several routes.
     pub uri_path: &'a str,
     /// The values in the path, by the names that the template gives them.
@@ -57,6 +59,14 @@ impl<B> Call<'_, B> {
     pub fn owner(&self) -> Result<&Owner, Problem> {
         let caller = self.caller.as_ref();
         caller.map(|caller| &caller.owner).ok_or_else(|| Problem::unauthenticated("this route needs a key"))
+    }
+
+    /// Refuses a key without this scope: where a route's access is [`Access::Any`](super::Access::Any).
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        match &self.caller {
+            Some(caller) => caller.require(&[scope]),
+            None => Err(Problem::unauthenticated("this route needs a key")),
+        }
     }
 
     /// The job that the path names; what is wrong with it is said when the query is finished, with all else.

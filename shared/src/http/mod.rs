@@ -9,6 +9,7 @@ mod arrival;
 mod call;
 mod canonical;
 mod cursor;
+mod encoding;
 mod export;
 mod fields;
 mod filters;

@@ -167,6 +167,16 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The request is too large", detail)
     }
 
+    /// 415: a body packed in a way that we do not unpack.
+    pub fn unsupported_encoding() -> Self {
+        let detail = "send the body as it is, or with Content-Encoding: gzip";
+        let title = "The body's encoding is not supported";
+        let mut problem =
+            Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", title, detail);
+        problem.0.headers.push(("accept-encoding", "gzip"));
+        problem
+    }
+
     /// 503: the store did not answer; the request may be sent again.
     pub fn unavailable(source: impl Error + Send + Sync + 'static) -> Self {
         let detail = "the store did not answer in time; try again";

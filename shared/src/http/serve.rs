@@ -134,7 +134,20 @@ async fn answer<R: Route>(
 ) -> Result<Answer, Problem> {
     let Admitted { caller, body, path, query } =
         arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend, request).await?;
-    let (headers, uri_path) = (request.headers(), request.uri().path());
+    let (headers, method, uri_path) = (request.headers(), request.method(), request.uri().path());
     let (now, fresh) = (arrival.began, arrival.fresh);
-    R::answer(Call { backend, caller, headers, body, uri_path, path, query, now, clock, fresh }).await
+    R::answer(Call {
+        backend,
+        caller,
+        headers,
+        body: &body,
+        method,
+        uri_path,
+        path,
+        query,
+        now,
+        clock,
+        fresh,
+    })
+    .await
 }

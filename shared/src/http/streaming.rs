@@ -122,8 +122,21 @@ async fn answer<R: StreamRoute>(
     let Admitted { caller, body, path, query } =
         arrival.admit(R::ACCESS, 0, backend.as_ref(), request).await?;
     let (headers, now, fresh) = (request.headers(), arrival.began, arrival.fresh);
-    let uri_path = request.uri().path();
-    R::answer(Call { backend, caller, headers, body, uri_path, path, query, now, clock, fresh }).await
+    let (method, uri_path) = (request.method(), request.uri().path());
+    R::answer(Call {
+        backend,
+        caller,
+        headers,
+        body: &body,
+        method,
+        uri_path,
+        path,
+        query,
+        now,
+        clock,
+        fresh,
+    })
+    .await
 }
 
 /// A body on its way.
