@@ -107,6 +107,12 @@ impl Environment {
         Uuid::now_v7()
     }
 
+    /// An id that nobody can guess: 122 bits of it are chance.
+    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
+    pub fn fresh_secret_id() -> Uuid {
+        Uuid::new_v4()
+    }
+
     /// What nobody can guess: 64 hexadecimal digits, of which 244 bits are chance.
     #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
     pub fn fresh_secret() -> String {

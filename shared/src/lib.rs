@@ -21,5 +21,7 @@ pub mod stream;
 pub mod tally;
 #[cfg(feature = "dynamo")]
 pub mod tasks;
+#[cfg(feature = "dynamo")]
+pub mod work;
 
 pub use lambda::{Environment, Error, Function, run};

@@ -66,7 +66,11 @@ fn heads() -> Vec<Head> {
     let error = JobError { message: "it broke".into(), failed_task: Some("upload".into()), code: None };
     let states = [
         State::Queued { available_at: time(5) },
-        State::Running { started_at: time(1), phase: Some(Phase::try_from("transcoding").expect("valid")), lease: None },
+        State::Running {
+            started_at: time(1),
+            phase: Some(Phase::try_from("transcoding").expect("valid")),
+            lease: None,
+        },
         State::Completed(ended),
         State::Failed(ended, error),
         State::Cancelled(ended),

@@ -130,13 +130,16 @@ pub fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
         Status::Queued => {
             State::Queued { available_at: old.job.created_at.plus_millis(dice.millis(1_000_000)) }
         }
-        Status::Running => {
-            State::Running { started_at: old.job.created_at.plus_millis(dice.millis(2_000_000)), phase: None, lease: None }
-        }
+        Status::Running => State::Running {
+            started_at: old.job.created_at.plus_millis(dice.millis(2_000_000)),
+            phase: None,
+            lease: None,
+        },
         Status::Completed => State::Completed(ended(dice)),
-        Status::Failed => {
-            State::Failed(ended(dice), JobError { message: "out of luck".to_owned(), failed_task: None, code: None })
-        }
+        Status::Failed => State::Failed(
+            ended(dice),
+            JobError { message: "out of luck".to_owned(), failed_task: None, code: None },
+        ),
         Status::Cancelled => State::Cancelled(ended(dice)),
     }
 }

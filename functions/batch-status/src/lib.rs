@@ -45,7 +45,7 @@ impl Route for BatchStatus {
         let mine: HashMap<JobId, &Job> =
             jobs.iter().filter(|job| job.owner == owner).map(|job| (job.id, job)).collect();
         Ok(Answer::ok(&Body {
-            jobs: ids.iter().filter_map(|id| mine.get(id)).map(|&job| JobView::from(job)).collect(),
+            jobs: ids.iter().filter_map(|id| mine.get(id)).map(|&job| JobView::new(job, call.now)).collect(),
             not_found: ids.iter().copied().filter(|id| !mine.contains_key(id)).collect(),
         }))
     }

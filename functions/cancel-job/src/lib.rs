@@ -32,7 +32,7 @@ impl Route for CancelJob {
         }
         // Cancelled now, or before: both are what the caller wants.
         match job.status() {
-            Status::Cancelled => Ok(Answer::ok(&JobView::from(&job))),
+            Status::Cancelled => Ok(Answer::ok(&JobView::new(&job, call.now))),
             status => Err(Problem::wrong_status(status, "cancelled")),
         }
     }

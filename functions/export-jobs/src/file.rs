@@ -1,6 +1,6 @@
 //! The forms of the file, written piece by piece.
 
-use jobledger::domain::Job;
+use jobledger::domain::{Job, Timestamp};
 use jobledger::http::{Format, JobView};
 
 use crate::table;
@@ -13,6 +13,8 @@ pub(crate) struct File {
     text: Vec<u8>,
     /// What goes between the last job and the next, in an array.
     between: &'static [u8],
+    /// As of when the jobs are shown.
+    now: Timestamp,
 }
 
 /// Why a job could not be written.
@@ -28,29 +30,29 @@ pub(crate) enum WriteError {
 
 impl File {
     /// Begins a file.
-    pub(crate) fn begin(format: Format) -> Result<Self, WriteError> {
+    pub(crate) fn begin(format: Format, now: Timestamp) -> Result<Self, WriteError> {
         let mut text = Vec::new();
         match format {
             Format::Csv => table::write_names(&mut text)?,
             Format::Json => text.push(b'['),
             Format::NdJson => {}
         }
-        Ok(Self { format, text, between: b"\n" })
+        Ok(Self { format, text, between: b"\n", now })
     }
 
     /// Writes jobs.
     pub(crate) fn add(&mut self, jobs: &[Job]) -> Result<(), WriteError> {
         match self.format {
-            Format::Csv => table::write_jobs(&mut self.text, jobs)?,
+            Format::Csv => table::write_jobs(&mut self.text, jobs, self.now)?,
             Format::Json => {
                 for job in jobs {
                     self.text.extend_from_slice(std::mem::replace(&mut self.between, b",\n"));
-                    serde_json::to_writer(&mut self.text, &JobView::from(job))?;
+                    serde_json::to_writer(&mut self.text, &JobView::new(job, self.now))?;
                 }
             }
             Format::NdJson => {
                 for job in jobs {
-                    serde_json::to_writer(&mut self.text, &JobView::from(job))?;
+                    serde_json::to_writer(&mut self.text, &JobView::new(job, self.now))?;
                     self.text.push(b'\n');
                 }
             }

@@ -38,7 +38,7 @@ impl StreamRoute for ExportJobs {
         let Export { jobs, format } = Export::parse(owner, call.query)?;
         // Before the head: a store that does not answer is still an ordinary problem.
         let first = part(call.backend, &jobs, None, PART_JOBS).await?;
-        let file = File::begin(format).map_err(Problem::internal)?;
+        let file = File::begin(format, call.now).map_err(Problem::internal)?;
         let name = file_name(call.now, format);
         let head = Answer::text(format.content_type(), String::new())
             .with("content-disposition", format!("attachment; filename=\"{name}\""))

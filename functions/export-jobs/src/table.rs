@@ -1,7 +1,7 @@
 //! Jobs as a table (RFC 4180). Cells are what `JobView` says, in columns that do not depend on the jobs.
 
 use csv::{Terminator, Writer, WriterBuilder};
-use jobledger::domain::Job;
+use jobledger::domain::{Job, Timestamp};
 use jobledger::http::JobView;
 use serde_json::{Map, Value};
 
@@ -50,10 +50,11 @@ pub(crate) fn write_names(text: &mut Vec<u8>) -> Result<(), csv::Error> {
 }
 
 /// Writes a line for each job.
-pub(crate) fn write_jobs(text: &mut Vec<u8>, jobs: &[Job]) -> Result<(), WriteError> {
+pub(crate) fn write_jobs(text: &mut Vec<u8>, jobs: &[Job], now: Timestamp) -> Result<(), WriteError> {
     let mut lines = lines(text);
     for job in jobs {
-        let mut job: Map<String, Value> = serde_json::from_value(serde_json::to_value(JobView::from(job))?)?;
+        let mut job: Map<String, Value> =
+            serde_json::from_value(serde_json::to_value(JobView::new(job, now))?)?;
         spread(&mut job);
         lines.write_record(COLUMNS.map(|column| cell(job.get(column))))?;
     }

@@ -6,7 +6,7 @@ use jobledger::Function;
 use jobledger::domain::{Head, Input, JobId, Output, Timestamp};
 use jobledger::dynamo::schema::{HEAD, INPUT, OUTPUT, PART};
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, decode_part, head_of_row, plans};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, WholeJobView, function};
+use jobledger::http::{Access, Answer, Beside, Call, Problem, Route, Scope, Wait, WholeJobView, function};
 
 /// The function.
 pub const FUNCTION: Function = function::<GetJob>();
@@ -41,7 +41,8 @@ impl Route for GetJob {
             return Err(Problem::other_owner());
         }
         let (input, output) = (input(&parts, &head)?, output(&parts, &head)?);
-        Ok(Answer::ok(&WholeJobView::new(&head.job, &input, &output)))
+        let (beside, last) = (Beside { input, output, ..Beside::default() }, head.job.ended_try());
+        Ok(Answer::ok(&WholeJobView::new(&head.job, &beside, last.as_ref(), (call.clock)())))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use jobledger::domain::{
-    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output, Phase, Progress,
-    Status, StatusInput, Timestamp, Upsert, callers_type,
+    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output,
+    Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
 };
 use jobledger::http::{
-    FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text, timestamp,
-    timings,
+    FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text,
+    timestamp, timings,
 };
 
 use crate::Rejected;

@@ -51,6 +51,6 @@ impl Route for ListJobs {
         let next_cursor = listing.next.map(|after| Cursor { after }.encode(&query));
         let total = (listing.total.count, listing.total.kind());
         let page = Page { window: &window, jobs: &jobs, total, next_cursor };
-        Ok(page.answer(PATH, &asked))
+        Ok(page.answer(PATH, &asked, call.now))
     }
 }

@@ -166,7 +166,10 @@ pub fn judge(
         }
         let stored = head.job.status();
         if head.job.lease().is_some() {
-            return Err(("status", Invalid::new("a worker holds the job: only its reports count until its lease ends")));
+            return Err((
+                "status",
+                Invalid::new("a worker holds the job: only its reports count until its lease ends"),
+            ));
         }
         if !stored.reaches(upsert.status) {
             return Err(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));

@@ -1,8 +1,8 @@
 //! A job: what every list and transition needs of it. Its payload and results are [`super::parts`].
 
 use super::{
-    ErrorCode, ExternalId, Fingerprint, JobId, JobName, Labels, LeaseToken, MicroDollars, Owner, Phase, Progress,
-    Status, Timestamp, TraceId, TypeName, WorkerId,
+    ErrorCode, ExternalId, Fingerprint, JobId, JobName, Labels, LeaseToken, MicroDollars, Owner, Percent,
+    Phase, Progress, Status, Timestamp, TraceId, TypeName, WorkerId,
 };
 
 /// A job, without its payload and results.
@@ -203,6 +203,19 @@ impl Job {
     ) -> Option<Try> {
         let worker = self.holder.as_ref().map(|holder| holder.worker.clone());
         (self.attempt > 0).then_some(Try { number: self.attempt, worker, started_at, ended_at, error })
+    }
+
+    /// How long its try is going to take yet, in milliseconds: by how far it came in the time that it has run, else by how
+    /// long jobs of its type run in the mean; `None`: it does not run, or there is nothing to tell it by.
+    pub fn left_ms(&self, now: Timestamp, mean_run_ms: Option<u64>) -> Option<u64> {
+        let State::Running { started_at, .. } = self.state else { return None };
+        let ran_ms = now.since(started_at);
+        let overall = self.progress.as_ref().map_or(0, |progress| progress.overall_progress.hundredths());
+        let to_go = Percent::FULL.hundredths().saturating_sub(overall);
+        match ran_ms.saturating_mul(u64::from(to_go)).checked_div(u64::from(overall)) {
+            Some(left_ms) => Some(left_ms),
+            None => mean_run_ms.map(|mean_ms| mean_ms.saturating_sub(ran_ms)),
+        }
     }
 
     /// How long its last try ran, in milliseconds, once it ended.

@@ -7,17 +7,17 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::{Invalid, Timestamp};
+use super::{Invalid, Timestamp, TypeName};
 
 /// Longest token that is looked at, in bytes.
-const MAX_TOKEN_BYTES: usize = 128;
+const MAX_TOKEN_BYTES: usize = 192;
 /// Says that the job holds one of its type's slots.
 const SLOT: &str = "s";
 /// Says that it holds none.
 const FREE: &str = "f";
 
 /// What a lease was given for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Whether the claim took one of its type's slots.
     pub holds_slot: bool,
@@ -27,6 +27,8 @@ pub struct Terms {
     pub seconds: u32,
     /// When the try must have ended; `None`: it may go on as long as it is reported on.
     pub deadline: Option<Timestamp>,
+    /// What kind of work it is.
+    pub kind: TypeName,
 }
 
 impl Terms {
@@ -47,10 +49,12 @@ pub struct LeaseToken {
 impl LeaseToken {
     /// A token for these terms, which nobody can guess if `secret` is chance.
     pub fn new(terms: Terms, secret: Uuid) -> Self {
-        let Terms { holds_slot, attempt, seconds, deadline } = terms;
-        let flag = if holds_slot { SLOT } else { FREE };
+        let Terms { holds_slot, attempt, seconds, deadline, kind } = &terms;
+        let flag = if *holds_slot { SLOT } else { FREE };
         let deadline = deadline.map_or(0, Timestamp::millis);
-        Self { text: format!("{flag}.{attempt}.{seconds}.{deadline}.{}", secret.simple()), terms }
+        // The type is last, because it may have dots itself.
+        let text = format!("{flag}.{attempt}.{seconds}.{deadline}.{}.{kind}", secret.simple());
+        Self { text, terms }
     }
 
     /// The text that is sent and stored.
@@ -59,8 +63,8 @@ impl LeaseToken {
     }
 
     /// What it was given for, as it says itself.
-    pub const fn terms(&self) -> Terms {
-        self.terms
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
@@ -75,7 +79,7 @@ impl TryFrom<String> for LeaseToken {
 }
 
 fn terms(text: &str) -> Option<Terms> {
-    let mut words = text.split('.');
+    let mut words = text.splitn(6, '.');
     let holds_slot = match words.next()? {
         SLOT => true,
         FREE => false,
@@ -86,7 +90,8 @@ fn terms(text: &str) -> Option<Terms> {
     let deadline: i64 = words.next()?.parse().ok()?;
     Uuid::try_parse(words.next()?).ok()?;
     let deadline = (deadline != 0).then_some(Timestamp::from_millis(deadline));
-    words.next().is_none().then_some(Terms { holds_slot, attempt, seconds, deadline })
+    let kind = TypeName::try_from(words.next()?).ok()?;
+    Some(Terms { holds_slot, attempt, seconds, deadline, kind })
 }
 
 impl fmt::Debug for LeaseToken {
@@ -119,7 +124,9 @@ mod tests {
             secret in any::<u128>(),
         ) {
             let deadline = has_deadline.then_some(Timestamp::from_millis(deadline));
-            let token = LeaseToken::new(Terms { holds_slot, attempt, seconds, deadline }, Uuid::from_u128(secret));
+            let kind = TypeName::try_from("a.b:c").unwrap();
+            let terms = Terms { holds_slot, attempt, seconds, deadline, kind };
+            let token = LeaseToken::new(terms, Uuid::from_u128(secret));
             let read = LeaseToken::try_from(token.as_str().to_owned()).unwrap();
             prop_assert_eq!(read.terms(), token.terms());
             prop_assert_eq!(&read, &token);
@@ -136,13 +143,18 @@ mod tests {
     #[test]
     fn what_is_no_token_is_refused() {
         let secret = Uuid::from_u128(1).simple();
-        for bad in ["", "x", "f.1.60.0", "f.1.60.0.", "f.1.60.0.1"].map(str::to_owned).into_iter().chain([
-            format!("q.1.60.0.{secret}"),
-            format!("f.-1.60.0.{secret}"),
-            format!("f.1.60.0.{secret}.x"),
-            format!("f.1.60.x.{secret}"),
-            format!("f.1.60.0.{}", "0".repeat(200)),
-        ]) {
+        for bad in ["", "x", "f.1.60.0", "f.1.60.0.", "f.1.60.0.1", "f.1.60.0.1.scrape"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([
+                format!("q.1.60.0.{secret}.scrape"),
+                format!("f.-1.60.0.{secret}.scrape"),
+                format!("f.1.60.0.{secret}"),
+                format!("f.1.60.0.{secret}."),
+                format!("f.1.60.x.{secret}.scrape"),
+                format!("f.1.60.0.{secret}.{}", "0".repeat(200)),
+            ])
+        {
             assert!(LeaseToken::try_from(bad.clone()).is_err(), "{bad}");
         }
     }
@@ -150,7 +162,8 @@ mod tests {
     #[test]
     fn a_lease_ends_with_its_try() {
         let at = Timestamp::from_millis;
-        let terms = Terms { holds_slot: false, attempt: 1, seconds: 60, deadline: Some(at(90_000)) };
+        let kind = TypeName::try_from("scrape").unwrap();
+        let terms = Terms { holds_slot: false, attempt: 1, seconds: 60, deadline: Some(at(90_000)), kind };
         assert_eq!(terms.until(at(0), 60), at(60_000));
         assert_eq!(terms.until(at(40_000), 60), at(90_000));
         assert_eq!(Terms { deadline: None, ..terms }.until(at(40_000), 900), at(940_000));

@@ -33,8 +33,8 @@ pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
-pub use work::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
+pub use work::Failure;
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{
-    Ended, ErrorCode, ExternalId, Fingerprint, Head, Holder, Job, JobError, JobId, JobName, Labels, Lease, LeaseToken,
-    MAX_PRIORITY, MicroDollars, Owner, Percent, Phase, Progress, State, Status, TaskName, Timestamp, TraceId, Try,
-    TypeName, WorkerId, created_key, folded,
+    Ended, ErrorCode, ExternalId, Fingerprint, Head, Holder, Job, JobError, JobId, JobName, Labels, Lease,
+    LeaseToken, MAX_PRIORITY, MicroDollars, Owner, Percent, Phase, Progress, State, Status, TaskName,
+    Timestamp, TraceId, Try, TypeName, WorkerId, created_key, folded,
 };
 
 /// An item as the SDK has it.

@@ -22,8 +22,8 @@ pub(crate) mod value;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
-pub(crate) use item::progress_value;
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
+pub(crate) use item::{progress_value, queue_key};
 pub use ledger::{Ledger, Source};
 pub use owners::KnownOwners;
 pub use part::{decode_part, encode_part, part_bytes};

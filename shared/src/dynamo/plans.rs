@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use super::item::{queue_key, queue_key_of};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS, QUEUE,
-    QUEUE_INDEX, SLOT, TICKETS,
+    CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS,
+    QUEUE, QUEUE_INDEX, SLOT, TICKETS,
 };
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
@@ -110,9 +110,7 @@ pub fn replace_head(tables: &Tables, head: &Head, seen: &Head) -> Result<PutItem
             None => format!("attribute_not_exists(#{name})"),
         });
     }
-    Ok(plan
-        .condition_expression(conditions.join(" AND "))
-        .return_values_on_condition_check_failure(OLD_ITEM))
+    Ok(plan.condition_expression(conditions.join(" AND ")).return_values_on_condition_check_failure(OLD_ITEM))
 }
 
 /// Keeps an idempotency key, unless it is kept for another request.

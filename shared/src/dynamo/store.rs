@@ -247,7 +247,10 @@ impl Store {
     }
 
     /// The same, and says of each item whether it was what all was refused for.
-    pub async fn transact_each(&self, plan: TransactWriteItemsInputBuilder) -> Result<Transacted, StoreError> {
+    pub async fn transact_each(
+        &self,
+        plan: TransactWriteItemsInputBuilder,
+    ) -> Result<Transacted, StoreError> {
         for tried in 0..MAX_CONFLICT_TRIES {
             let sent =
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));

@@ -33,10 +33,10 @@ pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
 pub use read::{
-    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text, timestamp,
-    timings,
+    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
+    timestamp, timings,
 };
 pub use serve::{Backend, Nothing, Route, function};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
-pub use view::{DateRange, JobView, WholeJobView};
+pub use view::{Beside, DateRange, JobView, WholeJobView};

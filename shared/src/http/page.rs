@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{Answer, JobView, QueryString};
-use crate::domain::{Invalid, Job};
+use crate::domain::{Invalid, Job, Timestamp};
 
 /// Most jobs of a page that is asked for by `limit`.
 const MAX_LIMIT: u32 = 100;
@@ -129,13 +129,13 @@ struct Body<'a> {
 
 impl Page<'_> {
     /// The answer, with a link to the next page of the same family.
-    pub fn answer(&self, path: &str, query: &[(String, String)]) -> Answer {
+    pub fn answer(&self, path: &str, query: &[(String, String)], now: Timestamp) -> Answer {
         let (page, per_page) = match self.window {
             Window::Page { page, per_page } => (Some(*page), Some(*per_page)),
             Window::Cursor { .. } | Window::Offset { .. } => (None, None),
         };
         let body = Body {
-            jobs: self.jobs.iter().map(JobView::from).collect(),
+            jobs: self.jobs.iter().map(|job| JobView::new(job, now)).collect(),
             total: self.total.0,
             total_kind: self.total.1,
             limit: self.window.limit(),

@@ -6,7 +6,7 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 
 use super::Answer;
-use crate::domain::{Invalid, Status};
+use crate::domain::{Invalid, Status, TypeName};
 
 /// After how many seconds a caller should try again when the store did not answer.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -108,6 +108,30 @@ impl Problem {
         let mut problem = Self::new(StatusCode::CONFLICT, "wrong_status", title, detail);
         problem.0.job_status = Some(status);
         problem
+    }
+
+    /// 409: the lease that a report shows ran out, or passed on.
+    pub fn lease_lost(status: Status) -> Self {
+        let detail = "the lease ran out, or the job passed on; stop working on it, and claim again";
+        let mut problem = Self::new(StatusCode::CONFLICT, "lease_lost", "The lease does not hold", detail);
+        problem.0.job_status = Some(status);
+        problem
+    }
+
+    /// 409: a worker holds the job, and this report is not its own.
+    pub fn leased() -> Self {
+        let detail =
+            "a worker holds the job: only it may report, with its lease_token; cancel the job to end that";
+        let mut problem = Self::new(StatusCode::CONFLICT, "leased", "A worker holds the job", detail);
+        problem.0.job_status = Some(Status::Running);
+        problem
+    }
+
+    /// 409: a job of the service itself, which shows its own work.
+    pub fn service_job(kind: &TypeName) -> Self {
+        let detail =
+            format!("a {kind} job shows the service's own work; it can be cancelled and deleted only");
+        Self::new(StatusCode::CONFLICT, "service_job", "The job is the service's own", detail)
     }
 
     /// 409: another job has this external id.

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Artifact, ErrorCode, Invalid, JobError, JobId, Json, Labels, MAX_ERROR_CHARS, MicroDollars, Percent, StatusInput, Timestamp,
-    bounded,
+    Artifact, ErrorCode, Invalid, JobError, JobId, Json, Labels, MAX_ERROR_CHARS, MicroDollars, Percent,
+    StatusInput, Timestamp, bounded,
 };
 
 /// Most stages that a job may tell the seconds of.

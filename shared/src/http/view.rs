@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    CreatedRange, ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars, Output, Owner, Percent,
-    Phase, State, Status, TaskName, Timestamp, TraceId, TypeName,
+    Artifact, CreatedRange, ErrorCode, ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars,
+    Output, Owner, Percent, Phase, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
 };
 
 /// A job as lists show it: without payload, metadata and results.
@@ -53,6 +53,8 @@ pub struct JobView<'a> {
 struct ErrorView<'a> {
     message: &'a str,
     failed_task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a ErrorCode>,
     retry_count: u32,
 }
 
@@ -65,20 +67,26 @@ struct ProgressView {
     eta_seconds: Option<u64>,
 }
 
-impl From<&Job> for ProgressView {
-    fn from(job: &Job) -> Self {
+impl ProgressView {
+    fn new(job: &Job, now: Timestamp, mean_run_ms: Option<u64>) -> Self {
         let progress = job.shown_progress();
+        let left_ms = job.left_ms(now, mean_run_ms);
         Self {
             current_task: progress.current_task,
             current_task_progress: progress.current_task_progress,
             overall_progress: progress.overall_progress,
-            eta_seconds: None,
+            eta_seconds: left_ms.map(|millis| millis.div_ceil(1_000)),
         }
     }
 }
 
-impl<'a> From<&'a Job> for JobView<'a> {
-    fn from(job: &'a Job) -> Self {
+impl<'a> JobView<'a> {
+    /// A job as of now.
+    pub fn new(job: &'a Job, now: Timestamp) -> Self {
+        Self::with_mean(job, now, None)
+    }
+
+    fn with_mean(job: &'a Job, now: Timestamp, mean_run_ms: Option<u64>) -> Self {
         let ended = job.state.ended();
         let (mut phase, mut available_at, mut error) = (None, None, None);
         match &job.state {
@@ -88,6 +96,7 @@ impl<'a> From<&'a Job> for JobView<'a> {
                 error = Some(ErrorView {
                     message: &failed.message,
                     failed_task: failed.failed_task.as_deref(),
+                    code: failed.code.as_ref(),
                     retry_count: job.attempt.saturating_sub(1),
                 });
             }
@@ -113,7 +122,7 @@ impl<'a> From<&'a Job> for JobView<'a> {
             expires_at: ended.and_then(|ended| ended.expires_at),
             duration_ms: job.duration_ms(),
             timeout_seconds: job.timeout_seconds,
-            progress: ProgressView::from(job),
+            progress: ProgressView::new(job, now, mean_run_ms),
             labels: &job.labels,
             cost_usd: job.cost,
             trace_id: job.trace_id.as_ref(),
@@ -131,21 +140,99 @@ pub struct WholeJobView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'a Json>,
     timings: &'a BTreeMap<String, serde_json::Number>,
-    attempts: [(); 0],
-    artifacts: [(); 0],
+    attempts: Vec<TryView<'a>>,
+    artifacts: Vec<ArtifactView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_id: Option<&'a WorkerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_expires_at: Option<Timestamp>,
+}
+
+/// A try that ended.
+#[derive(Debug, Serialize)]
+struct TryView<'a> {
+    number: u32,
+    worker: Option<&'a WorkerId>,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    error: Option<TryErrorView<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct TryErrorView<'a> {
+    message: &'a str,
+    failed_task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a ErrorCode>,
+}
+
+/// Something that the job made. Nothing is stored here, so nothing can be downloaded from here.
+#[derive(Debug, Serialize)]
+struct ArtifactView<'a> {
+    name: &'a str,
+    size_bytes: Option<u64>,
+    content_type: Option<&'a str>,
+    attributes: Option<&'a Json>,
+    download_url: Option<&'a str>,
+}
+
+/// What a view of everything needs beside the job's head.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// What it was given.
+    pub input: Input,
+    /// What it gave.
+    pub output: Output,
+    /// Its earlier tries, in any order; that which the head tells need not be among them.
+    pub tries: Vec<Try>,
+    /// The mean time that jobs of its type run, in milliseconds, where that is known.
+    pub mean_run_ms: Option<u64>,
 }
 
 impl<'a> WholeJobView<'a> {
-    /// A job with what it was given and what it gave.
-    pub fn new(job: &'a Job, input: &'a Input, output: &'a Output) -> Self {
+    /// A job as of now, with what it was given and what it gave. `last` is the try that the job itself tells to have
+    /// ended ([`Job::ended_try`]).
+    pub fn new(job: &'a Job, beside: &'a Beside, last: Option<&'a Try>, now: Timestamp) -> Self {
+        let Beside { input, output, tries, mean_run_ms } = beside;
+        let tries = tries.iter().chain(&job.last_try).chain(last);
+        let by_number: BTreeMap<u32, &Try> = tries.map(|tried| (tried.number, tried)).collect();
+        let lease = job.lease();
         Self {
-            job: JobView::from(job),
+            job: JobView::with_mean(job, now, *mean_run_ms),
             payload: input.payload.as_ref(),
             metadata: input.metadata.as_ref(),
             result: output.result.as_ref(),
             timings: &output.timings,
-            attempts: [],
-            artifacts: [],
+            attempts: by_number.into_values().map(TryView::from).collect(),
+            artifacts: output.artifacts.iter().map(ArtifactView::from).collect(),
+            worker_id: job.holder.as_ref().filter(|_| lease.is_some()).map(|holder| &holder.worker),
+            lease_expires_at: lease.map(|lease| lease.until),
+        }
+    }
+}
+
+impl<'a> From<&'a Try> for TryView<'a> {
+    fn from(tried: &'a Try) -> Self {
+        let Try { number, worker, started_at, ended_at, error } = tried;
+        let error = error.as_ref().map(|error| TryErrorView {
+            message: &error.message,
+            failed_task: error.failed_task.as_deref(),
+            code: error.code.as_ref(),
+        });
+        Self { number: *number, worker: worker.as_ref(), started_at: *started_at, ended_at: *ended_at, error }
+    }
+}
+
+impl<'a> From<&'a Artifact> for ArtifactView<'a> {
+    fn from(artifact: &'a Artifact) -> Self {
+        let Artifact { name, size_bytes, content_type, attributes } = artifact;
+        let content_type = content_type.as_deref();
+        Self {
+            name,
+            size_bytes: *size_bytes,
+            content_type,
+            attributes: attributes.as_ref(),
+            download_url: None,
         }
     }
 }

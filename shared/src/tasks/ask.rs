@@ -42,6 +42,6 @@ impl Asked {
             return Err(Problem::idempotency_key_reused());
         }
         let location = format!("/v1/jobs/{}", head.job.id);
-        Ok(Answer::json(StatusCode::ACCEPTED, &JobView::from(&head.job)).with("location", location))
+        Ok(Answer::json(StatusCode::ACCEPTED, &JobView::new(&head.job, self.now)).with("location", location))
     }
 }

@@ -4,11 +4,24 @@
 //! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
 //! race costs one write that changes nothing.
 
+use crate::domain::{Head, LeaseToken, Timestamp};
+
 mod claim;
 mod output;
 mod queue;
 mod slots;
 mod stop;
+
+/// Shortest lease, in seconds.
+pub const MIN_LEASE_SECONDS: i64 = 10;
+/// Longest lease, in seconds; it may be renewed for as long as the try may take.
+pub const MAX_LEASE_SECONDS: i64 = 900;
+
+/// Whether a worker that shows this token holds the job now.
+pub fn is_held_by(head: &Head, token: &LeaseToken, now: Timestamp) -> bool {
+    head.job.lease().is_some_and(|lease| lease.until >= now)
+        && head.job.holder.as_ref().is_some_and(|holder| holder.token == *token)
+}
 
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use output::{drop_output, read_output, write_output};

@@ -90,7 +90,8 @@ pub(super) async fn transact(
     kind: &TypeName,
     slot: Slot,
 ) -> Result<Transacted, StoreError> {
-    let plan = with_slot(tables, write, owner, kind, slot).map_err(|error| StoreError::Refused(error.into()))?;
+    let plan =
+        with_slot(tables, write, owner, kind, slot).map_err(|error| StoreError::Refused(error.into()))?;
     store.transact_each(plan).await
 }
 
@@ -103,7 +104,8 @@ pub async fn replace(
     seen: &Head,
 ) -> Result<Written, StoreError> {
     let plan = replace_head(tables, head, seen)?;
-    let gives_back = seen.job.lease().is_some_and(|lease| lease.holds_slot) && head.job.status() != Status::Running;
+    let gives_back =
+        seen.job.lease().is_some_and(|lease| lease.holds_slot) && head.job.status() != Status::Running;
     if !gives_back {
         return store.put(plan).await;
     }

@@ -36,7 +36,11 @@ fn line(status: Status) -> Upsert {
         available_at: None,
         started_at: (status != Status::Queued).then_some(at(2)),
         completed_at: status.is_ended().then_some(at(3)),
-        error: (status == Status::Failed).then(|| JobError { message: "bad luck".into(), failed_task: None, code: None }),
+        error: (status == Status::Failed).then(|| JobError {
+            message: "bad luck".into(),
+            failed_task: None,
+            code: None,
+        }),
         progress: None,
         cost: None,
         max_attempts: 1,

@@ -125,9 +125,7 @@ impl Waiting<'_> {
 
     /// Moves a job that has become due to where its priority belongs.
     pub fn move_up(self, tables: &Tables, key: &str) -> UpdateItemInputBuilder {
-        self.still(tables)
-            .update_expression("SET #queue = :key")
-            .expression_attribute_values(":key", s(key))
+        self.still(tables).update_expression("SET #queue = :key").expression_attribute_values(":key", s(key))
     }
 }
 
@@ -183,7 +181,8 @@ impl Report<'_> {
             plan = and(plan, "#progress.overall_hundredths <= :overall")
                 .expression_attribute_values(":overall", n(overall));
         }
-        let removes = if removes.is_empty() { String::new() } else { format!(" REMOVE {}", removes.join(", ")) };
+        let removes =
+            if removes.is_empty() { String::new() } else { format!(" REMOVE {}", removes.join(", ")) };
         plan.update_expression(format!("SET {}{removes}", sets.join(", ")))
     }
 

@@ -71,9 +71,13 @@ fn state(status: Status, created_at: Timestamp, millis: i64) -> State {
     };
     match status {
         Status::Queued => State::Queued { available_at: created_at.plus_millis(millis / 9) },
-        Status::Running => State::Running { started_at: created_at.plus_millis(millis / 7), phase: None, lease: None },
+        Status::Running => {
+            State::Running { started_at: created_at.plus_millis(millis / 7), phase: None, lease: None }
+        }
         Status::Completed => State::Completed(ended),
-        Status::Failed => State::Failed(ended, JobError { message: "bad luck".into(), failed_task: None, code: None }),
+        Status::Failed => {
+            State::Failed(ended, JobError { message: "bad luck".into(), failed_task: None, code: None })
+        }
         Status::Cancelled => State::Cancelled(ended),
     }
 }

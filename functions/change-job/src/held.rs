@@ -1,0 +1,103 @@
+//! What a worker reports of a job that it holds: one write, which its lease guards.
+
+use jobledger::domain::{Head, JobId, Owner, Percent};
+use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask, report_text};
+use jobledger::dynamo::{Ledger, Written, head_of_row};
+use jobledger::http::{Call, Problem};
+use jobledger::work::{drop_output, is_held_by, stop, write_output};
+
+use crate::parse::{Change, Lease, Said};
+use crate::{refusal, step};
+
+/// Renews the lease, and keeps how far the job is said to be.
+pub(crate) async fn renew(
+    call: &Call<'_, Ledger>,
+    owner: &Owner,
+    id: JobId,
+    change: &Change,
+    lease: &Lease,
+) -> Result<Head, Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let report = Report { owner, id, token: &lease.token, now: call.now };
+    let mut said = match &change.progress {
+        None => Reported::default(),
+        Some(said) => reported(said, overall(call.backend, owner, lease, said).await?),
+    };
+    let head = loop {
+        let plan = report.renew(&config.tables, lease.seconds, &said);
+        let head = match store.update(plan).await? {
+            Written::Done(item) => return Ok(head_of_row(item.ok_or_else(Problem::job_not_found)?)?),
+            Written::Refused(item) => refusal::head_of(item, owner)?,
+        };
+        // What is all of it never falls: what was said before stands, and the rest is kept.
+        if said.overall_hundredths.is_none() || !is_held_by(&head, &lease.token, call.now) {
+            break head;
+        }
+        said.overall_hundredths = None;
+    };
+    refusal::without_lease(head, change, lease)
+}
+
+/// Ends the job well. Its output is written before the head that names it.
+pub(crate) async fn complete(
+    call: &Call<'_, Ledger>,
+    owner: &Owner,
+    id: JobId,
+    change: &Change,
+    lease: &Lease,
+) -> Result<Head, Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let json = change.output.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
+    let output = if change.output.is_empty() {
+        None
+    } else {
+        Some((call.fresh, write_output(store, &config.tables, id, call.fresh, json).await?))
+    };
+    let report = Report { owner, id, token: &lease.token, now: call.now };
+    let end = Completion { output, cost: change.cost, report: report_text(&change.fingerprint) };
+    let plan = report.complete(&config.tables, &end);
+    let terms = lease.token.terms();
+    let held = terms.holds_slot.then_some((owner, &terms.kind));
+    let head = match stop(store, &config.tables, id, plan, held).await? {
+        Written::Done(item) => return Ok(head_of_row(item.ok_or_else(Problem::job_not_found)?)?),
+        Written::Refused(item) => item,
+    };
+    let names_it = |head: &Head| head.output == Some(call.fresh);
+    let head = refusal::head_of(head, owner);
+    if output.is_some() && !head.as_ref().is_ok_and(names_it) {
+        drop_output(store, &config.tables, id, call.fresh).await;
+    }
+    let head = head?;
+    if is_held_by(&head, &lease.token, call.now) {
+        // It has an output already, to which this is added.
+        return step::take(call, owner, id, change).await;
+    }
+    refusal::without_lease(head, change, lease)
+}
+
+/// How far all of it is: as was said, else by the weights of the type's stages.
+pub(crate) async fn overall(
+    ledger: &Ledger,
+    owner: &Owner,
+    lease: &Lease,
+    said: &Said,
+) -> Result<Option<Percent>, Problem> {
+    match (&said.overall_progress, &said.current_task) {
+        (Some(overall), _) => Ok(Some(*overall)),
+        (None, None) => Ok(None),
+        (None, Some(task)) => {
+            let settings = ledger.type_settings(owner, &lease.token.terms().kind).await?;
+            Ok(settings.overall(task, said.current_task_progress.unwrap_or_default()))
+        }
+    }
+}
+
+fn reported(said: &Said, overall: Option<Percent>) -> Reported {
+    Reported {
+        task: said.current_task.as_ref().map(|name| ReportedTask {
+            name: name.to_string(),
+            hundredths: said.current_task_progress.map(Percent::hundredths),
+        }),
+        overall_hundredths: overall.map(Percent::hundredths),
+    }
+}

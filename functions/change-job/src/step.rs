@@ -1,0 +1,214 @@
+//! Everything else: the head is read, the new one decided by what it says, and put in its place if nothing changed
+//! meanwhile.
+
+use jobledger::domain::work::{cancelled, completed, failed, handed_back, retried, started, stepped};
+use jobledger::domain::{
+    Head, Input, JobId, Output, Owner, Percent, Progress, State, Status, Timestamp, TypeSettings, is_own,
+};
+use jobledger::dynamo::schema::INPUT;
+use jobledger::dynamo::{
+    Ledger, StoreError, Written, decode_part, encode_part, head_of_row, part_bytes, plans,
+};
+use jobledger::http::{Call, Problem};
+use jobledger::lambda::Environment;
+use jobledger::work::{drop_output, is_held_by, read_output, replace, write_output};
+
+use crate::parse::{Change, Said};
+use crate::refusal::without_lease;
+
+/// How often a job may change between being read and being written.
+const MAX_TRIES: usize = 8;
+
+/// Makes a change to a job as it now is.
+pub(crate) async fn take(
+    call: &Call<'_, Ledger>,
+    owner: &Owner,
+    id: JobId,
+    change: &Change,
+) -> Result<Head, Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let tables = &config.tables;
+    for _ in 0..MAX_TRIES {
+        let item = store.get(plans::get_head(tables, id).consistent_read(true)).await?;
+        let head = head_of_row(item.ok_or_else(Problem::job_not_found)?)?;
+        if head.job.owner != *owner {
+            return Err(Problem::other_owner());
+        }
+        let mut next = match judged(call.backend, &head, change, call.now).await? {
+            Judged::Write(next) => *next,
+            Judged::Stands => return Ok(head),
+        };
+        parts(call, &head, change, &mut next).await?;
+        // If nobody knows whether it was done, what was written may be the job's, and stays.
+        let is_done = match replace(store, tables, &next, &head).await? {
+            Written::Done(_) => true,
+            // Its own first try, whose answer was lost.
+            Written::Refused(item) => item.map(head_of_row).transpose()?.is_some_and(|there| there == next),
+        };
+        if is_done {
+            drop_parts(call.backend, &head, &next).await;
+            return Ok(next);
+        }
+        drop_parts(call.backend, &next, &head).await;
+    }
+    Err(Problem::unavailable(StoreError::Unavailable("the job changed at every try".into())))
+}
+
+/// What is to be done about a head.
+enum Judged {
+    /// Put this one in its place, with the parts that the change brings.
+    Write(Box<Head>),
+    /// Nothing: it was done before, or the job was called off.
+    Stands,
+}
+
+async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -> Result<Judged, Problem> {
+    let job = &head.job;
+    if is_own(&job.kind) {
+        return Err(Problem::service_job(&job.kind));
+    }
+    if let Some(lease) = &change.lease {
+        if !is_held_by(head, &lease.token, now) {
+            return without_lease(head.clone(), change, lease).map(|_| Judged::Stands);
+        }
+    } else if change.is_report() && job.lease().is_some() {
+        return Err(Problem::leased());
+    }
+    let status = job.status();
+    if change.is_report() && head.report == Some(change.fingerprint) && change.status.is_some() {
+        return Ok(Judged::Stands);
+    }
+    let target = change.status.unwrap_or(status);
+    if target != status && !status.may_become(target) {
+        return Err(Problem::wrong_status(status, &format!("made {target}")));
+    }
+    let says_more = change.progress.is_some() || change.phase.is_some() || !change.output.is_empty();
+    if target == status
+        && ((status.is_ended() && change.status.is_some()) || (status != Status::Running && says_more))
+    {
+        return Err(Problem::wrong_status(status, "reported on"));
+    }
+    let settings = ledger.type_settings(&job.owner, &job.kind).await?;
+    let chance = Environment::fresh_id().as_u64_pair().1;
+    Ok(Judged::Write(Box::new(next(head, change, target, &settings, chance, now))))
+}
+
+/// The head as it is after a change that is legal, but for its parts.
+fn next(
+    head: &Head,
+    change: &Change,
+    target: Status,
+    settings: &TypeSettings,
+    chance: u64,
+    now: Timestamp,
+) -> Head {
+    let mut seen = head.clone();
+    if let Some(priority) = change.priority {
+        seen.job.priority = priority;
+    }
+    if let Some(name) = &change.name {
+        seen.job.name = Some(name.clone());
+    }
+    if let Some(labels) = &change.labels {
+        seen.job.labels = labels.clone();
+    }
+    if change.cost.is_some() {
+        seen.job.cost = change.cost;
+    }
+    let status = head.job.status();
+    let mut next = if target == status {
+        stepped(&seen, now)
+    } else {
+        match target {
+            Status::Running => started(&seen, None, now),
+            Status::Completed => completed(&seen, now),
+            Status::Cancelled => cancelled(&seen, now),
+            Status::Failed => {
+                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, chance), now)
+            }
+            Status::Queued if status == Status::Running => handed_back(&seen, now),
+            Status::Queued => retried(&seen, now),
+        }
+    };
+    if target != status {
+        next.report = Some(change.fingerprint);
+    }
+    if let Some(said) = &change.progress
+        && next.job.status().keeps_progress()
+    {
+        let before = next.job.progress.clone().or(head.job.progress.clone()).unwrap_or_default();
+        next.job.progress = Some(progress(before, said, settings));
+    }
+    if let State::Running { phase, lease, .. } = &mut next.job.state {
+        if change.phase.is_some() {
+            phase.clone_from(&change.phase);
+        }
+        if let (Some(lease), Some(change)) = (lease, &change.lease) {
+            lease.until = change.token.terms().until(now, change.seconds);
+        }
+    }
+    next
+}
+
+/// How far it is after a report: what is all of it never falls.
+fn progress(before: Progress, said: &Said, settings: &TypeSettings) -> Progress {
+    let by_stage = |task| settings.overall(task, said.current_task_progress.unwrap_or_default());
+    let overall: Option<Percent> =
+        said.overall_progress.or_else(|| said.current_task.as_ref().and_then(by_stage));
+    let (current_task, current_task_progress) = match &said.current_task {
+        Some(task) => (Some(task.clone()), said.current_task_progress),
+        None => (before.current_task, before.current_task_progress),
+    };
+    let overall_progress = overall.map_or(before.overall_progress, |said| said.max(before.overall_progress));
+    Progress { current_task, current_task_progress, overall_progress }
+}
+
+/// Writes what the change brings, beside what the job has already, and names it in the head.
+async fn parts(
+    call: &Call<'_, Ledger>,
+    head: &Head,
+    change: &Change,
+    next: &mut Head,
+) -> Result<(), Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let tables = &config.tables;
+    let too_large = |error: jobledger::domain::PartError| Problem::too_large(error.to_string());
+    let id = head.job.id;
+    if !change.output.is_empty() {
+        let (output, bytes): (Output, u64) = read_output(store, tables, head).await?;
+        let json = output.with(change.output.clone()).to_json().map_err(too_large)?;
+        let written = write_output(store, tables, id, call.fresh, json).await?;
+        next.output = Some(call.fresh);
+        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
+    }
+    if let Some(metadata) = &change.metadata {
+        let part = |name| format!("{INPUT}{name}");
+        let item = match head.input {
+            Some(name) => store.get(plans::get_part(tables, id, &part(name)).consistent_read(true)).await?,
+            None => None,
+        };
+        let bytes = item.as_ref().map_or(0, part_bytes);
+        let mut input: Input = item.as_ref().map(decode_part).transpose()?.unwrap_or_default();
+        input.metadata = Some(metadata.clone());
+        let item = encode_part(id, &part(call.fresh), input.to_json().map_err(too_large)?);
+        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(part_bytes(&item));
+        store.put(plans::put_part(tables, item)).await?;
+        next.input = Some(call.fresh);
+    }
+    Ok(())
+}
+
+/// Removes the parts that one head names and the other, which stays, does not.
+async fn drop_parts(ledger: &Ledger, gone: &Head, stays: &Head) {
+    let Ledger { store, config, .. } = ledger;
+    let id = stays.job.id;
+    if let Some(name) = gone.output.filter(|name| stays.output != Some(*name)) {
+        drop_output(store, &config.tables, id, name).await;
+    }
+    if let Some(name) = gone.input.filter(|name| stays.input != Some(*name)) {
+        let plan = plans::delete_part(&config.tables, id, &format!("{INPUT}{name}"));
+        if let Err(error) = store.delete(plan).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, %id, "an input without a job was left behind");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The head of a queue: which jobs may go, in the order in which they should.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::domain::{JobId, Owner, Timestamp, TypeName};
+use crate::dynamo::pages::READS_AT_ONCE;
+use crate::dynamo::plans::work::{Queue, Waiting};
+use crate::dynamo::{AttributeMap, Corrupt, Source, StoreError, queue_key};
+
+/// How many jobs of each type a claim looks at.
+pub const WINDOW: i32 = 50;
+/// How many of those that became due since they were queued it looks at. Where there are more, some are moved up.
+pub const DUE_PAGE: i32 = 100;
+
+/// A job that may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) id: JobId,
+    pub(super) kind: TypeName,
+    /// Its sort key as it is stored.
+    pub(super) queue: String,
+    /// Its place among all that may go: as its sort key is where it was due when it was queued.
+    pub(super) place: String,
+    pub(super) priority: u8,
+    pub(super) attempt: u32,
+    pub(super) timeout_seconds: Option<u32>,
+    /// The name of its input.
+    pub(super) input: Option<Uuid>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    job_id: JobId,
+    queue: String,
+    priority: u8,
+    available_at: i64,
+    attempt: u32,
+    #[serde(default)]
+    timeout_seconds: Option<u32>,
+    #[serde(default)]
+    input: Option<Uuid>,
+}
+
+impl Candidate {
+    fn of_row(item: AttributeMap, kind: &TypeName) -> Result<Self, Corrupt> {
+        let row: Row = serde_dynamo::from_item(item)
+            .map_err(|error: serde_dynamo::Error| Corrupt::new("row of the queue", error))?;
+        let place = queue_key(row.priority, Timestamp::from_millis(row.available_at), row.job_id);
+        Ok(Self {
+            id: row.job_id,
+            kind: kind.clone(),
+            queue: row.queue,
+            place,
+            priority: row.priority,
+            attempt: row.attempt,
+            timeout_seconds: row.timeout_seconds,
+            input: row.input,
+        })
+    }
+
+    /// The job as its row names it.
+    pub(super) fn waiting<'a>(&'a self, owner: &'a Owner) -> Waiting<'a> {
+        Waiting { owner, id: self.id, queue: &self.queue, attempt: self.attempt }
+    }
+
+    /// Whether it became due since it was queued.
+    fn is_late(&self) -> bool {
+        self.queue != self.place
+    }
+}
+
+/// What a claim sees of the queues.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// Who may go, in order.
+    pub(super) candidates: Vec<Candidate>,
+    /// Who became due, of queues where there are more of these than are looked at: they should be moved up.
+    pub(super) crowded: Vec<Candidate>,
+}
+
+/// Looks at the heads of the queues of these types.
+pub(super) async fn view(
+    source: Source<'_>,
+    owner: &Owner,
+    kinds: impl IntoIterator<Item = &TypeName>,
+    now: Timestamp,
+) -> Result<View, StoreError> {
+    let mut reads = Vec::new();
+    for kind in kinds {
+        for shard in 0..source.shards {
+            reads.push(part(source, Queue { owner, kind, shard }, now));
+        }
+    }
+    let parts: Vec<View> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let mut view = View::default();
+    for part in parts {
+        view.candidates.extend(part.candidates);
+        view.crowded.extend(part.crowded);
+    }
+    view.candidates.sort_unstable_by(|a, b| a.place.cmp(&b.place));
+    Ok(view)
+}
+
+async fn part(source: Source<'_>, queue: Queue<'_>, now: Timestamp) -> Result<View, StoreError> {
+    let Source { store, tables, .. } = source;
+    let read = |plan| async move {
+        let items = store.query(plan).await?.items.unwrap_or_default().into_iter();
+        let rows = items.map(|item| Candidate::of_row(item, queue.kind));
+        Ok::<Vec<Candidate>, StoreError>(rows.collect::<Result<_, _>>()?)
+    };
+    let first = read(queue.first(tables, now, WINDOW)).await?;
+    let is_all = first.len() < usize::try_from(WINDOW).unwrap_or(usize::MAX);
+    if is_all {
+        return Ok(View { candidates: first, crowded: Vec::new() });
+    }
+    // The window is full: who became due lies behind it, and may have to go before all of it.
+    let late = read(queue.due(tables, now, DUE_PAGE)).await?;
+    let is_crowded = late.len() >= usize::try_from(DUE_PAGE).unwrap_or(usize::MAX);
+    let crowded = if is_crowded { late.clone() } else { Vec::new() };
+    let on_time = first.into_iter().filter(|candidate| !candidate.is_late());
+    Ok(View { candidates: on_time.chain(late).collect(), crowded })
+}
+
+/// Most tries that are remembered as taken.
+const MAX_REMEMBERED: usize = 1_000;
+/// How long they are, in milliseconds: about as long as an index may lag.
+const REMEMBERED_MS: u64 = 2_000;
+
+/// Tries that were taken a moment ago: the index may still show them as waiting.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    tries: Mutex<Tries>,
+}
+
+#[derive(Debug, Default)]
+struct Tries {
+    since: HashMap<(JobId, u32), Timestamp>,
+    order: VecDeque<(JobId, u32)>,
+}
+
+impl Taken {
+    /// Remembers that the job's next try is somebody's.
+    pub(super) fn remember(&self, candidate: &Candidate, now: Timestamp) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (candidate.id, candidate.attempt);
+        if tries.since.insert(key, now).is_none() {
+            tries.order.push_back(key);
+        }
+        while tries.order.len() > MAX_REMEMBERED {
+            if let Some(oldest) = tries.order.pop_front() {
+                tries.since.remove(&oldest);
+            }
+        }
+    }
+
+    /// Leaves out those that were taken a moment ago.
+    pub(super) fn without(&self, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Candidate> {
+        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = |candidate: &Candidate| {
+            let since = tries.since.get(&(candidate.id, candidate.attempt));
+            since.is_none_or(|since| now.since(*since) > REMEMBERED_MS)
+        };
+        candidates.into_iter().filter(is_free).collect()
+    }
+}
