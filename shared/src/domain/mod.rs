@@ -14,6 +14,7 @@ mod progress;
 mod query;
 mod status;
 mod time;
+mod type_settings;
 
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
@@ -29,6 +30,9 @@ pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
+pub use type_settings::{
+    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
+};
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
