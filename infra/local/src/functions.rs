@@ -25,5 +25,6 @@ pub fn all() -> Vec<Function> {
         run_tasks::FUNCTION,
         schedule_recount::FUNCTION,
         total_jobs::FUNCTION,
+        type_settings::FUNCTION,
     ]
 }
