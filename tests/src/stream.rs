@@ -44,6 +44,8 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             cost: None,
             trace_id: None,
             progress: None,
+            holder: None,
+            last_try: None,
             bytes: 0,
             state: State::Queued { available_at: created_at },
         },
@@ -53,6 +55,8 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         ttl_hours: 24,
         input: None,
         output: None,
+        report: None,
+        changed_by: None,
     }
 }
 

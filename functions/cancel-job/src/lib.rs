@@ -1,9 +1,11 @@
-//! `POST /v1/jobs/{job_id}/cancel`: calls a job off, at once. One write, which is its own check.
+//! `POST /v1/jobs/{job_id}/cancel`: calls a job off, at once. One write, which is its own check; a job that
+//! holds a slot of its type gives it back in the same transaction.
 
 use jobledger::Function;
 use jobledger::domain::Status;
 use jobledger::dynamo::{Ledger, Written, job_of_row, plans};
 use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
+use jobledger::work::stop;
 
 /// The function.
 pub const FUNCTION: Function = function::<CancelJob>();
@@ -23,7 +25,8 @@ impl Route for CancelJob {
         let id = call.job_id();
         let Ledger { store, config, .. } = call.backend;
         let id = call.query.finish(id)?;
-        let item = match store.update(plans::cancel(&config.tables, &owner, id, call.now)).await? {
+        let plan = plans::cancel(&config.tables, &owner, id, call.now);
+        let item = match stop(store, &config.tables, id, plan, None).await? {
             Written::Done(item) | Written::Refused(item) => item,
         };
         let job = job_of_row(item.ok_or_else(Problem::job_not_found)?)?;

@@ -4,6 +4,7 @@ use jobledger::Function;
 use jobledger::domain::{Invalid, JobId};
 use jobledger::dynamo::{Ledger, Written, job_of_row, plans};
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::work::stop;
 use serde::Serialize;
 
 /// The function.
@@ -50,7 +51,7 @@ impl Route for DeleteJob {
             }
             status = Some(kept.status());
             // Refused here means that it ended by itself meanwhile: the next removal will do.
-            store.update(plans::cancel(tables, &owner, id, call.now)).await?;
+            stop(store, tables, id, plans::cancel(tables, &owner, id, call.now), None).await?;
         }
         Err(status.map_or_else(Problem::job_not_found, |status| Problem::wrong_status(status, "deleted")))
     }

@@ -8,6 +8,8 @@ pub fn all() -> Vec<Function> {
         batch_status::FUNCTION,
         bulk_jobs::FUNCTION,
         cancel_job::FUNCTION,
+        change_job::FUNCTION,
+        claim_jobs::FUNCTION,
         costs::FUNCTION,
         count_jobs::FUNCTION,
         create_job::FUNCTION,
@@ -22,8 +24,10 @@ pub fn all() -> Vec<Function> {
         metrics::FUNCTION,
         recount::FUNCTION,
         remove_parts::FUNCTION,
+        retry_job::FUNCTION,
         run_tasks::FUNCTION,
         schedule_recount::FUNCTION,
         total_jobs::FUNCTION,
+        type_settings::FUNCTION,
     ]
 }

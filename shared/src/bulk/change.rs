@@ -8,6 +8,7 @@ use crate::dynamo::schema::CHANGED_BY;
 use crate::dynamo::value::s;
 use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, job_of_row};
 use crate::tasks::Bench;
+use crate::work::stop;
 
 /// How often a job may change just when its turn has come, without moving on.
 const MAX_TRIES: usize = 3;
@@ -57,7 +58,8 @@ async fn cancel(
 async fn call_off(bench: &Bench<'_>, seen: Seen, living: &[Status]) -> Result<Written, StoreError> {
     let Ledger { store, config, .. } = bench.ledger;
     let plan = plans::cancel_in(&config.tables, &bench.task.owner, seen.id, bench.now, living);
-    store.update(plans::by_bulk(plan, bench.task.id, bench.task.created_at)).await
+    let plan = plans::by_bulk(plan, bench.task.id, bench.task.created_at);
+    stop(store, &config.tables, seen.id, plan, None).await
 }
 
 async fn retry(

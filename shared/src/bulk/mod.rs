@@ -173,7 +173,7 @@ mod tests {
         let state: BulkState = serde_json::from_str(STORED).unwrap();
         assert_eq!(serde_json::to_string(&state).unwrap(), STORED);
         let id = JobId::from(uuid::Uuid::from_u128(7));
-        assert_eq!(state.pending, [Seen { id, priority: 5, attempt: 1, max_attempts: 3 }]);
+        assert_eq!(state.pending, [Seen { id, priority: 5, attempt: 1, max_attempts: 3, was_tried: false }]);
         for next in [Next::Begin, Next::End] {
             let text = serde_json::to_string(&BulkState { next, ..state.clone() }).unwrap();
             assert!(serde_json::from_str::<BulkState>(&text).is_ok(), "{text}");
@@ -194,7 +194,13 @@ mod tests {
 
     #[test]
     fn a_part_of_the_longest_ids_is_a_few_kilobytes() {
-        let seen = Seen { id: JobId::from(uuid::Uuid::max()), priority: 10, attempt: 100, max_attempts: 100 };
+        let seen = Seen {
+            id: JobId::from(uuid::Uuid::max()),
+            priority: 10,
+            attempt: 100,
+            max_attempts: 100,
+            was_tried: false,
+        };
         let state: BulkState = serde_json::from_str(STORED).unwrap();
         let text = serde_json::to_string(&BulkState { pending: vec![seen; PART], ..state }).unwrap();
         assert!(text.len() < 6 * 1024, "{}", text.len());

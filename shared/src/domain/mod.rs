@@ -15,6 +15,7 @@ mod progress;
 mod query;
 mod status;
 mod time;
+mod type_settings;
 pub mod work;
 
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
@@ -34,6 +35,9 @@ pub use progress::{Percent, Progress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
+pub use type_settings::{
+    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
+};
 pub use work::Failure;
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.

@@ -1,10 +1,10 @@
 //! Access keys, read from `settings` and remembered for a minute.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::memory::Memory;
 use super::schema::KEYS;
 use super::{Corrupt, Store, StoreError, Tables, plans};
 use crate::domain::{KeyHash, Owner, Timestamp};
@@ -14,19 +14,10 @@ use crate::http::{AccessKey, Scope};
 const REMEMBERED_MS: i64 = 60_000;
 /// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
 const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
-/// Most keys remembered: a stranger who tries many must not fill the memory.
-const MAX_REMEMBERED: usize = 1_000;
-
 /// The keys that this execution environment has seen.
 #[derive(Debug, Default)]
 pub(super) struct KeyRing {
-    seen: Mutex<HashMap<KeyHash, Seen>>,
-}
-
-#[derive(Clone, Debug)]
-struct Seen {
-    key: Option<AccessKey>,
-    until: Timestamp,
+    seen: Memory<KeyHash, Option<AccessKey>>,
 }
 
 #[derive(Deserialize)]
@@ -47,34 +38,18 @@ impl KeyRing {
         hash: &KeyHash,
         now: Timestamp,
     ) -> Result<Option<AccessKey>, StoreError> {
-        let remembered = self.lock().get(hash).filter(|seen| now < seen.until).cloned();
-        let key = if let Some(seen) = remembered {
-            seen.key
+        let key = if let Some(key) = self.seen.recall(hash, now) {
+            key
         } else {
             let item = store.get(plans::get_setting(tables, KEYS, hash.as_str())).await?;
             let key = item.map(serde_dynamo::from_item).transpose();
             let key = key.map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
             let key = key.as_ref().map(access_key).transpose()?;
-            self.remember(hash.clone(), key.clone(), now);
+            let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
+            self.seen.remember(hash.clone(), key.clone(), now, remembered_ms);
             key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
-    }
-
-    fn remember(&self, hash: KeyHash, key: Option<AccessKey>, now: Timestamp) {
-        let mut seen = self.lock();
-        if seen.len() >= MAX_REMEMBERED {
-            seen.retain(|_, seen| now < seen.until);
-        }
-        if seen.len() >= MAX_REMEMBERED {
-            seen.clear();
-        }
-        let until = now.plus_millis(if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS });
-        seen.insert(hash, Seen { key, until });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<KeyHash, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

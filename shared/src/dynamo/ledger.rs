@@ -4,12 +4,13 @@ use super::key_ring::KeyRing;
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
+use super::types::Types;
 use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
 use crate::domain::{KeyHash, Timestamp};
 use crate::http::{AccessKey, Backend, Problem, Ticket};
 use crate::lambda::{Environment, Error};
 
-/// The store, its settings, and the access keys that this execution environment has seen.
+/// The store, its settings, and the access keys and types that this execution environment has seen.
 #[derive(Debug)]
 pub struct Ledger {
     /// Where everything is.
@@ -17,6 +18,7 @@ pub struct Ledger {
     /// What the deployment decided.
     pub config: Config,
     keys: KeyRing,
+    pub(super) types: Types,
     pub(super) shards: Shards,
     /// Whom this execution environment knows to be among the owners.
     pub owners: KnownOwners,
@@ -46,8 +48,8 @@ impl Ledger {
         let config = Config::from_vars(&environment.vars)?;
         let store = Store::connect(config.endpoint.as_ref(), environment.meter.clone()).await;
         let (keys, shards) = (KeyRing::default(), Shards::default());
-        let owners = KnownOwners::default();
-        Ok(Self { store, config, keys, shards, owners, clock: environment.clock })
+        let (types, owners) = (Types::default(), KnownOwners::default());
+        Ok(Self { store, config, keys, types, shards, owners, clock: environment.clock })
     }
 }
 

@@ -65,8 +65,7 @@ pub const ID: &str = "id";
 pub const KEYS: &str = "keys";
 /// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
 pub const TICKETS: &str = "tickets";
-
-/// The kind of setting that is a type's; its id is the owner, `#`, and the type.
+/// The kind of setting that is a type; its id is the owner `#` the type.
 pub const TYPES: &str = "types";
 
 /// `tasks`: partition key: the job that shows the work.

@@ -100,6 +100,34 @@ impl Fields {
         Some(found)
     }
 
+    /// Takes out a field that is an array of so many objects, and reads the fields of each; a wrong one is named with its
+    /// place, from 0: `stages[3].name`.
+    pub fn objects<T>(
+        &mut self,
+        name: &str,
+        lengths: &RangeInclusive<usize>,
+        read: impl Fn(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let values = self.optional(name, |raw| list(raw, lengths))?;
+        let mut found = Vec::new();
+        for (place, value) in values.iter().enumerate() {
+            let Ok(mut fields) = Self::parse(value.get().as_bytes()) else {
+                self.refuse(&format!("{name}[{place}]"), Invalid::new("must be an object"));
+                continue;
+            };
+            let value = read(&mut fields);
+            match fields.finish(value) {
+                Ok(value) => found.push(value),
+                Err(errors) => {
+                    for FieldError { field, message } in errors {
+                        self.refuse(&format!("{name}[{place}].{field}"), Invalid(message));
+                    }
+                }
+            }
+        }
+        Some(found)
+    }
+
     /// Takes out a field that is an object, and reads its fields; a wrong one is named with it: `progress.current_task`.
     pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let parsed =

@@ -12,6 +12,12 @@ mod queue;
 mod slots;
 mod stop;
 
+/// Most types that one claim may name.
+pub const MAX_CLAIM_TYPES: usize = 20;
+/// Most jobs that one claim answers: with their inputs they fit into an answer of Lambda.
+pub const MAX_CLAIMED: i64 = 10;
+/// How long a job is held without a report where nobody says, in seconds.
+pub const DEFAULT_LEASE_SECONDS: u32 = 60;
 /// Shortest lease, in seconds.
 pub const MIN_LEASE_SECONDS: i64 = 10;
 /// Longest lease, in seconds; it may be renewed for as long as the try may take.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::{CreatedRange, Order};
-use crate::domain::{JobQuery, Owner, Status, Timestamp, TypeName};
+use crate::domain::{CreatedRange, JobQuery, Order, Owner, Status, Timestamp, TypeName};
 use crate::dynamo::pages::fetch;
 use crate::dynamo::plans::work::{Slot, Write, adopt};
 use crate::dynamo::ranges::{Bounds, exact_ranges};
-use crate::dynamo::{Ledger, StoreError, StoredType, open_type};
+use crate::dynamo::types::open_type;
+use crate::dynamo::{Ledger, StoreError, StoredType};
 
 use super::stop::transact;
 

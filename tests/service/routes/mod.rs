@@ -16,6 +16,7 @@ mod list_jobs;
 pub(crate) mod metrics;
 mod recount;
 mod total_jobs;
+mod type_settings;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::{Reply, Service};

@@ -47,7 +47,7 @@ fn a_cancellation_is_guarded_by_owner_and_status_table() {
 
 #[test]
 fn a_retry_is_guarded_by_what_its_place_in_the_queue_is_made_of() {
-    let seen = Seen { id: id(), priority: 7, attempt: 3, max_attempts: 3 };
+    let seen = Seen { id: id(), priority: 7, attempt: 3, max_attempts: 3, was_tried: false };
     let plan = retry(&tables(), &owner(), seen, Timestamp::from_millis(1_500));
     assert_eq!(
         condition(&plan),

@@ -17,6 +17,7 @@ use crate::dynamo::item::LATER;
 use crate::dynamo::schema::{
     ID, KIND, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, QUEUE_INDEX, SLOT, TYPES,
 };
+use crate::dynamo::types::type_id;
 use crate::dynamo::value::{n, s};
 use crate::dynamo::{Corrupt, Tables, progress_value};
 
@@ -332,11 +333,6 @@ pub fn adopt(tables: &Tables, owner: &Owner, id: JobId) -> UpdateItemInputBuilde
         .expression_attribute_names("#until", LEASE_UNTIL)
         .expression_attribute_names("#slot", SLOT)
         .expression_attribute_values(":slot", AttributeValue::Bool(true))
-}
-
-/// Where a type's settings are.
-pub(crate) fn type_id(owner: &Owner, kind: &TypeName) -> String {
-    format!("{owner}#{kind}")
 }
 
 /// A report's hash, as heads have it.

@@ -1,0 +1,5 @@
+//! `claim-jobs` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(claim_jobs::FUNCTION)
+}

@@ -1,0 +1,63 @@
+//! What an execution environment remembers of `settings`, each for a while.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::Timestamp;
+
+/// Most values remembered: strangers who ask for many must not fill the memory.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// Values by key, each with its end.
+#[derive(Debug)]
+pub(super) struct Memory<K, V> {
+    seen: Mutex<HashMap<K, (V, Timestamp)>>,
+}
+
+impl<K, V> Default for Memory<K, V> {
+    fn default() -> Self {
+        Self { seen: Mutex::default() }
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Memory<K, V> {
+    /// What is remembered.
+    pub(super) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
+        self.lock().get(key).filter(|(_, until)| now < *until).map(|(value, _)| value.clone())
+    }
+
+    /// Remembers it for so many milliseconds.
+    pub(super) fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
+        let mut seen = self.lock();
+        if seen.len() >= MAX_REMEMBERED {
+            seen.retain(|_, (_, until)| now < *until);
+        }
+        if seen.len() >= MAX_REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(key, (value, now.plus_millis(millis)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, (V, Timestamp)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_ends_and_is_bounded() {
+        let memory = Memory::default();
+        let at = Timestamp::from_millis;
+        memory.remember(0, 'a', at(0), 10);
+        assert_eq!((memory.recall(&0, at(9)), memory.recall(&0, at(10))), (Some('a'), None));
+        for key in 0..10 * MAX_REMEMBERED {
+            memory.remember(key, 'b', at(0), 10);
+            assert!(memory.lock().len() <= MAX_REMEMBERED);
+            assert_eq!(memory.recall(&key, at(0)), Some('b'));
+        }
+    }
+}
