@@ -100,6 +100,8 @@ fn heads() -> Vec<Head> {
                     current_task_progress: Some(Percent::try_from("33.33").expect("valid")),
                     overall_progress: Percent::try_from("66.67").expect("valid"),
                 }),
+                holder: None,
+                last_try: None,
                 bytes: 123_456,
                 state,
             },
@@ -109,6 +111,8 @@ fn heads() -> Vec<Head> {
             ttl_hours: 24,
             input: Some(id.as_uuid()),
             output: Some(id.as_uuid()),
+            report: None,
+            changed_by: None,
         })
         .collect()
 }

@@ -226,7 +226,7 @@ pub fn retry_in(
     // What is not there is left out by the next reader: an expression can only copy something.
     let (tried, plan) = if seen.was_tried {
         let keep = ", last_try = attempt, last_started = started_at, last_ended = completed_at, \
-                    last_worker = if_not_exists(worker, :nothing), last_error = if_not_exists(#error, :nothing)";
+                    last_worker = if_not_exists(worker,:nothing), last_error = if_not_exists(#error,:nothing)";
         (keep, plan.expression_attribute_values(":nothing", AttributeValue::Null(true)))
     } else {
         ("", plan)

@@ -4,10 +4,30 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::Terms;
 
 /// What an index has of a head: see `template.yaml`. It lacks what only the head is for.
-const NOT_PROJECTED: [&str; 7] =
-    ["fingerprint", "ttl_seconds", "input", "output", "queue", "progress", "bytes"];
+const NOT_PROJECTED: [&str; 19] = [
+    "fingerprint",
+    "ttl_seconds",
+    "input",
+    "output",
+    "queue",
+    "progress",
+    "bytes",
+    "worker",
+    "lease_token",
+    "lease_until",
+    "slot",
+    "last_try",
+    "last_worker",
+    "last_started",
+    "last_ended",
+    "last_error",
+    "report",
+    "changed_by",
+    "written_by",
+];
 /// A head is none without these.
 const NEEDED: [&str; 11] = [
     "job_id",
@@ -41,20 +61,51 @@ fn ended() -> impl Strategy<Value = Ended> {
     })
 }
 
+fn error() -> impl Strategy<Value = JobError> {
+    (".{1,80}", of(".{1,80}"), of("[a-z0-9][a-z0-9_.:-]{0,20}")).prop_map(|(message, failed_task, code)| {
+        JobError { message, failed_task, code: code.map(|code| ErrorCode::try_from(code).unwrap()) }
+    })
+}
+
+fn worker() -> impl Strategy<Value = WorkerId> {
+    "[a-z0-9][a-z0-9_.:-]{0,63}".prop_map(|name| WorkerId::try_from(name).unwrap())
+}
+
+fn holder() -> impl Strategy<Value = Holder> {
+    let terms = (any::<bool>(), any::<u32>(), 10_u32..=900, of(1_i64..4_000_000_000_000), "[a-z.]{1,30}");
+    (worker(), terms, any::<u128>()).prop_map(
+        |(worker, (holds_slot, attempt, seconds, deadline, kind), secret)| {
+            let kind = TypeName::try_from(format!("a{kind}")).unwrap();
+            let deadline = deadline.map(Timestamp::from_millis);
+            let terms = Terms { holds_slot, attempt, seconds, deadline, kind };
+            Holder { worker, token: LeaseToken::new(terms, Uuid::from_u128(secret)) }
+        },
+    )
+}
+
+fn last_try() -> impl Strategy<Value = Try> {
+    (any::<u32>(), of(worker()), time(), time(), of(error())).prop_map(
+        |(number, worker, started_at, ended_at, error)| Try { number, worker, started_at, ended_at, error },
+    )
+}
+
 fn state() -> impl Strategy<Value = State> {
-    let error = (".{1,80}", of(".{1,80}"));
     let phase = of("[a-z0-9][a-z0-9_.:-]{0,20}");
     prop_oneof![
         time().prop_map(|available_at| State::Queued { available_at }),
         (time(), phase).prop_map(|(started_at, phase)| State::Running {
             started_at,
             phase: phase.map(|phase| Phase::try_from(phase).unwrap()),
+            lease: None,
+        }),
+        (time(), time(), any::<bool>()).prop_map(|(started_at, until, holds_slot)| State::Running {
+            started_at,
+            phase: None,
+            lease: Some(Lease { until, holds_slot }),
         }),
         ended().prop_map(State::Completed),
         ended().prop_map(State::Cancelled),
-        (ended(), error).prop_map(|(ended, (message, failed_task))| {
-            State::Failed(ended, JobError { message, failed_task })
-        }),
+        (ended(), error()).prop_map(|(ended, error)| State::Failed(ended, error)),
     ]
 }
 
@@ -72,7 +123,7 @@ fn job() -> impl Strategy<Value = Job> {
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
-    let kept = (of(progress()), prop_oneof![Just(0), any::<u64>()]);
+    let kept = (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()]);
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
@@ -82,7 +133,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
-            (progress, bytes),
+            (progress, holder, last_try, bytes),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -99,6 +150,8 @@ fn job() -> impl Strategy<Value = Job> {
             cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
             trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
             progress,
+            holder,
+            last_try,
             bytes,
             state,
         },
@@ -107,8 +160,9 @@ fn job() -> impl Strategy<Value = Job> {
 
 fn head() -> impl Strategy<Value = Head> {
     let name = || of(any::<u128>().prop_map(Uuid::from_u128));
-    (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name()).prop_map(
-        |(job, shard, fingerprint, ttl_hours, input, output)| Head {
+    let marks = (of(any::<[u8; 16]>()), of(any::<u128>()));
+    (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name(), marks).prop_map(
+        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by))| Head {
             job,
             shard,
             fingerprint: Fingerprint::from(fingerprint),
@@ -116,6 +170,8 @@ fn head() -> impl Strategy<Value = Head> {
             ttl_hours,
             input,
             output,
+            report: report.map(Fingerprint::from),
+            changed_by: changed_by.map(|id| JobId::from(Uuid::from_u128(id))),
         },
     )
 }
@@ -178,7 +234,10 @@ proptest! {
         for name in NOT_PROJECTED {
             row.remove(name);
         }
-        let seen = Job { progress: None, bytes: 0, ..head.job.clone() };
+        let mut seen = Job { progress: None, bytes: 0, holder: None, last_try: None, ..head.job.clone() };
+        if let State::Running { lease, .. } = &mut seen.state {
+            *lease = None;
+        }
         prop_assert_eq!(job_of_row(row.clone()), Ok(seen));
         prop_assert!(head_of_row(row).is_err());
     }

@@ -100,6 +100,8 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         cost: None,
         trace_id: None,
         progress: None,
+        holder: None,
+        last_try: None,
         bytes: 0,
         state: state(status, created_at, 1_000),
     }
