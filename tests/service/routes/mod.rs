@@ -3,6 +3,7 @@
 mod batch_status;
 pub(crate) mod bulk_jobs;
 mod cancel_job;
+mod claim_jobs;
 mod costs;
 mod create_job;
 mod delete_job;
