@@ -14,3 +14,4 @@ mod stored_bytes;
 mod tasks;
 mod template;
 mod tidy;
+mod watching;

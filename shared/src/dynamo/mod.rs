@@ -4,7 +4,7 @@
 
 mod config;
 mod error;
-mod item;
+pub(crate) mod item;
 mod key_ring;
 mod ledger;
 mod memory;

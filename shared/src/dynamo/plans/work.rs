@@ -61,6 +61,11 @@ impl Queue<'_> {
     pub fn due(self, tables: &Tables, now: Timestamp, limit: i32) -> QueryInputBuilder {
         self.between(tables, LATER, &due_until(now), limit)
     }
+
+    /// Reads where the first one stands that may go, of those whose sort key is this one or greater.
+    pub fn first_from(self, tables: &Tables, lower: &str, now: Timestamp) -> QueryInputBuilder {
+        self.between(tables, lower, &due_until(now), 1).projection_expression("#queue")
+    }
 }
 
 /// The greatest sort key of who is due: `$` follows the `#` that comes before the id.
