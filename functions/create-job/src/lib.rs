@@ -4,14 +4,15 @@ use jobledger::Function;
 use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp, TypeName};
 use jobledger::dynamo::schema::{HEAD, INPUT, KEY};
 use jobledger::dynamo::{
-    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
+    AttributeMap, Ledger, StoreError, WholeJob, Written, encode_part, head_of_row, part_bytes, plans,
 };
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, WholeJobView, function};
 use jobledger::tally::mean_run_ms;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
 mod parse;
+mod wait;
 
 use parse::NewJob;
 
@@ -44,6 +45,7 @@ impl Route for CreateJob {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
         let key = call.idempotency_key()?;
+        let preferred = call.prefer_wait()?;
         call.query.finish(Some(()))?;
         let Ledger { store, config, .. } = call.backend;
         let new = NewJob::parse(call.body, config.default_ttl_hours)?;
@@ -60,7 +62,8 @@ impl Route for CreateJob {
         let (read, written, claimed) = tokio::join!(
             async {
                 let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
-                tokio::try_join!(count_ahead(call.backend, &head), mean)
+                let settings = call.backend.type_settings(&head.job.owner, &head.job.kind);
+                tokio::try_join!(count_ahead(call.backend, &head), mean, settings)
             },
             write_input(call.backend, input),
             async {
@@ -70,36 +73,49 @@ impl Route for CreateJob {
                 }
             },
         );
-        let (ahead, mean) = match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from))
-        {
-            Ok(read) => read,
-            Err(problem) => {
-                drop_input(call.backend, &head).await;
-                return Err(problem);
-            }
-        };
-        let answer = |head: &Head, status, position: Option<u64>| {
-            let body = Body {
-                job_id: head.job.id,
-                status: head.job.status(),
-                position_in_queue: position,
-                estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
+        let (ahead, mean, settings) =
+            match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
+                Ok(read) => read,
+                Err(problem) => {
+                    drop_input(call.backend, &head).await;
+                    return Err(problem);
+                }
             };
-            Answer::json(status, &body).with("location", format!("/v1/jobs/{}", head.job.id))
-        };
-        match store.put(plans::create_head(&config.tables, &head)?).await? {
-            Written::Done(_) => Ok(answer(&head, StatusCode::CREATED, ahead.map(|ahead| ahead + 1))),
+        if let (None, Some(max_attempts)) = (new.max_attempts, settings.max_attempts) {
+            head.job.max_attempts = max_attempts;
+        }
+        let (status, head, ahead) = match store.put(plans::create_head(&config.tables, &head)?).await? {
+            Written::Done(_) => (StatusCode::CREATED, head, ahead),
             Written::Refused(item) => {
                 let existing = head_of_row(item.ok_or_else(Problem::job_not_found)?)?;
                 if existing.is_same_write(&head) {
-                    return Ok(answer(&existing, StatusCode::CREATED, ahead.map(|ahead| ahead + 1)));
+                    (StatusCode::CREATED, existing, ahead)
+                } else {
+                    drop_input(call.backend, &head).await;
+                    same_job(&head, &existing, key.is_some())?;
+                    let ahead = count_ahead(call.backend, &existing).await?;
+                    (StatusCode::OK, existing, ahead)
                 }
-                drop_input(call.backend, &head).await;
-                same_job(&head, &existing, key.is_some())?;
-                let ahead = count_ahead(call.backend, &existing).await?;
-                Ok(answer(&existing, StatusCode::OK, ahead.map(|ahead| ahead + 1)))
             }
+        };
+        let location = format!("/v1/jobs/{}", head.job.id);
+        if let Some(wait) = wait::wait_of(preferred, settings.mode)
+            && let Some(WholeJob { head, input, output }) =
+                wait::ended(call.backend, &head, wait, call.now).await
+        {
+            let mut answer = Answer::ok(&WholeJobView::new(&head.job, &input, &output));
+            if let Some(Wait { seconds }) = preferred {
+                answer = answer.with("preference-applied", format!("wait={seconds}"));
+            }
+            return Ok(answer.with("location", location));
         }
+        let body = Body {
+            job_id: head.job.id,
+            status: head.job.status(),
+            position_in_queue: ahead.map(|ahead| ahead + 1),
+            estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
+        };
+        Ok(Answer::json(status, &body).with("location", location))
     }
 }
 
