@@ -18,14 +18,14 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use serde::{Deserialize, Serialize};
 
-use super::item::{queue_key, queue_key_of};
+use super::item::queue_key;
 use super::schema::{
     CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS,
-    QUEUE, QUEUE_INDEX, SLOT, TICKETS,
+    QUEUE, SLOT, TICKETS,
 };
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
@@ -328,28 +328,6 @@ fn owned_in(owner: &Owner, statuses: &[Status]) -> (String, HashMap<String, Attr
         values.insert(name.clone(), s(status));
     }
     (format!("#owner = :owner AND #status IN ({})", names.join(", ")), values)
-}
-
-/// Counts the jobs that go before this one in a part of its queue, up to `limit`.
-pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Option<QueryInputBuilder> {
-    let queue = s(queue_key_of(&head.job)?);
-    Some(
-        QueryInput::builder()
-            .table_name(&tables.jobs)
-            .index_name(QUEUE_INDEX)
-            .key_condition_expression(
-                "#owner = :owner AND #type = :type AND #shard = :shard AND queue < :queue",
-            )
-            .expression_attribute_names("#shard", "shard")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":owner", s(&head.job.owner))
-            .expression_attribute_values(":type", s(&head.job.kind))
-            .expression_attribute_values(":shard", n(shard))
-            .expression_attribute_values(":queue", queue)
-            .select(Select::Count)
-            .limit(limit),
-    )
 }
 
 /// Reads one setting.
