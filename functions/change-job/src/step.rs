@@ -89,8 +89,8 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::wrong_status(status, "reported on"));
     }
     let settings = ledger.type_settings(&job.owner, &job.kind).await?;
-    let chance = Environment::fresh_id().as_u64_pair().1;
-    Ok(Judged::Write(Box::new(next(head, change, target, &settings, chance, now))))
+    let luck = Environment::fresh_id().as_u64_pair().1;
+    Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
 }
 
 /// The head as it is after a change that is legal, but for its parts.
@@ -99,7 +99,7 @@ fn next(
     change: &Change,
     target: Status,
     settings: &TypeSettings,
-    chance: u64,
+    luck: u64,
     now: Timestamp,
 ) -> Head {
     let mut seen = head.clone();
@@ -124,7 +124,7 @@ fn next(
             Status::Completed => completed(&seen, now),
             Status::Cancelled => cancelled(&seen, now),
             Status::Failed => {
-                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, chance), now)
+                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, luck), now)
             }
             Status::Queued if status == Status::Running => handed_back(&seen, now),
             Status::Queued => retried(&seen, now),
