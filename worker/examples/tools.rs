@@ -1,0 +1,2 @@
+//! A worker with three tools. See README.md.
+fn main() {}
