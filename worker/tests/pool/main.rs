@@ -1,0 +1,10 @@
+//! A worker against a service that a test speaks for, over loopback. Nothing waits for time: every step waits for what it
+//! is about to look at.
+
+mod claims;
+mod ends;
+mod mock;
+mod progress;
+mod reports;
+mod shown;
+mod stop;
