@@ -149,7 +149,7 @@ impl<'a> Try<'a> {
         let body = Body::of(&report::held(&self.task, self.pool.settings.lease, progress));
         let (pool, job) = (self.pool, self.task.job.clone());
         Box::pin(async move {
-            let answer = pool.client.report(&job.job_id, &body).await;
+            let answer = pool.client.report(&job.id, &body).await;
             Sent { at, snapshot, answer }
         })
     }
@@ -254,3 +254,6 @@ impl<'a> Try<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest that a service's `Retry-After` is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// Doubling waits, each jittered between half and whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

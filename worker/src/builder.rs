@@ -21,7 +21,7 @@ const MAX_WORD: usize = 64;
 /// Longest that a claim waits for work, in seconds.
 const MAX_WAIT_SECONDS: u64 = 20;
 /// Longest of the settings that are times and have no other bound: a day.
-const MAX_SETTING: Duration = Duration::from_secs(86_400);
+const MAX_SETTING: Duration = Duration::from_hours(24);
 
 const DEFAULT_LEASE_SECONDS: u64 = 60;
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(25);

@@ -98,7 +98,7 @@ impl Client {
         let answer: ClaimAnswer = serde_json::from_slice(&taken(answer)?)
             .map_err(|error| Failure::Away(format!("the answer to a claim cannot be read: {error}"), None))?;
         let jobs = answer.jobs.iter().filter_map(|job| match serde_json::from_str::<Job>(job.get()) {
-            Ok(job) if is_id(&job.job_id) => Some(job),
+            Ok(job) if is_id(&job.id) => Some(job),
             Ok(_) => {
                 tracing::error!("a claimed job has no usable id, and is left to its lease");
                 None

@@ -24,7 +24,7 @@ use crate::error::chain;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept. API Gateway closes its own after some minutes; whoever uses one that was just
 /// closed has to try again.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Bodies over this are compressed: below, gzip saves no packet.
 const COMPRESS_OVER: usize = 1_024;
 /// Longest key, as the service takes it.

@@ -113,3 +113,8 @@ pub use error::{BuildError, RunError, TaskError};
 pub use outcome::{Artifact, Outcome};
 pub use task::Task;
 pub use worker::Worker;
+
+/// The README's example, built with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -193,6 +193,11 @@ impl Metrics {
         }
     }
 
+    /// How many tries of a type ended so.
+    pub(crate) fn count(&self, kind: &str, outcome: Ended) -> u64 {
+        self.processed.get_or_create(&OfTypeEnded { r#type: kind.to_owned(), outcome }).get()
+    }
+
     pub(crate) fn claimed(&self, outcome: Claimed, took: Duration) {
         self.claims.get_or_create(&OfClaim { outcome }).inc();
         self.claim_seconds.observe(took.as_secs_f64());
@@ -243,15 +248,12 @@ impl Metrics {
 
     /// The same numbers as JSON.
     pub(crate) fn stats(&self, breaker: State) -> Value {
-        let mut active = Map::new();
-        let mut processed = Map::new();
+        let (mut active, mut processed) = (Map::new(), Map::new());
         for kind in &self.types {
             let label = OfType { r#type: kind.clone() };
             active.insert(kind.clone(), json!(self.active.get_or_create(&label).get()));
-            let by_outcome = Ended::ALL.map(|outcome| {
-                let label = OfTypeEnded { r#type: kind.clone(), outcome };
-                (outcome.as_str().to_owned(), json!(self.processed.get_or_create(&label).get()))
-            });
+            let by_outcome =
+                Ended::ALL.map(|outcome| (outcome.as_str().to_owned(), json!(self.count(kind, outcome))));
             processed.insert(kind.clone(), Value::Object(by_outcome.into_iter().collect()));
         }
         let claims = Claimed::ALL.map(|outcome| {

@@ -24,7 +24,8 @@ pub struct Task {
 /// A job as a claim answers it. Of its times none is read: they are by the service's clock.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Job {
-    pub(crate) job_id: String,
+    #[serde(rename = "job_id")]
+    pub(crate) id: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) lease_token: String,
@@ -53,7 +54,7 @@ impl Task {
 
     /// The job's id: the same at each try.
     pub fn id(&self) -> &str {
-        &self.job.job_id
+        &self.job.id
     }
 
     /// The job's type: the one that this handler is for.
@@ -125,7 +126,7 @@ impl Task {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
-            .field("id", &self.job.job_id)
+            .field("id", &self.job.id)
             .field("kind", &self.job.kind)
             .field("attempt", &self.job.attempt)
             .finish_non_exhaustive()

@@ -117,7 +117,7 @@ async fn over_the_limit_is_no_failure_of_the_service() {
     let mock = Mock::start().await;
     (0..8).for_each(|_| mock.reply_to_claim((429, Some(0), json!({ "code": "rate_limited" }))));
     mock.queue("a", 1);
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     let run = Run::start(&mock, mock.worker().breaker(2, hour).handle("a", |_| async { Ok(()) }));
     mock.until("the job", |seen| seen.ends("a-0") == ["completed"]).await;
     run.stop().await;

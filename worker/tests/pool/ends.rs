@@ -10,8 +10,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::mock::{Mock, Reply, Run, eventually, within};
 
-fn problem(status: u16, code: &str) -> Option<Reply> {
-    Some((status, None, json!({ "status": status, "code": code, "detail": "so it is" })))
+fn problem(status: u16, code: &str) -> Reply {
+    (status, None, json!({ "status": status, "code": code, "detail": "so it is" }))
 }
 
 /// Tells when it is dropped.
@@ -25,10 +25,10 @@ impl Drop for Dropped {
 
 /// A worker whose handler ends when it is cancelled, after it has said so, or, if it is stubborn, never. It says when it
 /// is dropped. What `reply` answers the job's heartbeats ends it.
-async fn ended_by(reply: Option<Reply>, is_stubborn: bool) -> (Vec<&'static str>, Arc<Mock>, String) {
+async fn ended_by(reply: Reply, is_stubborn: bool) -> (Vec<&'static str>, Arc<Mock>, String) {
     let mock = Mock::start().await;
     mock.queue("a", 1);
-    mock.script(move |report| report.status().is_empty().then(|| reply.clone()).flatten());
+    mock.script(move |report| report.status().is_empty().then(|| reply.clone()));
     let (say, mut said) = mpsc::unbounded_channel();
     let worker = mock.worker().listen(([127, 0, 0, 1], 0)).handle("a", move |task| {
         let say = say.clone();
@@ -46,7 +46,9 @@ async fn ended_by(reply: Option<Reply>, is_stubborn: bool) -> (Vec<&'static str>
     let worker = worker.build().unwrap();
     let address = worker.listen_addr().unwrap();
     let run = Run::of(&mock, worker);
-    let heard = vec![within(said.recv()).await.unwrap(), within(said.recv()).await.unwrap()];
+    let mut heard = Vec::new();
+    within(said.recv_many(&mut heard, 1)).await;
+    within(said.recv_many(&mut heard, 1)).await;
     let idle = |_: u16, text: &str| text.contains(r#"jobledger_worker_active_tasks{type="a"} 0"#);
     let text = eventually(address, "/metrics", idle).await;
     run.stop().await;
@@ -61,7 +63,7 @@ fn counted(text: &str, outcome: &str) {
 
 #[tokio::test]
 async fn a_cancel_reaches_the_handler() {
-    let (heard, mock, text) = ended_by(Some((200, None, json!({ "cancel": true }))), false).await;
+    let (heard, mock, text) = ended_by((200, None, json!({ "cancel": true })), false).await;
     assert_eq!(heard, ["cancelled", "dropped"]);
     assert!(mock.seen().ends("a-0").is_empty(), "a cancelled job needs no end");
     counted(&text, "cancelled");
@@ -69,7 +71,7 @@ async fn a_cancel_reaches_the_handler() {
 
 #[tokio::test]
 async fn who_does_not_listen_is_dropped() {
-    let (heard, mock, text) = ended_by(Some((200, None, json!({ "cancel": true }))), true).await;
+    let (heard, mock, text) = ended_by((200, None, json!({ "cancel": true })), true).await;
     assert_eq!(heard, ["cancelled", "dropped"]);
     assert!(mock.seen().ends("a-0").is_empty());
     counted(&text, "cancelled");
@@ -96,7 +98,7 @@ async fn a_job_that_is_gone_stops_the_handler() {
 async fn a_key_that_is_revoked_ends_the_run_and_all_that_runs() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
-    mock.script(|_| problem(401, "unauthorized"));
+    mock.script(|_| Some(problem(401, "unauthorized")));
     let worker = mock.worker().concurrency(1).handle("a", |task| async move {
         task.cancelled().cancelled().await;
         Ok(())
@@ -189,7 +191,7 @@ async fn a_try_that_takes_too_long_has_failed() {
 async fn the_shorter_timeout_counts() {
     let mock = Mock::start().await;
     mock.give(json!({ "job_id": "a-0", "type": "a", "timeout_seconds": 1 }));
-    let worker = mock.worker().timeout("a", Duration::from_secs(3_600)).handle("a", |_| async {
+    let worker = mock.worker().timeout("a", Duration::from_hours(1)).handle("a", |_| async {
         pending::<()>().await;
         Ok(())
     });

@@ -112,7 +112,9 @@ impl Mock {
     /// Queues jobs `0`, `1`, … of a type, and says which ones.
     pub(crate) fn queue(&self, kind: &str, count: usize) -> Vec<String> {
         let ids: Vec<_> = (0..count).map(|n| format!("{kind}-{n}")).collect();
-        ids.iter().for_each(|id| self.give(json!({ "job_id": id, "type": kind })));
+        for id in &ids {
+            self.give(json!({ "job_id": id, "type": kind }));
+        }
         ids
     }
 
@@ -121,7 +123,8 @@ impl Mock {
         let mut whole =
             json!({ "attempt": 1, "max_attempts": 3, "payload": null, "labels": {}, "metadata": null });
         whole["lease_token"] = json!(format!("lease of {}", job["job_id"].as_str().unwrap()));
-        whole.as_object_mut().unwrap().extend(job.as_object().unwrap().clone());
+        let Value::Object(given) = job else { panic!("a job is an object") };
+        whole.as_object_mut().unwrap().extend(given);
         self.seen().jobs.push_back(whole);
         self.changed.notify_waiters();
     }

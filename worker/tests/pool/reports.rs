@@ -180,7 +180,7 @@ async fn a_result_that_cannot_be_sent_at_all_fails_the_job() {
 #[tokio::test]
 async fn a_service_that_is_not_there_is_waited_for() {
     let worker = Worker::builder("http://127.0.0.1:1", "k").handle("a", |_| async { Ok(()) });
-    let worker = worker.listen(([127, 0, 0, 1], 0)).breaker(1, Duration::from_secs(60)).build().unwrap();
+    let worker = worker.listen(([127, 0, 0, 1], 0)).breaker(1, Duration::from_mins(1)).build().unwrap();
     let address = worker.listen_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let run = tokio::spawn(worker.run_until(async {

@@ -49,9 +49,9 @@ async fn metrics_are_whole_from_the_start_and_can_be_read() {
     let done = r#"jobledger_worker_events_processed_total{type="a",outcome="completed"} 2"#;
     parses(&eventually(address, "/metrics", |_, text| text.contains(done)).await);
 
-    let (status, stats) = get(address, "/stats").await;
-    let stats: Value = serde_json::from_str(&stats).unwrap();
-    assert_eq!(status, 200);
+    let (code, body) = get(address, "/stats").await;
+    let stats: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(code, 200);
     assert_eq!(
         (&stats["worker_id"], &stats["up"], &stats["concurrency"], &stats["circuit_breaker"]),
         (&json!("w-1"), &json!(true), &json!(3), &json!("closed"))
