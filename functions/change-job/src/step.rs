@@ -75,7 +75,9 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::leased());
     }
     let status = job.status();
-    if change.is_report() && head.report == Some(change.fingerprint) && change.status.is_some() {
+    // Said before, and done then; who runs again may well say it again, and means this try.
+    let is_repeated = change.status.is_some() && head.report == Some(change.fingerprint);
+    if is_repeated && status != Status::Running {
         return Ok(Judged::Stands);
     }
     let target = change.status.unwrap_or(status);
