@@ -58,8 +58,8 @@ pub(crate) async fn complete(
     let end = Completion { output, cost: change.cost, report: report_text(&change.fingerprint) };
     let plan = report.complete(&config.tables, &end);
     let terms = lease.token.terms();
-    let held = terms.holds_slot.then_some((owner, &terms.kind));
-    let head = match stop(store, &config.tables, id, plan, held).await? {
+    let slot = terms.holds_slot.then_some((owner, &terms.kind));
+    let head = match stop(store, &config.tables, id, plan, slot).await? {
         Written::Done(item) => return Ok(head_of_row(item.ok_or_else(Problem::job_not_found)?)?),
         Written::Refused(item) => item,
     };

@@ -90,8 +90,8 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::wrong_status(status, "reported on"));
     }
     let settings = ledger.type_settings(&job.owner, &job.kind).await?;
-    let chance = Environment::fresh_id().as_u64_pair().1;
-    Ok(Judged::Write(Box::new(next(head, change, target, &settings, chance, now))))
+    let luck = Environment::fresh_id().as_u64_pair().1;
+    Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
 }
 
 /// Whether a job that stands there is where the same report once led it: one that says `running` can be made again as
@@ -110,7 +110,7 @@ fn next(
     change: &Change,
     target: Status,
     settings: &TypeSettings,
-    chance: u64,
+    luck: u64,
     now: Timestamp,
 ) -> Head {
     let mut seen = head.clone();
@@ -135,7 +135,7 @@ fn next(
             Status::Completed => completed(&seen, now),
             Status::Cancelled => cancelled(&seen, now),
             Status::Failed => {
-                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, chance), now)
+                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, luck), now)
             }
             Status::Queued if status == Status::Running => handed_back(&seen, now),
             Status::Queued => retried(&seen, now),
