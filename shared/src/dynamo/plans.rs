@@ -99,9 +99,10 @@ pub fn create_head(tables: &Tables, head: &Head) -> Result<PutItemInputBuilder, 
         .return_values_on_condition_check_failure(OLD_ITEM))
 }
 
-/// What tells whether a head has changed: every step and edit changes one of these, and every report a lease's end.
-const CHANGING: [&str; 7] =
-    ["status", "updated_at", "fingerprint", "attempt", LEASE_UNTIL, SLOT, OUTPUT_NAME];
+/// What tells whether a head has changed: every step and edit changes one of these, and every report a lease's end or, at
+/// the latest end that it may have, only the progress.
+const CHANGING: [&str; 8] =
+    ["status", "updated_at", "fingerprint", "attempt", LEASE_UNTIL, SLOT, OUTPUT_NAME, PROGRESS];
 
 /// Puts a head in the place of another, unless that changed since it was read. Where the job holds a slot and
 /// stops running, this is one half of a transaction ([`crate::work`]).
