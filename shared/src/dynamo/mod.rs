@@ -21,6 +21,8 @@ mod store;
 mod ticket;
 pub mod types;
 pub(crate) mod value;
+mod wait;
+mod whole;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
@@ -32,3 +34,5 @@ pub use part::{decode_part, encode_part, part_bytes};
 pub use progress::with_progress;
 pub use store::{Store, Transacted, Written};
 pub use types::StoredType;
+pub use wait::Pace;
+pub use whole::WholeJob;
