@@ -19,6 +19,7 @@ pub mod schema;
 mod shards;
 mod store;
 mod ticket;
+pub mod tries;
 pub mod types;
 pub(crate) mod value;
 mod wait;
