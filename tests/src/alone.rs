@@ -91,12 +91,16 @@ impl Request {
     pub fn new(method: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let key = format!("Bearer {}", jobledger_local::LOCAL_KEY);
-        let job_id = path.strip_prefix("/v1/jobs/").map(|rest| rest.split('/').next().unwrap_or_default());
+        let parameters =
+            [("/v1/jobs/", "job_id"), ("/v1/types/", "type")].into_iter().filter_map(|(begin, name)| {
+                let value = path.strip_prefix(begin)?.split('/').next()?;
+                Some((name.to_owned(), value.to_owned()))
+            });
         Self {
             method: method.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
-            parameters: job_id.map(|id| ("job_id".to_owned(), id.to_owned())).into_iter().collect(),
+            parameters: parameters.collect(),
             headers: BTreeMap::from([("authorization".to_owned(), key)]),
             body: None,
         }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::queue::{Candidate, Long, Taken, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
-use crate::domain::{Head, Input, LeaseToken, Owner, Terms, Timestamp, TypeName, WorkerId};
+use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
 use crate::dynamo::plans::work::{Slot, Write};
 use crate::dynamo::plans::{get_head, get_part};
 use crate::dynamo::schema::INPUT;
@@ -183,8 +183,11 @@ impl Claims {
         );
         let head = match taken? {
             Took::Head(head) => head,
-            Took::Lost => {
-                self.taken.remember(candidate, now);
+            Took::Lost { waits } => {
+                // One that waits yet, only elsewhere in the queue, is looked for there.
+                if !waits {
+                    self.taken.remember(candidate, now);
+                }
                 return Ok(Outcome::Lost);
             }
             Took::Full => return Ok(Outcome::Full(candidate.kind.clone())),
@@ -211,7 +214,10 @@ enum Looked {
 
 enum Took {
     Head(Box<Head>),
-    Lost,
+    /// Somebody else was faster: the try is theirs, or the job `waits` for it at another place.
+    Lost {
+        waits: bool,
+    },
     Full,
 }
 
@@ -256,7 +262,7 @@ async fn take_head(
             Transacted::Refused(items) if items.first().is_some_and(Option::is_none) => {
                 return Ok(Took::Full);
             }
-            Transacted::Refused(_) => return Ok(Took::Lost),
+            Transacted::Refused(items) => items.into_iter().next().flatten().flatten(),
         }
     } else {
         match store.update(plan).await? {
@@ -268,7 +274,13 @@ async fn take_head(
     let is_ours = |head: &Head| {
         head.job.lease().is_some() && head.job.holder.as_ref().is_some_and(|holder| holder.token == token)
     };
-    Ok(head.filter(is_ours).map_or(Took::Lost, |head| Took::Head(Box::new(head))))
+    Ok(match head {
+        Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
+        Some(Head { job, .. }) => {
+            Took::Lost { waits: job.status() == Status::Queued && job.attempt == candidate.attempt }
+        }
+        None => Took::Lost { waits: false },
+    })
 }
 
 async fn read_input(ledger: &Ledger, candidate: &Candidate) -> Result<Input, StoreError> {
