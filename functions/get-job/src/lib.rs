@@ -3,6 +3,7 @@
 use jobledger::Function;
 use jobledger::dynamo::{Ledger, Pace, WholeJob};
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
+use jobledger::tally::mean_run_ms;
 
 /// The function.
 pub const FUNCTION: Function = function::<GetJob>();
@@ -36,6 +37,10 @@ impl Route for GetJob {
             let deadline = call.now.plus_millis(i64::from(wait.seconds) * 1_000);
             call.backend.wait_for_end(id, PACE, deadline).await?;
             whole = read().await?.ok_or_else(Problem::job_not_found)?;
+        }
+        let job = &whole.head.job;
+        if job.is_unmeasured() {
+            whole.beside.mean_run_ms = mean_run_ms(store, &config.tables, &job.owner, &job.kind).await?;
         }
         Ok(Answer::ok(&whole.view((call.clock)())))
     }

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::nested::{ErrorRow, ProgressRow, progress, progress_row, text};
+pub(in crate::dynamo) use self::nested::{ErrorRow, text};
+use self::nested::{ProgressRow, progress, progress_row};
 use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{

@@ -4,7 +4,7 @@
 
 mod config;
 mod error;
-mod item;
+pub(crate) mod item;
 mod key_ring;
 mod ledger;
 mod memory;
@@ -19,6 +19,7 @@ pub mod schema;
 mod shards;
 mod store;
 mod ticket;
+pub mod tries;
 pub mod types;
 pub(crate) mod value;
 mod wait;

@@ -37,8 +37,14 @@ const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChe
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
-/// [`Seen`] as it is stored.
-type SeenRow = (JobId, u8, u32, u32, bool);
+/// [`Seen`] as it is stored: an array.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SeenRow {
+    Whole(JobId, u8, u32, u32, bool),
+    /// From before tries were kept. A retry by it is refused where there was one, and the job read anew.
+    Short(JobId, u8, u32, u32),
+}
 
 /// What a retry needs of the job as it was read. Stored as an array of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,14 +63,18 @@ pub struct Seen {
 }
 
 impl From<SeenRow> for Seen {
-    fn from((id, priority, attempt, max_attempts, was_tried): SeenRow) -> Self {
+    fn from(row: SeenRow) -> Self {
+        let (id, priority, attempt, max_attempts, was_tried) = match row {
+            SeenRow::Whole(id, priority, attempt, max, was_tried) => (id, priority, attempt, max, was_tried),
+            SeenRow::Short(id, priority, attempt, max) => (id, priority, attempt, max, false),
+        };
         Self { id, priority, attempt, max_attempts, was_tried }
     }
 }
 
 impl From<Seen> for SeenRow {
     fn from(Seen { id, priority, attempt, max_attempts, was_tried }: Seen) -> Self {
-        (id, priority, attempt, max_attempts, was_tried)
+        Self::Whole(id, priority, attempt, max_attempts, was_tried)
     }
 }
 

@@ -1,6 +1,7 @@
 //! A job as a whole: its head, and the parts that this names.
 
 use super::schema::{HEAD, INPUT, OUTPUT, PART};
+use super::tries::decode_try;
 use super::{AttributeMap, Store, StoreError, Tables, decode_part, head_of_row, plans};
 use crate::domain::{Head, JobId, Timestamp, Try};
 use crate::http::{Beside, WholeJobView};
@@ -25,7 +26,9 @@ impl WholeJob {
         let output = head.output.and_then(|name| part(&parts, &format!("{OUTPUT}{name}")));
         let input = input.map(decode_part).transpose()?.unwrap_or_default();
         let output = output.map(decode_part).transpose()?.unwrap_or_default();
-        let (beside, last) = (Beside { input, output, ..Beside::default() }, head.job.ended_try());
+        let tries = parts.iter().filter_map(|item| decode_try(&head.job, item).transpose());
+        let tries = tries.collect::<Result<_, _>>()?;
+        let (beside, last) = (Beside { input, output, tries, mean_run_ms: None }, head.job.ended_try());
         Ok(Some(Self { head, beside, last }))
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
-use super::queue::{Candidate, Taken, view};
+use super::queue::{Candidate, Long, Taken, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
@@ -51,6 +51,7 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claims {
     taken: Taken,
+    long: Long,
 }
 
 /// What became of one try for one job.
@@ -97,7 +98,7 @@ impl Claims {
     ) -> Result<Looked, StoreError> {
         let (source, now) = (ledger.source().await?, clock());
         let (seen, types) = tokio::try_join!(
-            view(source, &request.owner, &request.kinds, now),
+            view(source, &self.long, &request.owner, &request.kinds, now),
             ledger.types_now(&request.owner, &request.kinds),
         )?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;

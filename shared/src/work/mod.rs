@@ -7,10 +7,12 @@
 use crate::domain::{Head, LeaseToken, Timestamp};
 
 mod claim;
+mod oldest;
 mod output;
 mod queue;
 mod slots;
 mod stop;
+mod watch;
 
 /// Most types that one claim may name.
 pub const MAX_CLAIM_TYPES: usize = 20;
@@ -33,3 +35,4 @@ pub use claim::{ClaimRequest, Claimed, Claims};
 pub use output::{drop_output, output_of_report, read_output, write_output};
 pub use queue::{DUE_PAGE, WINDOW};
 pub use stop::{replace, stop};
+pub use watch::{Watched, watch};

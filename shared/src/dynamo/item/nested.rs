@@ -6,7 +6,7 @@ use crate::domain::{ErrorCode, JobError, Percent, Progress, TaskName};
 
 /// Why a try failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct ErrorRow {
+pub(in crate::dynamo) struct ErrorRow {
     message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_task: Option<String>,
@@ -22,7 +22,7 @@ impl From<&JobError> for ErrorRow {
 }
 
 impl ErrorRow {
-    pub(super) fn error(self) -> Result<JobError, String> {
+    pub(in crate::dynamo) fn error(self) -> Result<JobError, String> {
         let code = self.code.map(ErrorCode::try_from).transpose().map_err(text)?;
         Ok(JobError { message: self.message, failed_task: self.failed_task, code })
     }
@@ -30,7 +30,7 @@ impl ErrorRow {
 
 /// How far a job is, in hundredths of a percent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ProgressRow {
+pub(in crate::dynamo) struct ProgressRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current_task: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub(super) struct ProgressRow {
     overall_hundredths: u16,
 }
 
-pub(super) fn progress_row(progress: &Progress) -> ProgressRow {
+pub(in crate::dynamo) fn progress_row(progress: &Progress) -> ProgressRow {
     ProgressRow {
         current_task: progress.current_task.as_ref().map(ToString::to_string),
         current_task_hundredths: progress.current_task_progress.map(Percent::hundredths),
@@ -46,7 +46,7 @@ pub(super) fn progress_row(progress: &Progress) -> ProgressRow {
     }
 }
 
-pub(super) fn progress(row: ProgressRow) -> Result<Progress, String> {
+pub(in crate::dynamo) fn progress(row: ProgressRow) -> Result<Progress, String> {
     Ok(Progress {
         current_task: row.current_task.map(TaskName::try_from).transpose().map_err(text)?,
         current_task_progress: row
@@ -59,6 +59,6 @@ pub(super) fn progress(row: ProgressRow) -> Result<Progress, String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
-pub(super) fn text(error: impl ToString) -> String {
+pub(in crate::dynamo) fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -63,6 +63,11 @@ impl Queue<'_> {
     pub fn due(self, tables: &Tables, now: Timestamp, limit: i32) -> QueryInputBuilder {
         self.between(tables, LATER, &due_until(now), limit)
     }
+
+    /// Reads where the first one stands that may go, of those whose sort key is this one or greater.
+    pub fn first_from(self, tables: &Tables, lower: &str, now: Timestamp) -> QueryInputBuilder {
+        self.between(tables, lower, &due_until(now), 1).projection_expression("#queue")
+    }
 }
 
 /// Counts the jobs that go before this one in a part of its queue, up to `limit` each: those whose keys tell it, and those
