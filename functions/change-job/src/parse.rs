@@ -60,15 +60,19 @@ impl Change {
         let StatusWords { status, phase: word } = StatusWords::from(said);
         let phase: Option<Phase> = fields.optional("phase", text);
         let progress = fields.nested("progress", |fields| Some(progress(fields)));
-        let error = fields.optional("error", job_error);
+        let mut says_why = false;
+        let error = fields.optional("error", |raw| {
+            says_why = true;
+            job_error(raw)
+        });
         let retryable = fields.optional("retryable", flag);
         if phase.is_some() && status.is_some_and(|status| status != Status::Running) {
             fields.refuse("phase", Invalid::new("only a running job has one"));
         }
-        match (status, &error) {
-            (Some(Status::Failed), None) => fields.refuse("error", Invalid::new("a failed try needs it")),
-            (Some(Status::Failed), Some(_)) | (_, None) => {}
-            (_, Some(_)) => {
+        match (status, says_why) {
+            (Some(Status::Failed), false) => fields.refuse("error", Invalid::new("a failed try needs it")),
+            (Some(Status::Failed), true) | (_, false) => {}
+            (_, true) => {
                 fields.refuse("error", Invalid::new("only a failed try has one: say status failed"));
             }
         }

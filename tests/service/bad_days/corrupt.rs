@@ -30,6 +30,7 @@ async fn a_head_that_cannot_be_read() {
         let house = House::start().await;
         let id = spoilt(&house, attribute, value).await;
         let line = r#"{"external_id":"e","type":"render","status":"queued"}"#;
+        let claim = r#"{"worker_id":"w","types":["render"]}"#;
         let requests = [
             ("get-job", Request::new("GET", &format!("/v1/jobs/{id}"))),
             ("list-jobs", Request::new("GET", "/v1/jobs")),
@@ -41,6 +42,10 @@ async fn a_head_that_cannot_be_read() {
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("create-job", Request::new("POST", "/v1/jobs").body(r#"{"type":"render","external_id":"e"}"#)),
             ("delete-job", Request::new("DELETE", &format!("/v1/jobs/{id}"))),
+            ("change-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"name":"x"}"#)),
+            ("change-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"status":"running"}"#)),
+            ("retry-job", Request::new("POST", &format!("/v1/jobs/{id}/retry"))),
+            ("claim-jobs", Request::new("POST", "/v1/jobs/claim").body(claim)),
             ("cancel-job", Request::new("POST", &format!("/v1/jobs/{id}/cancel"))),
         ];
         for (name, request) in requests {
@@ -66,7 +71,42 @@ async fn a_part_that_cannot_be_read() {
         house.is_problem("get-job", &reply, 500, "internal");
         // Lists read no parts.
         house.service.get("/v1/jobs").expect(200).await;
+        let edit = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"metadata":{"x":1}}"#);
+        house.is_problem("change-job", &house.behind("change-job").await.call(&edit).await, 500, "internal");
     }
+    let claim = Request::new("POST", "/v1/jobs/claim").body(r#"{"worker_id":"w","types":["render"]}"#);
+    house.is_problem("claim-jobs", &house.behind("claim-jobs").await.call(&claim).await, 500, "internal");
+}
+
+#[tokio::test]
+async fn a_type_that_cannot_be_read() {
+    let house = House::start().await;
+    house.job(&json!({ "type": "render", "max_attempts": 2 })).await;
+    let (id, token) = house.held("render").await;
+    let settings =
+        house.service.stack.environment("get-job").expect("the function").vars["SETTINGS_TABLE"].clone();
+    let spoilt = json!({
+        "kind": { "S": "types" }, "id": { "S": "default#render" }, "mode": { "S": SECRET_VALUE },
+        "backoff_seconds": { "N": "1" }, "updated_at": { "N": "1" },
+    });
+    house.dynamo.put(&settings, spoilt.as_object().expect("an item")).await;
+    let before = house.heads().await;
+    let report = |report: Value| Request::new("PATCH", &format!("/v1/jobs/{id}")).body(report.to_string());
+    for (name, request) in [
+        ("type-settings", Request::new("GET", "/v1/types/render")),
+        ("type-settings", Request::new("PUT", "/v1/types/render").body("{}")),
+        (
+            "claim-jobs",
+            Request::new("POST", "/v1/jobs/claim").body(r#"{"worker_id":"w","types":["render"]}"#),
+        ),
+        ("change-job", report(json!({ "lease_token": token, "status": "failed", "error": "x" }))),
+        ("change-job", report(json!({ "lease_token": token, "progress": { "current_task": "x" } }))),
+    ] {
+        let reply = house.behind(name).await.call(&request).await;
+        house.is_problem(name, &reply, 500, "internal");
+        assert!(!reply.text.contains(SECRET_VALUE), "{}", reply.text);
+    }
+    assert_eq!(house.heads().await, before);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod corrupt;
 mod lasting;
 mod lost;
+mod lost_work;
 mod passing;
 
 use std::collections::BTreeMap;
@@ -54,6 +55,16 @@ impl House {
         reply.at("/job_id").as_str().expect("an id").to_owned()
     }
 
+    /// Creates a job and claims it; answers its id and the token that it is held by.
+    async fn held(&self, kind: &str) -> (String, String) {
+        // Nothing else of the type waits for as long as this takes.
+        let id = self.job(&json!({ "type": kind, "payload": 1, "priority": 10, "max_attempts": 2 })).await;
+        let body = json!({ "worker_id": "w", "types": [kind] });
+        let reply = self.service.post("/v1/jobs/claim", &body).expect(200).await;
+        assert_eq!(reply.at("/jobs/0/job_id"), &json!(id), "{}", reply.text);
+        (id, reply.at("/jobs/0/lease_token").as_str().expect("a token").to_owned())
+    }
+
     /// All heads, by their ids.
     async fn heads(&self) -> BTreeMap<String, Item> {
         let items = self.dynamo.scan(&self.jobs).await.into_iter();
@@ -67,8 +78,31 @@ impl House {
         for _ in 0..3 {
             ids.push(self.job(&json!({ "type": "render", "payload": { "frames": 3 } })).await);
         }
+        let limit =
+            Request::new("PUT", "/v1/types/limited").body(r#"{"max_concurrency":9,"backoff_seconds":0}"#);
+        let reply = self
+            .function_at("type-settings", self.service.stack.dynamodb_endpoint())
+            .await
+            .call(&limit)
+            .await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        for kind in ["free", "limited"] {
+            self.job(&json!({ "type": kind, "payload": { "frames": 3 } })).await;
+        }
+        let held = [self.held("worked").await, self.held("worked").await, self.held("limited").await];
+        let cancelled = self.job(&json!({ "type": "worked" })).await;
+        self.service.call("POST", &format!("/v1/jobs/{cancelled}/cancel")).expect(200).await;
         self.service.settled().await;
         let job = |number: usize| format!("/v1/jobs/{}", ids[number]);
+        let report = |number: usize, mut report: Value| {
+            let (id, token) = &held[number];
+            report["lease_token"] = json!(token);
+            Request::new("PATCH", &format!("/v1/jobs/{id}")).body(report.to_string())
+        };
+        let claim = |kind: &str| {
+            let body = json!({ "worker_id": "w", "types": [kind], "max": 3 });
+            Request::new("POST", "/v1/jobs/claim").body(body.to_string())
+        };
         let line = r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#;
         vec![
             (
@@ -101,6 +135,13 @@ impl House {
             ),
             ("type-settings", Request::new("GET", "/v1/types/render")),
             ("type-settings", Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#)),
+            ("claim-jobs", claim("free")),
+            ("claim-jobs", claim("limited")),
+            ("change-job", report(0, json!({ "progress": { "current_task": "x", "overall_progress": 5 } }))),
+            ("change-job", report(1, json!({ "status": "completed", "result": [1] }))),
+            ("change-job", report(2, json!({ "status": "failed", "error": "x", "result": [1] }))),
+            ("change-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
+            ("retry-job", Request::new("POST", &format!("/v1/jobs/{cancelled}/retry"))),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("metrics", Request::new("GET", "/metrics")),
         ]

@@ -1,0 +1,153 @@
+//! The work queue: claims, reports, edits, retries.
+
+use jobledger_tests::alone::Request;
+use serde_json::{Value, json};
+
+use super::{Bill, House, Metered, written};
+
+fn claim(kind: &str, max: usize) -> Request {
+    let body = json!({ "worker_id": "host-17.worker-3", "types": [kind], "max": max });
+    Request::new("POST", "/v1/jobs/claim").body(body.to_string())
+}
+
+/// Creates jobs as callers do: with a name, labels and a small payload.
+async fn create(house: &House, kind: &str, count: usize) {
+    for _ in 0..count {
+        let body = json!({
+            "type": kind, "priority": 5, "name": "scene-000001.blend", "payload": { "frames": 25 },
+            "labels": { "team": "pictures", "model": "cycles" }, "max_attempts": 2,
+        });
+        house.service.post("/v1/jobs", &body).expect(201).await;
+    }
+}
+
+/// Calls, and holds the writes against what became of the items of jobs; each is written once, in no transaction.
+async fn changed(house: &House, function: &Metered, request: &Request) -> (Value, Bill) {
+    let before = house.jobs().await;
+    let (reply, bill) = function.call(house, request).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(bill.write, written(&house.jobs, &before, &house.jobs().await));
+    (reply.json, bill)
+}
+
+async fn limit(house: &House, kind: &str) {
+    let settings = json!({ "max_concurrency": 100, "backoff_seconds": 0 });
+    house.service.call("PUT", &format!("/v1/types/{kind}")).json(&settings).expect(200).await;
+}
+
+#[tokio::test]
+async fn claiming() {
+    let house = House::start().await;
+    limit(&house, "limited").await;
+    let claimer = house.metered("claim-jobs").await;
+    claimer.call(&house, &claim("render", 1)).await;
+    let (_, bill) = changed(&house, &claimer, &claim("render", 10)).await;
+    bill.show("claim of an empty queue");
+    bill.within(1, 2, 0);
+    let types: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
+    let body = json!({ "worker_id": "w", "types": types });
+    let (_, bill) =
+        changed(&house, &claimer, &Request::new("POST", "/v1/jobs/claim").body(body.to_string())).await;
+    bill.show("claim of 20 empty queues");
+    // How many of the queues are read at once, is bounded.
+    bill.within(3, 30, 0);
+    create(&house, "render", 11).await;
+    let (jobs, bill) = changed(&house, &claimer, &claim("render", 1)).await;
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
+    bill.show("claim of a job");
+    bill.within(2, 4, 8);
+    let (jobs, bill) = changed(&house, &claimer, &claim("render", 10)).await;
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(10));
+    bill.show("claim of ten jobs");
+    bill.within(2, 13, 80);
+    create(&house, "limited", 1).await;
+    let (reply, bill) = claimer.call(&house, &claim("limited", 1)).await;
+    assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(1));
+    bill.show("claim of a job of a type with a limit");
+    // Twice as much, as in every transaction, and the slot.
+    bill.within(3, 5, 16);
+}
+
+#[tokio::test]
+async fn reporting() {
+    let house = House::start().await;
+    limit(&house, "limited").await;
+    create(&house, "render", 8).await;
+    create(&house, "limited", 1).await;
+    let claimer = house.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&house, &claim("render", 8)).await;
+    let held = reply.at("/jobs").as_array().expect("jobs").clone();
+    let (reply, _) = claimer.call(&house, &claim("limited", 1)).await;
+    let limited = reply.at("/jobs/0").clone();
+    let report_of = |job: &Value, mut report: Value| {
+        report["lease_token"] = job["lease_token"].clone();
+        let path = format!("/v1/jobs/{}", job["job_id"].as_str().expect("an id"));
+        Request::new("PATCH", &path).body(report.to_string())
+    };
+    let report = |number: usize, said: Value| report_of(&held[number], said);
+    let function = house.metered("change-job").await;
+    // The first call reads the key, and the settings of the type.
+    function.call(&house, &report(0, json!({ "status": "failed", "error": "x" }))).await;
+    let progress = json!({ "current_task": "render", "current_task_progress": 3, "overall_progress": 40 });
+    let fails = json!({ "status": "failed", "error": { "message": "no GPU" } });
+    for (what, number, said, round_trips, read, write) in [
+        ("heartbeat", 1, json!({}), 1, 0, 1),
+        ("heartbeat with progress", 1, json!({ "progress": progress }), 1, 0, 1),
+        ("heartbeat with the same progress", 1, json!({ "progress": progress }), 1, 0, 1),
+        ("completion", 1, json!({ "status": "completed" }), 1, 0, 8),
+        ("completion with a cost", 2, json!({ "status": "completed", "cost_usd": 1 }), 1, 0, 8),
+        ("completion with a result", 3, json!({ "status": "completed", "result": { "ok": true } }), 2, 0, 9),
+        ("failure of a try, others left", 4, fails.clone(), 2, 1, 10),
+        ("hand back", 5, json!({ "status": "queued" }), 2, 1, 10),
+        ("a phase", 6, json!({ "phase": "uploading" }), 2, 1, 8),
+    ] {
+        let (_, bill) = changed(&house, &function, &report(number, said)).await;
+        bill.show(what);
+        bill.within(round_trips, read, write);
+    }
+    let (reply, bill) = function.call(&house, &report_of(&limited, json!({ "status": "completed" }))).await;
+    assert_eq!(reply.status, 200);
+    bill.show("completion, of a type with a limit");
+    bill.within(2, 1, 16);
+    // Refused by the write itself: whose lease does not hold costs no read.
+    let (reply, bill) = function.call(&house, &report(1, json!({}))).await;
+    assert_eq!(reply.status, 409);
+    bill.show("a report that is refused");
+    bill.within(1, 0, 0);
+}
+
+#[tokio::test]
+async fn editing_and_retrying() {
+    let house = House::start().await;
+    create(&house, "render", 2).await;
+    let claimer = house.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&house, &claim("render", 1)).await;
+    let ids = house.service.get("/v1/jobs?status=queued").expect(200).await;
+    let waits = format!("/v1/jobs/{}", ids.at("/jobs/0/job_id").as_str().expect("an id"));
+    let runs = format!("/v1/jobs/{}", reply.at("/jobs/0/job_id").as_str().expect("an id"));
+    let function = house.metered("change-job").await;
+    let edit = |path: &str, body: Value| Request::new("PATCH", path).body(body.to_string());
+    function.call(&house, &edit(&waits, json!({ "name": "x" }))).await;
+    for (what, request, round_trips, read, write) in [
+        ("edit of a priority, queued", edit(&waits, json!({ "priority": 9 })), 2, 1, 7),
+        (
+            "edit of a name and labels",
+            edit(&runs, json!({ "name": "y", "labels": { "team": "b" } })),
+            2,
+            1,
+            5,
+        ),
+        ("edit of metadata", edit(&waits, json!({ "metadata": { "x": 1 } })), 5, 2, 8),
+    ] {
+        let (_, bill) = function.call(&house, &request).await;
+        bill.show(what);
+        bill.within(round_trips, read, write);
+    }
+    house.service.call("POST", &format!("{runs}/cancel")).expect(200).await;
+    house.service.call("POST", &format!("{waits}/cancel")).expect(200).await;
+    let retrier = house.metered("retry-job").await;
+    retrier.call(&house, &Request::new("POST", &format!("{waits}/retry"))).await;
+    let (_, bill) = changed(&house, &retrier, &Request::new("POST", &format!("{runs}/retry"))).await;
+    bill.show("retry");
+    bill.within(2, 1, 8);
+}
