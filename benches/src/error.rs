@@ -58,6 +58,14 @@ pub enum Error {
         /// The body.
         answer: String,
     },
+    /// An answer has what there should not be.
+    #[error("{operation} gave more than there is: {answer}")]
+    GaveMore {
+        /// Its name.
+        operation: &'static str,
+        /// The body.
+        answer: String,
+    },
     /// A name that is made here is none for the domain.
     #[error("a name is wrong: {0}")]
     Name(Invalid),

@@ -2,7 +2,7 @@
 //! engine.
 //!
 //! For each size a stack of its own is started and loaded through ingest; then every operation of [`operations`] runs so
-//! many times. Units and memory are held against promises ([`Report::broken`]); speed is only told.
+//! many times. The work [`queue`] is measured before backlogs of several lengths, and with crews of workers. Units and memory are held against promises ([`Report::broken`]); speed is only told.
 
 mod amount;
 mod clock;
@@ -15,6 +15,7 @@ mod measure;
 mod memory;
 pub mod operations;
 mod progress;
+pub mod queue;
 mod report;
 
 pub use amount::{Amount, grouped};
@@ -32,16 +33,26 @@ use jobs::Jobs;
 pub const MIN_JOBS: u64 = 200;
 /// Most jobs of a load: their numbers have nine digits.
 pub const MAX_JOBS: u64 = 100_000_000;
-/// Most loads.
+/// Most loads, and most backlogs.
 pub const MAX_SIZES: usize = 8;
+/// Fewest jobs of a backlog: a claim's first page must be full of them, however many were claimed before.
+pub const MIN_BACKLOG: u64 = 200;
+/// Most jobs that each crew of workers does.
+pub const MAX_DRAINED: u64 = 1_000_000;
 /// Most calls of each operation that are measured.
 pub const MAX_CALLS: u32 = 1_000;
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// How many jobs, from few to many; up to [`MAX_SIZES`], each from [`MIN_JOBS`] to [`MAX_JOBS`].
+    /// How many jobs, from few to many; up to [`MAX_SIZES`], each from [`MIN_JOBS`] to [`MAX_JOBS`]. None: only
+    /// the queue is measured.
     pub sizes: Vec<u64>,
+    /// How many jobs wait in the queue, from few to many; up to [`MAX_SIZES`], each from [`MIN_BACKLOG`] to [`MAX_JOBS`].
+    /// None: the queue is not measured.
+    pub backlogs: Vec<u64>,
+    /// How many jobs each crew of workers does, from 1 to [`MAX_DRAINED`].
+    pub drained: u64,
     /// How often each operation is called, up to [`MAX_CALLS`].
     pub calls: u32,
     /// What jobs and parameters are drawn from.
@@ -61,5 +72,9 @@ pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
         measured.push(measure::run(&house, &jobs, plan.calls, progress).await?);
         house.stop().await?;
     }
-    Ok(Report::new(plan, loads, measured))
+    let queue = match plan.backlogs.is_empty() {
+        true => None,
+        false => Some(queue::run(&plan.backlogs, plan.calls, plan.drained, progress).await?),
+    };
+    Ok(Report::new(plan, loads, measured, queue))
 }

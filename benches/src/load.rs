@@ -1,6 +1,5 @@
 //! Loading: jobs through ingest, a few calls at a time, made as they are sent; then the wait until all are counted.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -16,15 +15,15 @@ use crate::memory::{self, Memory};
 use crate::progress::Progress;
 
 /// Jobs of one call: some 200 KB, and far from the 29 s that a call may take.
-const JOBS_A_CALL: u64 = 500;
+pub(crate) const JOBS_A_CALL: u64 = 500;
 /// Calls under way at a time.
-const CALLS_AT_ONCE: usize = 4;
+pub(crate) const CALLS_AT_ONCE: usize = 4;
 /// How often a call is sent that the store had no time for.
 const MAX_TRIES: u32 = 100;
 /// How often memory is looked at during a load.
 const SAMPLES: u64 = 10;
 /// Longest wait until everything is counted. Nothing depends on speed: this only ends what hangs.
-const SETTLE_MAX: Duration = Duration::from_hours(6);
+pub(crate) const SETTLE_MAX: Duration = Duration::from_hours(6);
 
 /// How a load went.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +62,9 @@ pub(crate) async fn run(house: &House, jobs: &Jobs, progress: Progress) -> Resul
     let watch = Stopwatch::start();
     let calls = (0..jobs.count.div_ceil(JOBS_A_CALL)).map(|call| {
         let first = call * JOBS_A_CALL;
-        ingest(house, jobs, first..jobs.count.min(first + JOBS_A_CALL))
+        let numbers = first..jobs.count.min(first + JOBS_A_CALL);
+        // The body is made as its call begins, so that only those under way are in memory.
+        async move { ingest(house, &jobs.lines(numbers.clone()), numbers.end - numbers.start).await }
     });
     let mut calls = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
     let mut samples: Vec<Sample> = Vec::new();
@@ -102,19 +103,18 @@ pub(crate) async fn run(house: &House, jobs: &Jobs, progress: Progress) -> Resul
     })
 }
 
-fn a_second(jobs: u64, micros: u64) -> u64 {
+/// How many jobs that is a second.
+pub(crate) fn a_second(jobs: u64, micros: u64) -> u64 {
     let rate = u128::from(jobs) * 1_000_000 / u128::from(micros.max(1));
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
-/// Sends these jobs; the body is made here, so that only those under way are in memory. Answers how many they were.
-async fn ingest(house: &House, jobs: &Jobs, numbers: Range<u64>) -> Result<u64, Error> {
-    let sent = numbers.end - numbers.start;
-    let body = jobs.lines(numbers);
+/// Sends so many jobs, one a line; answers how many they were.
+pub(crate) async fn ingest(house: &House, body: &str, sent: u64) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let reply = house.service.call("POST", "/v1/admin/ingest/jobs").body(body.as_str()).send().await;
+        let reply = house.service.call("POST", "/v1/admin/ingest/jobs").body(body).send().await;
         // A call that broke off may be sent again: what is in already is unchanged.
         let went_in =
             ["/created", "/updated", "/unchanged"].map(|field| reply.at(field).as_u64().unwrap_or(0));

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
-use jobledger_bench::{Error, MAX_CALLS, MAX_JOBS, MAX_SIZES, MIN_JOBS, Plan, Progress, Report, run};
+use clap::{Parser, ValueEnum};
+use jobledger_bench::{
+    Error, MAX_CALLS, MAX_DRAINED, MAX_JOBS, MAX_SIZES, MIN_BACKLOG, MIN_JOBS, Plan, Progress, Report, run,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What is answered when a promise is broken; what keeps the report from being made is 2.
@@ -26,6 +28,20 @@ struct Cli {
         value_parser = clap::value_parser!(u64).range(MIN_JOBS..=MAX_JOBS),
     )]
     sizes: Vec<u64>,
+    /// How many jobs wait in the queue, separated by commas.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1000,100000",
+        value_parser = clap::value_parser!(u64).range(MIN_BACKLOG..=MAX_JOBS),
+    )]
+    backlogs: Vec<u64>,
+    /// How many jobs each crew of workers claims and completes.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=MAX_DRAINED))]
+    drained: u64,
+    /// What to measure, if not all.
+    #[arg(long, value_enum)]
+    only: Option<Only>,
     /// Directory for bench.md and bench.json.
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     out: PathBuf,
@@ -38,6 +54,15 @@ struct Cli {
     /// The day to write on the report, such as 2026-11-22.
     #[arg(long)]
     date: Option<String>,
+}
+
+/// A part of what can be measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Only {
+    /// Lists, numbers, and jobs one by one, at each of the sizes.
+    Operations,
+    /// The work queue, before each of the backlogs.
+    Queue,
 }
 
 fn main() -> ExitCode {
@@ -57,13 +82,20 @@ fn main() -> ExitCode {
 }
 
 fn measure(cli: Cli) -> Result<Report, Box<dyn std::error::Error>> {
-    let Cli { mut sizes, out, calls, seed, date } = cli;
-    sizes.sort_unstable();
-    sizes.dedup();
-    if sizes.len() > MAX_SIZES {
-        return Err(format!("--sizes has {} sizes; give at most {MAX_SIZES}", sizes.len()).into());
+    let Cli { mut sizes, mut backlogs, drained, only, out, calls, seed, date } = cli;
+    for (option, numbers) in [("--sizes", &mut sizes), ("--backlogs", &mut backlogs)] {
+        numbers.sort_unstable();
+        numbers.dedup();
+        if numbers.len() > MAX_SIZES {
+            return Err(format!("{option} has {} numbers; give at most {MAX_SIZES}", numbers.len()).into());
+        }
     }
-    let plan = Plan { sizes, calls, seed, date };
+    match only {
+        None => {}
+        Some(Only::Operations) => backlogs.clear(),
+        Some(Only::Queue) => sizes.clear(),
+    }
+    let plan = Plan { sizes, backlogs, drained, calls, seed, date };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         tokio::select! {

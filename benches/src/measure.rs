@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use indicatif::ProgressBar;
+use jobledger::meter::Spent;
 use jobledger_tests::Reply;
 use serde::Serialize;
 
@@ -67,6 +68,36 @@ impl Cost {
     /// Read and write units of a median call together.
     pub fn units(&self) -> Amount {
         self.read_units.median.plus(self.write_units.median)
+    }
+}
+
+/// What calls cost, one by one.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    trips: Vec<Amount>,
+    reads: Vec<Amount>,
+    writes: Vec<Amount>,
+    times: Vec<Amount>,
+}
+
+impl Samples {
+    /// One more call.
+    pub(crate) fn add(&mut self, spent: Spent, micros: u64) {
+        self.trips.push(Amount::from_thousandths(u64::from(spent.round_trips) * 1_000));
+        self.reads.push(Amount::from_units(spent.read_units));
+        self.writes.push(Amount::from_units(spent.write_units));
+        self.times.push(Amount::from_thousandths(micros));
+    }
+
+    /// All of them together.
+    pub(crate) fn into_cost(self) -> Cost {
+        Cost {
+            calls: u32::try_from(self.times.len()).unwrap_or(u32::MAX),
+            round_trips: Spread::of(self.trips),
+            read_units: Spread::of(self.reads),
+            write_units: Spread::of(self.writes),
+            milliseconds: Spread::of(self.times),
+        }
     }
 }
 
@@ -145,7 +176,7 @@ impl Run<'_> {
     /// The first call warms up (the function reads its key, opens its connection) and is not counted.
     async fn measure(&self, given: &mut Given, bar: &ProgressBar) -> Result<Outcome, Error> {
         let operation = self.operation;
-        let (mut trips, mut reads, mut writes, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut samples = Samples::default();
         for call in 0..=self.calls {
             let at = usize::try_from(call).unwrap_or(usize::MAX);
             let mut case = Case {
@@ -169,19 +200,10 @@ impl Run<'_> {
             }
             given.take(operation, &reply)?;
             if call > 0 {
-                trips.push(Amount::from_thousandths(u64::from(spent.round_trips) * 1_000));
-                reads.push(Amount::from_units(spent.read_units));
-                writes.push(Amount::from_units(spent.write_units));
-                times.push(Amount::from_thousandths(micros));
+                samples.add(spent, micros);
             }
         }
-        Ok(Outcome::Measured(Cost {
-            calls: self.calls,
-            round_trips: Spread::of(trips),
-            read_units: Spread::of(reads),
-            write_units: Spread::of(writes),
-            milliseconds: Spread::of(times),
-        }))
+        Ok(Outcome::Measured(samples.into_cost()))
     }
 }
 

@@ -1,16 +1,22 @@
 //! The benchmark itself, with few jobs: the report is whole, and its promises are looked at. Speed is not.
 
 use jobledger_bench::operations::{Needs, OPERATIONS};
+use jobledger_bench::queue::CREWS;
+use jobledger_bench::queue::steps::STEPS;
 use jobledger_bench::{Plan, Progress, Verdict, run};
 use serde_json::{Value, json};
 
 const SIZES: [u64; 2] = [300, 1_500];
 const CALLS: u32 = 3;
+const BACKLOGS: [u64; 2] = [200, 1_000];
+/// Fewer than there are workers in the largest crew, too.
+const DRAINED: u64 = 40;
 
 #[tokio::test]
 async fn a_report_has_every_operation_at_every_size() {
     let date = Some("2026-11-22".to_owned());
-    let plan = Plan { sizes: SIZES.to_vec(), calls: CALLS, seed: 1, date };
+    let plan =
+        Plan { sizes: SIZES.to_vec(), backlogs: Vec::new(), drained: DRAINED, calls: CALLS, seed: 1, date };
     let report = run(&plan, Progress::Hidden).await.expect("a report");
     let written: Value = serde_json::from_str(&report.to_json().expect("JSON")).expect("JSON");
     let markdown = report.to_markdown();
@@ -54,4 +60,30 @@ async fn a_report_has_every_operation_at_every_size() {
         assert_ne!(judged(name), Verdict::Unknown, "{name}");
     }
     assert_eq!(judged("list 50, all:"), Verdict::Holds, "{markdown}");
+}
+
+#[tokio::test]
+async fn the_queue_keeps_its_promises_before_any_backlog() {
+    let plan = Plan {
+        sizes: Vec::new(),
+        backlogs: BACKLOGS.to_vec(),
+        drained: DRAINED,
+        calls: CALLS,
+        seed: 1,
+        date: None,
+    };
+    let report = run(&plan, Progress::Hidden).await.expect("a report");
+    let broken: Vec<_> = report.broken().collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    let markdown = report.to_markdown();
+    let queue = report.queue.expect("the queue");
+    assert_eq!(queue.steps.len(), STEPS.len());
+    for row in &queue.steps {
+        assert_eq!(row.backlogs.len(), BACKLOGS.len(), "{row:?}");
+        assert!(markdown.contains(row.step), "{markdown}");
+    }
+    let crews: Vec<_> = queue.crews.iter().map(|crew| (crew.workers, crew.max, crew.jobs)).collect();
+    assert_eq!(crews, CREWS.map(|(workers, max)| (workers, max, DRAINED)));
+    // Nobody is there to be faster than one worker.
+    assert_eq!(queue.crews[0].lost_per_job.expect("a ratio").thousandths(), 0);
 }

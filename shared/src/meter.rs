@@ -13,6 +13,8 @@ pub struct Spent {
     pub read_units: f64,
     /// Write capacity units, as the engine reports them, with those of the indexes.
     pub write_units: f64,
+    /// Writes that were refused, as what they change was not as they want it: somebody else was faster.
+    pub refused: u32,
 }
 
 /// Counts what a function spends. Shared by a function and whoever watches it.
@@ -50,6 +52,11 @@ impl Meter {
         state.spent.read_units += read_units;
         state.spent.write_units += write_units;
         state.under_way -= 1;
+    }
+
+    /// A write was refused by its condition.
+    pub fn refused(&self) {
+        self.lock().spent.refused += 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -14,3 +14,5 @@ mod stored_bytes;
 mod tasks;
 mod template;
 mod tidy;
+mod tries;
+mod watching;

@@ -94,11 +94,11 @@ impl Request {
     pub fn new(method: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let key = format!("Bearer {}", jobledger_local::LOCAL_KEY);
-        let named = [("job_id", "/v1/jobs/"), ("type", "/v1/types/")];
-        let parameters = named.into_iter().filter_map(|(name, before)| {
-            let value = path.strip_prefix(before)?.split('/').next()?;
-            Some((name.to_owned(), value.to_owned()))
-        });
+        let parameters =
+            [("/v1/jobs/", "job_id"), ("/v1/types/", "type")].into_iter().filter_map(|(begin, name)| {
+                let value = path.strip_prefix(begin)?.split('/').next()?;
+                Some((name.to_owned(), value.to_owned()))
+            });
         Self {
             method: method.to_owned(),
             path: path.to_owned(),

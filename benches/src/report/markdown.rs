@@ -4,27 +4,30 @@ use crate::amount::{Amount, grouped};
 use crate::load::Load;
 use crate::measure::Cost;
 
-use super::{Machine, Promise, Report, Row, Verdict};
+use super::{Machine, Promise, Report, Row, Verdict, queue};
 
 /// Writes all of it.
 pub(super) fn write(report: &Report) -> String {
     let mut lines = vec!["# Benchmark".to_owned(), String::new()];
     lines.extend(about(report));
     lines.push(String::new());
-    lines.push("## Loading".to_owned());
-    lines.push(String::new());
-    lines.extend(loading(&report.loads));
-    lines.push(String::new());
-    lines.push("## Operations".to_owned());
-    lines.push(String::new());
-    lines.push(
-        "Medians, and after the `/` the highest (of milliseconds, what 19 of 20 calls stay under). Growth: read and write \
-         units at the most jobs, divided by those at the fewest."
-            .to_owned(),
-    );
-    lines.push(String::new());
-    lines.extend(operations(report));
-    lines.push(String::new());
+    if !report.loads.is_empty() {
+        lines.push("## Loading".to_owned());
+        lines.push(String::new());
+        lines.extend(loading(&report.loads));
+        lines.push(String::new());
+        lines.push("## Operations".to_owned());
+        lines.push(String::new());
+        lines.push(
+            "Medians, and after the `/` the highest (of milliseconds, what 19 of 20 calls stay under). Growth: read and \
+             write units at the most jobs, divided by those at the fewest."
+                .to_owned(),
+        );
+        lines.push(String::new());
+        lines.extend(operations(report));
+        lines.push(String::new());
+    }
+    lines.extend(report.queue.iter().flat_map(queue::write));
     lines.push("## Promises".to_owned());
     lines.push(String::new());
     lines.push(cells(["promise", "measured", "holds"]));
@@ -76,14 +79,7 @@ fn loading(loads: &[Load]) -> Vec<String> {
 }
 
 fn operations(report: &Report) -> Vec<String> {
-    let mut head = vec!["operation".to_owned()];
-    for load in &report.loads {
-        head.push(format!("{}: round trips", grouped(load.jobs)));
-        head.extend(["read", "write", "ms"].map(str::to_owned));
-    }
-    head.push("growth".to_owned());
-    let columns = head.len();
-    let mut lines = vec![cells(head), rule(columns)];
+    let mut lines = head_of_costs("operation", report.loads.iter().map(|load| load.jobs));
     lines.extend(report.operations.iter().filter(|row| row.skipped.is_none()).map(operation));
     let skipped: Vec<_> = report.operations.iter().filter_map(skipped).collect();
     if !skipped.is_empty() {
@@ -95,15 +91,32 @@ fn operations(report: &Report) -> Vec<String> {
     lines
 }
 
+/// The head of a table of costs at these sizes.
+pub(super) fn head_of_costs(what: &str, sizes: impl IntoIterator<Item = u64>) -> Vec<String> {
+    let mut head = vec![what.to_owned()];
+    for size in sizes {
+        head.push(format!("{}: round trips", grouped(size)));
+        head.extend(["read", "write", "ms"].map(str::to_owned));
+    }
+    head.push("growth".to_owned());
+    let columns = head.len();
+    vec![cells(head), rule(columns)]
+}
+
 fn operation(row: &Row) -> String {
-    let mut line = vec![row.operation.to_owned()];
-    for Cost { calls: _, round_trips, read_units, write_units, milliseconds } in &row.sizes {
+    costs(row.operation, &row.sizes, row.growth)
+}
+
+/// A line of what something cost at each size, and how that grew.
+pub(super) fn costs(name: &str, sizes: &[Cost], growth: Option<Amount>) -> String {
+    let mut line = vec![name.to_owned()];
+    for Cost { calls: _, round_trips, read_units, write_units, milliseconds } in sizes {
         line.push(format!("{} / {}", round_trips.median, round_trips.max));
         line.push(format!("{} / {}", read_units.median, read_units.max));
         line.push(format!("{} / {}", write_units.median, write_units.max));
         line.push(format!("{:.1} / {:.1}", milliseconds.median, milliseconds.p95));
     }
-    line.push(row.growth.map_or_else(|| "–".to_owned(), |growth| format!("{growth:.2}")));
+    line.push(growth.map_or_else(|| "–".to_owned(), |growth| format!("{growth:.2}")));
     cells(line)
 }
 
@@ -120,10 +133,10 @@ fn promise(promise: &Promise) -> String {
     cells([promise.promise.as_str(), promise.measured.as_str(), holds])
 }
 
-fn cells<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String {
+pub(super) fn cells<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String {
     cells.into_iter().fold("|".to_owned(), |line, cell| line + " " + cell.as_ref() + " |")
 }
 
-fn rule(columns: usize) -> String {
+pub(super) fn rule(columns: usize) -> String {
     format!("|{}", "---|".repeat(columns))
 }

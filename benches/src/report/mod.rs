@@ -2,6 +2,7 @@
 
 mod markdown;
 mod promises;
+mod queue;
 
 use serde::Serialize;
 
@@ -9,6 +10,7 @@ use crate::amount::Amount;
 use crate::load::Load;
 use crate::measure::{Cost, Outcome};
 use crate::operations::OPERATIONS;
+use crate::queue::Queue;
 use crate::{Error, Plan};
 
 pub use promises::{Promise, Verdict};
@@ -31,6 +33,8 @@ pub struct Report {
     pub loads: Vec<Load>,
     /// What each operation cost.
     pub operations: Vec<Row>,
+    /// What was measured of the work queue, if it was.
+    pub queue: Option<Queue>,
     /// What has to hold, and whether it does.
     pub promises: Vec<Promise>,
 }
@@ -67,7 +71,12 @@ pub struct Row {
 
 impl Report {
     /// `measured` has the outcomes of all operations for each load.
-    pub(crate) fn new(plan: &Plan, loads: Vec<Load>, measured: Vec<Vec<Outcome>>) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        loads: Vec<Load>,
+        measured: Vec<Vec<Outcome>>,
+        queue: Option<Queue>,
+    ) -> Self {
         let mut operations: Vec<Row> = OPERATIONS.iter().map(Row::empty).collect();
         for outcomes in measured {
             for (row, outcome) in operations.iter_mut().zip(outcomes) {
@@ -77,9 +86,10 @@ impl Report {
         for row in &mut operations {
             row.growth = row.growth();
         }
-        let promises = promises::all(&loads, &operations);
-        let Plan { sizes: _, calls, seed, date } = plan.clone();
-        Self { date, machine: Machine::this(), seed, calls, loads, operations, promises }
+        let mut promises = promises::all(&loads, &operations);
+        promises.extend(queue.iter().flat_map(queue::promises));
+        let Plan { sizes: _, backlogs: _, drained: _, calls, seed, date } = plan.clone();
+        Self { date, machine: Machine::this(), seed, calls, loads, operations, queue, promises }
     }
 
     /// The promises that do not hold.

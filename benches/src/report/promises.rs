@@ -9,7 +9,7 @@ use crate::operations::{OPERATIONS, Operation, Promised};
 use super::Row;
 
 /// Units may grow by so much, in thousandths, from the fewest jobs to the most: pages differ a little by chance.
-const GROWTH_MAX: u64 = 1_500;
+pub(super) const GROWTH_MAX: u64 = 1_500;
 /// A deep page may read so many times what a first page reads, in thousandths.
 const DEPTH_MAX: u64 = 2_000;
 /// The second half of a load may have so much more in memory than the first had, in KiB: 64 MiB. Half a million jobs
@@ -98,7 +98,7 @@ fn shallow(deep: &Operation, deep_row: &Row, first: &Operation, first_row: &Row,
 }
 
 /// Whether the second is at most so many thousandths of the first.
-fn compare(promise: String, ends: Option<(Amount, Amount)>, max: u64) -> Promise {
+pub(super) fn compare(promise: String, ends: Option<(Amount, Amount)>, max: u64) -> Promise {
     let Some((base, other)) = ends else {
         return Promise { promise, measured: "not there yet".to_owned(), holds: Verdict::Unknown };
     };

@@ -4,7 +4,7 @@ use jobledger::domain::{Head, JobId, Owner, Percent};
 use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask, report_text};
 use jobledger::dynamo::{Ledger, Written, head_of_row};
 use jobledger::http::{Call, Problem};
-use jobledger::work::{drop_output, is_held_by, stop, write_output};
+use jobledger::work::{drop_output, is_held_by, output_of_report, stop, write_output};
 
 use crate::parse::{Change, Lease, Said};
 use crate::{refusal, step};
@@ -48,24 +48,25 @@ pub(crate) async fn complete(
 ) -> Result<Head, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let json = change.output.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
+    let name = output_of_report(&change.fingerprint);
     let output = if change.output.is_empty() {
         None
     } else {
-        Some((call.fresh, write_output(store, &config.tables, id, call.fresh, json).await?))
+        Some((name, write_output(store, &config.tables, id, name, json).await?))
     };
     let report = Report { owner, id, token: &lease.token, now: call.now };
     let end = Completion { output, cost: change.cost, report: report_text(&change.fingerprint) };
     let plan = report.complete(&config.tables, &end);
     let terms = lease.token.terms();
-    let held = terms.holds_slot.then_some((owner, &terms.kind));
-    let head = match stop(store, &config.tables, id, plan, held).await? {
+    let slot = terms.holds_slot.then_some((owner, &terms.kind));
+    let head = match stop(store, &config.tables, id, plan, slot).await? {
         Written::Done(item) => return Ok(head_of_row(item.ok_or_else(Problem::job_not_found)?)?),
         Written::Refused(item) => item,
     };
-    let names_it = |head: &Head| head.output == Some(call.fresh);
+    let names_it = |head: &Head| head.output == Some(name);
     let head = refusal::head_of(head, owner);
     if output.is_some() && !head.as_ref().is_ok_and(names_it) {
-        drop_output(store, &config.tables, id, call.fresh).await;
+        drop_output(store, &config.tables, id, name).await;
     }
     let head = head?;
     if is_held_by(&head, &lease.token, call.now) {

@@ -59,7 +59,7 @@ impl Change {
         let said = fields.optional("status", status);
         let StatusWords { status, phase: word } = StatusWords::from(said);
         let phase: Option<Phase> = fields.optional("phase", text);
-        let progress = fields.nested("progress", progress);
+        let progress = fields.nested("progress", |fields| Some(progress(fields)));
         let error = fields.optional("error", job_error);
         let retryable = fields.optional("retryable", flag);
         if phase.is_some() && status.is_some_and(|status| status != Status::Running) {
@@ -69,7 +69,7 @@ impl Change {
             (Some(Status::Failed), None) => fields.refuse("error", Invalid::new("a failed try needs it")),
             (Some(Status::Failed), Some(_)) | (_, None) => {}
             (_, Some(_)) => {
-                fields.refuse("error", Invalid::new("only a failed try has one: say status failed"))
+                fields.refuse("error", Invalid::new("only a failed try has one: say status failed"));
             }
         }
         if retryable.is_some() && status != Some(Status::Failed) {
@@ -156,12 +156,12 @@ impl From<Option<StatusInput>> for StatusWords {
     }
 }
 
-fn progress(fields: &mut Fields) -> Option<Said> {
+fn progress(fields: &mut Fields) -> Said {
     let current_task = fields.optional("current_task", text);
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent);
     if current_task_progress.is_some() && current_task.is_none() {
         fields.refuse("current_task_progress", Invalid::new("needs the current_task that it is of"));
     }
-    Some(Said { current_task, current_task_progress, overall_progress })
+    Said { current_task, current_task_progress, overall_progress }
 }

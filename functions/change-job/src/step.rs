@@ -40,16 +40,17 @@ pub(crate) async fn take(
         };
         parts(call, &head, change, &mut next).await?;
         // If nobody knows whether it was done, what was written may be the job's, and stays.
-        let is_done = match replace(store, tables, &next, &head).await? {
-            Written::Done(_) => true,
-            // Its own first try, whose answer was lost.
-            Written::Refused(item) => item.map(head_of_row).transpose()?.is_some_and(|there| there == next),
+        let there = match replace(store, tables, &next, &head).await? {
+            Written::Done(_) => Some(next.clone()),
+            Written::Refused(item) => item.map(head_of_row).transpose()?,
         };
-        if is_done {
-            drop_parts(call.backend, &head, &next).await;
+        // As well its own first try, whose answer was lost; others may have changed the job since.
+        for gone in [&head, &next] {
+            drop_parts(call.backend, gone, there.as_ref()).await;
+        }
+        if there.as_ref() == Some(&next) {
             return Ok(next);
         }
-        drop_parts(call.backend, &next, &head).await;
     }
     Err(Problem::unavailable(StoreError::Unavailable("the job changed at every try".into())))
 }
@@ -75,10 +76,10 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::leased());
     }
     let status = job.status();
-    if change.is_report() && head.report == Some(change.fingerprint) && change.status.is_some() {
+    let target = change.status.unwrap_or(status);
+    if head.report == Some(change.fingerprint) && is_led_to(status, target) {
         return Ok(Judged::Stands);
     }
-    let target = change.status.unwrap_or(status);
     if target != status && !status.may_become(target) {
         return Err(Problem::wrong_status(status, &format!("made {target}")));
     }
@@ -89,8 +90,18 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::wrong_status(status, "reported on"));
     }
     let settings = ledger.type_settings(&job.owner, &job.kind).await?;
-    let chance = Environment::fresh_id().as_u64_pair().1;
-    Ok(Judged::Write(Box::new(next(head, change, target, &settings, chance, now))))
+    let luck = Environment::fresh_id().as_u64_pair().1;
+    Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
+}
+
+/// Whether a job that stands there is where the same report once led it: one that says `running` can be made again as
+/// well, and after all others the job may have moved on, and may be led there anew.
+fn is_led_to(status: Status, target: Status) -> bool {
+    match target {
+        Status::Running => false,
+        Status::Failed => matches!(status, Status::Failed | Status::Queued),
+        Status::Queued | Status::Completed | Status::Cancelled => status == target,
+    }
 }
 
 /// The head as it is after a change that is legal, but for its parts.
@@ -99,7 +110,7 @@ fn next(
     change: &Change,
     target: Status,
     settings: &TypeSettings,
-    chance: u64,
+    luck: u64,
     now: Timestamp,
 ) -> Head {
     let mut seen = head.clone();
@@ -124,7 +135,7 @@ fn next(
             Status::Completed => completed(&seen, now),
             Status::Cancelled => cancelled(&seen, now),
             Status::Failed => {
-                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, chance), now)
+                failed(&seen, change.failure(), settings.backoff_ms(head.job.attempt, luck), now)
             }
             Status::Queued if status == Status::Running => handed_back(&seen, now),
             Status::Queued => retried(&seen, now),
@@ -198,14 +209,14 @@ async fn parts(
     Ok(())
 }
 
-/// Removes the parts that one head names and the other, which stays, does not.
-async fn drop_parts(ledger: &Ledger, gone: &Head, stays: &Head) {
+/// Removes the parts that one head names and the one that is there, if any, does not.
+async fn drop_parts(ledger: &Ledger, gone: &Head, there: Option<&Head>) {
     let Ledger { store, config, .. } = ledger;
-    let id = stays.job.id;
-    if let Some(name) = gone.output.filter(|name| stays.output != Some(*name)) {
+    let id = gone.job.id;
+    if let Some(name) = gone.output.filter(|name| there.and_then(|there| there.output) != Some(*name)) {
         drop_output(store, &config.tables, id, name).await;
     }
-    if let Some(name) = gone.input.filter(|name| stays.input != Some(*name)) {
+    if let Some(name) = gone.input.filter(|name| there.and_then(|there| there.input) != Some(*name)) {
         let plan = plans::delete_part(&config.tables, id, &format!("{INPUT}{name}"));
         if let Err(error) = store.delete(plan).await {
             tracing::warn!(error = &error as &dyn std::error::Error, %id, "an input without a job was left behind");

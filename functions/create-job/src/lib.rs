@@ -1,17 +1,20 @@
 //! `POST /v1/jobs`: creates a job. One conditional write decides; what the job is given is written before it.
 
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::Function;
 use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp, TypeName};
+use jobledger::dynamo::pages::READS_AT_ONCE;
 use jobledger::dynamo::schema::{HEAD, INPUT, KEY};
 use jobledger::dynamo::{
     AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
 };
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
 use jobledger::tally::mean_run_ms;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
 mod parse;
+mod wait;
 
 use parse::NewJob;
 
@@ -44,6 +47,7 @@ impl Route for CreateJob {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
         let key = call.idempotency_key()?;
+        let preferred = call.prefer_wait()?;
         call.query.finish(Some(()))?;
         let Ledger { store, config, .. } = call.backend;
         let new = NewJob::parse(call.body, config.default_ttl_hours)?;
@@ -60,7 +64,8 @@ impl Route for CreateJob {
         let (read, written, claimed) = tokio::join!(
             async {
                 let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
-                tokio::try_join!(count_ahead(call.backend, &head), mean)
+                let settings = call.backend.type_settings(&head.job.owner, &head.job.kind);
+                tokio::try_join!(count_ahead(call.backend, &head, call.now), mean, settings)
             },
             write_input(call.backend, input),
             async {
@@ -70,36 +75,48 @@ impl Route for CreateJob {
                 }
             },
         );
-        let (ahead, mean) = match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from))
-        {
-            Ok(read) => read,
-            Err(problem) => {
-                drop_input(call.backend, &head).await;
-                return Err(problem);
-            }
-        };
-        let answer = |head: &Head, status, position: Option<u64>| {
-            let body = Body {
-                job_id: head.job.id,
-                status: head.job.status(),
-                position_in_queue: position,
-                estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
+        let (ahead, mean, settings) =
+            match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
+                Ok(read) => read,
+                Err(problem) => {
+                    drop_input(call.backend, &head).await;
+                    return Err(problem);
+                }
             };
-            Answer::json(status, &body).with("location", format!("/v1/jobs/{}", head.job.id))
-        };
-        match store.put(plans::create_head(&config.tables, &head)?).await? {
-            Written::Done(_) => Ok(answer(&head, StatusCode::CREATED, ahead.map(|ahead| ahead + 1))),
+        if let (None, Some(max_attempts)) = (new.max_attempts, settings.max_attempts) {
+            head.job.max_attempts = max_attempts;
+        }
+        let (status, head, ahead) = match store.put(plans::create_head(&config.tables, &head)?).await? {
+            Written::Done(_) => (StatusCode::CREATED, head, ahead),
             Written::Refused(item) => {
                 let existing = head_of_row(item.ok_or_else(Problem::job_not_found)?)?;
                 if existing.is_same_write(&head) {
-                    return Ok(answer(&existing, StatusCode::CREATED, ahead.map(|ahead| ahead + 1)));
+                    (StatusCode::CREATED, existing, ahead)
+                } else {
+                    drop_input(call.backend, &head).await;
+                    same_job(&head, &existing, key.is_some())?;
+                    let ahead = count_ahead(call.backend, &existing, call.now).await?;
+                    (StatusCode::OK, existing, ahead)
                 }
-                drop_input(call.backend, &head).await;
-                same_job(&head, &existing, key.is_some())?;
-                let ahead = count_ahead(call.backend, &existing).await?;
-                Ok(answer(&existing, StatusCode::OK, ahead.map(|ahead| ahead + 1)))
             }
+        };
+        let location = format!("/v1/jobs/{}", head.job.id);
+        if let Some(wait) = wait::wait_of(preferred, settings.mode)
+            && let Some(whole) = wait::ended(call.backend, &head, wait, call.now).await
+        {
+            let mut answer = Answer::ok(&whole.view((call.clock)()));
+            if let Some(Wait { seconds }) = preferred {
+                answer = answer.with("preference-applied", format!("wait={seconds}"));
+            }
+            return Ok(answer.with("location", location));
         }
+        let body = Body {
+            job_id: head.job.id,
+            status: head.job.status(),
+            position_in_queue: ahead.map(|ahead| ahead + 1),
+            estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
+        };
+        Ok(Answer::json(status, &body).with("location", location))
     }
 }
 
@@ -149,19 +166,20 @@ async fn write_input(ledger: &Ledger, input: Option<AttributeMap>) -> Result<(),
 }
 
 /// How many jobs of its type go before this one; `None`: it does not wait, or more than are counted do.
-async fn count_ahead(ledger: &Ledger, head: &Head) -> Result<Option<u64>, StoreError> {
-    let mut ahead = 0;
-    let source = ledger.source().await?;
-    for shard in 0..source.shards {
-        let Some(plan) = plans::count_ahead(source.tables, head, shard, MAX_POSITION) else {
-            return Ok(None);
-        };
-        ahead += ledger.store.query(plan).await?.count;
-        if ahead >= MAX_POSITION {
-            return Ok(None);
-        }
+async fn count_ahead(ledger: &Ledger, head: &Head, now: Timestamp) -> Result<Option<u64>, StoreError> {
+    if head.job.status() != Status::Queued {
+        return Ok(None);
     }
-    Ok(u64::try_from(ahead).ok())
+    let source = ledger.source().await?;
+    let plans = (0..source.shards)
+        .flat_map(|shard| plans::work::count_ahead(source.tables, &head.job, shard, now, MAX_POSITION));
+    let counts = plans.map(|plan| async {
+        let page = source.store.query(plan).await?;
+        Ok::<_, StoreError>((page.last_evaluated_key.is_none()).then_some(page.count))
+    });
+    let counts: Vec<Option<i32>> = stream::iter(counts).buffered(READS_AT_ONCE).try_collect().await?;
+    let ahead: Option<i32> = counts.into_iter().sum();
+    Ok(ahead.filter(|ahead| *ahead < MAX_POSITION).and_then(|ahead| u64::try_from(ahead).ok()))
 }
 
 /// Removes what was written for a job that then did not come to be. If that fails, only space is lost.

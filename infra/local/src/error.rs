@@ -14,6 +14,9 @@ pub enum Error {
     /// The template and the code name different functions.
     #[error("the template and the registry disagree: {0}")]
     Registry(String),
+    /// What is to be called so often is on no schedule, or is to be called without a pause.
+    #[error("function {0} cannot be called so often: name one with a schedule, and at least a second")]
+    NoSchedule(String),
     /// A function did not become ready.
     #[error("function {name} did not start")]
     Function {

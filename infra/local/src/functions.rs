@@ -29,5 +29,6 @@ pub fn all() -> Vec<Function> {
         schedule_recount::FUNCTION,
         total_jobs::FUNCTION,
         type_settings::FUNCTION,
+        watch_queue::FUNCTION,
     ]
 }

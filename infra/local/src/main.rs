@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use jobledger_local::{
@@ -71,6 +72,9 @@ struct Shared {
     /// A value for a parameter of the template.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
+    /// How often a function on a schedule is called, in place of what the template says.
+    #[arg(long = "every", value_name = "FUNCTION=SECONDS", value_parser = every)]
+    every: Vec<(String, Duration)>,
 }
 
 fn main() -> ExitCode {
@@ -132,6 +136,7 @@ fn options(cli: Cli) -> Result<Options, BoxError> {
         dynamodb: endpoint().map_or(DynamoDb::Embedded { port }, DynamoDb::Endpoint),
         http,
         table_prefix: String::new(),
+        every: shared.every.into_iter().collect(),
     })
 }
 
@@ -143,6 +148,12 @@ fn endpoint() -> Option<String> {
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("is no NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn every(text: &str) -> Result<(String, Duration), String> {
+    let (name, seconds) = parameter(text).map_err(|_| "is no FUNCTION=SECONDS")?;
+    let seconds = seconds.parse().map_err(|_| "has no whole number of seconds")?;
+    Ok((name, Duration::from_secs(seconds)))
 }
 
 /// One line on standard output, at once: whoever started this may be waiting for it.

@@ -18,7 +18,7 @@ use crate::instances::{Instances, Target};
 use crate::invoke::Instance;
 use crate::stop::Stop;
 use crate::streams::{Consumers, Subscription, Wake};
-use crate::template::{GATEWAY, REGION, Template, TemplateError};
+use crate::template::{GATEWAY, REGION, ScheduleRule, Template, TemplateError};
 use crate::{key, net, schedules};
 
 /// The template that this binary was built with.
@@ -41,6 +41,8 @@ pub struct Options {
     pub http: Http,
     /// What comes before the tables' names; useful where stacks share an endpoint.
     pub table_prefix: String,
+    /// How often a function on a schedule is called, in place of what the template says; by the name of its crate.
+    pub every: BTreeMap<String, Duration>,
 }
 
 /// Where the data is.
@@ -83,6 +85,7 @@ impl Default for Options {
             dynamodb: DynamoDb::Embedded { port: 0 },
             http: Http::Port(0),
             table_prefix: String::new(),
+            every: BTreeMap::new(),
         }
     }
 }
@@ -115,6 +118,7 @@ impl Stack {
     pub async fn start(options: Options, functions: Vec<Function>) -> Result<Self> {
         let template = Template::parse(&options.template, &options.parameters, &options.table_prefix)?;
         check_registry(&template, &functions)?;
+        check_schedules(&template, &options.every)?;
         // Before anything else is done: a taken port is the commonest reason to end here.
         let listening = match options.http {
             Http::Port(port) => Some(net::listen(port, "--port")?),
@@ -164,7 +168,9 @@ impl Stack {
         for function in &template.functions {
             let Some(instance) = instances.whole(&function.name) else { continue };
             for rule in &function.schedules {
-                tasks.spawn(schedules::run(rule.clone(), instance.clone(), wake.clone(), stopped.clone()));
+                let every = options.every.get(&function.name).copied().unwrap_or(rule.every);
+                let rule = ScheduleRule { every, ..rule.clone() };
+                tasks.spawn(schedules::run(rule, instance.clone(), wake.clone(), stopped.clone()));
             }
         }
         let gateway = match listening {
@@ -255,6 +261,18 @@ fn check_registry(template: &Template, functions: &[Function]) -> Result<()> {
         problems.push(format!("the template does not name {}", unused.join(", ")));
     }
     Err(Error::Registry(problems.join("; ")))
+}
+
+/// What is to be called more often or less must be on a schedule, and some time must pass between two calls.
+fn check_schedules(template: &Template, every: &BTreeMap<String, Duration>) -> Result<()> {
+    let has_one = |name: &str| {
+        let mut scheduled = template.functions.iter().filter(|function| !function.schedules.is_empty());
+        scheduled.any(|function| function.name == name)
+    };
+    match every.iter().find(|(name, every)| every.is_zero() || !has_one(name)) {
+        Some((name, _)) => Err(Error::NoSchedule(name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The template's variables, and those that lead the SDK to this machine.

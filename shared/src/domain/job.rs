@@ -218,6 +218,13 @@ impl Job {
         }
     }
 
+    /// Whether it runs and nothing but the mean of its type tells how long it is going to take: nobody said yet that it came
+    /// any further.
+    pub fn is_unmeasured(&self) -> bool {
+        let overall = self.progress.as_ref().map_or(0, |progress| progress.overall_progress.hundredths());
+        self.status() == Status::Running && overall == 0
+    }
+
     /// How long its last try ran, in milliseconds, once it ended.
     pub fn duration_ms(&self) -> Option<u64> {
         let ended = self.state.ended()?;

@@ -119,7 +119,10 @@ fn ended(head: &Head, now: Timestamp) -> Ended {
     Ended {
         started_at: head.job.state.started_at(),
         completed_at: now,
-        expires_at: Some(now.plus_hours(head.ttl_hours.into())),
+        // In seconds, as it is stored.
+        expires_at: Some(Timestamp::from_millis(
+            now.plus_hours(head.ttl_hours.into()).seconds_ceil() * 1_000,
+        )),
     }
 }
 

@@ -8,12 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub(in crate::dynamo) use self::nested::{ErrorRow, text};
+use self::nested::{ProgressRow, progress, progress_row};
 use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{
-    Ended, ErrorCode, ExternalId, Fingerprint, Head, Holder, Job, JobError, JobId, JobName, Labels, Lease,
-    LeaseToken, MAX_PRIORITY, MicroDollars, Owner, Percent, Phase, Progress, State, Status, TaskName,
-    Timestamp, TraceId, Try, TypeName, WorkerId, created_key, folded,
+    Ended, ExternalId, Fingerprint, Head, Holder, Job, JobId, JobName, Labels, Lease, LeaseToken,
+    MAX_PRIORITY, MicroDollars, Owner, Phase, Progress, State, Status, Timestamp, TraceId, Try, TypeName,
+    WorkerId, created_key, folded,
 };
 
 /// An item as the SDK has it.
@@ -106,39 +108,6 @@ struct Row {
     report: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_by: Option<JobId>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct ErrorRow {
-    message: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    failed_task: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-}
-
-impl From<&JobError> for ErrorRow {
-    fn from(error: &JobError) -> Self {
-        let JobError { message, failed_task, code } = error.clone();
-        Self { message, failed_task, code: code.map(|code| code.to_string()) }
-    }
-}
-
-impl ErrorRow {
-    fn error(self) -> Result<JobError, String> {
-        let code = self.code.map(ErrorCode::try_from).transpose().map_err(text)?;
-        Ok(JobError { message: self.message, failed_task: self.failed_task, code })
-    }
-}
-
-/// How far a job is, in hundredths of a percent.
-#[derive(Debug, Serialize, Deserialize)]
-struct ProgressRow {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    current_task: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    current_task_hundredths: Option<u16>,
-    overall_hundredths: u16,
 }
 
 /// The one attribute of a head that a list asks for later.
@@ -242,14 +211,6 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
 /// How far a job is, as heads have it.
 pub(crate) fn progress_value(progress: &Progress) -> Result<AttributeValue, Corrupt> {
     serde_dynamo::to_attribute_value(progress_row(progress)).map_err(|error| Corrupt::new("progress", error))
-}
-
-fn progress_row(progress: &Progress) -> ProgressRow {
-    ProgressRow {
-        current_task: progress.current_task.as_ref().map(ToString::to_string),
-        current_task_hundredths: progress.current_task_progress.map(Percent::hundredths),
-        overall_hundredths: progress.overall_progress.hundredths(),
-    }
 }
 
 /// The job that a head, or a row of a list index, describes.
@@ -361,18 +322,6 @@ fn last_try(row: &Row) -> Result<Option<Try>, String> {
     }))
 }
 
-fn progress(row: ProgressRow) -> Result<Progress, String> {
-    Ok(Progress {
-        current_task: row.current_task.map(TaskName::try_from).transpose().map_err(text)?,
-        current_task_progress: row
-            .current_task_hundredths
-            .map(Percent::try_from)
-            .transpose()
-            .map_err(text)?,
-        overall_progress: Percent::try_from(row.overall_hundredths).map_err(text)?,
-    })
-}
-
 fn state(row: &Row) -> Result<State, String> {
     let time = |millis: Option<i64>| millis.map(Timestamp::from_millis);
     let ended = || {
@@ -400,10 +349,6 @@ fn state(row: &Row) -> Result<State, String> {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape of `map_err`")]
-fn text(error: impl ToString) -> String {
-    error.to_string()
-}
-
+mod nested;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 
 mod config;
 mod error;
-mod item;
+pub(crate) mod item;
 mod key_ring;
 mod ledger;
 mod memory;
@@ -19,8 +19,11 @@ pub mod schema;
 mod shards;
 mod store;
 mod ticket;
+pub mod tries;
 pub mod types;
 pub(crate) mod value;
+mod wait;
+mod whole;
 
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
@@ -32,3 +35,5 @@ pub use part::{decode_part, encode_part, part_bytes};
 pub use progress::with_progress;
 pub use store::{Store, Transacted, Written};
 pub use types::StoredType;
+pub use wait::Pace;
+pub use whole::WholeJob;

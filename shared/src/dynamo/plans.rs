@@ -18,14 +18,14 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, Select,
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 use serde::{Deserialize, Serialize};
 
-use super::item::{queue_key, queue_key_of};
+use super::item::queue_key;
 use super::schema::{
     CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS,
-    QUEUE, QUEUE_INDEX, SLOT, TICKETS,
+    QUEUE, SLOT, TICKETS,
 };
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
@@ -37,8 +37,14 @@ const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionChe
 /// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
-/// [`Seen`] as it is stored.
-type SeenRow = (JobId, u8, u32, u32, bool);
+/// [`Seen`] as it is stored: an array.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum SeenRow {
+    Whole(JobId, u8, u32, u32, bool),
+    /// From before tries were kept. A retry by it is refused where there was one, and the job read anew.
+    Short(JobId, u8, u32, u32),
+}
 
 /// What a retry needs of the job as it was read. Stored as an array of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,14 +63,18 @@ pub struct Seen {
 }
 
 impl From<SeenRow> for Seen {
-    fn from((id, priority, attempt, max_attempts, was_tried): SeenRow) -> Self {
+    fn from(row: SeenRow) -> Self {
+        let (id, priority, attempt, max_attempts, was_tried) = match row {
+            SeenRow::Whole(id, priority, attempt, max, was_tried) => (id, priority, attempt, max, was_tried),
+            SeenRow::Short(id, priority, attempt, max) => (id, priority, attempt, max, false),
+        };
         Self { id, priority, attempt, max_attempts, was_tried }
     }
 }
 
 impl From<Seen> for SeenRow {
     fn from(Seen { id, priority, attempt, max_attempts, was_tried }: Seen) -> Self {
-        (id, priority, attempt, max_attempts, was_tried)
+        Self::Whole(id, priority, attempt, max_attempts, was_tried)
     }
 }
 
@@ -89,9 +99,10 @@ pub fn create_head(tables: &Tables, head: &Head) -> Result<PutItemInputBuilder, 
         .return_values_on_condition_check_failure(OLD_ITEM))
 }
 
-/// What tells whether a head has changed: every step and edit changes one of these, and every report a lease's end.
-const CHANGING: [&str; 7] =
-    ["status", "updated_at", "fingerprint", "attempt", LEASE_UNTIL, SLOT, OUTPUT_NAME];
+/// What tells whether a head has changed: every step and edit changes one of these, and every report a lease's end or, at
+/// the latest end that it may have, only the progress.
+const CHANGING: [&str; 8] =
+    ["status", "updated_at", "fingerprint", "attempt", LEASE_UNTIL, SLOT, OUTPUT_NAME, PROGRESS];
 
 /// Puts a head in the place of another, unless that changed since it was read. Where the job holds a slot and
 /// stops running, this is one half of a transaction ([`crate::work`]).
@@ -328,28 +339,6 @@ fn owned_in(owner: &Owner, statuses: &[Status]) -> (String, HashMap<String, Attr
         values.insert(name.clone(), s(status));
     }
     (format!("#owner = :owner AND #status IN ({})", names.join(", ")), values)
-}
-
-/// Counts the jobs that go before this one in a part of its queue, up to `limit`.
-pub fn count_ahead(tables: &Tables, head: &Head, shard: u16, limit: i32) -> Option<QueryInputBuilder> {
-    let queue = s(queue_key_of(&head.job)?);
-    Some(
-        QueryInput::builder()
-            .table_name(&tables.jobs)
-            .index_name(QUEUE_INDEX)
-            .key_condition_expression(
-                "#owner = :owner AND #type = :type AND #shard = :shard AND queue < :queue",
-            )
-            .expression_attribute_names("#shard", "shard")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":owner", s(&head.job.owner))
-            .expression_attribute_values(":type", s(&head.job.kind))
-            .expression_attribute_values(":shard", n(shard))
-            .expression_attribute_values(":queue", queue)
-            .select(Select::Count)
-            .limit(limit),
-    )
 }
 
 /// Reads one setting.

@@ -163,7 +163,7 @@ impl Bounds {
 }
 
 /// The greatest text of the same length that sorts before `key`, as keys have only visible ASCII characters.
-fn before(key: &str) -> String {
+pub(super) fn before(key: &str) -> String {
     let mut chars: Vec<char> = key.chars().collect();
     if let Some(last) = chars.last_mut() {
         *last = char::from_u32(u32::from(*last).saturating_sub(1)).unwrap_or(' ');

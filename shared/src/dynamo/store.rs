@@ -154,7 +154,7 @@ impl Store {
         match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
-                PutItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
+                PutItemError::ConditionalCheckFailedException(failed) => Ok(self.refused(failed.item)),
                 error => Err(sorted_service(error)),
             },
             Err(error) => Err(sorted(error)),
@@ -197,7 +197,7 @@ impl Store {
         match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
-                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(Written::Refused(failed.item)),
+                UpdateItemError::ConditionalCheckFailedException(failed) => Ok(self.refused(failed.item)),
                 error => Err(sorted_service(error)),
             },
             Err(error) => Err(sorted(error)),
@@ -276,7 +276,9 @@ impl Store {
                     let is_refused = reason.code() == Some("ConditionalCheckFailed");
                     is_refused.then(|| reason.item().cloned())
                 });
-                return Ok(Transacted::Refused(refused.collect()));
+                let refused = refused.collect();
+                self.count_refusal();
+                return Ok(Transacted::Refused(refused));
             }
             if !(is("TransactionConflict") || is("ThrottlingError") || is("ProvisionedThroughputExceeded")) {
                 return Err(StoreError::Refused(failed.into()));
@@ -288,6 +290,17 @@ impl Store {
 
     fn report(&self) -> Option<ReturnConsumedCapacity> {
         self.meter.as_ref().map(|_| ReturnConsumedCapacity::Indexes)
+    }
+
+    fn refused(&self, item: Option<AttributeMap>) -> Written {
+        self.count_refusal();
+        Written::Refused(item)
+    }
+
+    fn count_refusal(&self) {
+        if let Some(meter) = &self.meter {
+            meter.refused();
+        }
     }
 
     async fn metered<T, E>(

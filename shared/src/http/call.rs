@@ -3,7 +3,7 @@
 use lambda_http::http::{HeaderMap, Method};
 use uuid::Uuid;
 
-use super::{Caller, Problem, QueryString, Scope};
+use super::{Caller, Problem, QueryString, Scope, prefer};
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
@@ -82,6 +82,11 @@ impl<B> Call<'_, B> {
         let key = value.to_str().map_err(|_| Invalid::new("must be visible ASCII"));
         let key = key.and_then(IdempotencyKey::try_from);
         key.map(Some).map_err(|invalid| Problem::invalid_header("Idempotency-Key", invalid))
+    }
+
+    /// How long the caller would wait for what it asks for, where it says so: `Prefer: wait=N`.
+    pub fn prefer_wait(&self) -> Result<Option<Wait>, Problem> {
+        prefer::wait(self.headers)
     }
 
     /// The trace that the caller works in.

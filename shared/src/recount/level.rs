@@ -13,13 +13,12 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::hour::{differences, is_history, revision};
 use super::look::items;
-use super::walk::owners;
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::pages::READS_AT_ONCE;
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::dynamo::value::{n, s};
 use crate::dynamo::{AttributeMap, Corrupt, Source, StoreError, Tables};
-use crate::tally::{Bucket, Cell, Granularity, Group, Place, REVISION, Tally};
+use crate::tally::{Bucket, Cell, Granularity, Group, Place, REVISION, Tally, owners};
 
 /// How often a bucket is looked at that is written to meanwhile.
 const MAX_TRIES: usize = 5;

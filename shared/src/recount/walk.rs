@@ -9,7 +9,7 @@ use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::pages::READS_AT_ONCE;
 use crate::dynamo::schema::OWNERS;
 use crate::dynamo::{Source, StoreError};
-use crate::tally::{Bucket, Granularity, Group, Place, name_of, read_items};
+use crate::tally::{Bucket, Granularity, Group, Place};
 
 /// Begins the names of a type's items, of each length.
 const WORDS: [&str; 4] = ["total", "month", "day", "hour"];
@@ -28,12 +28,6 @@ pub(super) async fn next_owner(
             Err(_) => first = format!("{name}!"),
         }
     }
-}
-
-/// All owners.
-pub(super) async fn owners(source: Source<'_>) -> Result<Vec<Owner>, StoreError> {
-    let items = read_items(source.store, source.tables, OWNERS, "!", "~").await?;
-    Ok(items.iter().filter_map(|item| Owner::try_from(name_of(item)).ok()).collect())
 }
 
 /// All types of which a scope has an item of any length.

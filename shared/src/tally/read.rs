@@ -181,6 +181,11 @@ impl StatusCounts {
         Self(Status::ALL.map(|status| tally.get(Cell::Alive(status))))
     }
 
+    /// How many are in this one.
+    pub fn get(&self, status: Status) -> u64 {
+        self.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| count)
+    }
+
     /// Both together.
     #[must_use]
     pub(crate) fn plus(mut self, other: &Self) -> Self {

@@ -10,7 +10,8 @@ use super::checkpoint::PREFIX;
 use super::commit::FAILED_BUCKET;
 use super::items::{name_of, read_items, read_one};
 use super::probe::PROBE_BUCKET;
-use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, Tally};
+use super::queue::QUEUE_BUCKET;
+use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, QueueNote, Tally};
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::dynamo::value::{n, s};
@@ -41,6 +42,8 @@ pub struct Scrape {
     pub probe: Option<Probe>,
     /// What the last recount of all owners found; `None`: there was none yet.
     pub recounted: Option<Recounted>,
+    /// What was last seen of the queues; `None`: nobody looked yet.
+    pub queue: Option<QueueNote>,
 }
 
 /// What a recount found, and has not repaired.
@@ -128,6 +131,8 @@ pub async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError
             scrape.probe = Probe::of_item(&item);
         } else if name == RECOUNT_BUCKET {
             scrape.recounted = Recounted::of_item(&item);
+        } else if name == QUEUE_BUCKET {
+            scrape.queue = QueueNote::of_item(&item);
         } else if let Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) = Place::parse(name) {
             scrape.types.insert(kind, Tally::of_item(&item));
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
-use super::queue::{Candidate, Taken, view};
+use super::queue::{Candidate, Long, Taken, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
-use crate::domain::{Head, Input, LeaseToken, Owner, Terms, Timestamp, TypeName, WorkerId};
+use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
 use crate::dynamo::plans::work::{Slot, Write};
 use crate::dynamo::plans::{get_head, get_part};
 use crate::dynamo::schema::INPUT;
@@ -51,6 +51,7 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claims {
     taken: Taken,
+    long: Long,
 }
 
 /// What became of one try for one job.
@@ -97,7 +98,7 @@ impl Claims {
     ) -> Result<Looked, StoreError> {
         let (source, now) = (ledger.source().await?, clock());
         let (seen, types) = tokio::try_join!(
-            view(source, &request.owner, &request.kinds, now),
+            view(source, &self.long, &request.owner, &request.kinds, now),
             ledger.types_now(&request.owner, &request.kinds),
         )?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;
@@ -182,8 +183,11 @@ impl Claims {
         );
         let head = match taken? {
             Took::Head(head) => head,
-            Took::Lost => {
-                self.taken.remember(candidate, now);
+            Took::Lost { waits } => {
+                // One that waits yet, only elsewhere in the queue, is looked for there.
+                if !waits {
+                    self.taken.remember(candidate, now);
+                }
                 return Ok(Outcome::Lost);
             }
             Took::Full => return Ok(Outcome::Full(candidate.kind.clone())),
@@ -210,7 +214,10 @@ enum Looked {
 
 enum Took {
     Head(Box<Head>),
-    Lost,
+    /// Somebody else was faster: the try is theirs, or the job `waits` for it at another place.
+    Lost {
+        waits: bool,
+    },
     Full,
 }
 
@@ -255,7 +262,7 @@ async fn take_head(
             Transacted::Refused(items) if items.first().is_some_and(Option::is_none) => {
                 return Ok(Took::Full);
             }
-            Transacted::Refused(_) => return Ok(Took::Lost),
+            Transacted::Refused(items) => items.into_iter().next().flatten().flatten(),
         }
     } else {
         match store.update(plan).await? {
@@ -267,7 +274,13 @@ async fn take_head(
     let is_ours = |head: &Head| {
         head.job.lease().is_some() && head.job.holder.as_ref().is_some_and(|holder| holder.token == token)
     };
-    Ok(head.filter(is_ours).map_or(Took::Lost, |head| Took::Head(Box::new(head))))
+    Ok(match head {
+        Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
+        Some(Head { job, .. }) => {
+            Took::Lost { waits: job.status() == Status::Queued && job.attempt == candidate.attempt }
+        }
+        None => Took::Lost { waits: false },
+    })
 }
 
 async fn read_input(ledger: &Ledger, candidate: &Candidate) -> Result<Input, StoreError> {

@@ -7,10 +7,12 @@
 use crate::domain::{Head, LeaseToken, Timestamp};
 
 mod claim;
+mod oldest;
 mod output;
 mod queue;
 mod slots;
 mod stop;
+mod watch;
 
 /// Most types that one claim may name.
 pub const MAX_CLAIM_TYPES: usize = 20;
@@ -30,6 +32,7 @@ pub fn is_held_by(head: &Head, token: &LeaseToken, now: Timestamp) -> bool {
 }
 
 pub use claim::{ClaimRequest, Claimed, Claims};
-pub use output::{drop_output, read_output, write_output};
+pub use output::{drop_output, output_of_report, read_output, write_output};
 pub use queue::{DUE_PAGE, WINDOW};
 pub use stop::{replace, stop};
+pub use watch::{Watched, watch};

@@ -2,9 +2,15 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Head, JobId, Output};
+use crate::domain::{Fingerprint, Head, JobId, Output};
 use crate::dynamo::schema::OUTPUT;
 use crate::dynamo::{Store, StoreError, Tables, decode_part, encode_part, part_bytes, plans};
+
+/// The name of the output that comes with the end of a lease. The same report names the same one, so that it leaves none
+/// behind when it is sent again; no other has it, as the token is part of what is said.
+pub fn output_of_report(report: &Fingerprint) -> Uuid {
+    Uuid::from_bytes(*report.bytes())
+}
 
 /// Writes an output under that name; answers how many bytes it takes.
 pub async fn write_output(

@@ -1,6 +1,6 @@
 //! The head of a queue: which jobs may go, in the order in which they should.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -86,6 +86,7 @@ pub(super) struct View {
 /// Looks at the heads of the queues of these types.
 pub(super) async fn view(
     source: Source<'_>,
+    long: &Long,
     owner: &Owner,
     kinds: impl IntoIterator<Item = &TypeName>,
     now: Timestamp,
@@ -93,7 +94,7 @@ pub(super) async fn view(
     let mut reads = Vec::new();
     for kind in kinds {
         for shard in 0..source.shards {
-            reads.push(part(source, Queue { owner, kind, shard }, now));
+            reads.push(part(source, long, Queue { owner, kind, shard }, now));
         }
     }
     let parts: Vec<View> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
@@ -106,24 +107,67 @@ pub(super) async fn view(
     Ok(view)
 }
 
-async fn part(source: Source<'_>, queue: Queue<'_>, now: Timestamp) -> Result<View, StoreError> {
+async fn part(source: Source<'_>, long: &Long, queue: Queue<'_>, now: Timestamp) -> Result<View, StoreError> {
     let Source { store, tables, .. } = source;
     let read = |plan| async move {
         let items = store.query(plan).await?.items.unwrap_or_default().into_iter();
         let rows = items.map(|item| Candidate::of_row(item, queue.kind));
         Ok::<Vec<Candidate>, StoreError>(rows.collect::<Result<_, _>>()?)
     };
-    let first = read(queue.first(tables, now, WINDOW)).await?;
-    let is_all = first.len() < usize::try_from(WINDOW).unwrap_or(usize::MAX);
-    if is_all {
+    let (first, due) = (queue.first(tables, now, WINDOW), queue.due(tables, now, DUE_PAGE));
+    // Who became due lies behind a full window, and may have to go before all of it. Where it was full a moment ago, both
+    // are read at once; else the second is not worth its unit before the first is there.
+    let was_long = long.has(queue);
+    let (first, late) = if was_long {
+        tokio::try_join!(read(first), read(due)).map(|(first, late)| (first, Some(late)))?
+    } else {
+        (read(first).await?, None)
+    };
+    let is_long = first.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+    if is_long != was_long {
+        long.set(queue, is_long);
+    }
+    if !is_long {
         return Ok(View { candidates: first, crowded: Vec::new() });
     }
-    // The window is full: who became due lies behind it, and may have to go before all of it.
-    let late = read(queue.due(tables, now, DUE_PAGE)).await?;
+    let late = match late {
+        Some(late) => late,
+        None => read(queue.due(tables, now, DUE_PAGE)).await?,
+    };
     let is_crowded = late.len() >= usize::try_from(DUE_PAGE).unwrap_or(usize::MAX);
     let crowded = if is_crowded { late.clone() } else { Vec::new() };
     let on_time = first.into_iter().filter(|candidate| !candidate.is_late());
     Ok(View { candidates: on_time.chain(late).collect(), crowded })
+}
+
+/// Most queues that are remembered as long.
+const MAX_LONG: usize = 1_000;
+
+/// Queues that filled a window when they were last looked at.
+#[derive(Debug, Default)]
+pub(super) struct Long {
+    queues: Mutex<HashSet<(Owner, TypeName, u16)>>,
+}
+
+impl Long {
+    fn has(&self, queue: Queue<'_>) -> bool {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.contains(&(queue.owner.clone(), queue.kind.clone(), queue.shard))
+    }
+
+    fn set(&self, queue: Queue<'_>, is_long: bool) {
+        let key = (queue.owner.clone(), queue.kind.clone(), queue.shard);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_long {
+            queues.remove(&key);
+        } else {
+            // Forgetting costs each a round trip once.
+            if queues.len() >= MAX_LONG {
+                queues.clear();
+            }
+            queues.insert(key);
+        }
+    }
 }
 
 /// Most tries that are remembered as taken.

@@ -99,6 +99,8 @@ impl House {
                 "bulk-jobs",
                 Request::new("POST", "/v1/jobs/bulk").body(r#"{"action":"cancel","filter":{"type":"none"}}"#),
             ),
+            ("type-settings", Request::new("GET", "/v1/types/render")),
+            ("type-settings", Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#)),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("metrics", Request::new("GET", "/metrics")),
         ]

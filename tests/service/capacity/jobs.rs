@@ -207,6 +207,27 @@ async fn ingesting_jobs() {
     }
 }
 
+#[tokio::test]
+async fn settings_of_a_type() {
+    let house = House::start().await;
+    let get = Request::new("GET", "/v1/types/render");
+    let put = |body: &str| Request::new("PUT", "/v1/types/render").body(body);
+    let function = warm(&house, "type-settings", &get).await;
+    for (what, request, round_trips, read, write) in [
+        ("type, of which nothing is stored", &get, 1, 1, 0),
+        ("type, put", &put(r#"{"max_attempts":2}"#), 2, 1, 1),
+        ("type, got", &get, 1, 1, 0),
+        // It is read how many parts the indexes have; then each is looked at, and the type is opened.
+        ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 5, 3, 2),
+        ("type, another limit", &put(r#"{"max_concurrency":3}"#), 2, 1, 1),
+    ] {
+        let (reply, bill) = function.call(&house, request).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        bill.show(what);
+        bill.within(round_trips, read, write);
+    }
+}
+
 #[test]
 fn units_are_counted_in_halves() {
     assert_eq!((halves(0.0), halves(0.5), halves(6.0)), (0, 1, 12));

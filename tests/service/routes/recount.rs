@@ -114,5 +114,5 @@ async fn the_schedule_begins_one_that_repairs_nothing() {
         service.call("POST", &path.replace('?', "/cancel?")).expect(200).await;
     }
     let schedules = service.stack.template().functions.iter().flat_map(|function| &function.schedules);
-    assert_eq!(schedules.map(|rule| rule.every.as_secs()).collect::<Vec<_>>(), [86_400]);
+    assert_eq!(schedules.map(|rule| rule.every.as_secs()).collect::<Vec<_>>(), [86_400, 60]);
 }

@@ -4,7 +4,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Terms;
+use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
 /// What an index has of a head: see `template.yaml`. It lacks what only the head is for.
 const NOT_PROJECTED: [&str; 19] = [

@@ -7,13 +7,15 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, Select, TransactWriteItem, Update};
 
 use super::{OLD_ITEM, transition};
 use crate::domain::{
-    Fingerprint, JobId, LeaseToken, MicroDollars, Owner, Progress, Status, Timestamp, TypeName, WorkerId,
+    Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, State, Status, Timestamp, TypeName,
+    WorkerId,
 };
-use crate::dynamo::item::LATER;
+use crate::dynamo::item::{LATER, queue_key_of};
+use crate::dynamo::ranges::before;
 use crate::dynamo::schema::{
     ID, KIND, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, QUEUE_INDEX, SLOT, TYPES,
 };
@@ -61,6 +63,34 @@ impl Queue<'_> {
     pub fn due(self, tables: &Tables, now: Timestamp, limit: i32) -> QueryInputBuilder {
         self.between(tables, LATER, &due_until(now), limit)
     }
+
+    /// Reads where the first one stands that may go, of those whose sort key is this one or greater.
+    pub fn first_from(self, tables: &Tables, lower: &str, now: Timestamp) -> QueryInputBuilder {
+        self.between(tables, lower, &due_until(now), 1).projection_expression("#queue")
+    }
+}
+
+/// Counts the jobs that go before this one in a part of its queue, up to `limit` each: those whose keys tell it, and those
+/// that became due since their keys were written. Empty: the job does not wait.
+pub fn count_ahead(
+    tables: &Tables,
+    job: &Job,
+    shard: u16,
+    now: Timestamp,
+    limit: i32,
+) -> Vec<QueryInputBuilder> {
+    let (State::Queued { available_at }, Some(key)) = (&job.state, queue_key_of(job)) else {
+        return Vec::new();
+    };
+    let queue = Queue { owner: &job.owner, kind: &job.kind, shard };
+    let mut plans = vec![queue.between(tables, "0", &before(&key), limit)];
+    if !key.starts_with(LATER) {
+        let goes_first = "priority > :priority OR (priority = :priority AND available_at <= :available_at)";
+        let late = queue.due(tables, now, limit).filter_expression(goes_first);
+        let late = late.expression_attribute_values(":priority", n(job.priority));
+        plans.push(late.expression_attribute_values(":available_at", n(available_at.millis())));
+    }
+    plans.into_iter().map(|plan| plan.select(Select::Count)).collect()
 }
 
 /// The greatest sort key of who is due: `$` follows the `#` that comes before the id.

@@ -4,6 +4,7 @@ mod limits;
 mod queue;
 mod refusals;
 mod repeats;
+mod wait;
 
 use jobledger::domain::{JobId, Timestamp};
 use jobledger_tests::Service;

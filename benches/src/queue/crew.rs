@@ -1,0 +1,212 @@
+//! Crews: one worker or many, which claim and complete until nothing is left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jobledger::meter::Spent;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::steps::{Held, Route, claim, completed, create, function};
+use crate::amount::Amount;
+use crate::clock::Stopwatch;
+use crate::error::Error;
+use crate::house::{House, Metered};
+use crate::load::a_second;
+use crate::progress::Progress;
+
+/// How many workers, and how many jobs each asks for at a time.
+pub const CREWS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 10), (64, 10)];
+/// Callers that create side by side.
+const CREATORS: usize = 8;
+
+/// How fast something went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rate {
+    /// Callers side by side.
+    pub callers: usize,
+    /// Jobs in all.
+    pub jobs: u64,
+    /// Jobs a second.
+    pub per_second: u64,
+}
+
+/// How jobs went through a crew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Crew {
+    /// Workers, each of which claims by an execution environment of its own, as many at once do on Lambda.
+    pub workers: usize,
+    /// Jobs that each asks for at a time.
+    pub max: usize,
+    /// Jobs that were claimed and completed.
+    pub jobs: u64,
+    /// Of those, so many a second.
+    pub per_second: u64,
+    /// How many times the first crew's rate that is.
+    pub speedup: Option<Amount>,
+    /// Tries for a job that somebody else got first, for each job that was got.
+    pub lost_per_job: Option<Amount>,
+    /// Claims that answered nothing while there still were jobs to do, most of them held by others.
+    pub empty_claims: u64,
+    /// Requests to DynamoDB for each job, of its claim, with those in vain.
+    pub claim_requests_per_job: Option<Amount>,
+    /// Read units for each job, of its claim.
+    pub claim_reads_per_job: Option<Amount>,
+}
+
+/// What claims cost one worker, or all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Claims {
+    requests: u64,
+    lost: u64,
+    empty: u64,
+    reads: Amount,
+}
+
+impl Claims {
+    fn add(&mut self, spent: &Spent) {
+        self.requests += u64::from(spent.requests);
+        self.lost += u64::from(spent.refused);
+        self.reads = self.reads.plus(Amount::from_units(spent.read_units));
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            lost: self.lost + other.lost,
+            empty: self.empty + other.empty,
+            reads: self.reads.plus(other.reads),
+        }
+    }
+}
+
+/// Creates jobs for each crew, in a queue of its own, and lets it do them.
+pub(super) async fn run(house: &House, jobs: u64, progress: Progress) -> Result<(Rate, Vec<Crew>), Error> {
+    let mut crews: Vec<Crew> = Vec::new();
+    let mut created_in = 0;
+    let bar = progress.bar(CREWS.len().try_into().unwrap_or(u64::MAX), "crews of workers");
+    for (workers, max) in CREWS {
+        let kind = format!("crew-{workers}-{max}");
+        created_in += create_all(house, &kind, jobs).await?;
+        house.service.stack.settled(crate::load::SETTLE_MAX).await?;
+        let mut crew = drain(house, &kind, (workers, max), jobs).await?;
+        let first = crews.first().map_or(crew.per_second, |first| first.per_second);
+        crew.speedup = whole(crew.per_second).over(whole(first));
+        crews.push(crew);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let all = jobs * u64::try_from(CREWS.len()).unwrap_or(u64::MAX);
+    Ok((Rate { callers: CREATORS, jobs: all, per_second: a_second(all, created_in) }, crews))
+}
+
+const fn whole(number: u64) -> Amount {
+    Amount::from_thousandths(number.saturating_mul(1_000))
+}
+
+/// Creates so many jobs; answers how many microseconds that took.
+async fn create_all(house: &House, kind: &str, jobs: u64) -> Result<u64, Error> {
+    let next = Arc::new(AtomicU64::new(0));
+    let mut creators = Vec::new();
+    for _ in 0..CREATORS {
+        creators.push(function(house, Route::Create).await?);
+    }
+    let watch = Stopwatch::start();
+    let mut tasks = JoinSet::new();
+    for creator in creators {
+        let (kind, next) = (kind.to_owned(), Arc::clone(&next));
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= jobs {
+                    return Ok(());
+                }
+                let (reply, _spent, _micros) = creator.call(&create(&kind, number)).await;
+                if reply.status != 201 {
+                    let (operation, status) = ("create", reply.status);
+                    return Err(Error::Refused { operation, status, answer: reply.text });
+                }
+            }
+        });
+    }
+    for ended in tasks.join_all().await {
+        ended?;
+    }
+    Ok(watch.micros())
+}
+
+/// A worker of a crew.
+struct Worker {
+    name: String,
+    kind: String,
+    max: usize,
+    claim: Metered,
+    change: Metered,
+    left: Arc<AtomicU64>,
+}
+
+async fn drain(house: &House, kind: &str, (workers, max): (usize, usize), jobs: u64) -> Result<Crew, Error> {
+    let left = Arc::new(AtomicU64::new(jobs));
+    let mut crew = Vec::new();
+    for number in 0..workers {
+        crew.push(Worker {
+            name: format!("w{number}"),
+            kind: kind.to_owned(),
+            max,
+            claim: function(house, Route::Claim).await?,
+            change: function(house, Route::Change).await?,
+            left: Arc::clone(&left),
+        });
+    }
+    let watch = Stopwatch::start();
+    let mut tasks = JoinSet::new();
+    for worker in crew {
+        tasks.spawn(worker.run());
+    }
+    let mut claims = Claims::default();
+    for ended in tasks.join_all().await {
+        claims = claims.and(ended?);
+    }
+    let per_second = a_second(jobs, watch.micros());
+    let per_job = |number: u64| whole(number).over(whole(jobs));
+    Ok(Crew {
+        workers,
+        max,
+        jobs,
+        per_second,
+        speedup: None,
+        lost_per_job: per_job(claims.lost),
+        empty_claims: claims.empty,
+        claim_requests_per_job: per_job(claims.requests),
+        claim_reads_per_job: claims.reads.over(whole(jobs)),
+    })
+}
+
+impl Worker {
+    /// Claims and completes until all jobs of the crew are done.
+    async fn run(self) -> Result<Claims, Error> {
+        let mut claims = Claims::default();
+        while self.left.load(Ordering::Relaxed) > 0 {
+            let (reply, spent, _micros) = self.claim.call(&claim(&self.name, &self.kind, self.max)).await;
+            if reply.status != 200 {
+                let (operation, status) = ("claim", reply.status);
+                return Err(Error::Refused { operation, status, answer: reply.text });
+            }
+            claims.add(&spent);
+            let held = Held::all(&reply);
+            if held.is_empty() {
+                claims.empty += 1;
+                tokio::task::yield_now().await;
+            }
+            for job in held {
+                let (reply, _spent, _micros) = self.change.call(&job.report(completed())).await;
+                if reply.status != 200 {
+                    let (operation, status) = ("complete", reply.status);
+                    return Err(Error::Refused { operation, status, answer: reply.text });
+                }
+                self.left.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        Ok(claims)
+    }
+}

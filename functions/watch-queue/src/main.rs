@@ -1,0 +1,5 @@
+//! `watch-queue` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(watch_queue::FUNCTION)
+}

@@ -1,0 +1,58 @@
+//! A job as a whole: its head, and the parts that this names.
+
+use super::schema::{HEAD, INPUT, OUTPUT, PART};
+use super::tries::decode_try;
+use super::{AttributeMap, Store, StoreError, Tables, decode_part, head_of_row, plans};
+use crate::domain::{Head, JobId, Timestamp, Try};
+use crate::http::{Beside, WholeJobView};
+
+/// A job with what it was given and what it gave.
+#[derive(Clone, Debug)]
+pub struct WholeJob {
+    /// What it is.
+    pub head: Head,
+    /// What is stored beside that.
+    pub beside: Beside,
+    /// The try that the head itself tells to have ended.
+    last: Option<Try>,
+}
+
+impl WholeJob {
+    /// Reads a job, as of now.
+    pub async fn read(store: &Store, tables: &Tables, id: JobId) -> Result<Option<Self>, StoreError> {
+        let parts = read_parts(store, tables, id).await?;
+        let Some(head) = part(&parts, HEAD).cloned().map(head_of_row).transpose()? else { return Ok(None) };
+        let input = head.input.and_then(|name| part(&parts, &format!("{INPUT}{name}")));
+        let output = head.output.and_then(|name| part(&parts, &format!("{OUTPUT}{name}")));
+        let input = input.map(decode_part).transpose()?.unwrap_or_default();
+        let output = output.map(decode_part).transpose()?.unwrap_or_default();
+        let tries = parts.iter().filter_map(|item| decode_try(&head.job, item).transpose());
+        let tries = tries.collect::<Result<_, _>>()?;
+        let (beside, last) = (Beside { input, output, tries, mean_run_ms: None }, head.job.ended_try());
+        Ok(Some(Self { head, beside, last }))
+    }
+
+    /// As callers see it at that time.
+    pub fn view(&self, now: Timestamp) -> WholeJobView<'_> {
+        WholeJobView::new(&self.head.job, &self.beside, self.last.as_ref(), now)
+    }
+}
+
+async fn read_parts(store: &Store, tables: &Tables, id: JobId) -> Result<Vec<AttributeMap>, StoreError> {
+    let mut parts = Vec::new();
+    let mut from = None;
+    loop {
+        let page = store.query(plans::get_job(tables, id).set_exclusive_start_key(from)).await?;
+        parts.extend(page.items.unwrap_or_default());
+        from = page.last_evaluated_key;
+        if from.is_none() {
+            return Ok(parts);
+        }
+    }
+}
+
+fn part<'a>(parts: &'a [AttributeMap], name: &str) -> Option<&'a AttributeMap> {
+    parts
+        .iter()
+        .find(|item| item.get(PART).and_then(|part| part.as_s().ok()).is_some_and(|part| part == name))
+}

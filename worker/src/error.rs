@@ -1,0 +1,160 @@
+//! What can go wrong: with a worker's settings, with its run, and with one try of a job.
+
+use std::fmt;
+use std::io;
+
+use serde::Serialize;
+
+/// Longest message, or name of a task, that the service keeps of an error, in characters.
+const MAX_TEXT: usize = 500;
+
+/// Why a worker could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The service's address is not one.
+    #[error("the service's address must be http:// or https:// with a host, without query: got {0:?}")]
+    Url(String),
+    /// The key cannot be sent.
+    #[error("the key must be 1 to 256 visible ASCII characters")]
+    Key,
+    /// The worker's name is none.
+    #[error(
+        "the worker's id must be 1 to 64 letters, digits, '_', '-', '.' or ':', the first a letter or a digit: \
+         got {0:?}"
+    )]
+    WorkerId(String),
+    /// A type's name is none.
+    #[error(
+        "a type must be 1 to 64 letters, digits, '_', '-', '.' or ':', the first a letter or a digit: got {0:?}"
+    )]
+    Type(String),
+    /// One claim asks for all types, and can name no more.
+    #[error("a worker handles 1 to 20 types, this one {0}: call `handle`, or split it in two")]
+    Types(usize),
+    /// A number is out of its range.
+    #[error("{name} must be {range}")]
+    Range {
+        /// What was set.
+        name: &'static str,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A timeout for what nobody handles.
+    #[error("there is a timeout for {0:?}, which has no handler: call `handle` for it")]
+    Timeout(String),
+    /// The port of `/metrics` cannot be had.
+    #[error("cannot listen for /metrics, /health and /stats: choose another address")]
+    Listen(#[source] io::Error),
+    /// The machine's certificates cannot be used.
+    #[error("no certificate authority was found on this machine: install its CA certificates")]
+    Roots(#[source] io::Error),
+}
+
+/// Why a run ended by itself. What ran then was finished or handed back as at any stop, where the service let it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The service does not know the key, or the key may not work: 401 or 403.
+    #[error("the service does not let this key work: give it a key with the scope `work` ({0})")]
+    Denied(String),
+    /// The service does not take this worker's claims, and would not take the next one: an address that is no
+    /// jobledger, say.
+    #[error("the service refuses to be asked for work: check the address and the versions of both ({0})")]
+    Refused(String),
+    /// The process was told to stop a second time, while it still waited for what ran: that is left to its leases.
+    #[error("stopped twice: what still ran was cut off, and is tried again when its lease is over")]
+    StoppedTwice,
+    /// The process cannot be told to stop.
+    #[error("cannot listen for signals: use `run_until` ({0})")]
+    Signals(String),
+}
+
+/// Why a try failed. It is tried again while the job has tries left, unless it is [permanent](Self::permanent).
+///
+/// Any error becomes one by `?`, to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskError {
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    #[serde(skip)]
+    pub(crate) retryable: bool,
+}
+
+impl TaskError {
+    /// An error that may pass: the job is tried again while it has tries left.
+    pub fn new(message: impl fmt::Display) -> Self {
+        Self { message: text(message), failed_task: None, code: None, retryable: true }
+    }
+
+    /// An error that will not pass: the job fails, whatever tries it has left.
+    pub fn permanent(message: impl fmt::Display) -> Self {
+        Self { retryable: false, ..Self::new(message) }
+    }
+
+    /// Names the step that failed, for people.
+    #[must_use]
+    pub fn failed_task(mut self, task: impl fmt::Display) -> Self {
+        self.failed_task = Some(text(task));
+        self
+    }
+
+    /// A stable word for programs, such as `out_of_memory`.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Whether the job may be tried again.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+}
+
+/// As much of a text as the service keeps. A report that it refuses would lose the error altogether.
+fn text(text: impl fmt::Display) -> String {
+    let text: String = text.to_string().trim().chars().take(MAX_TEXT).collect();
+    if text.is_empty() { "an error without a message".to_owned() } else { text }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// With its causes. (This is why a `TaskError` itself is no `std::error::Error`.)
+impl<E: std::error::Error> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        Self::new(chain(&error))
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_become_task_errors_with_their_causes() {
+        let inner = io::Error::other("no space left");
+        let error: TaskError = BuildError::Listen(inner).into();
+        assert!(error.message.ends_with(": no space left"), "{error}");
+        assert!(error.is_retryable() && !TaskError::permanent("x").is_retryable());
+    }
+
+    #[test]
+    fn texts_are_cut_to_what_is_kept() {
+        assert_eq!(TaskError::new("ä".repeat(501)).message.chars().count(), 500);
+        assert_eq!(TaskError::new(" ").message, "an error without a message");
+    }
+}

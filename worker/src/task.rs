@@ -1,0 +1,161 @@
+//! One try of a job, as its handler sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::TaskError;
+use crate::progress::Progress;
+
+/// One try of a job: what is to be done, and how to tell how far it is. Clones are of the same try.
+#[derive(Clone)]
+pub struct Task {
+    pub(crate) job: Arc<Job>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) cancelled: CancellationToken,
+}
+
+/// A job as a claim answers it. Of its times none is read: they are by the service's clock.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Job {
+    #[serde(rename = "job_id")]
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) lease_token: String,
+    #[serde(default = "first")]
+    pub(crate) attempt: u32,
+    #[serde(default = "first")]
+    max_attempts: u32,
+    pub(crate) timeout_seconds: Option<u64>,
+    name: Option<String>,
+    external_id: Option<String>,
+    payload: Option<Box<RawValue>>,
+    #[serde(default)]
+    metadata: Value,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+const fn first() -> u32 {
+    1
+}
+
+impl Task {
+    pub(crate) fn new(job: Job) -> Self {
+        Self { job: Arc::new(job), progress: Arc::default(), cancelled: CancellationToken::new() }
+    }
+
+    /// The job's id: the same at each try.
+    pub fn id(&self) -> &str {
+        &self.job.id
+    }
+
+    /// The job's type: the one that this handler is for.
+    pub fn kind(&self) -> &str {
+        &self.job.kind
+    }
+
+    /// What is to be done, as whoever created the job wrote it. A payload that does not fit the type fails the job for
+    /// good, with the code `bad_payload`: it would not fit at the next try either. No payload is read as `null`.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, TaskError> {
+        let text = self.job.payload.as_ref().map_or("null", |payload| payload.get());
+        serde_json::from_str(text).map_err(|error| {
+            TaskError::permanent(format!("the payload is not what this type of job takes: {error}"))
+                .code("bad_payload")
+        })
+    }
+
+    /// Which try this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.job.attempt
+    }
+
+    /// How many tries the job has in all.
+    pub fn max_attempts(&self) -> u32 {
+        self.job.max_attempts
+    }
+
+    /// The job's name for people.
+    pub fn name(&self) -> Option<&str> {
+        self.job.name.as_deref()
+    }
+
+    /// The caller's own id for the job.
+    pub fn external_id(&self) -> Option<&str> {
+        self.job.external_id.as_deref()
+    }
+
+    /// What the caller keeps beside the payload; `null` if nothing.
+    pub fn metadata(&self) -> &Value {
+        &self.job.metadata
+    }
+
+    /// The job's labels: `team`, `model` and others.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.job.labels
+    }
+
+    /// Says how far the job is, in percent: 0 to 100, to two places. Costs nothing to call often: the worker reports the
+    /// last of it, about once a second. It never falls within a try; what is less than before is passed over.
+    pub fn progress(&self, percent: impl Into<f64>) {
+        self.progress.overall(percent.into());
+    }
+
+    /// Says what is being done, and how far that is, in percent. Where the type has weights for its stages, the service
+    /// works out from it how far the job is.
+    pub fn stage(&self, name: impl AsRef<str>, percent: impl Into<f64>) {
+        self.progress.stage(name.as_ref(), percent.into());
+    }
+
+    /// Fires when the work is no longer wanted of this try: the job was cancelled or deleted, the lease was lost, the
+    /// try took too long, or the worker stops. The handler then has a short time to put things in order; after that its
+    /// future is dropped.
+    pub fn cancelled(&self) -> CancellationToken {
+        self.cancelled.clone()
+    }
+}
+
+/// Without payload and lease token.
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("id", &self.job.id)
+            .field("kind", &self.job.kind)
+            .field("attempt", &self.job.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn task(payload: &Value) -> Task {
+        let job = json!({ "job_id": "j", "type": "t", "lease_token": "l", "payload": payload, "attempt": 2 });
+        Task::new(serde_json::from_str(&job.to_string()).unwrap())
+    }
+
+    #[test]
+    fn a_payload_is_read_or_fails_the_job_for_good() {
+        assert_eq!(task(&json!([1, 2])).payload::<Vec<u8>>().unwrap(), [1, 2]);
+        assert_eq!(task(&json!(null)).payload::<Option<u8>>().unwrap(), None);
+        let error = task(&json!("x")).payload::<u8>().unwrap_err();
+        assert!(!error.is_retryable());
+        assert_eq!(error.code.as_deref(), Some("bad_payload"));
+    }
+
+    #[test]
+    fn nobody_reads_a_token_or_a_payload_in_a_log() {
+        let shown = format!("{:?}", task(&json!("secret")));
+        assert_eq!(shown, r#"Task { id: "j", kind: "t", attempt: 2, .. }"#);
+    }
+}

@@ -1,0 +1,100 @@
+//! The worker, from its building to its end.
+
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::pool::Pool;
+use crate::{RunError, WorkerBuilder, server};
+
+/// A pool that runs jobs.
+#[derive(Debug)]
+#[must_use = "a worker does nothing before it is run"]
+pub struct Worker {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) listener: Option<TcpListener>,
+}
+
+impl Worker {
+    /// Begins a worker for the service at this address (what `/v1/jobs` is appended to), by a key with the scope `work`.
+    pub fn builder(url: impl Into<String>, key: impl Into<String>) -> WorkerBuilder {
+        WorkerBuilder::new(url.into(), key.into())
+    }
+
+    /// Where `/metrics`, `/health` and `/stats` are.
+    pub fn listen_addr(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Works until the process is told to stop: by SIGTERM (on Unix) or Ctrl-C. The stop is a graceful one; see
+    /// [`run_until`](Self::run_until). Told a second time, it ends at once ([`RunError::StoppedTwice`]).
+    pub async fn run(self) -> Result<(), RunError> {
+        let signals = || Signals::new().map_err(|error| RunError::Signals(error.to_string()));
+        let (mut first, mut both) = (signals()?, signals()?);
+        let twice = async {
+            both.any().await;
+            both.any().await;
+        };
+        tokio::select! {
+            ended = self.run_until(first.any()) => ended,
+            () = twice => Err(RunError::StoppedTwice),
+        }
+    }
+
+    /// Works until this future ends, or until there is no use in going on. Then claims no more, waits for what runs
+    /// ([`WorkerBuilder::stop_timeout`]), cancels and hands back what is left, and returns. Whoever drops the future that
+    /// this returns stops at once: what ran is left to its lease.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+        let shown = self.listener.map(|listener| server::serve(self.pool.clone(), listener));
+        let shown = async {
+            if let Some(shown) = shown {
+                shown.await;
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            ended = self.pool.clone().run(stop) => ended,
+            () = shown => Ok(()),
+        }
+    }
+}
+
+/// The ways to tell a process to stop. Once made, signals no longer end the process by themselves.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn any(&mut self) {
+        // Where Ctrl-C cannot be heard, it ends the process as ever.
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
