@@ -2,10 +2,6 @@
 
 use std::rc::Rc;
 
-use jobledger::domain::work::expired;
-use jobledger::domain::{JobId, TypeSettings};
-use jobledger::dynamo::{head_of_row, plans};
-use jobledger::work::replace;
 use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
@@ -49,7 +45,7 @@ pub(crate) async fn once(run: &Run, habit: Habit, dice: &mut Dice) {
     let job = |action: &str| format!("/v1/jobs/{}{action}", id.clone().unwrap_or_default());
     let (function, request) = match habit {
         Habit::Reap => {
-            run.world.until_cut(reap(run)).await;
+            reap(run).await;
             return;
         }
         Habit::Create if run.is_full() => return,
@@ -122,25 +118,10 @@ pub(crate) fn settings(dice: &mut Dice) -> Value {
     settings
 }
 
-/// Ends the tries whose leases have run out. Says whether all of it went well.
+/// Has the reaper look at all that runs. Says whether it could.
 pub(crate) async fn reap(run: &Run) -> bool {
-    let ledger = &run.world.reaper;
-    let tables = &ledger.config.tables;
-    let mut is_well = true;
-    for id in run.world.store.watched(|watch| watch.ids()) {
-        let id = JobId::try_from(id.as_str()).expect("an id");
-        let item = match ledger.store.get(plans::get_head(tables, id).consistent_read(true)).await {
-            Ok(item) => item,
-            Err(_) => {
-                is_well = false;
-                continue;
-            }
-        };
-        let Some(seen) = item.map(|item| head_of_row(item).expect("a head")) else { continue };
-        let backoff = TypeSettings::default().backoff_ms(seen.job.attempt, 0);
-        if let Some(next) = expired(&seen, backoff, clock::now()) {
-            is_well &= replace(&ledger.store, tables, &next, &seen).await.is_ok();
-        }
-    }
-    is_well
+    let event = json!({ "id": "watch", "time": clock::now().to_string() });
+    let answer = run.world.until_cut(run.world.function("watch-queue").invoke(&event)).await;
+    run.tell(format!("watch-queue: {answer:?}"));
+    matches!(answer, Some(Ok(answer)) if answer["whole"] == true && answer["errors"] == 0)
 }
