@@ -91,9 +91,9 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
-            let (kinds, lasts_ms) = (1 + dice.below(3), 30_000 + dice.millis(90_000));
+            let (kinds, lasts_ms) = (*dice.pick(&[1, 1, 1, 2, 2, 3]), 10_000 + dice.millis(35_000));
             let run = Rc::new(Run::start(&mut dice, kinds, lasts_ms).await);
-            let workers = 1 + dice.below(5);
+            let workers = *dice.pick(&[1, 2, 2, 3, 3, 5]);
             run.happen(&mut dice, workers).await;
             run.settle().await;
             run.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))

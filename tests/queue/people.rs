@@ -24,14 +24,14 @@ pub(crate) enum Habit {
 
 impl Habit {
     /// What some runs have, and others have not.
-    pub(crate) const SOMETIMES: [Self; 6] =
-        [Self::Cancel, Self::Retry, Self::Delete, Self::Edit, Self::Ingest, Self::Limit];
+    pub(crate) const SOMETIMES: [Self; 7] =
+        [Self::Create, Self::Cancel, Self::Retry, Self::Delete, Self::Edit, Self::Ingest, Self::Limit];
 }
 
 /// Follows a habit until the run ends.
 pub(crate) async fn live(run: Rc<Run>, habit: Habit, mut dice: Dice) {
     loop {
-        clock::pass(dice.roll(25_000)).await;
+        clock::pass(dice.roll(16_000)).await;
         if clock::now() >= run.ends_at {
             return;
         }
@@ -70,6 +70,22 @@ pub(crate) async fn once(run: &Run, habit: Habit, dice: &mut Dice) {
     let Some(reply) = run.world.call(function, &request).await else { return };
     run.tell(format!("{function} {}: {}", id.unwrap_or_default(), reply.status));
     run.expect(function, &reply, &[200, 201, 404, 409]);
+}
+
+/// Jobs that are there from the beginning.
+pub(crate) async fn begin(run: &Run, jobs: usize, dice: &mut Dice) {
+    let lines = (0..jobs).map(|number| {
+        let mut job = new_job(run, dice);
+        job["external_id"] = json!(format!("x{number}"));
+        job["status"] = json!("queued");
+        job.to_string()
+    });
+    let body = lines.collect::<Vec<_>>().join("\n");
+    let request = Request::new("POST", "/v1/admin/ingest/jobs").body(body);
+    let reply = run.world.call("ingest-jobs", &request).await.expect("an answer");
+    if reply.json["created"] != jobs {
+        run.blame(format!("{jobs} jobs could not be created: {}", reply.text));
+    }
 }
 
 /// A job that somebody creates.

@@ -17,7 +17,7 @@ use crate::worker::{self, Held};
 use crate::world::World;
 
 /// Most jobs of a run.
-const MAX_JOBS: usize = 12;
+const MAX_JOBS: usize = 8;
 /// Most rounds until all that can be done is done.
 const MAX_ROUNDS: usize = 60;
 /// How long the last round waits for more, in milliseconds: longer than a type is closed.
@@ -46,7 +46,7 @@ fn weather(dice: &mut Dice) -> Weather {
 impl Run {
     /// A run with these jobs' types that lasts so long.
     pub(crate) async fn start(dice: &mut Dice, kinds: usize, lasts_ms: i64) -> Self {
-        let shards = if dice.is_one_in(4) { 3 } else { 1 };
+        let shards = if dice.is_one_in(8) { 3 } else { 1 };
         let world = World::start(Dice::new(dice.roll(u64::MAX)), shards).await;
         let kinds = ["a", "b", "c"].into_iter().take(kinds).map(str::to_owned).collect();
         let (weather, going) = (weather(dice), RefCell::default());
@@ -121,9 +121,7 @@ impl Run {
                 self.expect("settings", &reply, &[200]);
             }
         }
-        for _ in 0..2 + dice.below(MAX_JOBS - 4) {
-            people::once(self, Habit::Create, dice).await;
-        }
+        people::begin(self, 2 + dice.below(MAX_JOBS - 3), dice).await;
         self.world.store.weather(self.weather);
         self.world.cut(if self.weather.wrong_one_in > 0 { 25 } else { 0 });
         for number in 0..workers {
@@ -131,7 +129,7 @@ impl Run {
             self.go(worker::work(Rc::clone(self), format!("w{number}"), dice));
         }
         let habits = Habit::SOMETIMES.into_iter().filter(|_| dice.is_one_in(3));
-        let habits: Vec<_> = habits.chain([Habit::Create, Habit::Reap]).collect();
+        let habits: Vec<_> = habits.chain([Habit::Reap]).collect();
         self.tell(format!("{} workers, {habits:?}, {:?}", workers, self.weather));
         for habit in habits {
             self.go(people::live(Rc::clone(self), habit, Dice::new(dice.roll(u64::MAX))));

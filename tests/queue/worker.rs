@@ -16,7 +16,7 @@ const MAX_REPORTS: usize = 4;
 /// How often a worker sends a report of which nobody says what became of it.
 const MAX_TRIES: usize = 5;
 /// How long a worker pauses beyond its lease, in milliseconds: the reaper comes by meanwhile.
-const PAUSE_MS: u64 = 70_000;
+const PAUSE_MS: u64 = 40_000;
 
 /// A job that a worker believes to hold.
 #[derive(Clone)]
@@ -29,12 +29,13 @@ pub(crate) struct Held {
 /// Works until the run ends.
 pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
     while clock::now() < run.ends_at {
-        clock::pass(dice.roll(9_000)).await;
-        let lease_seconds = 10 + dice.roll(30);
+        clock::pass(dice.roll(12_000)).await;
+        let longest = *dice.pick(&[1, 10, 30]);
+        let lease_seconds = 10 + dice.roll(longest);
         let types = run.some_kinds(&mut dice);
         let body = json!({
             "worker_id": name, "types": types, "max": 1 + dice.roll(4), "lease_seconds": lease_seconds,
-            "wait_seconds": if dice.is_one_in(6) { dice.roll(10) } else { 0 },
+            "wait_seconds": if dice.is_one_in(20) { 1 + dice.roll(4) } else { 0 },
         });
         let Some(reply) = run.world.claim(&body).await else { continue };
         run.expect("a claim", &reply, &[200]);
@@ -55,7 +56,8 @@ impl Held {
 
 /// Holds a job, for better or worse.
 async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
-    for _ in 0..dice.below(MAX_REPORTS) {
+    let reports = dice.below(MAX_REPORTS);
+    for _ in 0..dice.below(1 + reports) {
         clock::pass(dice.roll(held.lease_ms * 9 / 8)).await;
         let report = match dice.roll(4) {
             0 => json!({ "progress": { "overall_progress": dice.roll(101) } }),
@@ -144,10 +146,10 @@ async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
 async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) -> Option<Reply> {
     let Held { id, token, .. } = held;
     body["lease_token"] = json!(token);
-    let (held_before, applied_before) = run.world.store.watched(|watch| {
+    let (held_before, applied_before, called_off_before) = run.world.store.watched(|watch| {
         watch.said.insert((token.clone(), word));
         watch.said.insert((token.clone(), "report"));
-        (watch.holds(id, token), watch.applied.contains(&(token.clone(), word)))
+        (watch.holds(id, token), watch.applied.contains(&(token.clone(), word)), watch.called_off.contains(token))
     });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
     let reply = run.world.call("change-job", &request).await;
@@ -166,7 +168,8 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
             (200, _) if is_end && !applied => Some("an end was answered that never was"),
             (200, _) if is_end && !held_before && !applied_before => Some("a lost lease ended a try"),
             (200, _) if is_end => None,
-            (200, _) if (reply.json["cancel"] == true) != called_off => Some("a cancellation was not told"),
+            (200, _) if reply.json["cancel"] == true && !called_off => Some("nobody called it off"),
+            (200, _) if reply.json["cancel"] == false && called_off_before => Some("a cancellation was not told"),
             (200, _) if !held_before && !called_off => Some("a lost lease was renewed"),
             (409, "lease_lost") if watch.holds(id, token) => Some("a lease was lost that holds"),
             (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {

@@ -1,6 +1,7 @@
 //! The embedded DynamoDB by itself: called as a library, without streams and without a network.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use dynoxide::Database;
 use jobledger_local::template::{Index, Projection, Table, Template};
@@ -23,17 +24,23 @@ pub struct Engine {
     names: BTreeMap<String, String>,
 }
 
+/// The template's tables, read once.
+fn tables() -> &'static [Table] {
+    static TABLES: OnceLock<Vec<Table>> = OnceLock::new();
+    TABLES.get_or_init(|| Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("the template").tables)
+}
+
 impl Engine {
     /// A new one, in which only the key of the local stack is.
     pub fn start() -> Self {
         let database = Database::memory().expect("an engine");
-        let template = Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("the template");
-        for table in &template.tables {
+        let tables = tables();
+        for table in tables {
             let creation = creation(table).to_string();
             database.create_table(serde_json::from_str(&creation).expect("a creation")).expect("a table");
         }
         let name = |id: &str| {
-            let found = template.tables.iter().find(|table| table.id == id);
+            let found = tables.iter().find(|table| table.id == id);
             found.map(|table| table.name.clone()).expect("a table of the template")
         };
         let names = TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect();
