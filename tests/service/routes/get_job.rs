@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobledger_tests::Service;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{create, ingest, is_problem, refuses, text, went_in};
@@ -31,7 +31,10 @@ async fn a_job_is_told_whole() {
     let expect = json!({
         "job_id": id, "external_id": "7", "owner": "default", "type": "render", "status": "failed", "priority": 3,
         "name": "a.mp4", "error": { "message": "no GPU", "failed_task": "encode", "retry_count": 0 }, "attempt": 1,
-        "max_attempts": 2, "attempts": [], "created_at": "2026-01-01T00:00:00.000Z", "updated_at": updated_at,
+        "max_attempts": 2, "attempts": [{
+            "number": 1, "worker": null, "started_at": "2026-01-01T00:01:00.000Z",
+            "ended_at": "2026-01-01T00:01:01.250Z", "error": { "message": "no GPU", "failed_task": "encode" },
+        }], "created_at": "2026-01-01T00:00:00.000Z", "updated_at": updated_at,
         "started_at": "2026-01-01T00:01:00.000Z", "completed_at": "2026-01-01T00:01:01.250Z",
         "expires_at": expires_at, "duration_ms": 1_250, "timeout_seconds": 60,
         "progress": {
@@ -174,4 +177,28 @@ async fn a_job_that_is_deleted_meanwhile_is_not_found() {
         200 => assert_eq!(reply.at("/status"), "cancelled"),
         _ => is_problem(&reply, 404, "job_not_found"),
     }
+}
+
+/// Until somebody says how far it is, the mean of its type tells how long a job is going to take.
+#[tokio::test]
+async fn a_job_that_just_began_takes_as_long_as_others_did() {
+    let service = Service::start().await;
+    let done = json!([{
+        "external_id": "1", "type": "render", "status": "completed", "created_at": "2026-01-01T00:00:00Z",
+        "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T01:00:00Z",
+    }]);
+    assert_eq!(ingest(&service, &done).await, [1, 0, 0, 0]);
+    service.settled().await;
+    let id = create(&service, &json!({ "type": "render" })).await;
+    let path = format!("/v1/jobs/{id}");
+    let eta = async || service.get(&path).expect(200).await.at("/progress/eta_seconds").clone();
+    assert_eq!(eta().await, Value::Null, "it waits");
+    service.call("PATCH", &path).json(&json!({ "status": "running" })).expect(200).await;
+    let seconds = eta().await.as_u64().expect("seconds");
+    assert!((3_000..=3_600).contains(&seconds), "{seconds}");
+    // From then on, its own pace counts.
+    let report = json!({ "progress": { "overall_progress": 50 } });
+    service.call("PATCH", &path).json(&report).expect(200).await;
+    let seconds = eta().await.as_u64().expect("seconds");
+    assert!(seconds < 600, "{seconds}");
 }
