@@ -1,5 +1,7 @@
 //! What a look notes, and how the metrics show it; and the ends of tries that the stream tells them.
 
+use std::collections::BTreeSet;
+
 use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
 use serde_json::{Value, json};
@@ -144,4 +146,34 @@ async fn tries_are_counted_by_how_they_ended() {
     }
     samples.balance();
     is_well_formed(service).await;
+}
+
+/// What the example of scaling workers asks Prometheus for is there.
+#[tokio::test]
+async fn the_examples_ask_for_metrics_that_there_are() {
+    let house = House::start().await;
+    let job = waiting("one", "transcode", 5, system_clock().plus_millis(-HOUR_MS));
+    assert_eq!(ingest(&house.service, &json!([job])).await, [1, 0, 0, 0]);
+    house.ends(system_clock, NOTHING).await;
+    let samples = Samples::scrape(&house.service).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/keda");
+    for (file, expect) in [("scaledobject.yaml", 2), ("README.md", 5)] {
+        let text = std::fs::read_to_string(format!("{folder}/{file}")).expect("a file");
+        let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+        let names: BTreeSet<&str> = words.filter(|word| word.starts_with("jobledger_")).collect();
+        assert_eq!(names.len(), expect, "{file}: {names:?}");
+        for name in names {
+            let is_there = samples.of(name).any(|(series, _)| series.split('{').next() == Some(name));
+            assert!(is_there, "{file} asks for {name}");
+        }
+    }
+    let example = std::fs::read_to_string(format!("{folder}/scaledobject.yaml")).expect("a file");
+    let example: Value = yaml_serde::from_str(&example).expect("YAML");
+    assert_eq!(example["kind"], "ScaledObject");
+    let triggers = example["spec"]["triggers"].as_array().expect("triggers");
+    assert!(
+        triggers
+            .iter()
+            .all(|trigger| trigger["type"] == "prometheus" && trigger["metadata"]["threshold"].is_string())
+    );
 }
