@@ -19,7 +19,7 @@ pub(crate) const JOBS_A_CALL: u64 = 500;
 /// Calls under way at a time.
 pub(crate) const CALLS_AT_ONCE: usize = 4;
 /// How often a call is sent that the store had no time for.
-const MAX_TRIES: u32 = 100;
+pub(crate) const MAX_TRIES: u32 = 100;
 /// How often memory is looked at during a load.
 const SAMPLES: u64 = 10;
 /// Longest wait until everything is counted. Nothing depends on speed: this only ends what hangs.

@@ -1,5 +1,6 @@
 //! How a function starts: once as a process on AWS, or many in one process on one machine.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -87,6 +88,14 @@ pub struct Environment {
     pub clock: fn() -> Timestamp,
     /// Counts requests to DynamoDB and their capacity units, where somebody wants to know.
     pub meter: Option<Arc<Meter>>,
+    /// Carries requests to DynamoDB where it is not the network: in a simulation.
+    #[cfg(feature = "dynamo")]
+    pub transport: Option<aws_sdk_dynamodb::config::SharedHttpClient>,
+}
+
+thread_local! {
+    /// What gives ids on this thread, where it is not chance.
+    static IDS: Cell<Option<fn() -> Uuid>> = const { Cell::new(None) };
 }
 
 impl Environment {
@@ -98,13 +107,25 @@ impl Environment {
 
     /// These variables and the machine's clock.
     pub fn new(vars: BTreeMap<String, String>) -> Self {
-        Self { vars, clock: system_clock, meter: None }
+        Self {
+            vars,
+            clock: system_clock,
+            meter: None,
+            #[cfg(feature = "dynamo")]
+            transport: None,
+        }
     }
 
     /// An id that nobody had before; its first 48 bits are the time in milliseconds.
     #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
     pub fn fresh_id() -> Uuid {
-        Uuid::now_v7()
+        IDS.get().map_or_else(Uuid::now_v7, |ids| ids())
+    }
+
+    /// Has this give all ids of this thread, and what else is left to chance, but no secrets: so that a simulation can be
+    /// repeated.
+    pub fn decide_ids(ids: fn() -> Uuid) {
+        IDS.set(Some(ids));
     }
 
     /// An id that nobody can guess: 122 bits of it are chance.

@@ -62,7 +62,7 @@ async fn those_that_run_are_filled_in_side_by_side_and_nothing_else_is_read() {
     environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
     let config = Config::from_vars(&environment.vars).expect("its settings");
     let meter = Arc::new(Meter::default());
-    let store = Store::connect(config.endpoint.as_ref(), Some(Arc::clone(&meter))).await;
+    let store = Store::connect(config.endpoint.as_ref(), Some(Arc::clone(&meter)), None).await;
 
     let mut filled = rows(&service).await;
     assert!(filled.iter().all(|job| job.progress.is_none()));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jobledger::Environment;
-use jobledger::lambda::{Started, StreamedAnswer, system_clock};
+use jobledger::domain::Timestamp;
+use jobledger::lambda::{Started, StreamedAnswer};
 use jobledger_local::functions;
 use lambda_runtime::Context;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -16,6 +17,7 @@ use crate::Reply;
 /// A started function.
 pub struct Alone {
     started: Started,
+    clock: fn() -> Timestamp,
     ends_in: Option<Duration>,
 }
 
@@ -24,8 +26,9 @@ impl Alone {
     pub async fn start(name: &str, environment: Environment) -> Self {
         let all = functions::all();
         let function = all.iter().find(|function| function.name == name).expect("a function of that name");
+        let clock = environment.clock;
         let started = (function.start)(environment).await.expect("the function starts");
-        Self { started, ends_in: None }
+        Self { started, clock, ends_in: None }
     }
 
     /// Has Lambda end each call after this time.
@@ -37,7 +40,7 @@ impl Alone {
     fn context(&self) -> Context {
         let mut context = Context::default();
         if let Some(time) = self.ends_in {
-            let deadline = u128::from(system_clock().millis().unsigned_abs()) + time.as_millis();
+            let deadline = u128::from((self.clock)().millis().unsigned_abs()) + time.as_millis();
             context.deadline = u64::try_from(deadline).expect("a time of this age");
         }
         context

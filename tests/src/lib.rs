@@ -8,6 +8,7 @@ pub mod capacity;
 mod client;
 mod dice;
 pub mod dynamo;
+pub mod engine;
 pub mod faults;
 mod recount;
 pub mod runtime_api;

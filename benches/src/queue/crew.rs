@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jobledger::meter::Spent;
+use jobledger_tests::Reply;
+use jobledger_tests::alone::Request;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -12,7 +14,7 @@ use crate::amount::Amount;
 use crate::clock::Stopwatch;
 use crate::error::Error;
 use crate::house::{House, Metered};
-use crate::load::a_second;
+use crate::load::{MAX_TRIES, SETTLE_MAX, a_second};
 use crate::progress::Progress;
 
 /// How many workers, and how many jobs each asks for at a time.
@@ -88,7 +90,7 @@ pub(super) async fn run(house: &House, jobs: u64, progress: Progress) -> Result<
     for (workers, max) in CREWS {
         let kind = format!("crew-{workers}-{max}");
         created_in += create_all(house, &kind, jobs).await?;
-        house.service.stack.settled(crate::load::SETTLE_MAX).await?;
+        house.service.stack.settled(SETTLE_MAX).await?;
         let mut crew = drain(house, &kind, (workers, max), jobs).await?;
         let first = crews.first().map_or(crew.per_second, |first| first.per_second);
         crew.speedup = whole(crew.per_second).over(whole(first));
@@ -187,11 +189,7 @@ impl Worker {
     async fn run(self) -> Result<Claims, Error> {
         let mut claims = Claims::default();
         while self.left.load(Ordering::Relaxed) > 0 {
-            let (reply, spent, _micros) = self.claim.call(&claim(&self.name, &self.kind, self.max)).await;
-            if reply.status != 200 {
-                let (operation, status) = ("claim", reply.status);
-                return Err(Error::Refused { operation, status, answer: reply.text });
-            }
+            let (reply, spent) = ask(&self.claim, "claim", &claim(&self.name, &self.kind, self.max)).await?;
             claims.add(&spent);
             let held = Held::all(&reply);
             if held.is_empty() {
@@ -199,14 +197,28 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
             for job in held {
-                let (reply, _spent, _micros) = self.change.call(&job.report(completed())).await;
-                if reply.status != 200 {
-                    let (operation, status) = ("complete", reply.status);
-                    return Err(Error::Refused { operation, status, answer: reply.text });
-                }
+                ask(&self.change, "complete", &job.report(completed())).await?;
                 self.left.fetch_sub(1, Ordering::Relaxed);
             }
         }
         Ok(claims)
+    }
+}
+
+/// Asks, and asks again where the store had no time: many workers are more than a machine may bear.
+async fn ask(
+    function: &Metered,
+    operation: &'static str,
+    request: &Request,
+) -> Result<(Reply, Spent), Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (reply, spent, _micros) = function.call(request).await;
+        match reply.status {
+            200 => return Ok((reply, spent)),
+            503 if tries < MAX_TRIES => {}
+            status => return Err(Error::Refused { operation, status, answer: reply.text }),
+        }
     }
 }

@@ -186,8 +186,9 @@ pub fn judge(
     let state = upsert.state(created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());
     let attempt = existing.map_or(tried, |head| head.job.attempt.max(tried));
-    // Who waits has a try left.
-    let needed = if state.status() == Status::Queued { attempt.saturating_add(1) } else { 1 };
+    // Nobody has begun more tries than they may have, and who waits has one left.
+    let waits = u32::from(state.status() == Status::Queued);
+    let needed = attempt.saturating_add(waits).max(1);
     let head = Head {
         job: Job {
             id,

@@ -46,7 +46,8 @@ impl Ledger {
     /// Connects, without a first request.
     pub async fn open(environment: &Environment) -> Result<Self, Error> {
         let config = Config::from_vars(&environment.vars)?;
-        let store = Store::connect(config.endpoint.as_ref(), environment.meter.clone()).await;
+        let (meter, transport) = (environment.meter.clone(), environment.transport.clone());
+        let store = Store::connect(config.endpoint.as_ref(), meter, transport).await;
         let (keys, shards) = (KeyRing::default(), Shards::default());
         let (types, owners) = (Types::default(), KnownOwners::default());
         Ok(Self { store, config, keys, types, shards, owners, clock: environment.clock })

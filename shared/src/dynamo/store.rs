@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{self, BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{self, BehaviorVersion, Credentials, Region, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
 use aws_sdk_dynamodb::operation::batch_write_item::builders::BatchWriteItemInputBuilder;
@@ -73,8 +73,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to Amazon's DynamoDB, or to another one.
-    pub async fn connect(endpoint: Option<&Endpoint>, meter: Option<Arc<Meter>>) -> Self {
+    /// Connects to Amazon's DynamoDB, or to another one, over the network or by another way.
+    pub async fn connect(
+        endpoint: Option<&Endpoint>,
+        meter: Option<Arc<Meter>>,
+        transport: Option<SharedHttpClient>,
+    ) -> Self {
         let config = match endpoint {
             None => {
                 let https = Builder::new()
@@ -88,7 +92,7 @@ impl Store {
                 let (id, secret) = (&endpoint.access_key_id, &endpoint.secret_access_key);
                 config::Builder::new()
                     .behavior_version(BehaviorVersion::latest())
-                    .http_client(Builder::new().build_http())
+                    .http_client(transport.unwrap_or_else(|| Builder::new().build_http()))
                     .endpoint_url(&endpoint.url)
                     .region(Region::new(endpoint.region.clone()))
                     .credentials_provider(Credentials::new(id, secret, None, None, "environment"))

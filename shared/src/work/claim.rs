@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
-use super::queue::{Candidate, Long, Taken, view};
+use super::memory::{Crowds, Long, Taken};
+use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
@@ -20,6 +21,8 @@ use crate::lambda::Environment;
 const MAX_ROUNDS: usize = 8;
 /// How often it looks.
 const MAX_LOOKS: usize = 3;
+/// With tries spread over more jobs than this, a claim looks at more.
+const CROWDED_FROM: usize = 24;
 /// How many jobs that became due one claim moves up, where there are many.
 const MAX_MOVED_UP: usize = 25;
 
@@ -52,6 +55,7 @@ pub struct Claimed {
 pub struct Claims {
     taken: Taken,
     long: Long,
+    crowds: Crowds,
 }
 
 /// What became of one try for one job.
@@ -97,8 +101,11 @@ impl Claims {
         got: &mut Vec<Claimed>,
     ) -> Result<Looked, StoreError> {
         let (source, now) = (ledger.source().await?, clock());
+        let queues = (&request.owner, &request.kinds);
+        let mut spread = self.crowds.spread(queues);
+        let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
         let (seen, types) = tokio::try_join!(
-            view(source, &self.long, &request.owner, &request.kinds, now),
+            view(source, &self.long, queues, window, now),
             ledger.types_now(&request.owner, &request.kinds),
         )?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;
@@ -111,19 +118,21 @@ impl Claims {
             if got.len() >= request.max || left.is_empty() {
                 break;
             }
-            let picked = pick(&mut left, request.max - got.len(), lost);
+            let picked = pick(&mut left, request.max - got.len(), spread);
+            let tried = picked.len();
             moved_up.retain(|late| picked.iter().all(|candidate| candidate.id != late.id));
             let round = self.round(ledger, request, &types, &slots, picked, clock).await;
-            lost = false;
+            let mut losses = 0;
             let mut failed = None;
             for outcome in round {
                 match outcome {
                     Ok(Outcome::Got(claimed)) => got.push(*claimed),
-                    Ok(Outcome::Lost) => lost = true,
+                    Ok(Outcome::Lost) => losses += 1,
                     Ok(Outcome::Full(kind)) => left.retain(|candidate| candidate.kind != kind),
                     Err(error) => failed = Some(error),
                 }
             }
+            (spread, lost) = (self.crowds.tried(queues, tried, losses), losses > 0);
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -221,17 +230,14 @@ enum Took {
     Full,
 }
 
-/// The next to try for: in order; after a lost race, any of those with the highest priority, since whoever was faster goes
-/// on in order, too.
-fn pick(left: &mut Vec<Candidate>, count: usize, lost: bool) -> Vec<Candidate> {
+/// The next to try for: in order, or from any of so many places among those with the highest priority.
+fn pick(left: &mut Vec<Candidate>, count: usize, spread: usize) -> Vec<Candidate> {
     let first = left.first().map(|candidate| candidate.priority);
     let peers = left.iter().take_while(|candidate| Some(candidate.priority) == first).count();
-    if lost && peers > count {
-        let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
-        let from = chance % (peers - count + 1);
-        return left.drain(from..from + count).collect();
-    }
-    left.drain(..count.min(left.len())).collect()
+    let places = peers.saturating_sub(count).min(spread) + 1;
+    let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
+    let from = if spread == 0 { 0 } else { chance % places };
+    left.drain(from..left.len().min(from + count)).collect()
 }
 
 async fn take_head(

@@ -1,12 +1,12 @@
 //! The head of a queue: which jobs may go, in the order in which they should.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::memory::Long;
 use crate::domain::{JobId, Owner, Timestamp, TypeName};
 use crate::dynamo::pages::READS_AT_ONCE;
 use crate::dynamo::plans::work::{Queue, Waiting};
@@ -14,6 +14,8 @@ use crate::dynamo::{AttributeMap, Corrupt, Source, StoreError, queue_key};
 
 /// How many jobs of each type a claim looks at.
 pub const WINDOW: i32 = 50;
+/// How many it looks at where so many others claim that they would lose most races for the first.
+pub const CROWDED_WINDOW: i32 = 200;
 /// How many of those that became due since they were queued it looks at. Where there are more, some are moved up.
 pub const DUE_PAGE: i32 = 100;
 
@@ -87,14 +89,14 @@ pub(super) struct View {
 pub(super) async fn view(
     source: Source<'_>,
     long: &Long,
-    owner: &Owner,
-    kinds: impl IntoIterator<Item = &TypeName>,
+    (owner, kinds): (&Owner, &BTreeSet<TypeName>),
+    window: i32,
     now: Timestamp,
 ) -> Result<View, StoreError> {
     let mut reads = Vec::new();
     for kind in kinds {
         for shard in 0..source.shards {
-            reads.push(part(source, long, Queue { owner, kind, shard }, now));
+            reads.push(part(source, long, Queue { owner, kind, shard }, window, now));
         }
     }
     let parts: Vec<View> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
@@ -107,14 +109,20 @@ pub(super) async fn view(
     Ok(view)
 }
 
-async fn part(source: Source<'_>, long: &Long, queue: Queue<'_>, now: Timestamp) -> Result<View, StoreError> {
+async fn part(
+    source: Source<'_>,
+    long: &Long,
+    queue: Queue<'_>,
+    window: i32,
+    now: Timestamp,
+) -> Result<View, StoreError> {
     let Source { store, tables, .. } = source;
     let read = |plan| async move {
         let items = store.query(plan).await?.items.unwrap_or_default().into_iter();
         let rows = items.map(|item| Candidate::of_row(item, queue.kind));
         Ok::<Vec<Candidate>, StoreError>(rows.collect::<Result<_, _>>()?)
     };
-    let (first, due) = (queue.first(tables, now, WINDOW), queue.due(tables, now, DUE_PAGE));
+    let (first, due) = (queue.first(tables, now, window), queue.due(tables, now, DUE_PAGE));
     // Who became due lies behind a full window, and may have to go before all of it. Where it was full a moment ago, both
     // are read at once; else the second is not worth its unit before the first is there.
     let was_long = long.has(queue);
@@ -123,7 +131,7 @@ async fn part(source: Source<'_>, long: &Long, queue: Queue<'_>, now: Timestamp)
     } else {
         (read(first).await?, None)
     };
-    let is_long = first.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+    let is_long = first.len() >= usize::try_from(window).unwrap_or(usize::MAX);
     if is_long != was_long {
         long.set(queue, is_long);
     }
@@ -138,77 +146,4 @@ async fn part(source: Source<'_>, long: &Long, queue: Queue<'_>, now: Timestamp)
     let crowded = if is_crowded { late.clone() } else { Vec::new() };
     let on_time = first.into_iter().filter(|candidate| !candidate.is_late());
     Ok(View { candidates: on_time.chain(late).collect(), crowded })
-}
-
-/// Most queues that are remembered as long.
-const MAX_LONG: usize = 1_000;
-
-/// Queues that filled a window when they were last looked at.
-#[derive(Debug, Default)]
-pub(super) struct Long {
-    queues: Mutex<HashSet<(Owner, TypeName, u16)>>,
-}
-
-impl Long {
-    fn has(&self, queue: Queue<'_>) -> bool {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.contains(&(queue.owner.clone(), queue.kind.clone(), queue.shard))
-    }
-
-    fn set(&self, queue: Queue<'_>, is_long: bool) {
-        let key = (queue.owner.clone(), queue.kind.clone(), queue.shard);
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_long {
-            queues.remove(&key);
-        } else {
-            // Forgetting costs each a round trip once.
-            if queues.len() >= MAX_LONG {
-                queues.clear();
-            }
-            queues.insert(key);
-        }
-    }
-}
-
-/// Most tries that are remembered as taken.
-const MAX_REMEMBERED: usize = 1_000;
-/// How long they are, in milliseconds: about as long as an index may lag.
-const REMEMBERED_MS: u64 = 2_000;
-
-/// Tries that were taken a moment ago: the index may still show them as waiting.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    tries: Mutex<Tries>,
-}
-
-#[derive(Debug, Default)]
-struct Tries {
-    since: HashMap<(JobId, u32), Timestamp>,
-    order: VecDeque<(JobId, u32)>,
-}
-
-impl Taken {
-    /// Remembers that the job's next try is somebody's.
-    pub(super) fn remember(&self, candidate: &Candidate, now: Timestamp) {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (candidate.id, candidate.attempt);
-        if tries.since.insert(key, now).is_none() {
-            tries.order.push_back(key);
-        }
-        while tries.order.len() > MAX_REMEMBERED {
-            if let Some(oldest) = tries.order.pop_front() {
-                tries.since.remove(&oldest);
-            }
-        }
-    }
-
-    /// Leaves out those that were taken a moment ago.
-    pub(super) fn without(&self, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Candidate> {
-        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = |candidate: &Candidate| {
-            let since = tries.since.get(&(candidate.id, candidate.attempt));
-            since.is_none_or(|since| now.since(*since) > REMEMBERED_MS)
-        };
-        candidates.into_iter().filter(is_free).collect()
-    }
 }

@@ -115,7 +115,7 @@ fn busiest(kinds: &BTreeMap<TypeName, StatusCounts>) -> BTreeSet<TypeName> {
 }
 
 fn chance() -> u64 {
-    Environment::fresh_secret_id().as_u64_pair().1
+    Environment::fresh_id().as_u64_pair().1
 }
 
 /// What one look works with.

@@ -90,7 +90,7 @@ pub(crate) fn refuses(reply: &Reply, status: u16, code: &str, fields: &[&str]) {
 pub(crate) async fn tables(service: &Service) -> (Store, Config) {
     let environment = service.stack.environment("get-job").expect("the template has get-job");
     let config = Config::from_vars(&environment.vars).expect("its settings");
-    (Store::connect(config.endpoint.as_ref(), None).await, config)
+    (Store::connect(config.endpoint.as_ref(), None, None).await, config)
 }
 
 /// Every item that is stored of a job, by the names of their parts.

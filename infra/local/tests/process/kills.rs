@@ -20,8 +20,9 @@ const JOBS: u64 = 400;
 const PATIENCE_A_JOB: Duration = Duration::from_millis(500);
 /// Tries of a job: more than it can lose.
 const MAX_ATTEMPTS: u32 = 100;
-/// How many of the limited type may run at a time.
-const LIMIT: u32 = 6;
+/// How many of the limited type may run at a time: a killed worker's slots are nobody's for as long as its lease, and more
+/// of them are about than that takes.
+const LIMIT: u32 = 16;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Requests at a time.

@@ -1,0 +1,49 @@
+//! Time and chance of a run: both come from its seed.
+//!
+//! A run has a thread for itself, whose time stands still while anything can go on, and jumps to the next moment that
+//! somebody waits for: minutes pass in no time, and every run of a seed is the same.
+
+use std::cell::{Cell, RefCell};
+
+use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger_tests::stream::{BEGIN, Dice};
+use tokio::time::{Duration, Instant};
+use uuid::Uuid;
+
+thread_local! {
+    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static IDS: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
+}
+
+/// Begins a run.
+pub(crate) fn begin(seed: u64) {
+    BEGAN.set(Some(Instant::now()));
+    IDS.replace(Dice::new(seed));
+    // What the SDK's waits are drawn from.
+    fastrand::seed(seed);
+    Environment::decide_ids(fresh_id);
+}
+
+/// What time it is in this thread's run.
+pub(crate) fn now() -> Timestamp {
+    let passed = BEGAN.get().map(|began| began.elapsed().as_millis());
+    BEGIN.plus_millis(passed.and_then(|millis| i64::try_from(millis).ok()).unwrap_or(0))
+}
+
+/// Lets so much time pass.
+pub(crate) async fn pass(millis: u64) {
+    if millis == 0 {
+        return;
+    }
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+fn fresh_id() -> Uuid {
+    let chance = IDS.with_borrow_mut(|dice| [dice.roll(u64::MAX), dice.roll(u64::MAX)]);
+    let mut bytes = [0; 10];
+    bytes[..8].copy_from_slice(&chance[0].to_be_bytes());
+    bytes[8..].copy_from_slice(&chance[1].to_be_bytes()[..2]);
+    let millis = u64::try_from(now().millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+}

@@ -1,0 +1,81 @@
+//! One worker in fair weather: it gets jobs in order.
+
+use std::rc::Rc;
+
+use jobledger_tests::alone::Request;
+use jobledger_tests::stream::Dice;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::people::{self, Habit};
+use crate::run::Run;
+
+/// Steps of a run.
+const STEPS: usize = 40;
+/// Jobs of a run with many: more than a claim looks at.
+const CROWD: usize = 140;
+/// What happens between two claims.
+const HABITS: [Habit; 4] = [Habit::Cancel, Habit::Retry, Habit::Edit, Habit::Ingest];
+
+/// Has one worker claim, and others change what waits, one after the other.
+pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
+    if is_crowd {
+        for _ in 0..CROWD {
+            let mut job = people::new_job(run, dice);
+            job.as_object_mut().expect("an object").remove("external_id");
+            let request = Request::new("POST", "/v1/jobs").body(job.to_string());
+            let reply = run.world.call("create-job", &request).await.expect("an answer");
+            run.expect("a creation", &reply, &[201]);
+        }
+    }
+    for _ in 0..STEPS {
+        match dice.roll(8) {
+            0 | 1 => people::once(run, Habit::Create, dice).await,
+            2 | 3 => people::once(run, *dice.pick(&HABITS), dice).await,
+            4 => clock::pass(1 + dice.roll(20_000)).await,
+            _ => claim(run, dice).await,
+        }
+    }
+}
+
+/// Claims, and holds what it got against what waits.
+async fn claim(run: &Run, dice: &mut Dice) {
+    let (kinds, max) = (run.some_kinds(dice), 1 + dice.below(4));
+    let now = clock::now();
+    let expected: Vec<String> = run.world.store.watched(|watch| {
+        let due = watch.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));
+        let mut due: Vec<_> =
+            due.map(|(id, seen)| (-seen.priority, seen.available_at, id.clone())).collect();
+        due.sort_unstable();
+        due.into_iter().take(max).map(|(.., id)| id).collect()
+    });
+    let body = json!({ "worker_id": "only", "types": kinds, "max": max });
+    let reply = run.world.claim(&body).await.expect("an answer");
+    run.expect("a claim", &reply, &[200]);
+    let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
+    let got: Vec<&str> = jobs.iter().filter_map(|job| job["job_id"].as_str()).collect();
+    if got != expected {
+        run.blame(format!("the worker got {got:?}, where {expected:?} were next"));
+    }
+    for job in &jobs {
+        end(run, job, dice).await;
+    }
+}
+
+/// Ends what it got, one way or another.
+async fn end(run: &Run, job: &Value, dice: &mut Dice) {
+    let (id, token) = (job["job_id"].as_str().unwrap_or_default(), &job["lease_token"]);
+    let (word, mut body) = match dice.roll(4) {
+        0 => ("failed", json!({ "status": "failed", "error": { "message": "no" } })),
+        1 => ("queued", json!({ "status": "queued" })),
+        _ => ("completed", json!({ "status": "completed", "result": { "by": token } })),
+    };
+    body["lease_token"] = token.clone();
+    run.world.store.watched(|watch| {
+        watch.hand_out("only", job);
+        watch.said.insert((token.as_str().unwrap_or_default().to_owned(), word));
+    });
+    let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
+    let reply = run.world.call("change-job", &request).await.expect("an answer");
+    run.expect("a report", &reply, &[200]);
+}

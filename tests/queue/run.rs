@@ -1,0 +1,215 @@
+//! One run: who takes part, what happens, and how it must end.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use jobledger::domain::{Status, Timestamp};
+use jobledger_tests::Reply;
+use jobledger_tests::alone::Request;
+use jobledger_tests::stream::Dice;
+use serde_json::json;
+
+use crate::clock;
+use crate::people::{self, Habit};
+use crate::store::Weather;
+use crate::worker::{self, Held};
+use crate::world::World;
+
+/// Most jobs of a run.
+const MAX_JOBS: usize = 8;
+/// Most rounds until all that can be done is done.
+const MAX_ROUNDS: usize = 60;
+/// How long the last round waits for more, in milliseconds: longer than a type is closed.
+const ROUND_MS: u64 = 35_000;
+
+/// A run under way.
+pub(crate) struct Run {
+    pub(crate) world: World,
+    pub(crate) kinds: Vec<String>,
+    /// When all stop.
+    pub(crate) ends_at: Timestamp,
+    weather: Weather,
+    going: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+}
+
+/// Some weather, from fair to foul.
+fn weather(dice: &mut Dice) -> Weather {
+    match dice.roll(4) {
+        0 => Weather { usual_ms: 40, ..Weather::CALM },
+        1 => Weather { usual_ms: 40, late_one_in: 20, late_ms: 4_500, wrong_one_in: 0, lag_ms: 1_500 },
+        2 => Weather { usual_ms: 400, late_one_in: 15, late_ms: 2_500, wrong_one_in: 25, lag_ms: 400 },
+        _ => Weather { usual_ms: 80, late_one_in: 10, late_ms: 4_500, wrong_one_in: 10, lag_ms: 1_500 },
+    }
+}
+
+impl Run {
+    /// A run with these jobs' types that lasts so long.
+    pub(crate) async fn start(dice: &mut Dice, kinds: usize, lasts_ms: i64) -> Self {
+        let shards = if dice.is_one_in(8) { 3 } else { 1 };
+        let world = World::start(Dice::new(dice.roll(u64::MAX)), shards).await;
+        let kinds = ["a", "b", "c"].into_iter().take(kinds).map(str::to_owned).collect();
+        let (weather, going) = (weather(dice), RefCell::default());
+        Self { world, kinds, ends_at: clock::now().plus_millis(lasts_ms), weather, going }
+    }
+
+    /// Some of its types.
+    pub(crate) fn some_kinds(&self, dice: &mut Dice) -> Vec<String> {
+        if dice.is_one_in(3) { vec![dice.pick(&self.kinds).clone()] } else { self.kinds.clone() }
+    }
+
+    /// Some job.
+    pub(crate) fn some_job(&self, dice: &mut Dice) -> Option<String> {
+        let ids = self.world.store.watched(|watch| watch.ids());
+        (!ids.is_empty()).then(|| dice.pick(&ids).clone())
+    }
+
+    /// Whether there are as many jobs as there should be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.world.store.watched(|watch| watch.heads.len()) >= MAX_JOBS
+    }
+
+    /// Something must not be.
+    pub(crate) fn blame(&self, what: String) {
+        self.world.store.watched(|watch| watch.blame(what));
+    }
+
+    /// Something happened.
+    pub(crate) fn tell(&self, what: String) {
+        self.world.store.watched(|watch| watch.tell(what));
+    }
+
+    /// An answer must have one of these statuses; where the weather is bad, the service may also be away.
+    pub(crate) fn expect(&self, what: &str, reply: &Reply, statuses: &[u16]) {
+        let is_bad = self.weather.wrong_one_in > 0 || self.weather.late_one_in > 0;
+        if !(statuses.contains(&reply.status) || (is_bad && reply.status >= 500)) {
+            self.blame(format!("{what} was answered {} {}", reply.status, reply.text));
+        }
+    }
+
+    /// Has somebody do something beside all others.
+    pub(crate) fn go(&self, something: impl Future<Output = ()> + 'static) {
+        self.going.borrow_mut().push(Box::pin(something));
+    }
+
+    /// Waits until nobody does anything any more.
+    async fn all_have_stopped(&self) {
+        let mut tasks = tokio::task::JoinSet::new();
+        loop {
+            for going in self.going.take() {
+                tasks.spawn_local(going);
+            }
+            // Whoever works may have brought others: they are looked for at each moment.
+            tokio::select! {
+                biased;
+                ended = tasks.join_next() => match ended {
+                    Some(ended) => ended.expect("it ends well"),
+                    None => return,
+                },
+                () = clock::pass(50) => {}
+            }
+        }
+    }
+
+    /// A story: everybody does what they do, in any weather, until it ends.
+    pub(crate) async fn happen(self: &Rc<Self>, dice: &mut Dice, workers: usize) {
+        for kind in &self.kinds {
+            if dice.is_one_in(3) {
+                let body = people::settings(dice).to_string();
+                let request = Request::new("PUT", &format!("/v1/types/{kind}")).body(body);
+                let reply = self.world.call("type-settings", &request).await.expect("an answer");
+                self.expect("settings", &reply, &[200]);
+            }
+        }
+        people::begin(self, 2 + dice.below(MAX_JOBS - 3), dice).await;
+        self.world.store.weather(self.weather);
+        self.world.cut(if self.weather.wrong_one_in > 0 { 25 } else { 0 });
+        for number in 0..workers {
+            let dice = Dice::new(dice.roll(u64::MAX));
+            self.go(worker::work(Rc::clone(self), format!("w{number}"), dice));
+        }
+        let habits = Habit::SOMETIMES.into_iter().filter(|_| dice.is_one_in(3));
+        let habits: Vec<_> = habits.chain([Habit::Reap]).collect();
+        self.tell(format!("{} workers, {habits:?}, {:?}", workers, self.weather));
+        for habit in habits {
+            self.go(people::live(Rc::clone(self), habit, Dice::new(dice.roll(u64::MAX))));
+        }
+        self.all_have_stopped().await;
+    }
+
+    /// In fair weather, one worker and the reaper do all that is left.
+    pub(crate) async fn settle(&self) {
+        self.world.store.weather(Weather::CALM);
+        self.world.cut(0);
+        for _ in 0..MAX_ROUNDS {
+            // Requests of those who gave up may still be on their way, and leases hold.
+            clock::pass(ROUND_MS).await;
+            let began = clock::now();
+            if !people::reap(self).await {
+                self.blame("the reaper failed in fair weather".to_owned());
+            }
+            let stuck = |watch: &mut crate::watch::Watch| {
+                let is_stuck = |seen: &&crate::seen::Seen| seen.until.is_some_and(|until| until < began);
+                watch.heads.values().filter(is_stuck).count()
+            };
+            if self.world.store.watched(stuck) > 0 {
+                self.blame("the reaper left a try whose lease had run out".to_owned());
+            }
+            while self.drain().await {}
+            let is_over = self.world.store.watched(|watch| {
+                let is_done = |seen: &crate::seen::Seen| {
+                    seen.status.is_ended()
+                        || seen.available_at.is_some_and(|due| due > clock::now().plus_millis(3_600_000))
+                };
+                watch.heads.values().all(is_done)
+            });
+            if is_over {
+                return self.is_well_ended().await;
+            }
+        }
+        let left: Vec<_> = self.world.store.watched(|watch| {
+            let left = watch.heads.iter().filter(|(_, seen)| !seen.status.is_ended());
+            left.map(|(id, seen)| format!("{id} {seen}")).collect()
+        });
+        self.blame(format!("these never ended: {left:?}"));
+    }
+
+    /// Claims and completes; false: nothing was there.
+    async fn drain(&self) -> bool {
+        let body = json!({ "worker_id": "last", "types": self.kinds, "max": 10 });
+        let reply = self.world.claim(&body).await.expect("an answer");
+        if reply.status != 200 {
+            self.blame(format!("a claim in fair weather: {}", reply.text));
+            return false;
+        }
+        let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
+        for job in &jobs {
+            self.world.store.watched(|watch| watch.hand_out("last", job));
+            if worker::complete(self, &Held::of(job, 60_000)).await != Some(200) {
+                self.blame(format!("{} could not be completed in fair weather", job["job_id"]));
+            }
+        }
+        !jobs.is_empty()
+    }
+
+    /// What must hold at the end.
+    async fn is_well_ended(&self) {
+        let running: Vec<_> = self.world.store.watched(|watch| {
+            watch.types.iter().filter(|(_, of)| of.running != 0).map(|(kind, _)| kind.clone()).collect()
+        });
+        if !running.is_empty() {
+            self.blame(format!("slots of {running:?} are taken, and nothing runs"));
+        }
+        let done: Vec<_> = self.world.store.watched(|watch| {
+            let done = watch.heads.iter().filter(|(_, seen)| seen.status == Status::Completed);
+            done.filter_map(|(id, seen)| Some((id.clone(), seen.token.clone()?))).collect()
+        });
+        for (id, token) in done {
+            let request = Request::new("GET", &format!("/v1/jobs/{id}"));
+            let reply = self.world.call("get-job", &request).await.expect("an answer");
+            if reply.json["result"]["by"] != json!(token) {
+                self.blame(format!("{id} has not the result of its holder: {}", reply.text));
+            }
+        }
+    }
+}

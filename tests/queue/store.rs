@@ -1,0 +1,268 @@
+//! The store of a run: a real engine, and a way to it on which requests are late, overtake each other, and get lost.
+//!
+//! A request goes its way by itself: if whoever sent it gives up, it still arrives. Which of those under way arrives next
+//! is the dice's choice, so that anything may come between any two requests of a call.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use jobledger::domain::Timestamp;
+use jobledger_tests::engine::Engine;
+use jobledger_tests::faults::Fault;
+use jobledger_tests::stream::Dice;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::watch::Watch;
+
+/// How it is on the way to the store.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Weather {
+    /// Longest usual time there, and back, in milliseconds.
+    pub(crate) usual_ms: u64,
+    /// One request in so many takes longer; 0: none.
+    pub(crate) late_one_in: u64,
+    /// Longest time of these, in milliseconds.
+    pub(crate) late_ms: u64,
+    /// One request in so many goes wrong; 0: none.
+    pub(crate) wrong_one_in: u64,
+    /// How old an answer of an index may be, in milliseconds.
+    pub(crate) lag_ms: u64,
+}
+
+impl Weather {
+    /// Nothing happens, and takes no time.
+    pub(crate) const CALM: Self =
+        Self { usual_ms: 0, late_one_in: 0, late_ms: 0, wrong_one_in: 0, lag_ms: 0 };
+}
+
+/// What becomes of a request.
+struct Way {
+    there_ms: u64,
+    back_ms: u64,
+    trouble: Option<Trouble>,
+    is_read_late: bool,
+}
+
+/// What goes wrong with it.
+enum Trouble {
+    /// It is not done, and this is the answer.
+    Refused(Fault),
+    /// It is done, and this is the answer.
+    Denied(Fault),
+    /// It is not done, and the connection closes.
+    Lost,
+    /// It is done, and the connection closes.
+    AnswerLost,
+}
+
+struct State {
+    dice: Dice,
+    weather: Weather,
+    /// Until then, nothing is done.
+    is_out_until: Timestamp,
+    /// What indexes answered, by what was asked.
+    shown: HashMap<String, (Timestamp, String)>,
+    watch: Watch,
+}
+
+/// The store of a run.
+#[derive(Clone)]
+pub(crate) struct Store {
+    engine: Engine,
+    state: Arc<Mutex<State>>,
+}
+
+impl Store {
+    /// A store that nobody has written to.
+    pub(crate) fn start(dice: Dice) -> Self {
+        let engine = Engine::start();
+        let state = State {
+            dice,
+            weather: Weather::CALM,
+            is_out_until: Timestamp::MIN,
+            shown: HashMap::new(),
+            watch: Watch::new(engine.clone()),
+        };
+        Self { engine, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The engine itself.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The way to it for this function.
+    pub(crate) fn way_of(&self, function: &'static str) -> SharedHttpClient {
+        SharedHttpClient::new(Transport { store: self.clone(), function })
+    }
+
+    /// From now on, it is like this.
+    pub(crate) fn weather(&self, weather: Weather) {
+        let mut state = self.lock();
+        state.weather = weather;
+        state.is_out_until = Timestamp::MIN;
+    }
+
+    /// Asks who watches all writes.
+    pub(crate) fn watched<T>(&self, ask: impl FnOnce(&mut Watch) -> T) -> T {
+        ask(&mut self.lock().watch)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn way(&mut self, operation: &str) -> Way {
+        let Self { dice, weather, .. } = self;
+        let Weather { usual_ms, late_one_in, late_ms, wrong_one_in, lag_ms } = *weather;
+        let mut time = || {
+            let is_late = late_one_in > 0 && dice.is_one_in(late_one_in);
+            dice.roll(1 + if is_late { late_ms } else { usual_ms })
+        };
+        let (there_ms, back_ms) = (time(), time());
+        let is_wrong = wrong_one_in > 0 && dice.is_one_in(wrong_one_in);
+        let trouble = is_wrong.then(|| trouble(operation, dice));
+        let is_read_late = lag_ms > 0 && dice.is_one_in(3);
+        if wrong_one_in > 0 && dice.is_one_in(300) {
+            self.is_out_until = clock::now().plus_millis(dice.millis(8_000));
+        }
+        Way { there_ms, back_ms, trouble, is_read_late }
+    }
+
+    /// An answer of an index from a moment ago, if there is one.
+    fn old_answer(&self, asked: &str, now: Timestamp) -> Option<String> {
+        let (at, answer) = self.shown.get(asked)?;
+        (now.since(*at) <= self.weather.lag_ms).then(|| answer.clone())
+    }
+}
+
+fn trouble(operation: &str, dice: &mut Dice) -> Trouble {
+    let is_transaction = operation == "TransactWriteItems";
+    let is_write = is_transaction || ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
+    match dice.roll(9) {
+        0 | 1 if is_transaction => Trouble::Refused(Fault::cancelled()),
+        0 | 1 if is_write => Trouble::Refused(Fault::conflict()),
+        2 => Trouble::Refused(Fault::throttled()),
+        3 => Trouble::Denied(Fault::broken()),
+        // The call ends here.
+        4 => Trouble::Denied(Fault::refused()),
+        5 => Trouble::Refused(Fault::refused()),
+        6 => Trouble::Lost,
+        7 => Trouble::AnswerLost,
+        _ => Trouble::Refused(Fault::broken()),
+    }
+}
+
+/// The way of one function to the store.
+#[derive(Clone)]
+struct Transport {
+    store: Store,
+    function: &'static str,
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Transport {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Transport {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.split('.').nth(1).unwrap_or_default().to_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        let way = self.store.lock().way(&operation);
+        let (answers, answered) = oneshot::channel();
+        let transport = self.clone();
+        tokio::spawn(async move {
+            clock::pass(way.there_ms).await;
+            let answer = transport.arrive(&operation, &body, &way);
+            clock::pass(way.back_ms).await;
+            // Whoever asked may have given up.
+            drop(answers.send(answer));
+        });
+        HttpConnectorFuture::new(async move {
+            let (status, body) = answered.await.ok().flatten().ok_or_else(|| {
+                ConnectorError::io("the connection was closed".into())
+            })?;
+            let status = StatusCode::try_from(status).expect("a status");
+            Ok(HttpResponse::new(status, body.into()))
+        })
+    }
+}
+
+impl Transport {
+    /// A request arrives: its answer; `None`: the connection closes.
+    fn arrive(&self, operation: &str, body: &str, way: &Way) -> Option<(u16, String)> {
+        let mut state = self.store.lock();
+        let answer = |fault: &Fault| match fault {
+            Fault::Answered(status, body) => Some((*status, body.to_string())),
+            other => panic!("{other:?} is no answer"),
+        };
+        if clock::now() < state.is_out_until {
+            return answer(&Fault::broken());
+        }
+        match &way.trouble {
+            None => Some(self.done(&mut state, operation, body, way.is_read_late)),
+            Some(Trouble::Refused(fault)) => answer(fault),
+            Some(Trouble::Lost) => None,
+            Some(Trouble::Denied(fault)) => {
+                self.done(&mut state, operation, body, false);
+                answer(fault)
+            }
+            Some(Trouble::AnswerLost) => {
+                self.done(&mut state, operation, body, false);
+                None
+            }
+        }
+    }
+
+    fn done(&self, state: &mut State, operation: &str, body: &str, is_read_late: bool) -> (u16, String) {
+        let engine = &self.store.engine;
+        if operation == "Query" {
+            return query(engine, state, body, is_read_late);
+        }
+        let (status, answer) = engine.answer(operation, body);
+        if status == 200 && !operation.contains("Get") {
+            state.watch.wrote(self.function, operation, body);
+        }
+        (status, answer)
+    }
+}
+
+/// Reads a range; of an index, maybe as it was a moment ago.
+fn query(engine: &Engine, state: &mut State, body: &str, is_late: bool) -> (u16, String) {
+    let now = clock::now();
+    let mut asked: Value = serde_json::from_str(body).expect("JSON");
+    if asked["IndexName"].is_null() {
+        return engine.answer("Query", body);
+    }
+    // Until when jobs are due is the same question a moment ago.
+    asked["ExpressionAttributeValues"][":upper"].take();
+    let asked = asked.to_string();
+    if is_late && let Some(answer) = state.old_answer(&asked, now) {
+        return (200, answer);
+    }
+    let (status, answer) = engine.answer("Query", body);
+    if status == 200 {
+        state.shown.insert(asked, (now, answer.clone()));
+    }
+    (status, answer)
+}

@@ -1,0 +1,185 @@
+//! Workers: they claim, report, and end what they hold; or crash, or come back when it is too late.
+
+use std::rc::Rc;
+
+use jobledger::domain::Status;
+use jobledger_tests::Reply;
+use jobledger_tests::alone::Request;
+use jobledger_tests::stream::Dice;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::run::Run;
+
+/// Most reports of a try before its end.
+const MAX_REPORTS: usize = 4;
+/// How often a worker sends a report of which nobody says what became of it.
+const MAX_TRIES: usize = 5;
+/// How long a worker pauses beyond its lease, in milliseconds: the reaper comes by meanwhile.
+const PAUSE_MS: u64 = 40_000;
+
+/// A job that a worker believes to hold.
+#[derive(Clone)]
+pub(crate) struct Held {
+    id: String,
+    token: String,
+    lease_ms: u64,
+}
+
+/// Works until the run ends.
+pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
+    while clock::now() < run.ends_at {
+        clock::pass(dice.roll(12_000)).await;
+        let longest = *dice.pick(&[1, 10, 30]);
+        let lease_seconds = 10 + dice.roll(longest);
+        let types = run.some_kinds(&mut dice);
+        let body = json!({
+            "worker_id": name, "types": types, "max": 1 + dice.roll(4), "lease_seconds": lease_seconds,
+            "wait_seconds": if dice.is_one_in(20) { 1 + dice.roll(4) } else { 0 },
+        });
+        let Some(reply) = run.world.claim(&body).await else { continue };
+        run.expect("a claim", &reply, &[200]);
+        for job in reply.json["jobs"].as_array().into_iter().flatten() {
+            run.world.store.watched(|watch| watch.hand_out(&name, job));
+            let held = Held::of(job, lease_seconds * 1_000);
+            run.go(hold(Rc::clone(&run), held, Dice::new(dice.roll(u64::MAX))));
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn of(job: &Value, lease_ms: u64) -> Self {
+        let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
+        Self { id: text("job_id"), token: text("lease_token"), lease_ms }
+    }
+}
+
+/// Holds a job, for better or worse.
+async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
+    let reports = dice.below(MAX_REPORTS);
+    for _ in 0..dice.below(1 + reports) {
+        clock::pass(dice.roll(held.lease_ms * 9 / 8)).await;
+        let report = match dice.roll(4) {
+            0 => json!({ "progress": { "overall_progress": dice.roll(101) } }),
+            1 => json!({ "progress": { "current_task": "s", "current_task_progress": dice.roll(101) } }),
+            2 => json!({ "phase": "p", "cost_usd": "0.01" }),
+            _ => json!({}),
+        };
+        if let Some(reply) = report_on(&run, &held, "report", report).await
+            && (reply.json["cancel"] == true || reply.status == 404)
+        {
+            return;
+        }
+    }
+    clock::pass(dice.roll(held.lease_ms / 2)).await;
+    match dice.roll(12) {
+        // It crashes.
+        0 | 1 => return,
+        // It pauses, and comes back with its old token.
+        2 | 3 => clock::pass(held.lease_ms + dice.roll(PAUSE_MS)).await,
+        _ => {}
+    }
+    let (word, body) = match dice.roll(10) {
+        0 => ("queued", json!({ "status": "queued" })),
+        1 => ("failed", json!({ "status": "failed", "error": { "message": "no" }, "retryable": false })),
+        2..=4 => ("failed", json!({ "status": "failed", "error": { "message": "no" } })),
+        _ => ("completed", result_of(&held)),
+    };
+    let said = end(&run, &held, word, body.clone()).await;
+    if said == Some(200) && dice.is_one_in(3) {
+        clock::pass(dice.roll(20_000)).await;
+        twice(&run, &held, word, body).await;
+    }
+}
+
+/// What a good end gives: only its holder can have said it.
+fn result_of(held: &Held) -> Value {
+    json!({ "status": "completed", "result": { "by": held.token } })
+}
+
+/// Completes a job that is held.
+pub(crate) async fn complete(run: &Run, held: &Held) -> Option<u16> {
+    end(run, held, "completed", result_of(held)).await
+}
+
+/// Says the end of a try until somebody says what became of that.
+async fn end(run: &Run, held: &Held, word: &'static str, body: Value) -> Option<u16> {
+    for _ in 0..MAX_TRIES {
+        let reply = report_on(run, held, word, body.clone()).await;
+        if let Some(reply) = reply.filter(|reply| reply.status < 500) {
+            return Some(reply.status);
+        }
+        clock::pass(1_000).await;
+    }
+    None
+}
+
+/// Says the end of a try again, and then another end of it.
+async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
+    let is_still = || {
+        run.world.store.watched(|watch| {
+            watch.heads.get(&held.id).is_some_and(|seen| {
+                seen.status == Status::Completed && seen.token.as_deref() == Some(&held.token)
+            })
+        })
+    };
+    if word != "completed" || !is_still() {
+        return;
+    }
+    let again = report_on(run, held, word, body).await;
+    let other = report_on(run, held, "failed", json!({ "status": "failed", "error": { "message": "x" } })).await;
+    // Ingest may take it over, and deletion remove it.
+    if is_still() {
+        let is_as_said = |reply: Option<Reply>, status| {
+            reply.is_none_or(|reply| reply.status == status || reply.status >= 500)
+        };
+        if !is_as_said(again, 200) {
+            run.blame(format!("{}: the same end again was not taken", held.id));
+        }
+        if !is_as_said(other, 409) {
+            run.blame(format!("{}: it ended twice", held.id));
+        }
+    }
+}
+
+/// Reports, and holds the answer against what is known of the job.
+async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) -> Option<Reply> {
+    let Held { id, token, .. } = held;
+    body["lease_token"] = json!(token);
+    let (held_before, applied_before, called_off_before) = run.world.store.watched(|watch| {
+        watch.said.insert((token.clone(), word));
+        watch.said.insert((token.clone(), "report"));
+        (watch.holds(id, token), watch.applied.contains(&(token.clone(), word)), watch.called_off.contains(token))
+    });
+    let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
+    let reply = run.world.call("change-job", &request).await;
+    let Some(reply) = reply else {
+        run.tell(format!("{id}: {word} by {}: cut off", crate::watch::tail(token)));
+        return None;
+    };
+    let code = reply.json["code"].as_str().unwrap_or_default().to_owned();
+    run.tell(format!("{id}: {word} by {}: {} {code}", crate::watch::tail(token), reply.status));
+    run.expect("a report", &reply, &[200, 404, 409]);
+    let blame = run.world.store.watched(|watch| {
+        let applied = watch.applied.contains(&(token.clone(), word));
+        let called_off = watch.called_off.contains(token);
+        let is_end = word != "report";
+        match (reply.status, code.as_str()) {
+            (200, _) if is_end && !applied => Some("an end was answered that never was"),
+            (200, _) if is_end && !held_before && !applied_before => Some("a lost lease ended a try"),
+            (200, _) if is_end => None,
+            (200, _) if reply.json["cancel"] == true && !called_off => Some("nobody called it off"),
+            (200, _) if reply.json["cancel"] == false && called_off_before => Some("a cancellation was not told"),
+            (200, _) if !held_before && !called_off => Some("a lost lease was renewed"),
+            (409, "lease_lost") if watch.holds(id, token) => Some("a lease was lost that holds"),
+            (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {
+                Some("a report was refused that ended the try")
+            }
+            _ => None,
+        }
+    });
+    if let Some(blame) = blame {
+        run.blame(format!("{id}, {word} by {}: {blame}", crate::watch::tail(token)));
+    }
+    Some(reply)
+}

@@ -1,0 +1,129 @@
+//! The embedded DynamoDB by itself: called as a library, without streams and without a network.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use dynoxide::Database;
+use jobledger_local::template::{Index, Projection, Table, Template};
+use jobledger_local::{LOCAL_KEY, LOCAL_OWNER, TEMPLATE};
+use jobledger::domain::KeyHash;
+use serde_json::{Value, json};
+
+/// The variables that name tables, and what the template calls them.
+const TABLES: [(&str, &str); 4] = [
+    ("JOBS_TABLE", "JobsTable"),
+    ("TALLIES_TABLE", "TalliesTable"),
+    ("SETTINGS_TABLE", "SettingsTable"),
+    ("TASKS_TABLE", "TasksTable"),
+];
+
+/// An engine of its own, in memory, with the template's tables.
+#[derive(Clone)]
+pub struct Engine {
+    database: Database,
+    names: BTreeMap<String, String>,
+}
+
+/// The template's tables, read once.
+fn tables() -> &'static [Table] {
+    static TABLES: OnceLock<Vec<Table>> = OnceLock::new();
+    TABLES.get_or_init(|| Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("the template").tables)
+}
+
+impl Engine {
+    /// A new one, in which only the key of the local stack is.
+    pub fn start() -> Self {
+        let database = Database::memory().expect("an engine");
+        let tables = tables();
+        for table in tables {
+            let creation = creation(table).to_string();
+            database.create_table(serde_json::from_str(&creation).expect("a creation")).expect("a table");
+        }
+        let name = |id: &str| {
+            let found = tables.iter().find(|table| table.id == id);
+            found.map(|table| table.name.clone()).expect("a table of the template")
+        };
+        let names = TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect();
+        let engine = Self { database, names };
+        let key = json!({
+            "kind": { "S": "keys" }, "id": { "S": KeyHash::of(LOCAL_KEY).as_str() }, "owner": { "S": LOCAL_OWNER },
+            "scopes": { "SS": ["admin"] }, "key_id": { "S": LOCAL_KEY },
+        });
+        engine.call("PutItem", &json!({ "TableName": engine.table("SETTINGS_TABLE"), "Item": key }));
+        engine
+    }
+
+    /// The variables that name the tables to functions.
+    pub const fn names(&self) -> &BTreeMap<String, String> {
+        &self.names
+    }
+
+    /// The table that this variable names.
+    pub fn table(&self, variable: &str) -> &str {
+        &self.names[variable]
+    }
+
+    /// Does what a request asks for: the status and the body of the answer.
+    pub fn answer(&self, operation: &str, body: &str) -> (u16, String) {
+        macro_rules! run {
+            ($method:ident) => {
+                // By way of text, as the engine reads requests.
+                match self.database.$method(serde_json::from_str(body).expect("a request of the SDK")) {
+                    Ok(answer) => (200, serde_json::to_string(&answer).expect("an answer")),
+                    Err(error) => (error.status_code(), error.to_json()),
+                }
+            };
+        }
+        match operation {
+            "GetItem" => run!(get_item),
+            "BatchGetItem" => run!(batch_get_item),
+            "Query" => run!(query),
+            "PutItem" => run!(put_item),
+            "UpdateItem" => run!(update_item),
+            "DeleteItem" => run!(delete_item),
+            "BatchWriteItem" => run!(batch_write_item),
+            "TransactWriteItems" => run!(transact_write_items),
+            other => panic!("nobody was expected to send {other}"),
+        }
+    }
+
+    /// The same; it must succeed.
+    pub fn call(&self, operation: &str, body: &Value) -> Value {
+        let (status, answer) = self.answer(operation, &body.to_string());
+        assert_eq!(status, 200, "{operation}: {answer}");
+        serde_json::from_str(&answer).expect("JSON")
+    }
+}
+
+/// What makes a table as the template has it.
+fn creation(table: &Table) -> Value {
+    let schema = |key: &[(String, aws_sdk_dynamodb::types::KeyType)]| -> Vec<Value> {
+        key.iter().map(|(name, kind)| json!({ "AttributeName": name, "KeyType": kind.as_str() })).collect()
+    };
+    let projection = |index: &Index| match &index.projection {
+        Projection::All => json!({ "ProjectionType": "ALL" }),
+        Projection::KeysOnly => json!({ "ProjectionType": "KEYS_ONLY" }),
+        Projection::Include(names) => json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": names }),
+    };
+    let attributes = table.attributes.iter();
+    let attributes: Vec<Value> = attributes
+        .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind.as_str() }))
+        .collect();
+    let indexes: Vec<Value> = table
+        .indexes
+        .iter()
+        .map(|index| {
+            json!({
+                "IndexName": index.name, "KeySchema": schema(&index.key), "Projection": projection(index),
+            })
+        })
+        .collect();
+    let mut creation = json!({
+        "TableName": table.name, "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": attributes, "KeySchema": schema(&table.key),
+    });
+    if !indexes.is_empty() {
+        creation["GlobalSecondaryIndexes"] = json!(indexes);
+    }
+    creation
+}
