@@ -49,7 +49,9 @@ pub(crate) async fn once(run: &Run, habit: Habit, dice: &mut Dice) {
             return;
         }
         Habit::Create if run.is_full() => return,
-        Habit::Create => ("create-job", Request::new("POST", "/v1/jobs").body(new_job(run, dice).to_string())),
+        Habit::Create => {
+            ("create-job", Request::new("POST", "/v1/jobs").body(new_job(run, dice).to_string()))
+        }
         Habit::Ingest => {
             let line = line(run, dice).to_string();
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line))

@@ -109,7 +109,8 @@ impl Watch {
     /// Looks at the type that was written, and answers its name.
     fn type_of(&mut self, write: &Value) -> Option<String> {
         let key = &write["Key"];
-        let is_type = write["TableName"] == self.engine.table("SETTINGS_TABLE") && key["kind"]["S"] == "types";
+        let is_type =
+            write["TableName"] == self.engine.table("SETTINGS_TABLE") && key["kind"]["S"] == "types";
         let id = key["id"]["S"].as_str().filter(|_| is_type)?;
         let kind = id.split_once('#')?.1.to_owned();
         let get = json!({

@@ -52,7 +52,8 @@ async fn creating_a_job() {
     let creator = warm(&house, "create-job", &create(&new_job())).await;
     let (_, bill) = created(&house, &creator, &create(&new_job())).await;
     bill.show("create");
-    bill.within(2, 1, 6);
+    // The queue is looked at in two places, as who became due may go first, too; and the type's mean is read.
+    bill.within(2, 2, 6);
 
     let mut with_payload = new_job();
     with_payload["payload"] =
@@ -63,7 +64,7 @@ async fn creating_a_job() {
         items.iter().find(|item| text(item, "job_id") == id && text(item, "part").starts_with("input#"));
     let weight = item_bytes(part.expect("an input")).div_ceil(1_024);
     bill.show(&format!("create with a payload that weighs {weight} KB packed"));
-    bill.within(2, 1, 6 + weight);
+    bill.within(2, 2, 6 + weight);
 
     let mut with_ids = new_job();
     with_ids["external_id"] = json!("scene-1");
@@ -71,7 +72,7 @@ async fn creating_a_job() {
     let (_, bill) = created(&house, &creator, &request).await;
     bill.show("create with an external_id and an idempotency key");
     // Whether the key ever stood for another job is read first; then it is kept, in an item of its own.
-    bill.within(3, 2, 7);
+    bill.within(3, 3, 7);
     let (reply, bill) = creator.call(&house, &request).await;
     assert_eq!(reply.status, 200);
     bill.show("the same again");

@@ -147,10 +147,10 @@ async fn the_time_that_is_left_follows_from_progress() {
 #[tokio::test]
 async fn a_heartbeat_writes_the_head_alone_and_no_part() {
     let service = Service::start().await;
-    let held = held(&service, &json!({ "type": "a", "payload": [1] })).await;
-    let before = stored_items(&service, &held.id).await;
-    held.tell(&service, &json!({ "progress": { "current_task": "x", "overall_progress": 3 } })).await;
-    let after = stored_items(&service, &held.id).await;
+    let job = held(&service, &json!({ "type": "a", "payload": [1] })).await;
+    let before = stored_items(&service, &job.id).await;
+    job.tell(&service, &json!({ "progress": { "current_task": "x", "overall_progress": 3 } })).await;
+    let after = stored_items(&service, &job.id).await;
     assert_eq!((before.len(), after.len()), (2, 2));
     let changed = |name: &str| {
         let of = |items: &[jobledger_tests::dynamo::Item]| {
