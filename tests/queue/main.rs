@@ -6,6 +6,7 @@
 //! jobledger-tests --test queue no_try -- --nocapture`; `JOBLEDGER_QUEUE_RUNS` says how many runs of each kind there are.
 
 mod clock;
+mod limited;
 mod order;
 mod people;
 mod rules;
@@ -96,7 +97,22 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
             let workers = *dice.pick(&[1, 2, 2, 3, 3, 5]);
             run.happen(&mut dice, workers).await;
             run.settle().await;
-            run.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+            run.told()
+        })
+    });
+}
+
+/// A type is limited while its jobs run: they count once it opens again.
+#[test]
+fn jobs_that_run_when_their_type_is_limited_count() {
+    simulate("jobs_that_run", 200, |seed| {
+        on_a_clock(async move {
+            clock::begin(seed);
+            let mut dice = Dice::new(seed);
+            let run = Rc::new(Run::start(&mut dice, 1, 60_000).await);
+            limited::happen(&run, &mut dice).await;
+            run.settle().await;
+            run.told()
         })
     });
 }
@@ -112,7 +128,7 @@ fn one_worker_gets_jobs_in_order() {
             let run = Rc::new(Run::start(&mut dice, kinds, 0).await);
             order::happen(&run, &mut dice, seed.is_multiple_of(CROWDED)).await;
             run.settle().await;
-            run.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+            run.told()
         })
     });
 }
