@@ -44,8 +44,7 @@ async fn claim(run: &Run, dice: &mut Dice) {
     let now = clock::now();
     let expected: Vec<String> = run.world.store.watched(|watch| {
         let due = watch.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));
-        let mut due: Vec<_> =
-            due.map(|(id, seen)| (-seen.priority, seen.available_at, id.clone())).collect();
+        let mut due: Vec<_> = due.map(|(id, seen)| (-seen.priority, seen.available_at, id.clone())).collect();
         due.sort_unstable();
         due.into_iter().take(max).map(|(.., id)| id).collect()
     });

@@ -199,9 +199,11 @@ impl HttpConnector for Transport {
             drop(answers.send(answer));
         });
         HttpConnectorFuture::new(async move {
-            let (status, body) = answered.await.ok().flatten().ok_or_else(|| {
-                ConnectorError::io("the connection was closed".into())
-            })?;
+            let (status, body) = answered
+                .await
+                .ok()
+                .flatten()
+                .ok_or_else(|| ConnectorError::io("the connection was closed".into()))?;
             let status = StatusCode::try_from(status).expect("a status");
             Ok(HttpResponse::new(status, body.into()))
         })

@@ -109,7 +109,8 @@ impl Watch {
     /// Looks at the type that was written, and answers its name.
     fn type_of(&mut self, write: &Value) -> Option<String> {
         let key = &write["Key"];
-        let is_type = write["TableName"] == self.engine.table("SETTINGS_TABLE") && key["kind"]["S"] == "types";
+        let is_type =
+            write["TableName"] == self.engine.table("SETTINGS_TABLE") && key["kind"]["S"] == "types";
         let id = key["id"]["S"].as_str().filter(|_| is_type)?;
         let kind = id.split_once('#')?.1.to_owned();
         let get = json!({
@@ -148,6 +149,15 @@ impl Watch {
                 && seen.token.as_deref() == Some(token)
                 && seen.until.is_some_and(|until| until >= now)
         })
+    }
+
+    /// Whether a job is called off under this token, and nothing else has happened to it since.
+    pub(crate) fn is_called_off(&self, id: &str, token: &str) -> bool {
+        self.called_off.contains(token)
+            && self
+                .heads
+                .get(id)
+                .is_some_and(|seen| seen.status == Status::Cancelled && seen.token.as_deref() == Some(token))
     }
 
     /// Whether a job's last try is the one with this token.

@@ -58,7 +58,10 @@ impl Held {
 async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
     let reports = dice.below(MAX_REPORTS);
     for _ in 0..dice.below(1 + reports) {
-        clock::pass(dice.roll(held.lease_ms * 9 / 8)).await;
+        // At any time, or at the last moment.
+        let wait_ms =
+            if dice.is_one_in(3) { held.lease_ms - dice.roll(300) } else { dice.roll(held.lease_ms) };
+        clock::pass(wait_ms).await;
         let report = match dice.roll(4) {
             0 => json!({ "progress": { "overall_progress": dice.roll(101) } }),
             1 => json!({ "progress": { "current_task": "s", "current_task_progress": dice.roll(101) } }),
@@ -127,7 +130,8 @@ async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
         return;
     }
     let again = report_on(run, held, word, body).await;
-    let other = report_on(run, held, "failed", json!({ "status": "failed", "error": { "message": "x" } })).await;
+    let other =
+        report_on(run, held, "failed", json!({ "status": "failed", "error": { "message": "x" } })).await;
     // Ingest may take it over, and deletion remove it.
     if is_still() {
         let is_as_said = |reply: Option<Reply>, status| {
@@ -149,7 +153,11 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
     let (held_before, applied_before, called_off_before) = run.world.store.watched(|watch| {
         watch.said.insert((token.clone(), word));
         watch.said.insert((token.clone(), "report"));
-        (watch.holds(id, token), watch.applied.contains(&(token.clone(), word)), watch.called_off.contains(token))
+        (
+            watch.holds(id, token),
+            watch.applied.contains(&(token.clone(), word)),
+            watch.called_off.contains(token),
+        )
     });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
     let reply = run.world.call("change-job", &request).await;
@@ -169,8 +177,11 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
             (200, _) if is_end && !held_before && !applied_before => Some("a lost lease ended a try"),
             (200, _) if is_end => None,
             (200, _) if reply.json["cancel"] == true && !called_off => Some("nobody called it off"),
-            (200, _) if reply.json["cancel"] == false && called_off_before => Some("a cancellation was not told"),
+            (200, _) if reply.json["cancel"] == false && called_off_before => {
+                Some("a cancellation was not told")
+            }
             (200, _) if !held_before && !called_off => Some("a lost lease was renewed"),
+            (409, _) if !is_end && watch.is_called_off(id, token) => Some("a cancellation was not told"),
             (409, "lease_lost") if watch.holds(id, token) => Some("a lease was lost that holds"),
             (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {
                 Some("a report was refused that ended the try")

@@ -104,8 +104,6 @@ impl World {
 /// What the counter would have written, as far as the reaper asks: that there are jobs. Nobody counts here.
 fn counts() -> Vec<Value> {
     let items = [("*owners", LOCAL_OWNER), ("*", "total@a"), (LOCAL_OWNER, "total")];
-    let item = |(scope, bucket)| {
-        json!({ "scope": { "S": scope }, "bucket": { "S": bucket }, "alive:running": { "N": "1" } })
-    };
+    let item = |(scope, bucket)| json!({ "scope": { "S": scope }, "bucket": { "S": bucket }, "alive:running": { "N": "1" } });
     items.into_iter().map(item).collect()
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use dynoxide::Database;
+use jobledger::domain::KeyHash;
 use jobledger_local::template::{Index, Projection, Table, Template};
 use jobledger_local::{LOCAL_KEY, LOCAL_OWNER, TEMPLATE};
-use jobledger::domain::KeyHash;
 use serde_json::{Value, json};
 
 /// The variables that name tables, and what the template calls them.
