@@ -6,6 +6,7 @@
 //! jobledger-tests --test queue no_try -- --nocapture`; `JOBLEDGER_QUEUE_RUNS` says how many runs of each kind there are.
 
 mod clock;
+mod limited;
 mod order;
 mod people;
 mod rules;
@@ -87,7 +88,7 @@ fn on_a_clock(story: impl Future<Output = Told>) -> Told {
 /// Many workers, the reaper and others, in any weather.
 #[test]
 fn no_try_has_two_holders_and_no_job_is_lost() {
-    simulate("no_try", 2_000, |seed| {
+    simulate("no_try", 600, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
@@ -96,7 +97,22 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
             let workers = *dice.pick(&[1, 2, 2, 3, 3, 5]);
             run.happen(&mut dice, workers).await;
             run.settle().await;
-            run.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+            run.told()
+        })
+    });
+}
+
+/// A type is limited while its jobs run: they count once it opens again.
+#[test]
+fn jobs_that_run_when_their_type_is_limited_count() {
+    simulate("jobs_that_run", 100, |seed| {
+        on_a_clock(async move {
+            clock::begin(seed);
+            let mut dice = Dice::new(seed);
+            let run = Rc::new(Run::start(&mut dice, 1, 60_000).await);
+            limited::happen(&run, &mut dice).await;
+            run.settle().await;
+            run.told()
         })
     });
 }
@@ -104,7 +120,7 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
 /// One worker in fair weather gets the highest priority first, then the first due.
 #[test]
 fn one_worker_gets_jobs_in_order() {
-    simulate("one_worker", 300, |seed| {
+    simulate("one_worker", 60, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
@@ -112,7 +128,7 @@ fn one_worker_gets_jobs_in_order() {
             let run = Rc::new(Run::start(&mut dice, kinds, 0).await);
             order::happen(&run, &mut dice, seed.is_multiple_of(CROWDED)).await;
             run.settle().await;
-            run.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+            run.told()
         })
     });
 }

@@ -93,7 +93,7 @@ impl Run {
     }
 
     /// Waits until nobody does anything any more.
-    async fn all_have_stopped(&self) {
+    pub(crate) async fn all_have_stopped(&self) {
         let mut tasks = tokio::task::JoinSet::new();
         loop {
             for going in self.going.take() {
@@ -111,6 +111,17 @@ impl Run {
         }
     }
 
+    /// From now on, the weather is this run's.
+    pub(crate) fn begin_weather(&self) {
+        self.world.store.weather(self.weather);
+        self.world.cut(if self.weather.wrong_one_in > 0 { 25 } else { 0 });
+    }
+
+    /// What was wrong, and all that happened.
+    pub(crate) fn told(&self) -> (Vec<String>, Vec<String>) {
+        self.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+    }
+
     /// A story: everybody does what they do, in any weather, until it ends.
     pub(crate) async fn happen(self: &Rc<Self>, dice: &mut Dice, workers: usize) {
         for kind in &self.kinds {
@@ -122,8 +133,7 @@ impl Run {
             }
         }
         people::begin(self, 2 + dice.below(MAX_JOBS - 3), dice).await;
-        self.world.store.weather(self.weather);
-        self.world.cut(if self.weather.wrong_one_in > 0 { 25 } else { 0 });
+        self.begin_weather();
         for number in 0..workers {
             let dice = Dice::new(dice.roll(u64::MAX));
             self.go(worker::work(Rc::clone(self), format!("w{number}"), dice));

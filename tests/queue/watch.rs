@@ -151,6 +151,15 @@ impl Watch {
         })
     }
 
+    /// Whether a job is called off under this token, and nothing else has happened to it since.
+    pub(crate) fn is_called_off(&self, id: &str, token: &str) -> bool {
+        self.called_off.contains(token)
+            && self
+                .heads
+                .get(id)
+                .is_some_and(|seen| seen.status == Status::Cancelled && seen.token.as_deref() == Some(token))
+    }
+
     /// Whether a job's last try is the one with this token.
     pub(crate) fn is_last_try(&self, id: &str, token: &str) -> bool {
         let attempt = self.tokens.get(token).map(|(_, attempt)| *attempt);

@@ -58,7 +58,10 @@ impl Held {
 async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
     let reports = dice.below(MAX_REPORTS);
     for _ in 0..dice.below(1 + reports) {
-        clock::pass(dice.roll(held.lease_ms * 9 / 8)).await;
+        // At any time, or at the last moment.
+        let wait_ms =
+            if dice.is_one_in(3) { held.lease_ms - dice.roll(300) } else { dice.roll(held.lease_ms) };
+        clock::pass(wait_ms).await;
         let report = match dice.roll(4) {
             0 => json!({ "progress": { "overall_progress": dice.roll(101) } }),
             1 => json!({ "progress": { "current_task": "s", "current_task_progress": dice.roll(101) } }),
@@ -178,6 +181,7 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
                 Some("a cancellation was not told")
             }
             (200, _) if !held_before && !called_off => Some("a lost lease was renewed"),
+            (409, _) if !is_end && watch.is_called_off(id, token) => Some("a cancellation was not told"),
             (409, "lease_lost") if watch.holds(id, token) => Some("a lease was lost that holds"),
             (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {
                 Some("a report was refused that ended the try")

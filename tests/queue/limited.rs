@@ -1,0 +1,83 @@
+//! A type that is limited while its jobs run: it closes, gives each of them a slot, and opens.
+
+use std::rc::Rc;
+
+use jobledger_tests::alone::Request;
+use jobledger_tests::stream::Dice;
+use serde_json::json;
+
+use crate::clock;
+use crate::people::{self, Habit};
+use crate::run::Run;
+use crate::worker::{self, Held};
+
+/// Jobs of a run.
+const JOBS: usize = 5;
+/// Longest time until the type is limited, in milliseconds.
+const EARLY_MS: u64 = 3_000;
+/// From then on it is closed, in milliseconds.
+const CLOSED_MS: u64 = 29_000;
+/// How long workers hold their jobs, in seconds: longer than a type is closed.
+const LEASE_SECONDS: u64 = 45;
+
+/// Workers take what is there, the type is limited, and all come for more at the moment that it opens.
+pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
+    people::begin(run, JOBS, dice).await;
+    run.begin_weather();
+    for number in 0..4 {
+        run.go(hold(Rc::clone(run), format!("w{number}"), Dice::new(dice.roll(u64::MAX))));
+    }
+    run.go(limit(Rc::clone(run), Dice::new(dice.roll(u64::MAX))));
+    for habit in [Habit::Cancel, Habit::Retry, Habit::Create, Habit::Reap] {
+        run.go(people::live(Rc::clone(run), habit, Dice::new(dice.roll(u64::MAX))));
+    }
+    run.all_have_stopped().await;
+}
+
+/// Somebody limits the type, and often has another thought about it.
+async fn limit(run: Rc<Run>, mut dice: Dice) {
+    clock::pass(dice.roll(EARLY_MS)).await;
+    let unlimited = json!({ "backoff_seconds": 1 });
+    let limited = json!({ "backoff_seconds": 1, "max_concurrency": 1 + dice.roll(3) });
+    let mut thoughts = vec![limited.clone()];
+    if dice.is_one_in(3) {
+        thoughts = vec![limited.clone(), unlimited, limited];
+    }
+    for settings in thoughts {
+        let request = Request::new("PUT", "/v1/types/a").body(settings.to_string());
+        if let Some(reply) = run.world.call("type-settings", &request).await {
+            run.expect("settings", &reply, &[200]);
+        }
+        clock::pass(dice.roll(EARLY_MS)).await;
+    }
+}
+
+/// A worker that holds what it has until after the type has opened.
+async fn hold(run: Rc<Run>, name: String, mut dice: Dice) {
+    let mut held = Vec::new();
+    // Some come early, and some come again while it is closed; all come when it opens.
+    for wait_ms in [dice.roll(2 * EARLY_MS), dice.roll(EARLY_MS), CLOSED_MS - dice.roll(2 * EARLY_MS)] {
+        clock::pass(wait_ms).await;
+        held.extend(claim(&run, &name, &mut dice).await);
+    }
+    for _ in 0..6 {
+        clock::pass(dice.roll(1_500)).await;
+        held.extend(claim(&run, &name, &mut dice).await);
+    }
+    for held in held {
+        if !dice.is_one_in(4) {
+            worker::complete(&run, &held).await;
+        }
+    }
+}
+
+async fn claim(run: &Run, name: &str, dice: &mut Dice) -> Vec<Held> {
+    let body = json!({
+        "worker_id": name, "types": run.kinds, "max": 1 + dice.roll(2), "lease_seconds": LEASE_SECONDS,
+    });
+    let Some(reply) = run.world.claim(&body).await else { return Vec::new() };
+    run.expect("a claim", &reply, &[200]);
+    let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
+    run.world.store.watched(|watch| jobs.iter().for_each(|job| watch.hand_out(name, job)));
+    jobs.iter().map(|job| Held::of(job, LEASE_SECONDS * 1_000)).collect()
+}
