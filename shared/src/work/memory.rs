@@ -25,14 +25,14 @@ impl Long {
     pub(super) fn set(&self, queue: Queue<'_>, is_long: bool) {
         let key = (queue.owner.clone(), queue.kind.clone(), queue.shard);
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_long {
-            queues.remove(&key);
-        } else {
+        if is_long {
             // Forgetting costs each a round trip once.
             if queues.len() >= MAX_LONG {
                 queues.clear();
             }
             queues.insert(key);
+        } else {
+            queues.remove(&key);
         }
     }
 }
