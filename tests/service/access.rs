@@ -45,13 +45,15 @@ struct Route {
 }
 
 impl Route {
-    /// The scope that the contract wants.
-    fn scope(&self) -> &'static str {
+    /// The scopes of which the contract wants one.
+    fn scopes(&self) -> &'static [&'static str] {
         match self.method.as_str() {
-            _ if self.path.starts_with("/v1/admin/") => "admin",
-            "GET" => "read",
-            _ if self.path == "/v1/jobs/batch-status" => "read",
-            _ => "write",
+            _ if self.path.starts_with("/v1/admin/") => &["admin"],
+            "GET" => &["read"],
+            "PATCH" => &["write", "work"],
+            _ if self.path == "/v1/jobs/batch-status" => &["read"],
+            _ if self.path == "/v1/jobs/claim" => &["work"],
+            _ => &["write"],
         }
     }
 
@@ -133,23 +135,26 @@ async fn every_route_wants_its_scope() {
     let service = Service::start().await;
     let scopes = ["read", "write", "work", "admin"];
     for scope in scopes {
-        let others: Vec<_> =
-            scopes.into_iter().filter(|other| *other != scope && *other != "admin").collect();
         add_key(&service, &format!("only-{scope}"), "default", &[scope], None).await;
-        add_key(&service, &format!("without-{scope}"), "default", &others, None).await;
+    }
+    for wanted in [&["admin"][..], &["read"], &["write"], &["work"], &["write", "work"]] {
+        let others: Vec<_> =
+            scopes.into_iter().filter(|other| !wanted.contains(other) && *other != "admin").collect();
+        add_key(&service, &format!("without-{}", wanted.join("-")), "default", &others, None).await;
     }
     for route in routes(&service).1 {
-        let scope = route.scope();
-        let reply = route.call(&service).header("x-api-key", &format!("without-{scope}")).send().await;
+        let wanted = route.scopes();
+        let without = format!("without-{}", wanted.join("-"));
+        let reply = route.call(&service).header("x-api-key", &without).send().await;
         is_problem(&reply, 403, "missing_scope");
-        assert!(reply.text.contains(scope), "the scope is named: {}", reply.text);
-        for key in [format!("only-{scope}"), "only-admin".to_owned()] {
-            let reply = route.call(&service).header("x-api-key", &key).send().await;
-            assert!(![401, 403].contains(&reply.status), "{route:?} with {key}: {}", reply.text);
+        assert!(wanted.iter().all(|scope| reply.text.contains(scope)), "all are named: {}", reply.text);
+        for scope in wanted.iter().chain(&["admin"]) {
+            let reply = route.call(&service).header("x-api-key", &format!("only-{scope}")).send().await;
+            assert!(![401, 403].contains(&reply.status), "{route:?} with {scope}: {}", reply.text);
         }
         // Who may not, learns nothing else: not even what is wrong with the request.
         let path = format!("{}?colour=red", route.path);
-        let call = service.anonymous(&route.method, &path).header("x-api-key", &format!("without-{scope}"));
+        let call = service.anonymous(&route.method, &path).header("x-api-key", &without);
         is_problem(&call.body("{").send().await, 403, "missing_scope");
     }
 }

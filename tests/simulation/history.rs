@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jobledger::domain::{
     ExternalId, Head, JobId, JobName, Labels, MicroDollars, Owner, Status, Timestamp, TypeName,
 };
-use jobledger_tests::stream::{Dice, Write, queued, state};
+use jobledger_tests::stream::{Dice, Write, ends_try, queued, state};
 
 use crate::engine::INDEX_SHARDS;
 
@@ -192,6 +192,7 @@ impl History {
         let status = *self.dice.pick(steps);
         let mut new = self.touched(old);
         new.job.state = state(old, status, &mut self.dice);
+        ends_try(&mut new, old);
         if status == Status::Running {
             new.job.attempt += 1;
         }

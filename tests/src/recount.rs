@@ -69,11 +69,27 @@ fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
     if let (Some(due), Some(started_at)) = (due, new.state.started_at()) {
         measured(counts, new, "wait", (started_at.millis() - due.millis()).max(0));
     }
+    if old.is_some_and(|old| old.status() == Status::Running) {
+        let all = counts.entry(("*".to_owned(), format!("total@{}", new.kind))).or_default();
+        *all.entry(format!("tries:{}", end_of_try(new))).or_default() += 1;
+    }
     let Some(ended) = new.state.ended() else { return };
     add(counts, new, &format!("ended:{}", new.status()), 1);
     if let Some(started_at) = ended.started_at {
         measured(counts, new, "run", (ended.completed_at.millis() - started_at.millis()).max(0));
     }
+}
+
+/// In which word the try is counted that ended when a job came to stand so.
+fn end_of_try(job: &Job) -> String {
+    let error = match &job.state {
+        State::Failed(_, error) => Some(error),
+        State::Queued { .. } => job.last_try.as_ref().and_then(|tried| tried.error.as_ref()),
+        State::Running { .. } | State::Completed(_) | State::Cancelled(_) => return job.status().to_string(),
+    };
+    let code = error.and_then(|error| error.code.as_ref()).map(ToString::to_string);
+    let known = ["lease_expired", "timeout", "handed_back"];
+    code.filter(|code| known.contains(&code.as_str())).unwrap_or_else(|| "failed".to_owned())
 }
 
 fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
@@ -165,8 +181,8 @@ pub fn counts_of(items: &[Item]) -> Counts {
     let mut counts = Counts::new();
     for item in items {
         let bucket = text(item, "bucket").to_owned();
-        let is_beside =
-            text(item, "scope") == OWNERS || ["probe", "failed", "recount"].contains(&bucket.as_str());
+        let is_beside = text(item, "scope") == OWNERS
+            || ["probe", "failed", "recount", "queue"].contains(&bucket.as_str());
         if bucket.starts_with("checkpoint#") || is_beside {
             continue;
         }

@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{
-    Ended, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, TypeName,
+    Ended, ErrorCode, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, Try,
+    TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row};
 use serde_json::{Map, Value, json};
@@ -117,9 +118,31 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
             let place = usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0);
             let step = steps.get(place)?;
             new.job.state = state(old, *step, dice);
+            ends_try(&mut new, old);
         }
     }
     Some(new)
+}
+
+/// In which words tries end badly; `None`: in none that is known.
+const CODES: [Option<&str>; 5] =
+    [None, Some("lease_expired"), Some("timeout"), Some("handed_back"), Some("out_of_memory")];
+
+/// Says why a try ended, where the step from `old` ended one badly.
+pub fn ends_try(new: &mut Head, old: &Head) {
+    let job = &mut new.job;
+    let place = usize::try_from(job.updated_at.millis().rem_euclid(5)).unwrap_or(0);
+    let code = CODES[place].map(|code| ErrorCode::try_from(code).expect("a code"));
+    match (&old.job.state, &mut job.state) {
+        (_, State::Failed(_, error)) => error.code = code,
+        (State::Running { started_at, .. }, State::Queued { .. }) => {
+            let error = JobError { message: "once more".to_owned(), failed_task: None, code };
+            let number = job.last_try.as_ref().map_or(1, |tried| tried.number + 1);
+            let (started_at, ended_at) = (*started_at, job.updated_at);
+            job.last_try = Some(Try { number, worker: None, started_at, ended_at, error: Some(error) });
+        }
+        _ => {}
+    }
 }
 
 /// A state of that status that can follow.

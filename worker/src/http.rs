@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,13 +37,16 @@ pub(crate) struct Http {
     client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     authorization: HeaderValue,
+    /// Something on the way does not pass on what is compressed.
+    sends_plain: AtomicBool,
 }
 
 /// A body, made once: whoever sends it again sends the same bytes, by which the service knows a report again.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
-    bytes: Bytes,
-    is_gzip: bool,
+    json: Bytes,
+    /// The same compressed, where that is worth it.
+    packed: Option<Bytes>,
     /// Bytes of JSON, as the service counts them.
     pub(crate) json_bytes: usize,
 }
@@ -51,13 +55,8 @@ impl Body {
     pub(crate) fn of(value: &impl Serialize) -> Self {
         // Nothing that is sent can fail to be JSON: maps have texts as keys, and results are values already.
         let json = serde_json::to_vec(value).unwrap_or_default();
-        let json_bytes = json.len();
-        if json_bytes > COMPRESS_OVER
-            && let Ok(packed) = gzip(&json)
-        {
-            return Self { bytes: packed.into(), is_gzip: true, json_bytes };
-        }
-        Self { bytes: json.into(), is_gzip: false, json_bytes }
+        let packed = (json.len() > COMPRESS_OVER).then(|| gzip(&json).ok()).flatten();
+        Self { json_bytes: json.len(), json: json.into(), packed: packed.map(Bytes::from) }
     }
 }
 
@@ -104,15 +103,47 @@ impl Http {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
-        Ok(Self { client, base: url.trim_end_matches('/').to_owned(), authorization })
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base, authorization, sends_plain: AtomicBool::new(false) })
     }
 
-    /// Sends one request, once. The error is for a log.
+    /// Sends one request, once; a compressed one that cannot be read is sent again as it is, since gateways and proxies
+    /// differ in what they make of it. The error is for a log.
     pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
         body: &Body,
+        timeout: Duration,
+        max_answer: usize,
+    ) -> Result<Answer, String> {
+        let plain = (&body.json, false);
+        let Some(packed) = body.packed.as_ref().filter(|_| !self.sends_plain.load(Ordering::Relaxed)) else {
+            return self.exchange(method, path, plain, timeout, max_answer).await;
+        };
+        let cannot_read = |answer: &Result<Answer, String>| {
+            let status = answer.as_ref().map(|answer| answer.status);
+            matches!(status, Ok(StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE))
+        };
+        let answer = self.exchange(method, path, (packed, true), timeout, max_answer).await;
+        if !cannot_read(&answer) {
+            return answer;
+        }
+        let answer = self.exchange(method, path, plain, timeout, max_answer).await;
+        if answer.is_ok() && !cannot_read(&answer) {
+            tracing::info!(
+                "compressed requests do not arrive as they are sent; from now on none is compressed"
+            );
+            self.sends_plain.store(true, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        (bytes, is_gzip): (&Bytes, bool),
         timeout: Duration,
         max_answer: usize,
     ) -> Result<Answer, String> {
@@ -123,11 +154,11 @@ impl Http {
             .header(ACCEPT, "application/json, application/problem+json")
             .header(USER_AGENT, concat!("jobledger-worker/", env!("CARGO_PKG_VERSION")))
             .header(CONTENT_TYPE, "application/json");
-        if body.is_gzip {
+        if is_gzip {
             request = request.header(CONTENT_ENCODING, "gzip");
         }
         let request =
-            request.body(Full::new(body.bytes.clone())).map_err(|error| format!("not a request: {error}"))?;
+            request.body(Full::new(bytes.clone())).map_err(|error| format!("not a request: {error}"))?;
         let exchange = async {
             let answer = self.client.request(request).await.map_err(|error| told(&error))?;
             let (head, body) = answer.into_parts();

@@ -1,10 +1,11 @@
 //! What a scrape shows, family by family. Every series of a known type is there from zero.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jobledger::domain::{Status, Timestamp};
 use jobledger::dynamo::schema::ALL_OWNERS;
-use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally};
+use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally, TryEnd};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -15,11 +16,12 @@ use prometheus_client::registry::Unit;
 pub(crate) struct Gathered {
     scrape: Scrape,
     lag_ms: u64,
+    now: Timestamp,
 }
 
 impl Gathered {
-    pub(crate) fn new(scrape: Scrape, lag_ms: u64) -> Self {
-        Self { scrape, lag_ms }
+    pub(crate) fn new(scrape: Scrape, lag_ms: u64, now: Timestamp) -> Self {
+        Self { scrape, lag_ms, now }
     }
 
     fn by_type(
@@ -56,6 +58,40 @@ impl Gathered {
         let sum = seconds(tally.count(Cell::SumMs(measure)));
         let count = tally.count(Cell::Count(measure));
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// What the last look at the queues saw; nothing before the first one.
+    fn encode_queue(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(queue) = &self.scrape.queue else { return Ok(()) };
+        let gauge = MetricType::Gauge;
+        let help =
+            "How long the job has waited that has been due for longest, by type; none where none waits";
+        let name = "jobledger_queue_oldest_waiting";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge)?;
+        for (kind, noted) in &queue.types {
+            if let Some(due) = noted.oldest_due {
+                family
+                    .encode_family(&[("type", kind.as_str())])?
+                    .encode_gauge(&seconds(self.now.since(due)))?;
+            }
+        }
+
+        let help = "Jobs that workers hold, by type";
+        let mut family = encoder.encode_descriptor("jobledger_active_tries", help, None, gauge)?;
+        let kinds: BTreeSet<_> = self.scrape.types.keys().chain(queue.types.keys()).collect();
+        for kind in kinds {
+            let tries = queue.types.get(kind).map_or(0, |noted| noted.tries);
+            family.encode_family(&[("type", kind.as_str())])?.encode_gauge(&tries)?;
+        }
+
+        let help = "Workers that hold a job";
+        let mut family = encoder.encode_descriptor("jobledger_active_workers", help, None, gauge)?;
+        family.encode_gauge(&queue.workers)?;
+
+        let help = "When the queues were last looked at, in Unix time";
+        let name = "jobledger_queue_noted_timestamp";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge)?;
+        family.encode_gauge(&seconds(u64::try_from(queue.noted_at.millis()).unwrap_or(0)))
     }
 
     /// What the last recount found; nothing before the first one.
@@ -127,6 +163,16 @@ impl Collector for Gathered {
             series.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })?;
 
+        let help = "Tries that ended, by type and by how";
+        let mut family = encoder.encode_descriptor("jobledger_job_tries", help, None, counter)?;
+        for (kind, tally) in &self.scrape.types {
+            for end in TryEnd::ALL {
+                let labels = [("type", kind.as_str()), ("outcome", end.as_str())];
+                let count = tally.count(Cell::Tries(end));
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+
         for (name, help, measure) in [
             ("jobledger_job_wait", "From being due until a try began, by type", Measure::Wait),
             ("jobledger_job_run", "From the beginning of the last try to the end, by type", Measure::Run),
@@ -155,6 +201,7 @@ impl Collector for Gathered {
         let mut family = encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
 
+        self.encode_queue(&mut encoder)?;
         self.encode_recount(&mut encoder)?;
 
         let help = "What runs here; always 1";

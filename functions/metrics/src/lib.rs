@@ -34,7 +34,7 @@ impl Route for Metrics {
             tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
         let lag_ms = probing.lag_ms(scrape.probe, call.now);
         let format = Format::wanted(call.headers);
-        let text = format.write(Gathered::new(scrape, lag_ms)).map_err(Problem::internal)?;
+        let text = format.write(Gathered::new(scrape, lag_ms, call.now)).map_err(Problem::internal)?;
         Ok(Answer::text(format.content_type(), text))
     }
 }

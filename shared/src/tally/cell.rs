@@ -6,7 +6,7 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::domain::Status;
+use crate::domain::{ErrorCode, JobError, Status, code};
 use crate::dynamo::AttributeMap;
 
 /// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; what is longer falls into one
@@ -44,6 +44,8 @@ pub enum Cell {
     SumMs(Measure),
     /// How often a measure was at most that bound, and over the one before. Never falls.
     Histogram(Measure, u8),
+    /// Tries that ended so, in the totals of all owners only. Never falls.
+    Tries(TryEnd),
     /// Bytes that are stored of the inputs and outputs of jobs that are there.
     Bytes,
     /// Jobs that ever had a label, whatever became of them.
@@ -54,6 +56,55 @@ pub enum Cell {
     JobsOn(u8),
     /// And what they cost.
     CostOn(u8),
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TryEnd {
+    /// Well.
+    Completed,
+    /// Badly, as its worker said.
+    Failed,
+    /// It was called off.
+    Cancelled,
+    /// Its worker did not report in time.
+    LeaseExpired,
+    /// It took longer than it may.
+    Timeout,
+    /// Its worker gave it back.
+    HandedBack,
+}
+
+impl TryEnd {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::Failed, Self::Cancelled, Self::LeaseExpired, Self::Timeout, Self::HandedBack];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::LeaseExpired => code::LEASE_EXPIRED,
+            Self::Timeout => code::TIMEOUT,
+            Self::HandedBack => code::HANDED_BACK,
+        }
+    }
+
+    /// What an error says about how its try ended.
+    pub fn of_error(error: Option<&JobError>) -> Self {
+        match error.and_then(|error| error.code.as_ref()).map(ErrorCode::as_str) {
+            Some(code::LEASE_EXPIRED) => Self::LeaseExpired,
+            Some(code::TIMEOUT) => Self::Timeout,
+            Some(code::HANDED_BACK) => Self::HandedBack,
+            Some(_) | None => Self::Failed,
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.as_str() == word)
+    }
 }
 
 impl Measure {
@@ -98,6 +149,7 @@ impl fmt::Display for Cell {
             Self::Count(measure) => write!(f, "count:{}", measure.word()),
             Self::SumMs(measure) => write!(f, "sum_ms:{}", measure.word()),
             Self::Histogram(measure, bound) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Tries(end) => write!(f, "tries:{}", end.as_str()),
             Self::Bytes => f.write_str("bytes"),
             Self::Jobs => f.write_str("jobs"),
             Self::Cost => f.write_str("cost"),
@@ -125,6 +177,7 @@ impl Cell {
                 let (measure, bound) = rest.split_once(':')?;
                 Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?)
             }
+            "tries" => Self::Tries(TryEnd::parse(rest)?),
             "bytes" if rest.is_empty() => Self::Bytes,
             "jobs" if rest.is_empty() => Self::Jobs,
             "cost" if rest.is_empty() => Self::Cost,
@@ -222,6 +275,8 @@ mod tests {
             Cell::Count(Measure::Wait),
             Cell::SumMs(Measure::Run),
             Cell::Histogram(Measure::Run, 13),
+            Cell::Tries(TryEnd::Completed),
+            Cell::Tries(TryEnd::HandedBack),
             Cell::Bytes,
             Cell::Jobs,
             Cell::Cost,
@@ -231,9 +286,20 @@ mod tests {
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string()), Some(cell));
         }
-        for bad in
-            ["", "scope", "bucket", "alive", "alive:x", "created:x", "le:run", "sum_ms:z", "0q", "xxq", "00z"]
-        {
+        for bad in [
+            "",
+            "scope",
+            "bucket",
+            "alive",
+            "alive:x",
+            "created:x",
+            "le:run",
+            "sum_ms:z",
+            "tries:queued",
+            "0q",
+            "xxq",
+            "00z",
+        ] {
             assert_eq!(Cell::parse(bad), None, "{bad}");
         }
     }

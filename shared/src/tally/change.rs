@@ -1,6 +1,6 @@
 //! One stream record: a job as it was and as it is; and by how much that moves which number.
 
-use super::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place};
+use super::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
 use crate::domain::{Job, MicroDollars, State, Status, Timestamp};
 use crate::dynamo::schema::ALL_OWNERS;
 
@@ -96,7 +96,27 @@ fn stayed(old: &Job, new: &Job, deltas: &mut Vec<Delta>) {
         let due = (*available_at).max(old.created_at);
         measure(new, Measure::Wait, started_at.since(due), deltas);
     }
+    if let Some(end) = end_of_try(old, new) {
+        let place = Place::new(Bucket::Total, Group::Type(new.kind.clone()));
+        deltas.push(everywhere(place, Cell::Tries(end), 1));
+    }
     ended(new, deltas);
+}
+
+/// How the try ended that a step ends; `None`: it ends none.
+fn end_of_try(old: &Job, new: &Job) -> Option<TryEnd> {
+    if old.status() != Status::Running {
+        return None;
+    }
+    match &new.state {
+        State::Running { .. } => None,
+        State::Completed(_) => Some(TryEnd::Completed),
+        State::Cancelled(_) => Some(TryEnd::Cancelled),
+        State::Failed(_, error) => Some(TryEnd::of_error(Some(error))),
+        State::Queued { .. } => {
+            Some(TryEnd::of_error(new.last_try.as_ref().and_then(|tried| tried.error.as_ref())))
+        }
+    }
 }
 
 fn ended(new: &Job, deltas: &mut Vec<Delta>) {

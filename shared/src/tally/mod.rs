@@ -23,7 +23,7 @@ mod scrape;
 mod spans;
 
 pub use bucket::{Bucket, CostBy, Granularity, Group, Place};
-pub use cell::{BOUNDS_MS, Cell, Measure, Tally};
+pub use cell::{BOUNDS_MS, Cell, Measure, Tally, TryEnd};
 pub use change::{Change, Delta, deltas};
 pub use checkpoint::{Checkpoint, SequenceNumber};
 pub(crate) use commit::REVISION;

@@ -84,7 +84,11 @@ async fn a_job_that_works_tells_how_far_it_is() {
     let ids: Vec<String> =
         list.at("/jobs").as_array().expect("jobs").iter().map(|job| text(&job["job_id"])).collect();
     let reply = ask(&service, &ids).await;
-    for job in reply.at("/jobs").as_array().expect("jobs") {
+    let mut jobs = reply.at("/jobs").as_array().expect("jobs").clone();
+    for job in &mut jobs {
+        // By how far it came in the time that it has run.
+        let eta = job["progress"]["eta_seconds"].take();
+        assert_eq!(eta.is_u64(), job["status"] == "running", "{job}");
         let (task, current, overall) = match text(&job["status"]).as_str() {
             "queued" => (json!(null), json!(null), json!(0)),
             "completed" => (json!(null), json!(null), json!(100)),

@@ -3,7 +3,8 @@
 mod batch_status;
 pub(crate) mod bulk_jobs;
 mod cancel_job;
-mod claim_jobs;
+mod change_job;
+pub(crate) mod claim_jobs;
 mod costs;
 mod create_job;
 mod delete_job;
@@ -16,10 +17,12 @@ mod job_stats;
 mod list_jobs;
 pub(crate) mod metrics;
 mod recount;
+mod retry_job;
 mod total_jobs;
 mod type_settings;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
+use jobledger_tests::dynamo::{self, Dynamo, Item};
 use jobledger_tests::{Reply, Service};
 use serde_json::Value;
 
@@ -97,4 +100,23 @@ pub(crate) async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
     let page = store.query(plans::get_job(&config.tables, id)).await.expect("an answer");
     let part = |item: &AttributeMap| item["part"].as_s().expect("a part's name").clone();
     page.items.unwrap_or_default().iter().map(part).collect()
+}
+
+/// Every item that is stored of a job.
+pub(crate) async fn stored_items(service: &Service, id: &str) -> Vec<Item> {
+    let config = tables(service).await.1;
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.jobs).await;
+    items.into_iter().filter(|item| dynamo::text(item, "job_id") == id).collect()
+}
+
+/// Writes attributes of a job's head past the service.
+pub(crate) async fn spoil_head(service: &Service, id: &str, attributes: &Value) {
+    let config = tables(service).await.1;
+    let mut head =
+        stored_items(service, id).await.into_iter().find(|item| dynamo::text(item, "part") == "head");
+    let head = head.as_mut().expect("a head");
+    for (name, value) in attributes.as_object().expect("attributes") {
+        head.insert(name.clone(), value.clone());
+    }
+    Dynamo::at(service.stack.dynamodb_endpoint()).put(&config.tables.jobs, head).await;
 }

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod looks;
+mod noted;
 
 use jobledger::Environment;
 use jobledger::domain::Timestamp;

@@ -1,11 +1,12 @@
 //! Heartbeats and progress.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
-use crate::mock::{Mock, Run};
+use crate::mock::{Mock, Run, get};
 
 #[tokio::test]
 async fn heartbeats_renew_the_lease() {
@@ -96,7 +97,7 @@ async fn progress_of_a_report_that_failed_is_told_again() {
         task.cancelled().cancelled().await;
         Ok(())
     });
-    let run = Run::start(&mock, worker.stop_timeout(std::time::Duration::ZERO));
+    let run = Run::start(&mock, worker.stop_timeout(Duration::ZERO));
     mock.until("four times", |seen| {
         seen.of("a-0").iter().filter(|report| !report.body["progress"].is_null()).count() == 4
     })
@@ -139,4 +140,73 @@ async fn progress_that_is_refused_does_not_cost_the_lease() {
     go.notify_one();
     mock.until("the end", |seen| seen.ends("a-0") == ["completed"]).await;
     run.stop().await;
+}
+
+#[tokio::test]
+async fn progress_does_not_wait_for_the_next_heartbeat() {
+    let mock = Mock::start().await;
+    mock.queue("a", 1);
+    let go = Arc::new(Notify::new());
+    let worker = {
+        let go = go.clone();
+        mock.worker().lease_seconds(900).heartbeat_every(Duration::from_secs(400)).handle("a", move |task| {
+            let go = go.clone();
+            async move {
+                task.progress(10);
+                go.notified().await;
+                task.progress(20);
+                go.notified().await;
+                Ok(())
+            }
+        })
+    };
+    let run = Run::start(&mock, worker);
+    for told in [10, 20] {
+        mock.until("it is told", |seen| {
+            seen.of("a-0").last().is_some_and(|report| report.body["progress"]["overall_progress"] == told)
+        })
+        .await;
+        go.notify_one();
+    }
+    mock.until("the end", |seen| seen.ends("a-0") == ["completed"]).await;
+    run.stop().await;
+    assert_eq!(mock.seen().of("a-0").len(), 3);
+}
+
+#[tokio::test]
+async fn progress_is_not_told_too_often() {
+    let mock = Mock::start().await;
+    mock.queue("a", 1);
+    let go = Arc::new(Notify::new());
+    let worker = {
+        let go = go.clone();
+        let worker = mock.worker().lease_seconds(900).heartbeat_every(Duration::from_secs(400));
+        worker.progress_interval(Duration::from_hours(1)).listen(([127, 0, 0, 1], 0)).handle(
+            "a",
+            move |task| {
+                let go = go.clone();
+                async move {
+                    for percent in [10, 20, 30] {
+                        task.progress(percent);
+                        go.notified().await;
+                    }
+                    Ok(())
+                }
+            },
+        )
+    };
+    let worker = worker.build().unwrap();
+    let address = worker.listen_addr().unwrap();
+    let run = Run::of(&mock, worker);
+    mock.until("the first", |seen| !seen.of("a-0").is_empty()).await;
+    for _ in 0..3 {
+        // As many calls to the worker as would let a report of it arrive, too.
+        for _ in 0..20 {
+            assert_eq!(get(address, "/health").await.0, 200);
+        }
+        go.notify_one();
+    }
+    mock.until("the end", |seen| seen.ends("a-0") == ["completed"]).await;
+    run.stop().await;
+    assert_eq!(mock.seen().of("a-0").len(), 2, "one report of progress, and the end");
 }

@@ -120,6 +120,25 @@ async fn a_large_result_goes_compressed() {
     assert_eq!(last.body["result"].as_str().unwrap().len(), 200_000);
 }
 
+#[tokio::test]
+async fn where_compressed_requests_do_not_arrive_they_go_as_they_are() {
+    for status in [400, 415] {
+        let mock = Mock::start().await;
+        mock.queue("a", 2);
+        refuse_ends(&mock, [(status, None, json!({ "code": "invalid_json" }))]);
+        let worker = mock.worker().concurrency(1);
+        let run = Run::start(&mock, worker.handle("a", |_| async { Ok(json!("0123456789".repeat(500))) }));
+        mock.until("both ends", |seen| seen.ends("a-1") == ["completed"]).await;
+        run.stop().await;
+        let seen = mock.seen();
+        let sent = |job: &str| {
+            let ends = seen.of(job).into_iter().filter(|report| report.body["status"] == "completed");
+            ends.map(|report| report.is_gzip).collect::<Vec<_>>()
+        };
+        assert_eq!((sent("a-0"), sent("a-1")), (vec![true, false], vec![false]), "{status}");
+    }
+}
+
 /// Runs one job whose result is answered so, and gives its last report.
 async fn after_refusal(reply: Reply) -> Value {
     let mock = Mock::start().await;

@@ -10,9 +10,12 @@ mod plain;
 
 use plain::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_where, summed};
 
-use super::{Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, deltas};
+use super::{
+    Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, TryEnd, deltas,
+};
 use crate::domain::{
-    Ended, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, TypeName,
+    Ended, ErrorCode, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, Try,
+    TypeName,
 };
 use crate::dynamo::schema::ALL_OWNERS;
 
@@ -59,6 +62,16 @@ fn history() -> impl Strategy<Value = Vec<(u8, Event)>> {
 
 fn kind(number: u8) -> TypeName {
     TypeName::try_from(format!("type-{number}")).unwrap()
+}
+
+/// What errors of tries say, by when.
+const ENDS: [TryEnd; 4] = [TryEnd::Failed, TryEnd::Timeout, TryEnd::LeaseExpired, TryEnd::HandedBack];
+
+/// Why a try failed at that time.
+fn error(at: Timestamp) -> JobError {
+    let end = ENDS[usize::try_from(at.millis().rem_euclid(4)).unwrap()];
+    let code = (end != TryEnd::Failed).then(|| ErrorCode::try_from(end.as_str()).unwrap());
+    JobError { message: "bad luck".into(), failed_task: None, code }
 }
 
 fn state(status: Status, created_at: Timestamp, millis: i64) -> State {
@@ -130,7 +143,21 @@ fn changed(mut job: Job, event: &Event) -> Job {
         Event::Step { place, millis } => {
             let steps = job.status().steps();
             if let Some(next) = steps.get(place % steps.len().max(1)) {
+                let was = job.status();
+                job.updated_at = job.updated_at.plus_millis(millis % 1_000 + 1);
                 job.state = state(*next, job.created_at, *millis);
+                match &mut job.state {
+                    State::Failed(_, why) => *why = error(job.updated_at),
+                    State::Queued { .. } if was == Status::Running => {
+                        let (started_at, ended_at) = (job.created_at, job.updated_at);
+                        let error = Some(error(job.updated_at));
+                        job.last_try = Some(Try { number: 1, worker: None, started_at, ended_at, error });
+                    }
+                    State::Queued { .. }
+                    | State::Running { .. }
+                    | State::Completed(_)
+                    | State::Cancelled(_) => {}
+                }
             }
         }
         Event::Rename { kind: number } => job.kind = kind(*number),
@@ -273,6 +300,36 @@ proptest! {
                 prop_assert_eq!(cells.iter().map(part).sum::<i64>(), 0, "{:?}", place);
             }
         }
+    }
+
+    /// Of every step that ends a try, one end is told, by its type.
+    #[test]
+    fn tries_are_those_that_ended(history in history()) {
+        let changes = changes(&history);
+        let mut ends: BTreeMap<(String, TryEnd), i64> = BTreeMap::new();
+        for Change { old, new } in &changes {
+            let (Some(old), Some(new)) = (old, new) else { continue };
+            if old.status() == Status::Running && new.status() != Status::Running {
+                let end = match new.status() {
+                    Status::Completed => TryEnd::Completed,
+                    Status::Cancelled => TryEnd::Cancelled,
+                    Status::Failed | Status::Queued | Status::Running => {
+                        ENDS[usize::try_from(new.updated_at.millis().rem_euclid(4)).unwrap()]
+                    }
+                };
+                *ends.entry((new.kind.to_string(), end)).or_default() += 1;
+            }
+        }
+        let mut found = BTreeMap::new();
+        for ((scope, place), cells) in all_deltas(&history) {
+            for (cell, count) in cells {
+                let Cell::Tries(end) = cell else { continue };
+                prop_assert_eq!((scope.as_str(), place.bucket), (ALL_OWNERS, Bucket::Total));
+                let Group::Type(kind) = &place.group else { panic!("{place} is not of a type") };
+                found.insert((kind.to_string(), end), count);
+            }
+        }
+        prop_assert_eq!(found, ends);
     }
 
     /// However the records are cut into commits, the commits add up to the same; and each fits a transaction.

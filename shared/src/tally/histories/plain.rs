@@ -91,6 +91,7 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
         | Cell::Count(_)
         | Cell::SumMs(_)
         | Cell::Histogram(..)
+        | Cell::Tries(_)
         | Cell::Bytes
         | Cell::Jobs
         | Cell::Cost
@@ -104,7 +105,9 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
 pub(super) fn sum_where(counts: &Counts, passes: impl Fn(&str, &Place) -> bool) -> BTreeMap<Cell, i64> {
     let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
     for (_, cells) in counts.iter().filter(|((scope, place), _)| passes(scope, place)) {
-        let everywhere = |cell: &Cell| !matches!(cell, Cell::Histogram(..) | Cell::AliveIn(..) | Cell::Bytes);
+        let everywhere = |cell: &Cell| {
+            !matches!(cell, Cell::Histogram(..) | Cell::Tries(_) | Cell::AliveIn(..) | Cell::Bytes)
+        };
         for (cell, value) in cells.iter().filter(|(cell, _)| everywhere(cell)) {
             *sum.entry(*cell).or_default() += value;
         }
