@@ -51,7 +51,9 @@ pub struct Plan {
     /// How many jobs wait in the queue, from few to many; up to [`MAX_SIZES`], each from [`MIN_BACKLOG`] to [`MAX_JOBS`].
     /// None: the queue is not measured.
     pub backlogs: Vec<u64>,
-    /// How many jobs each crew of workers does, from 1 to [`MAX_DRAINED`].
+    /// The crews of workers: how many workers, and how many jobs each asks for at a time, 1 to 10.
+    pub crews: Vec<(usize, usize)>,
+    /// How many jobs each crew does, from 1 to [`MAX_DRAINED`].
     pub drained: u64,
     /// How often each operation is called, up to [`MAX_CALLS`].
     pub calls: u32,
@@ -74,7 +76,7 @@ pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
     }
     let queue = match plan.backlogs.is_empty() {
         true => None,
-        false => Some(queue::run(&plan.backlogs, plan.calls, plan.drained, progress).await?),
+        false => Some(queue::run(plan, progress).await?),
     };
     Ok(Report::new(plan, loads, measured, queue))
 }

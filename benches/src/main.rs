@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use jobledger_bench::queue::CREWS;
 use jobledger_bench::{
     Error, MAX_CALLS, MAX_DRAINED, MAX_JOBS, MAX_SIZES, MIN_BACKLOG, MIN_JOBS, Plan, Progress, Report, run,
 };
@@ -95,7 +96,7 @@ fn measure(cli: Cli) -> Result<Report, Box<dyn std::error::Error>> {
         Some(Only::Operations) => backlogs.clear(),
         Some(Only::Queue) => sizes.clear(),
     }
-    let plan = Plan { sizes, backlogs, drained, calls, seed, date };
+    let plan = Plan { sizes, backlogs, crews: CREWS.to_vec(), drained, calls, seed, date };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         tokio::select! {

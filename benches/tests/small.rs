@@ -1,7 +1,6 @@
 //! The benchmark itself, with few jobs: the report is whole, and its promises are looked at. Speed is not.
 
 use jobledger_bench::operations::{Needs, OPERATIONS};
-use jobledger_bench::queue::CREWS;
 use jobledger_bench::queue::steps::STEPS;
 use jobledger_bench::{Plan, Progress, Verdict, run};
 use serde_json::{Value, json};
@@ -9,14 +8,26 @@ use serde_json::{Value, json};
 const SIZES: [u64; 2] = [300, 1_500];
 const CALLS: u32 = 3;
 const BACKLOGS: [u64; 2] = [200, 1_000];
-/// Fewer than there are workers in the largest crew, too.
+const CREWS: [(usize, usize); 2] = [(1, 1), (4, 10)];
 const DRAINED: u64 = 40;
+
+/// A plan to measure nothing.
+fn small() -> Plan {
+    Plan {
+        sizes: Vec::new(),
+        backlogs: Vec::new(),
+        crews: CREWS.to_vec(),
+        drained: DRAINED,
+        calls: CALLS,
+        seed: 1,
+        date: None,
+    }
+}
 
 #[tokio::test]
 async fn a_report_has_every_operation_at_every_size() {
     let date = Some("2026-11-22".to_owned());
-    let plan =
-        Plan { sizes: SIZES.to_vec(), backlogs: Vec::new(), drained: DRAINED, calls: CALLS, seed: 1, date };
+    let plan = Plan { sizes: SIZES.to_vec(), date, ..small() };
     let report = run(&plan, Progress::Hidden).await.expect("a report");
     let written: Value = serde_json::from_str(&report.to_json().expect("JSON")).expect("JSON");
     let markdown = report.to_markdown();
@@ -64,14 +75,7 @@ async fn a_report_has_every_operation_at_every_size() {
 
 #[tokio::test]
 async fn the_queue_keeps_its_promises_before_any_backlog() {
-    let plan = Plan {
-        sizes: Vec::new(),
-        backlogs: BACKLOGS.to_vec(),
-        drained: DRAINED,
-        calls: CALLS,
-        seed: 1,
-        date: None,
-    };
+    let plan = Plan { backlogs: BACKLOGS.to_vec(), ..small() };
     let report = run(&plan, Progress::Hidden).await.expect("a report");
     let broken: Vec<_> = report.broken().collect();
     assert!(broken.is_empty(), "{broken:#?}");

@@ -17,7 +17,7 @@ use crate::house::{House, Metered};
 use crate::load::{MAX_TRIES, SETTLE_MAX, a_second};
 use crate::progress::Progress;
 
-/// How many workers, and how many jobs each asks for at a time.
+/// The crews of a whole benchmark: how many workers, and how many jobs each asks for at a time.
 pub const CREWS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 10), (64, 10)];
 /// Callers that create side by side.
 const CREATORS: usize = 8;
@@ -83,11 +83,16 @@ impl Claims {
 }
 
 /// Creates jobs for each crew, in a queue of its own, and lets it do them.
-pub(super) async fn run(house: &House, jobs: u64, progress: Progress) -> Result<(Rate, Vec<Crew>), Error> {
+pub(super) async fn run(
+    house: &House,
+    shapes: &[(usize, usize)],
+    jobs: u64,
+    progress: Progress,
+) -> Result<(Rate, Vec<Crew>), Error> {
     let mut crews: Vec<Crew> = Vec::new();
     let mut created_in = 0;
-    let bar = progress.bar(CREWS.len().try_into().unwrap_or(u64::MAX), "crews of workers");
-    for (workers, max) in CREWS {
+    let bar = progress.bar(shapes.len().try_into().unwrap_or(u64::MAX), "crews of workers");
+    for &(workers, max) in shapes {
         let kind = format!("crew-{workers}-{max}");
         created_in += create_all(house, &kind, jobs).await?;
         house.service.stack.settled(SETTLE_MAX).await?;
@@ -98,7 +103,7 @@ pub(super) async fn run(house: &House, jobs: u64, progress: Progress) -> Result<
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let all = jobs * u64::try_from(CREWS.len()).unwrap_or(u64::MAX);
+    let all = jobs * u64::try_from(shapes.len()).unwrap_or(u64::MAX);
     Ok((Rate { callers: CREATORS, jobs: all, per_second: a_second(all, created_in) }, crews))
 }
 

@@ -7,6 +7,7 @@ pub mod steps;
 
 use serde::Serialize;
 
+use crate::Plan;
 use crate::amount::Amount;
 use crate::error::Error;
 use crate::house::House;
@@ -40,23 +41,19 @@ pub struct StepRow {
     pub growth: Option<Amount>,
 }
 
-/// Measures it before each of these backlogs; the crews before the shortest. `drained` is how many jobs each crew does.
-pub(crate) async fn run(
-    backlogs: &[u64],
-    calls: u32,
-    drained: u64,
-    progress: Progress,
-) -> Result<Queue, Error> {
-    let mut queue = Queue { backlogs: backlogs.to_vec(), ..Queue::default() };
+/// Measures it before each of the plan's backlogs; the crews before the shortest.
+pub(crate) async fn run(plan: &Plan, progress: Progress) -> Result<Queue, Error> {
+    let Plan { backlogs, calls, .. } = plan;
+    let mut queue = Queue { backlogs: backlogs.clone(), ..Queue::default() };
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); STEPS.len()];
     for (place, &waiting) in backlogs.iter().enumerate() {
         let house = House::start().await?;
         backlog::load(&house, waiting, progress).await?;
-        for (all, cost) in costs.iter_mut().zip(steps::run(&house, calls, progress).await?) {
+        for (all, cost) in costs.iter_mut().zip(steps::run(&house, *calls, progress).await?) {
             all.push(cost);
         }
         if place == 0 {
-            let (creating, crews) = crew::run(&house, drained, progress).await?;
+            let (creating, crews) = crew::run(&house, &plan.crews, plan.drained, progress).await?;
             queue.creating = Some(creating);
             queue.crews = crews;
         }

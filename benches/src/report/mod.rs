@@ -88,7 +88,7 @@ impl Report {
         }
         let mut promises = promises::all(&loads, &operations);
         promises.extend(queue.iter().flat_map(queue::promises));
-        let Plan { sizes: _, backlogs: _, drained: _, calls, seed, date } = plan.clone();
+        let Plan { calls, seed, date, .. } = plan.clone();
         Self { date, machine: Machine::this(), seed, calls, loads, operations, queue, promises }
     }
 
