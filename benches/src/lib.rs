@@ -74,9 +74,6 @@ pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
         measured.push(measure::run(&house, &jobs, plan.calls, progress).await?);
         house.stop().await?;
     }
-    let queue = match plan.backlogs.is_empty() {
-        true => None,
-        false => Some(queue::run(plan, progress).await?),
-    };
+    let queue = if plan.backlogs.is_empty() { None } else { Some(queue::run(plan, progress).await?) };
     Ok(Report::new(plan, loads, measured, queue))
 }

@@ -176,8 +176,9 @@ async fn each_was_done_once(stack: &Process, created: &BTreeSet<String>, tries: 
     for job in &jobs {
         let (id, attempt) = (id_of(job), job["attempt"].as_u64().expect("a number"));
         assert_eq!(job["status"], "completed", "{job}");
-        let last = (id.clone(), attempt);
-        let process = tries.ended.get(&last).unwrap_or_else(|| panic!("nobody ended the last try: {job}"));
+        let last_try = (id.clone(), attempt);
+        let process =
+            tries.ended.get(&last_try).unwrap_or_else(|| panic!("nobody ended the last try: {job}"));
         assert_eq!(job["result"], json!({ "process": process, "attempt": attempt }), "{job}");
         for tried in job["attempts"].as_array().expect("tries") {
             let number = tried["number"].as_u64().expect("a number");
