@@ -14,33 +14,32 @@ use crate::run::Run;
 const STEPS: usize = 40;
 /// Jobs of a run with many: more than a claim looks at.
 const CROWD: usize = 140;
+/// Most jobs of a claim.
+const MOST: usize = 4;
+/// The same where there are many.
+const MOST_OF_CROWD: usize = 10;
 /// What happens between two claims.
 const HABITS: [Habit; 4] = [Habit::Cancel, Habit::Retry, Habit::Edit, Habit::Ingest];
 
 /// Has one worker claim, and others change what waits, one after the other.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
+    let most = if is_crowd { MOST_OF_CROWD } else { MOST };
     if is_crowd {
-        for _ in 0..CROWD {
-            let mut job = people::new_job(run, dice);
-            job.as_object_mut().expect("an object").remove("external_id");
-            let request = Request::new("POST", "/v1/jobs").body(job.to_string());
-            let reply = run.world.call("create-job", &request).await.expect("an answer");
-            run.expect("a creation", &reply, &[201]);
-        }
+        people::begin(run, CROWD, dice).await;
     }
     for _ in 0..STEPS {
         match dice.roll(8) {
             0 | 1 => people::once(run, Habit::Create, dice).await,
             2 | 3 => people::once(run, *dice.pick(&HABITS), dice).await,
             4 => clock::pass(1 + dice.roll(20_000)).await,
-            _ => claim(run, dice).await,
+            _ => claim(run, most, dice).await,
         }
     }
 }
 
 /// Claims, and holds what it got against what waits.
-async fn claim(run: &Run, dice: &mut Dice) {
-    let (kinds, max) = (run.some_kinds(dice), 1 + dice.below(4));
+async fn claim(run: &Run, most: usize, dice: &mut Dice) {
+    let (kinds, max) = (run.some_kinds(dice), 1 + dice.below(most));
     let now = clock::now();
     let expected: Vec<String> = run.world.store.watched(|watch| {
         let due = watch.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));

@@ -145,3 +145,9 @@ pub(crate) async fn reap(run: &Run) -> bool {
     run.tell(format!("watch-queue: {answer:?}"));
     matches!(answer, Some(Ok(answer)) if answer["whole"] == true && answer["errors"] == 0)
 }
+
+/// The same after some time.
+pub(crate) async fn reap_after(run: Rc<Run>, millis: u64) {
+    clock::pass(millis).await;
+    reap(&run).await;
+}

@@ -9,10 +9,13 @@ use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::people;
 use crate::run::Run;
 
 /// Most reports of a try before its end.
 const MAX_REPORTS: usize = 4;
+/// How close to the end of a lease that is, in milliseconds.
+const LAST_MOMENT_MS: u64 = 300;
 /// How often a worker sends a report of which nobody says what became of it.
 const MAX_TRIES: usize = 5;
 /// How long a worker pauses beyond its lease, in milliseconds: the reaper comes by meanwhile.
@@ -58,10 +61,13 @@ impl Held {
 async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
     let reports = dice.below(MAX_REPORTS);
     for _ in 0..dice.below(1 + reports) {
-        // At any time, or at the last moment.
-        let wait_ms =
-            if dice.is_one_in(3) { held.lease_ms - dice.roll(300) } else { dice.roll(held.lease_ms) };
-        clock::pass(wait_ms).await;
+        if dice.is_one_in(3) {
+            // At the last moment, while the reaper comes by.
+            clock::pass(held.lease_ms - dice.roll(LAST_MOMENT_MS)).await;
+            run.go(people::reap_after(Rc::clone(&run), dice.roll(2 * LAST_MOMENT_MS)));
+        } else {
+            clock::pass(dice.roll(held.lease_ms)).await;
+        }
         let report = match dice.roll(4) {
             0 => json!({ "progress": { "overall_progress": dice.roll(101) } }),
             1 => json!({ "progress": { "current_task": "s", "current_task_progress": dice.roll(101) } }),
