@@ -79,7 +79,9 @@ fn nothing_is_left_open() {
 fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
     let tests = ["benches", "tests", "infra/local/tests", "worker/tests"];
-    must_not_have(&tests, &[], &sleep, "wait for a state, with a bound");
+    // There time is the runtime's own, paused: it passes only where nothing else is left to do.
+    let virtual_clock = ["tests/queue/clock.rs"];
+    must_not_have(&tests, &virtual_clock, &sleep, "wait for a state, with a bound");
 }
 
 #[test]
