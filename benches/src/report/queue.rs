@@ -72,7 +72,9 @@ pub(super) fn promises(queue: &Queue) -> Vec<Promise> {
     let (few, many) = (queue.backlogs.first(), queue.backlogs.last());
     let flat = steps().filter(|(step, _)| step.is_flat);
     let flat = flat.filter_map(|(step, row)| Some(grows_not(step, row, *few?, *many?)));
-    dear.chain(flat).chain(queue.crews.iter().map(loses_few)).collect()
+    // Who asks for ten at a time, 64 times over, asks for more than any window has: that is only told.
+    let by_one = queue.crews.iter().filter(|crew| crew.max == 1);
+    dear.chain(flat).chain(by_one.map(loses_few)).collect()
 }
 
 fn within(row: &StepRow, most: Most) -> Promise {
