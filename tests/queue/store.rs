@@ -23,6 +23,11 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::watch::Watch;
 
+/// How long a request that lurks waits before it looks again, in milliseconds.
+const LURK_MS: u64 = 5;
+/// How often it looks.
+const LURKS: usize = 400;
+
 /// How it is on the way to the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Weather {
@@ -50,6 +55,8 @@ struct Way {
     back_ms: u64,
     trouble: Option<Trouble>,
     is_read_late: bool,
+    /// Whether it stands back until somebody else reads what it is about to write.
+    lurks: bool,
 }
 
 /// What goes wrong with it.
@@ -69,6 +76,8 @@ struct State {
     weather: Weather,
     /// Until then, nothing is done.
     is_out_until: Timestamp,
+    /// How often each head was read.
+    reads: HashMap<String, usize>,
     /// What indexes answered, by what was asked.
     shown: HashMap<String, (Timestamp, String)>,
     watch: Watch,
@@ -89,6 +98,7 @@ impl Store {
             dice,
             weather: Weather::CALM,
             is_out_until: Timestamp::MIN,
+            reads: HashMap::new(),
             shown: HashMap::new(),
             watch: Watch::new(engine.clone()),
         };
@@ -117,6 +127,19 @@ impl Store {
         ask(&mut self.lock().watch)
     }
 
+    /// Waits until somebody reads a head that this request writes, if that happens soon.
+    async fn lurk(&self, body: &str) {
+        let ids = heads_of(body);
+        let reads = || ids.iter().map(|id| self.lock().reads.get(id).copied().unwrap_or(0)).sum::<usize>();
+        let before = reads();
+        for _ in 0..LURKS {
+            if ids.is_empty() || reads() != before {
+                return;
+            }
+            clock::pass(LURK_MS).await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,7 +160,8 @@ impl State {
         if wrong_one_in > 0 && dice.is_one_in(300) {
             self.is_out_until = clock::now().plus_millis(dice.millis(8_000));
         }
-        Way { there_ms, back_ms, trouble, is_read_late }
+        let lurks = usual_ms > 0 && is_write(operation) && self.dice.is_one_in(8);
+        Way { there_ms, back_ms, trouble, is_read_late, lurks }
     }
 
     /// An answer of an index from a moment ago, if there is one.
@@ -147,12 +171,15 @@ impl State {
     }
 }
 
+fn is_write(operation: &str) -> bool {
+    ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"].contains(&operation)
+}
+
 fn trouble(operation: &str, dice: &mut Dice) -> Trouble {
     let is_transaction = operation == "TransactWriteItems";
-    let is_write = is_transaction || ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
     match dice.roll(9) {
         0 | 1 if is_transaction => Trouble::Refused(Fault::cancelled()),
-        0 | 1 if is_write => Trouble::Refused(Fault::conflict()),
+        0 | 1 if is_write(operation) => Trouble::Refused(Fault::conflict()),
         2 => Trouble::Refused(Fault::throttled()),
         3 => Trouble::Denied(Fault::broken()),
         // The call ends here.
@@ -193,6 +220,9 @@ impl HttpConnector for Transport {
         let transport = self.clone();
         tokio::spawn(async move {
             clock::pass(way.there_ms).await;
+            if way.lurks {
+                transport.store.lurk(&body).await;
+            }
             let answer = transport.arrive(&operation, &body, &way);
             clock::pass(way.back_ms).await;
             // Whoever asked may have given up.
@@ -241,6 +271,11 @@ impl Transport {
         if operation == "Query" {
             return query(engine, state, body, is_read_late);
         }
+        if operation.contains("Get") {
+            for id in heads_of(body) {
+                *state.reads.entry(id).or_default() += 1;
+            }
+        }
         let (status, answer) = engine.answer(operation, body);
         if status == 200 && !operation.contains("Get") {
             state.watch.wrote(self.function, operation, body);
@@ -267,4 +302,21 @@ fn query(engine: &Engine, state: &mut State, body: &str, is_late: bool) -> (u16,
         state.shown.insert(asked, (now, answer.clone()));
     }
     (status, answer)
+}
+
+/// The jobs whose heads a request names.
+fn heads_of(body: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![serde_json::from_str(body).unwrap_or(Value::Null)];
+    while let Some(value) = open.pop() {
+        if value["part"]["S"] == "head" {
+            found.extend(value["job_id"]["S"].as_str().map(str::to_owned));
+        }
+        match value {
+            Value::Array(values) => open.extend(values),
+            Value::Object(fields) => open.extend(fields.into_iter().map(|(_, value)| value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    found
 }

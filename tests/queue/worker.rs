@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use jobledger::domain::Status;
+use jobledger::domain::{Status, Timestamp};
 use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
@@ -27,6 +27,8 @@ pub(crate) struct Held {
     id: String,
     token: String,
     lease_ms: u64,
+    /// Until when it is held, as was last answered.
+    until: Timestamp,
 }
 
 /// Works until the run ends.
@@ -53,17 +55,23 @@ pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
 impl Held {
     pub(crate) fn of(job: &Value, lease_ms: u64) -> Self {
         let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
-        Self { id: text("job_id"), token: text("lease_token"), lease_ms }
+        Self { id: text("job_id"), token: text("lease_token"), lease_ms, until: until_of(job) }
     }
 }
 
+/// Until when a job is held, as an answer says.
+fn until_of(answer: &Value) -> Timestamp {
+    let said = answer["lease_expires_at"].as_str().and_then(|text| Timestamp::parse(text).ok());
+    said.unwrap_or_else(clock::now)
+}
+
 /// Holds a job, for better or worse.
-async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
+async fn hold(run: Rc<Run>, mut held: Held, mut dice: Dice) {
     let reports = dice.below(MAX_REPORTS);
     for _ in 0..dice.below(1 + reports) {
         if dice.is_one_in(3) {
             // At the last moment, while the reaper comes by.
-            clock::pass(held.lease_ms - dice.roll(LAST_MOMENT_MS)).await;
+            clock::pass(held.until.since(clock::now()).saturating_sub(dice.roll(LAST_MOMENT_MS))).await;
             run.go(people::reap_after(Rc::clone(&run), dice.roll(2 * LAST_MOMENT_MS)));
         } else {
             clock::pass(dice.roll(held.lease_ms)).await;
@@ -74,10 +82,11 @@ async fn hold(run: Rc<Run>, held: Held, mut dice: Dice) {
             2 => json!({ "phase": "p", "cost_usd": "0.01" }),
             _ => json!({}),
         };
-        if let Some(reply) = report_on(&run, &held, "report", report).await
-            && (reply.json["cancel"] == true || reply.status == 404)
-        {
-            return;
+        let reply = report_on(&run, &held, "report", report).await;
+        match reply {
+            Some(reply) if reply.json["cancel"] == true || reply.status == 404 => return,
+            Some(reply) if reply.status == 200 => held.until = until_of(&reply.json),
+            Some(_) | None => {}
         }
     }
     clock::pass(dice.roll(held.lease_ms / 2)).await;
