@@ -88,7 +88,7 @@ fn on_a_clock(story: impl Future<Output = Told>) -> Told {
 /// Many workers, the reaper and others, in any weather.
 #[test]
 fn no_try_has_two_holders_and_no_job_is_lost() {
-    simulate("no_try", 600, |seed| {
+    simulate("no_try", 500, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
