@@ -22,6 +22,9 @@ const LEASE_SECONDS: u64 = 45;
 
 /// Workers take what is there, the type is limited, and all come for more at the moment that it opens.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
+    if dice.is_one_in(3) {
+        return first_jobs(run, dice).await;
+    }
     people::begin(run, JOBS, dice).await;
     run.begin_weather();
     for number in 0..4 {
@@ -30,6 +33,27 @@ pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
     run.go(limit(Rc::clone(run), Dice::new(dice.roll(u64::MAX))));
     for habit in [Habit::Cancel, Habit::Retry, Habit::Create, Habit::Reap] {
         run.go(people::live(Rc::clone(run), habit, Dice::new(dice.roll(u64::MAX))));
+    }
+    run.all_have_stopped().await;
+}
+
+/// The type has no jobs yet: they come, are taken, and the type is limited, all at once.
+async fn first_jobs(run: &Rc<Run>, dice: &mut Dice) {
+    run.begin_weather();
+    run.go(limit(Rc::clone(run), Dice::new(dice.roll(u64::MAX))));
+    for number in 0..4 {
+        let (creator, worker) = (Rc::clone(run), Rc::clone(run));
+        let (mut luck, mut dice) = (Dice::new(dice.roll(u64::MAX)), Dice::new(dice.roll(u64::MAX)));
+        run.go(async move {
+            clock::pass(luck.roll(EARLY_MS)).await;
+            people::once(&creator, Habit::Create, &mut luck).await;
+        });
+        run.go(async move {
+            for _ in 0..5 {
+                clock::pass(dice.roll(EARLY_MS / 3)).await;
+                claim(&worker, &format!("w{number}"), &mut dice).await;
+            }
+        });
     }
     run.all_have_stopped().await;
 }
