@@ -54,15 +54,15 @@ impl Route {
 /// All steps, in the order in which they are taken.
 pub const STEPS: [Step; 11] = [
     step("create", Route::Create, None, false),
-    step("claim 1", Route::Claim, Some(most(2, 8)), true),
+    step("claim 1", Route::Claim, Some(most(3, 8)), true),
     step("heartbeat", Route::Change, Some(most(1, 1)), true),
     step("progress", Route::Change, Some(most(1, 1)), true),
     step("complete", Route::Change, Some(most(1, 8)), true),
     step("claim 1, and complete with a result: the report", Route::Change, None, true),
-    step("claim 10", Route::Claim, Some(most(2, 80)), true),
+    step("claim 10", Route::Claim, Some(most(3, 80)), true),
     step("claim 1 of a type with max_concurrency", Route::Claim, None, true),
     step("complete, of that type", Route::Change, None, true),
-    step("claim, of a type that is full", Route::Claim, Some(most(1, 0)), true),
+    step("claim, of a type that is full", Route::Claim, Some(most(2, 0)), true),
     step("claim, nothing waits", Route::Claim, Some(most(1, 0)), true),
 ];
 

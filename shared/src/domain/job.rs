@@ -214,7 +214,8 @@ impl Job {
         let to_go = Percent::FULL.hundredths().saturating_sub(overall);
         match ran_ms.saturating_mul(u64::from(to_go)).checked_div(u64::from(overall)) {
             Some(left_ms) => Some(left_ms),
-            None => mean_run_ms.map(|mean_ms| mean_ms.saturating_sub(ran_ms)),
+            // Who has run longer than the mean has nothing left to tell it by.
+            None => mean_run_ms.and_then(|mean_ms| mean_ms.checked_sub(ran_ms)),
         }
     }
 

@@ -104,14 +104,14 @@ impl Claims {
         let queues = (&request.owner, &request.kinds);
         let mut spread = self.crowds.spread(queues);
         let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
-        let (seen, types) = tokio::try_join!(
-            view(source, &self.long, queues, window, now),
-            ledger.types_now(&request.owner, &request.kinds),
-        )?;
+        let seen = view(source, &self.long, queues, window, now).await?;
+        let mut left = self.taken.without(seen.candidates, now);
+        // After the queues, and not beside them: then whoever limits a type for the first time either is seen here, or
+        // sees that a job is about. And where nothing waits, it costs nothing.
+        let kinds = left.iter().map(|candidate| candidate.kind.clone()).collect();
+        let types = ledger.types_now(&request.owner, &kinds).await?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;
-        let candidates = self.taken.without(seen.candidates, now);
-        let mut left: Vec<Candidate> =
-            candidates.into_iter().filter(|candidate| !slots.is_closed(&candidate.kind)).collect();
+        left.retain(|candidate| !slots.is_closed(&candidate.kind));
         let mut moved_up = seen.crowded;
         let mut lost = false;
         for _ in 0..MAX_ROUNDS {

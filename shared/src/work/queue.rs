@@ -52,7 +52,8 @@ impl Candidate {
     fn of_row(item: AttributeMap, kind: &TypeName) -> Result<Self, Corrupt> {
         let row: Row = serde_dynamo::from_item(item)
             .map_err(|error: serde_dynamo::Error| Corrupt::new("row of the queue", error))?;
-        let place = queue_key(row.priority, Timestamp::from_millis(row.available_at), row.job_id);
+        let available_at = Timestamp::from_millis(row.available_at);
+        let place = queue_key(row.priority, available_at, row.job_id);
         Ok(Self {
             id: row.job_id,
             kind: kind.clone(),

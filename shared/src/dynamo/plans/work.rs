@@ -347,7 +347,8 @@ pub fn with_slot(
         .expression_attribute_values(":by", n(if slot == Slot::Release { -1 } else { 1 }));
     let slots = match slot {
         Slot::Take => slots.condition_expression(
-            "attribute_exists(max_concurrency) AND (attribute_not_exists(running) OR running < max_concurrency)",
+            "attribute_exists(max_concurrency) AND attribute_not_exists(opens_at) \
+             AND (attribute_not_exists(running) OR running < max_concurrency)",
         ),
         Slot::Release | Slot::Adopt => slots,
     };
