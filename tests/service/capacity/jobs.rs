@@ -218,8 +218,8 @@ async fn settings_of_a_type() {
         ("type, of which nothing is stored", &get, 1, 1, 0),
         ("type, put", &put(r#"{"max_attempts":2}"#), 2, 1, 1),
         ("type, got", &get, 1, 1, 0),
-        // It is read how many parts the indexes have; then each is looked at, and the type is opened.
-        ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 5, 3, 2),
+        // It is read how many parts the indexes have; then each is looked at three times, and the type is opened.
+        ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 7, 4, 2),
         ("type, another limit", &put(r#"{"max_concurrency":3}"#), 2, 1, 1),
     ] {
         let (reply, bill) = function.call(&house, request).await;
