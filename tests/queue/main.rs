@@ -88,7 +88,7 @@ fn on_a_clock(story: impl Future<Output = Told>) -> Told {
 /// Many workers, the reaper and others, in any weather.
 #[test]
 fn no_try_has_two_holders_and_no_job_is_lost() {
-    simulate("no_try", 500, |seed| {
+    simulate("no_try", 1_500, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
@@ -105,7 +105,7 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
 /// A type is limited while its jobs run: they count once it opens again.
 #[test]
 fn jobs_that_run_when_their_type_is_limited_count() {
-    simulate("jobs_that_run", 100, |seed| {
+    simulate("jobs_that_run", 300, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
@@ -120,7 +120,7 @@ fn jobs_that_run_when_their_type_is_limited_count() {
 /// One worker in fair weather gets the highest priority first, then the first due.
 #[test]
 fn one_worker_gets_jobs_in_order() {
-    simulate("one_worker", 60, |seed| {
+    simulate("one_worker", 200, |seed| {
         on_a_clock(async move {
             clock::begin(seed);
             let mut dice = Dice::new(seed);
