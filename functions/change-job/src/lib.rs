@@ -1,7 +1,7 @@
 //! `PATCH /v1/jobs/{job_id}`: what its caller changes of a job, and what whoever works on it reports.
 //!
-//! A heartbeat and a good end of a leased job are one guarded write and no read ([`held`]). All else reads the head,
-//! decides, and puts the new one in its place if nothing changed meanwhile ([`step`]).
+//! A heartbeat and a good end of a leased job are one guarded write and no read (`held`). All else reads the head,
+//! decides, and puts the new one in its place if nothing changed meanwhile (`step`).
 
 use jobledger::Function;
 use jobledger::domain::{Head, Timestamp};
