@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::access::admit;
-use super::{Access, Answer, Backend, Caller, Problem, QueryString, call, encoding};
+use super::{Access, Answer, Backend, Call, Caller, Problem, QueryString, call, encoding};
 use crate::domain::Timestamp;
 use crate::lambda::Environment;
 
@@ -34,10 +34,29 @@ pub(super) struct Arrival {
 /// A request that may be answered: who calls, and with which words.
 #[derive(Debug)]
 pub(super) struct Admitted<'r> {
-    pub(super) caller: Option<Caller>,
-    pub(super) body: Cow<'r, [u8]>,
-    pub(super) path: Vec<(String, String)>,
-    pub(super) query: QueryString,
+    caller: Option<Caller>,
+    body: Cow<'r, [u8]>,
+    path: Vec<(String, String)>,
+    query: QueryString,
+}
+
+impl Admitted<'_> {
+    /// The request as its route sees it.
+    pub(super) fn call<'a, B>(&'a mut self, backend: &'a B, arrival: &Arrival, request: &'a Request) -> Call<'a, B> {
+        Call {
+            backend,
+            caller: self.caller.take(),
+            headers: request.headers(),
+            body: &self.body,
+            method: request.method(),
+            uri_path: request.uri().path(),
+            path: std::mem::take(&mut self.path),
+            query: std::mem::take(&mut self.query),
+            now: arrival.began,
+            clock: arrival.clock,
+            fresh: arrival.fresh,
+        }
+    }
 }
 
 impl Arrival {

@@ -11,7 +11,7 @@ use lambda_http::{Adapter, Body, Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::arrival::{Admitted, Arrival};
+use super::arrival::Arrival;
 use super::{Access, AccessKey, Answer, Call, Problem, Ticket};
 use crate::domain::{KeyHash, Timestamp};
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
@@ -110,7 +110,7 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
     let arrival = Arrival::of(R::NAME, clock, &request);
     // Each request to DynamoDB has a limit of its own, but several may come together.
     let outcome =
-        tokio::time::timeout(arrival.time_left(MARGIN), answer::<R>(backend, clock, &arrival, &request))
+        tokio::time::timeout(arrival.time_left(MARGIN), answer::<R>(backend, &arrival, &request))
             .await
             .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
     let answer = match outcome {
@@ -128,26 +128,9 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
 
 async fn answer<R: Route>(
     backend: &R::Backend,
-    clock: fn() -> Timestamp,
     arrival: &Arrival,
     request: &Request,
 ) -> Result<Answer, Problem> {
-    let Admitted { caller, body, path, query } =
-        arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend, request).await?;
-    let (headers, method, uri_path) = (request.headers(), request.method(), request.uri().path());
-    let (now, fresh) = (arrival.began, arrival.fresh);
-    R::answer(Call {
-        backend,
-        caller,
-        headers,
-        body: &body,
-        method,
-        uri_path,
-        path,
-        query,
-        now,
-        clock,
-        fresh,
-    })
-    .await
+    let mut admitted = arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend, request).await?;
+    R::answer(admitted.call(backend, arrival, request)).await
 }

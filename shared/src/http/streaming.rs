@@ -15,7 +15,7 @@ use lambda_http::{Request, RequestExt};
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
-use super::arrival::{Admitted, Arrival};
+use super::arrival::Arrival;
 use super::{Access, Answer, Backend, Call, Problem};
 use crate::domain::Timestamp;
 use crate::lambda::{BoxFuture, Environment, Error, Function, InvokeStreaming, Started, StreamedAnswer};
@@ -88,7 +88,7 @@ async fn serve<R: StreamRoute>(
     request: Request,
 ) -> StreamedAnswer {
     let arrival = Arrival::of(R::NAME, clock, &request);
-    let answering = answer::<R>(backend, clock, &arrival, &request);
+    let answering = answer::<R>(backend, &arrival, &request);
     let outcome = tokio::time::timeout(arrival.time_left(MARGIN), answering)
         .await
         .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
@@ -115,28 +115,11 @@ fn identified(answer: Answer, arrival: &Arrival) -> Answer {
 
 async fn answer<R: StreamRoute>(
     backend: &Arc<R::Backend>,
-    clock: fn() -> Timestamp,
     arrival: &Arrival,
     request: &Request,
 ) -> Result<Streamed, Problem> {
-    let Admitted { caller, body, path, query } =
-        arrival.admit(R::ACCESS, 0, backend.as_ref(), request).await?;
-    let (headers, now, fresh) = (request.headers(), arrival.began, arrival.fresh);
-    let (method, uri_path) = (request.method(), request.uri().path());
-    R::answer(Call {
-        backend,
-        caller,
-        headers,
-        body: &body,
-        method,
-        uri_path,
-        path,
-        query,
-        now,
-        clock,
-        fresh,
-    })
-    .await
+    let mut admitted = arrival.admit(R::ACCESS, 0, backend.as_ref(), request).await?;
+    R::answer(admitted.call(backend, arrival, request)).await
 }
 
 /// A body on its way.
