@@ -10,11 +10,13 @@ use jobledger_local::{LOCAL_KEY, LOCAL_OWNER, TEMPLATE};
 use serde_json::{Value, json};
 
 /// The variables that name tables, and what the template calls them.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 6] = [
     ("JOBS_TABLE", "JobsTable"),
     ("TALLIES_TABLE", "TalliesTable"),
     ("SETTINGS_TABLE", "SettingsTable"),
     ("TASKS_TABLE", "TasksTable"),
+    ("RECORDS_TABLE", "RecordsTable"),
+    ("USAGE_TABLE", "UsageTable"),
 ];
 
 /// An engine of its own, in memory, with the template's tables.

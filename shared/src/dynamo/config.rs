@@ -29,6 +29,10 @@ pub struct Tables {
     pub settings: String,
     /// `TASKS_TABLE`.
     pub tasks: String,
+    /// `RECORDS_TABLE`.
+    pub records: String,
+    /// `USAGE_TABLE`.
+    pub usage: String,
 }
 
 /// Another DynamoDB than Amazon's, with the credentials that it wants to see.
@@ -63,6 +67,8 @@ impl Config {
                 tallies: text("TALLIES_TABLE"),
                 settings: text("SETTINGS_TABLE"),
                 tasks: text("TASKS_TABLE"),
+                records: text("RECORDS_TABLE"),
+                usage: text("USAGE_TABLE"),
             },
             default_ttl_hours: number(vars, "DEFAULT_TTL_HOURS", 24, 1..=MAX_TTL_HOURS)?,
             index_shards: number(vars, "INDEX_SHARDS", 1, 1..=64)?,

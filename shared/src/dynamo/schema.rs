@@ -71,5 +71,13 @@ pub const TYPES: &str = "types";
 /// `tasks`: partition key: the job that shows the work.
 pub const TASK_ID: &str = "task_id";
 
+/// `records`: partition key: owner `#` kind `#` the caller's id; only the last may hold a `#`.
+pub const RECORD: &str = "record";
+
+/// `usage`: partition key: whose keys were used.
+pub const OWNER: &str = "owner";
+/// `usage`: sort key: a day and a key, or what a key has left of its rate.
+pub const SPAN: &str = "span";
+
 /// Time-to-live of every table that has one, in seconds since 1970.
 pub const EXPIRES_AT: &str = "expires_at";

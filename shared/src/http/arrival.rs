@@ -42,7 +42,12 @@ pub(super) struct Admitted<'r> {
 
 impl Admitted<'_> {
     /// The request as its route sees it.
-    pub(super) fn call<'a, B>(&'a mut self, backend: &'a B, arrival: &Arrival, request: &'a Request) -> Call<'a, B> {
+    pub(super) fn call<'a, B>(
+        &'a mut self,
+        backend: &'a B,
+        arrival: &Arrival,
+        request: &'a Request,
+    ) -> Call<'a, B> {
         Call {
             backend,
             caller: self.caller.take(),

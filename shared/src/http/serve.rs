@@ -109,10 +109,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request: Request) -> Response<Body> {
     let arrival = Arrival::of(R::NAME, clock, &request);
     // Each request to DynamoDB has a limit of its own, but several may come together.
-    let outcome =
-        tokio::time::timeout(arrival.time_left(MARGIN), answer::<R>(backend, &arrival, &request))
-            .await
-            .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
+    let outcome = tokio::time::timeout(arrival.time_left(MARGIN), answer::<R>(backend, &arrival, &request))
+        .await
+        .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
     let answer = match outcome {
         Ok(answer) => {
             arrival.answered(&answer);
