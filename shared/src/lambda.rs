@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use lambda_http::http::{HeaderMap, StatusCode};
-use lambda_runtime::{Context, LambdaEvent, service_fn};
+use lambda_runtime::{Context, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -56,6 +56,11 @@ pub trait Invoke: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+
+    /// Writes down what is only remembered: the execution environment ends.
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A function that streams its answer: events in, as the JSON text that the Lambda service sends; an HTTP answer out,
@@ -67,6 +72,11 @@ pub trait InvokeStreaming: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<StreamedAnswer, Error>>;
+
+    /// Writes down what is only remembered: the execution environment ends.
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// An HTTP answer whose body is still to come.
@@ -151,16 +161,23 @@ pub fn system_clock() -> Timestamp {
 pub fn run(function: Function) -> Result<(), Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         lambda_http::tracing::init_default_subscriber();
-        let started = (function.start)(Environment::of_process()).await?;
-        match started {
+        match (function.start)(Environment::of_process()).await? {
             Started::Whole(started) => {
+                let started: Arc<dyn Invoke> = Arc::from(started);
+                let ending = Arc::clone(&started);
+                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
                 let started = &started;
                 lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
                     started.invoke(&event.payload, event.context).await
                 }))
                 .await
             }
-            Started::Streamed(started) => streaming::run(started).await,
+            Started::Streamed(started) => {
+                let started: Arc<dyn InvokeStreaming> = Arc::from(started);
+                let ending = Arc::clone(&started);
+                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
+                streaming::run(started).await
+            }
         }
     })
 }

@@ -1,9 +1,9 @@
 //! Access by key, on every route of the template.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemInput;
-use aws_sdk_dynamodb::types::AttributeValue;
-use jobledger::domain::{KeyHash, Timestamp};
+use jobledger::domain::{KeyHash, Owner, Timestamp};
 use jobledger::dynamo::Written;
+use jobledger::dynamo::keys::{StoredKey, put_key};
+use jobledger::http::{AccessKey, Scope};
 use jobledger::lambda::system_clock;
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::{Call, Reply, Service};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::routes::{is_problem, refuses, tables};
 
-/// Puts a key into the settings, as `/v1/admin/keys` will.
+/// Puts a key with a known text into the settings.
 pub(crate) async fn add_key(
     service: &Service,
     key: &str,
@@ -20,17 +20,16 @@ pub(crate) async fn add_key(
     end: Option<Timestamp>,
 ) {
     let (store, config) = tables(service).await;
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let mut plan = PutItemInput::builder()
-        .table_name(&config.tables.settings)
-        .item("kind", text("keys"))
-        .item("id", text(KeyHash::of(key).as_str()))
-        .item("owner", text(owner))
-        .item("scopes", AttributeValue::Ss(scopes.iter().map(|&scope| scope.to_owned()).collect()))
-        .item("key_id", text("a-test"));
-    if let Some(end) = end {
-        plan = plan.item("expires_at", AttributeValue::N(end.seconds_ceil().to_string()));
-    }
+    let hash = KeyHash::of(key);
+    let access = AccessKey {
+        key_id: hash.key_id(),
+        owner: Owner::try_from(owner).expect("an owner"),
+        scopes: scopes.iter().map(|&scope| Scope::try_from(scope).expect("a scope")).collect(),
+        expires_at: end,
+        allowance: None,
+        storage_quota_bytes: None,
+    };
+    let plan = put_key(&config.tables, &StoredKey::new(access, &hash, None, None, system_clock()));
     assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));
 }
 
@@ -68,7 +67,11 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     let targets = functions.flat_map(|function| &function.routes).filter_map(|route| route.target.clone());
     let routes = targets.map(|target| Route {
         method: target.method,
-        path: target.path.replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001").replace("{type}", "a"),
+        path: target
+            .path
+            .replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001")
+            .replace("{type}", "a")
+            .replace("{key_id}", "0000000000000000"),
     });
     let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
     assert_eq!(open.len(), OPEN.len());

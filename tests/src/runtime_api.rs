@@ -76,6 +76,8 @@ impl RunningFunction {
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(error))
+            .route("/2020-01-01/extension/register", post(register))
+            .route("/2020-01-01/extension/event/next", get(std::future::pending::<()>))
             .with_state(api);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -120,10 +122,26 @@ impl RunningFunction {
         answer.expect("the function answers in time").expect("the Runtime API runs")
     }
 
+    /// Ends the process as Lambda ends an environment, and waits until it has ended.
+    pub async fn terminate(mut self) {
+        let id = self.process.id().expect("the process runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("the signal is sent");
+        assert!(sent.success());
+        let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
+        let status = ended.expect("the process ends").expect("it can be waited for");
+        assert!(status.success(), "{status}");
+    }
+
     /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().expect("the process can be asked").is_none()
     }
+}
+
+/// An extension that wants no events: without one, Lambda ends a function without a signal.
+async fn register() -> ([(&'static str, &'static str); 1], &'static str) {
+    let known = r#"{"functionName":"test","functionVersion":"$LATEST","handler":"bootstrap"}"#;
+    ([("lambda-extension-identifier", "a-test")], known)
 }
 
 /// Held open until there is an event, as Lambda does.

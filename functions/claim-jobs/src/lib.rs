@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jobledger::domain::{KeyHash, Timestamp, WorkerId, callers_type};
+use jobledger::domain::{Timestamp, WorkerId, callers_type};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{
-    Access, AccessKey, Answer, Backend, Beside, Call, Fields, Problem, Route, Scope, WholeJobView, function,
-    integer, text,
+    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, Scope, WholeJobView, function, integer,
+    text,
 };
 use jobledger::work::{
     ClaimRequest, Claimed, Claims, DEFAULT_LEASE_SECONDS, MAX_CLAIM_TYPES, MAX_CLAIMED, MAX_LEASE_SECONDS,
@@ -40,12 +40,14 @@ pub struct Claimer {
 }
 
 impl Backend for Claimer {
+    type Gate = Ledger;
+
     async fn start(environment: &Environment) -> Result<Self, Error> {
         Ok(Self { ledger: Ledger::start(environment).await?, claims: Claims::default() })
     }
 
-    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        self.ledger.key(hash, now).await
+    fn gate(&self) -> &Ledger {
+        &self.ledger
     }
 }
 

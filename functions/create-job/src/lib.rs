@@ -9,7 +9,7 @@ use jobledger::dynamo::{
     AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
 };
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
-use jobledger::tally::mean_run_ms;
+use jobledger::tally::{check_quota, mean_run_ms};
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ impl Route for CreateJob {
         let input = head.input.map(|name| encode_part(id, &format!("{INPUT}{name}"), input));
         head.job.bytes = input.as_ref().map_or(0, part_bytes);
         // All are waited for, so that an input is not still on its way when it is removed again.
-        let (read, written, claimed) = tokio::join!(
+        let (read, written, claimed, room) = tokio::join!(
             async {
                 let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
                 let settings = call.backend.type_settings(&head.job.owner, &head.job.kind);
@@ -74,9 +74,10 @@ impl Route for CreateJob {
                     None => Ok(()),
                 }
             },
+            check_quota(call.backend, &head.job.owner, call.storage_quota_bytes()),
         );
         let (ahead, mean, settings) =
-            match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
+            match room.and(claimed).and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
                 Ok(read) => read,
                 Err(problem) => {
                     drop_input(call.backend, &head).await;

@@ -63,3 +63,20 @@ async fn the_binary_creates_jobs_one_event_after_the_other() {
     let again = function.invoke(&event(r#"{"type":"scrape"}"#, LOCAL_KEY)).await.expect("an answer");
     assert_eq!(again["statusCode"], 201);
 }
+
+#[tokio::test]
+async fn what_was_called_is_written_down_when_the_environment_ends() {
+    let service = Service::start().await;
+    let variables = service.stack.environment("create-job").expect("a function of the template").vars;
+    let binary = Path::new(env!("CARGO_BIN_EXE_create-job"));
+    let mut function = RunningFunction::start(binary, "create-job", &variables).await;
+    for body in [r#"{"type":"scrape"}"#, r#"{"type":"scrape"}"#, "{"] {
+        function.invoke(&event(body, LOCAL_KEY)).await.expect("an answer");
+    }
+    function.terminate().await;
+    let usage = service.get("/v1/usage").expect(200).await;
+    assert_eq!(
+        usage.at("/by_route"),
+        &json!({ "POST /v1/jobs": { "calls": 3, "by_status": { "201": 2, "400": 1 } } })
+    );
+}

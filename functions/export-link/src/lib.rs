@@ -3,9 +3,7 @@
 
 use jobledger::domain::{KeyHash, Timestamp};
 use jobledger::dynamo::{Ledger, plans};
-use jobledger::http::{
-    Access, AccessKey, Answer, Backend, Call, Export, Problem, Route, Scope, Ticket, function,
-};
+use jobledger::http::{Access, Answer, Backend, Call, Export, Problem, Route, Scope, Ticket, function};
 use jobledger::{Environment, Error, Function};
 use lambda_http::http::StatusCode;
 use serde::Serialize;
@@ -55,6 +53,8 @@ pub struct Office {
 }
 
 impl Backend for Office {
+    type Gate = Ledger;
+
     async fn start(environment: &Environment) -> Result<Self, Error> {
         let export_url = environment.vars.get("EXPORT_URL").filter(|url| url.ends_with('/'));
         let export_url =
@@ -63,7 +63,7 @@ impl Backend for Office {
         Ok(Self { ledger, export_url: export_url.clone() })
     }
 
-    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        self.ledger.key(hash, now).await
+    fn gate(&self) -> &Ledger {
+        &self.ledger
     }
 }

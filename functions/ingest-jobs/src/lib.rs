@@ -7,6 +7,7 @@ use jobledger::Function;
 use jobledger::domain::Defaults;
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function};
+use jobledger::tally::check_quota;
 use serde::Serialize;
 
 mod line;
@@ -62,6 +63,7 @@ impl Route for IngestJobs {
         let owner = call.owner()?.clone();
         call.query.finish(Some(()))?;
         let ledger = call.backend;
+        check_quota(ledger, &owner, call.storage_quota_bytes()).await?;
         let texts = lines::split(call.body)?;
         if texts.len() > MAX_JOBS {
             let detail = format!("{} jobs in one call; send at most {MAX_JOBS} at a time", texts.len());

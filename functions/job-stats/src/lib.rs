@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jobledger::Function;
 use jobledger::domain::{CreatedRange, Rate, Seconds, Status};
 use jobledger::dynamo::Ledger;
-use jobledger::http::{Access, Answer, Call, DateRange, Problem, Route, Scope, created_range, function};
+use jobledger::http::{
+    Access, Answer, Call, DateRange, Problem, Route, Scope, StorageView, created_range, function,
+};
 use jobledger::tally::{Cell, Granularity, Measure, StatusCounts, Tally, sum, widened};
 use serde::Serialize;
 
@@ -25,7 +27,7 @@ struct Body {
     ended: BTreeMap<Status, u64>,
     success_rate: Option<Rate>,
     processing_metrics: Processing,
-    storage: Storage,
+    storage: StorageView,
     date_range: DateRange,
 }
 
@@ -38,16 +40,6 @@ struct Processing {
     mean: Option<Seconds>,
     #[serde(rename = "mean_wait_seconds")]
     mean_wait: Option<Seconds>,
-}
-
-/// What all of the owner's jobs keep.
-#[derive(Serialize)]
-struct Storage {
-    used_bytes: u64,
-    /// Null until there are quotas.
-    quota_bytes: Option<u64>,
-    /// Of the quota.
-    percent: Option<Rate>,
 }
 
 impl Route for JobStats {
@@ -66,12 +58,12 @@ impl Route for JobStats {
         } else {
             tokio::try_join!(sum(source, owner, CreatedRange::ALL), sum(source, owner, created))?
         };
-        let used_bytes = all.count(Cell::Bytes);
-        Ok(Answer::ok(&body(&within, used_bytes, widened(created, Granularity::Hour))))
+        let storage = StorageView::new(all.count(Cell::Bytes), call.storage_quota_bytes());
+        Ok(Answer::ok(&body(&within, storage, widened(created, Granularity::Hour))))
     }
 }
 
-fn body(tally: &Tally, used_bytes: u64, range: CreatedRange) -> Body {
+fn body(tally: &Tally, storage: StorageView, range: CreatedRange) -> Body {
     let alive = StatusCounts::of(tally);
     let ends = Status::ALL.into_iter().filter(|status| status.is_ended());
     let ended: BTreeMap<Status, u64> = ends.map(|end| (end, tally.count(Cell::Ended(end)))).collect();
@@ -90,7 +82,7 @@ fn body(tally: &Tally, used_bytes: u64, range: CreatedRange) -> Body {
             mean: tally.mean_ms(Measure::Run).map(Seconds::of_millis),
             mean_wait: tally.mean_ms(Measure::Wait).map(Seconds::of_millis),
         },
-        storage: Storage { used_bytes, quota_bytes: None, percent: None },
+        storage,
         date_range: range.into(),
     }
 }

@@ -1,8 +1,7 @@
 //! `GET /metrics`: the numbers of all owners for Prometheus, gathered at scrape time from one partition of `tallies`.
 
-use jobledger::domain::{KeyHash, Timestamp};
 use jobledger::dynamo::Ledger;
-use jobledger::http::{Access, AccessKey, Answer, Backend, Call, Problem, Route, function};
+use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, function};
 use jobledger::tally::scrape;
 use jobledger::{Environment, Error, Function};
 
@@ -47,11 +46,13 @@ pub struct Scraper {
 }
 
 impl Backend for Scraper {
+    type Gate = Ledger;
+
     async fn start(environment: &Environment) -> Result<Self, Error> {
         Ok(Self { ledger: Ledger::open(environment).await?, probing: Probing::default() })
     }
 
-    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        self.ledger.key(hash, now).await
+    fn gate(&self) -> &Ledger {
+        &self.ledger
     }
 }

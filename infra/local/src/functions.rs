@@ -29,6 +29,9 @@ pub fn all() -> Vec<Function> {
         schedule_recount::FUNCTION,
         total_jobs::FUNCTION,
         type_settings::FUNCTION,
+        usage::FUNCTION,
+        make_admin_key::FUNCTION,
+        keys::FUNCTION,
         watch_queue::FUNCTION,
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use jobledger::lambda::Started;
 
 use crate::error::{Error, Result};
@@ -45,6 +46,13 @@ impl Instances {
                 Err(Error::Registry(format!("`{name}` {problem}")))
             }
         }
+    }
+
+    /// Has all functions write down what they only remember.
+    pub(crate) async fn finish(&self) {
+        let whole = join_all(self.whole.values().map(Instance::finish));
+        let streaming = join_all(self.streaming.values().map(StreamingInstance::finish));
+        tokio::join!(whole, streaming);
     }
 
     /// A function that answers in one piece, as everything but a Function URL needs it.

@@ -53,6 +53,11 @@ impl Instance {
         &self.name
     }
 
+    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    pub(crate) async fn finish(&self) {
+        self.handler.finish().await;
+    }
+
     /// Sends one event. The function runs in a task of its own: it goes on when the caller goes away, as on AWS, and a
     /// panic in it ends nothing else.
     pub(crate) async fn call(
@@ -92,6 +97,11 @@ impl StreamingInstance {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    pub(crate) async fn finish(&self) {
+        self.handler.finish().await;
     }
 
     /// Sends one event; the body is asked for no faster than it is read, and ends with the function's time. Where its

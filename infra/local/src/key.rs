@@ -1,10 +1,14 @@
 //! The key that a stack on one's own machine starts with. Only this crate knows it: nothing that is deployed does.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
-use sha2::{Digest, Sha256};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use jobledger::domain::{KeyHash, Owner};
+use jobledger::dynamo::Tables;
+use jobledger::dynamo::keys::{StoredKey, put_key};
+use jobledger::http::{AccessKey, Scope};
+use jobledger::lambda::system_clock;
 
 use crate::error::{Error, Result};
 use crate::template::Template;
@@ -16,41 +20,30 @@ pub const LOCAL_OWNER: &str = "default";
 /// The logical id of the table for keys.
 const SETTINGS: &str = "SettingsTable";
 
-/// Writes the key down, where the template has a table for keys.
+/// Writes the key down, where the template has a table for keys, and where it is not there from the last time.
 pub(crate) async fn put(client: &Client, template: &Template) -> Result<()> {
     let Some(table) = template.tables.iter().find(|table| table.id == SETTINGS) else {
         return Ok(());
     };
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let put = client
-        .put_item()
-        .table_name(&table.name)
-        .item("kind", text("keys"))
-        .item("id", text(&hash(LOCAL_KEY)))
-        .item("owner", text(LOCAL_OWNER))
-        .item("scopes", AttributeValue::Ss(vec!["admin".to_owned()]))
-        .item("key_id", text(LOCAL_KEY));
-    match put.send().await {
+    let failed = |source| Error::DynamoDb { doing: "writing the local key".to_owned(), source };
+    let hash = KeyHash::of(LOCAL_KEY);
+    let access = AccessKey {
+        key_id: hash.key_id(),
+        owner: Owner::try_from(LOCAL_OWNER).map_err(|invalid| failed(invalid.into()))?,
+        scopes: BTreeSet::from([Scope::Admin]),
+        expires_at: None,
+        allowance: None,
+        storage_quota_bytes: None,
+    };
+    let tables = Tables { settings: table.name.clone(), ..Tables::default() };
+    let plan = put_key(&tables, &StoredKey::new(access, &hash, None, None, system_clock()));
+    match plan.send_with(client).await {
         Ok(_) => Ok(()),
-        Err(error) => {
-            Err(Error::DynamoDb { doing: "writing the local key".to_owned(), source: error.into() })
+        Err(error)
+            if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+        {
+            Ok(())
         }
-    }
-}
-
-/// Keys are kept as the SHA-256 of their text, in lower-case hexadecimal.
-fn hash(key: &str) -> String {
-    Sha256::digest(key).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_hash_is_what_sha256sum_prints() {
-        assert_eq!(super::hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        Err(error) => Err(failed(error.into())),
     }
 }

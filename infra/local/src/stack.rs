@@ -104,6 +104,7 @@ pub struct Stack {
     template: Template,
     places: Places,
     gateway: Option<Gateway>,
+    instances: Instances,
     consumers: Consumers,
     wake: Wake,
     stop: Stop,
@@ -180,7 +181,7 @@ impl Stack {
             }
             None => None,
         };
-        Ok(Self { template, places, gateway, consumers, wake, stop, tasks, engine, _data: data })
+        Ok(Self { template, places, gateway, instances, consumers, wake, stop, tasks, engine, _data: data })
     }
 
     /// Where the HTTP API is, if there is one: `http://127.0.0.1:8080`.
@@ -221,11 +222,17 @@ impl Stack {
         }
     }
 
+    /// Has all functions write down what they only remember, as if Lambda ended their environments.
+    pub async fn flush(&self) {
+        self.instances.finish().await;
+    }
+
     /// Ends in order: no more requests, those under way ended, the streams delivered, the database closed.
     pub async fn stop(mut self) -> Result<()> {
         if let Some(gateway) = self.gateway.take() {
             gateway.stop().await;
         }
+        self.flush().await;
         if let Err(error) = self.settled(PUMP_MAX).await {
             tracing::warn!(%error, "the rest is delivered after the next start");
         }

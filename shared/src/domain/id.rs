@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::names::{ExternalId, IdempotencyKey, Owner};
@@ -106,7 +107,7 @@ impl From<[u8; 16]> for Fingerprint {
 }
 
 /// The SHA-256 of an access key: all of it that is ever kept.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct KeyHash(String);
 
 impl KeyHash {
@@ -121,6 +122,54 @@ impl KeyHash {
     /// 64 lower-case hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the key is called: a quarter of its hash, so that a key says by itself where it is kept.
+    pub fn key_id(&self) -> KeyId {
+        KeyId(self.0.chars().take(KeyId::DIGITS).collect())
+    }
+
+    /// Whether both are the same, found out in a time that does not depend on where they differ.
+    pub fn is(&self, other: &str) -> bool {
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+/// What an access key is called, in lists and logs: 16 hexadecimal digits. Whoever knows it cannot do anything with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(String);
+
+impl KeyId {
+    const DIGITS: usize = 16;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for KeyId {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == Self::DIGITS && text.bytes().all(is_digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Invalid(format!("must be a key_id: {} lower-case hexadecimal digits", Self::DIGITS)))
+        }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -147,6 +196,19 @@ mod tests {
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
         // What is stored depends on it: this id must never change.
         assert_eq!(ids[0].to_string(), "9f73dea0-6bc0-5b40-904e-65ea4b141182");
+    }
+
+    #[test]
+    fn a_key_is_kept_as_its_hash() {
+        let hash = KeyHash::of("abc");
+        assert_eq!(hash.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hash.key_id().as_str(), "ba7816bf8f01cfea");
+        assert!(hash.is(KeyHash::of("abc").as_str()));
+        assert!(!hash.is(KeyHash::of("abd").as_str()) && !hash.is("") && !hash.is("ba7816bf8f01cfea"));
+        assert!(KeyId::try_from("ba7816bf8f01cfea").is_ok());
+        for bad in ["", "ba7816bf8f01cfe", "ba7816bf8f01cfeaa", "BA7816bf8f01cfea", "ba7816bf8f01cfé"] {
+            assert!(KeyId::try_from(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

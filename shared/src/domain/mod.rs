@@ -1,5 +1,6 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
+mod allowance;
 mod bulk;
 mod decimal;
 mod id;
@@ -18,9 +19,12 @@ mod time;
 mod type_settings;
 pub mod work;
 
+pub use allowance::{
+    Allowance, DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, micros,
+};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
-pub use id::{Fingerprint, JobId, KeyHash, created_key};
+pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
 pub use labels::Labels;

@@ -67,6 +67,11 @@ impl Timestamp {
         if (1..=9999).contains(&time.year()) { Ok(time.into()) } else { Err(wrong()) }
     }
 
+    /// The day of the calendar, as `2026-01-11`.
+    pub fn day(self) -> String {
+        self.to_chrono().format("%Y-%m-%d").to_string()
+    }
+
     /// The same point in time as chrono's type.
     pub fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()

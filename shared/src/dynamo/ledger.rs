@@ -1,13 +1,15 @@
 //! What a function works with: the store, its settings, and the keys it has seen.
 
-use super::key_ring::KeyRing;
+use super::keys::KeyRing;
+use super::limiter::Limiter;
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
 use super::types::Types;
+use super::usage::Usage;
 use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
 use crate::domain::{KeyHash, Timestamp};
-use crate::http::{AccessKey, Backend, Problem, Ticket};
+use crate::http::{AccessKey, Backend, Flush, Gate, Problem, Standing, Ticket, Used};
 use crate::lambda::{Environment, Error};
 
 /// The store, its settings, and the access keys and types that this execution environment has seen.
@@ -18,6 +20,10 @@ pub struct Ledger {
     /// What the deployment decided.
     pub config: Config,
     keys: KeyRing,
+    limiter: Limiter,
+    usage: Usage,
+    /// Where usage is written down: what that costs goes by time, and is not counted with any call.
+    beside: Store,
     pub(super) types: Types,
     pub(super) shards: Shards,
     /// Whom this execution environment knows to be among the owners.
@@ -48,13 +54,18 @@ impl Ledger {
         let config = Config::from_vars(&environment.vars)?;
         let (meter, transport) = (environment.meter.clone(), environment.transport.clone());
         let store = Store::connect(config.endpoint.as_ref(), meter, transport).await;
+        let beside = store.unmetered();
+        let (limiter, usage) = (Limiter::default(), Usage::default());
         let (keys, shards) = (KeyRing::default(), Shards::default());
         let (types, owners) = (Types::default(), KnownOwners::default());
-        Ok(Self { store, config, keys, types, shards, owners, clock: environment.clock })
+        let clock = environment.clock;
+        Ok(Self { store, config, keys, limiter, usage, beside, types, shards, owners, clock })
     }
 }
 
 impl Backend for Ledger {
+    type Gate = Self;
+
     async fn start(environment: &Environment) -> Result<Self, Error> {
         let ledger = Self::open(environment).await?;
         // Opens the connection while nobody waits for it. If it fails, the first request will say so better.
@@ -68,12 +79,30 @@ impl Backend for Ledger {
         Ok(ledger)
     }
 
+    fn gate(&self) -> &Self {
+        self
+    }
+}
+
+impl Gate for Ledger {
     async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
         Ok(self.keys.find(&self.store, &self.config.tables, hash, now).await?)
     }
 
     async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<Ticket>, Problem> {
         Ok(ticket::find(&self.store, &self.config.tables, hash, now).await?)
+    }
+
+    async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, Problem> {
+        Ok(self.limiter.spend(&self.store, &self.config.tables, key, now).await?)
+    }
+
+    fn note(&self, used: &Used<'_>) {
+        self.usage.note(used);
+    }
+
+    async fn flush(&self, now: Timestamp, flush: Flush) {
+        self.usage.flush(&self.beside, &self.config.tables, now, flush).await;
     }
 }
 

@@ -5,8 +5,9 @@
 mod config;
 mod error;
 pub(crate) mod item;
-mod key_ring;
+pub mod keys;
 mod ledger;
+mod limiter;
 mod memory;
 mod owners;
 pub mod pages;
@@ -21,6 +22,7 @@ mod store;
 mod ticket;
 pub mod tries;
 pub mod types;
+pub mod usage;
 pub(crate) mod value;
 mod wait;
 mod whole;

@@ -108,6 +108,12 @@ impl Store {
         Self { client: Client::from_conf(config), once: Client::from_conf(once), meter }
     }
 
+    /// The same connection, whose requests are not counted.
+    #[must_use]
+    pub fn unmetered(&self) -> Self {
+        Self { meter: None, ..self.clone() }
+    }
+
     /// Reads one item.
     pub async fn get(&self, plan: GetItemInputBuilder) -> Result<Option<AttributeMap>, StoreError> {
         let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use lambda_http::http::Method;
+use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::access::admit;
-use super::{Access, Answer, Backend, Call, Caller, Problem, QueryString, call, encoding};
-use crate::domain::Timestamp;
+use super::access::{Shown, admit, holder, look};
+use super::{Access, Answer, Call, Caller, Gate, Problem, QueryString, Standing, Used, call, encoding};
+use crate::domain::{KeyId, Owner, Timestamp};
 use crate::lambda::Environment;
 
 /// A request that came in, and what the log says of it.
@@ -29,6 +30,11 @@ pub(super) struct Arrival {
     path: String,
     trace_id: Option<String>,
     deadline_ms: u64,
+    /// The route, as the template has it, where Lambda says.
+    route: String,
+    /// The key that was shown, once it is known to be good, and its owner.
+    key: Option<(Owner, KeyId)>,
+    standing: Option<Standing>,
 }
 
 /// A request that may be answered: who calls, and with which words.
@@ -45,12 +51,13 @@ impl Admitted<'_> {
     pub(super) fn call<'a, B>(
         &'a mut self,
         backend: &'a B,
-        arrival: &Arrival,
+        arrival: &'a Arrival,
         request: &'a Request,
     ) -> Call<'a, B> {
         Call {
             backend,
             caller: self.caller.take(),
+            standing: arrival.standing,
             headers: request.headers(),
             body: &self.body,
             method: request.method(),
@@ -60,6 +67,7 @@ impl Admitted<'_> {
             now: arrival.began,
             clock: arrival.clock,
             fresh: arrival.fresh,
+            request_id: &arrival.request_id,
         }
     }
 }
@@ -83,6 +91,9 @@ impl Arrival {
             path: request.uri().path().to_owned(),
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
             deadline_ms: context.map_or(0, |context| context.deadline),
+            route: route_of(request).unwrap_or_else(|| format!("{} {function}", request.method())),
+            key: None,
+            standing: None,
         }
     }
 
@@ -128,18 +139,47 @@ impl Arrival {
         }
     }
 
+    /// Puts on an answer what every answer has, and notes the call.
+    pub(super) fn leave<G: Gate>(&self, gate: &G, answer: Answer) -> Answer {
+        if let Some((owner, key_id)) = &self.key {
+            let (route, status) = (self.route.as_str(), answer.status().as_u16());
+            gate.note(&Used { owner, key_id, route, status, now: self.began });
+        }
+        let answer = answer.with("x-request-id", &self.request_id);
+        match self.standing {
+            Some(standing) => standing.on(answer),
+            None => answer,
+        }
+    }
+
     /// Finds out who calls, and with what; refuses who may not.
-    pub(super) async fn admit<'r, B: Backend>(
-        &self,
+    pub(super) async fn admit<'r, G: Gate>(
+        &mut self,
         access: Access,
         max_body_bytes: usize,
-        backend: &B,
+        gate: &G,
         request: &'r Request,
     ) -> Result<Admitted<'r>, Problem> {
         let parameters = request.query_string_parameters_ref();
         let pairs = parameters.into_iter().flat_map(|map| map.iter());
-        let query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let (caller, query) = admit(access, request.headers(), query, backend, self.began).await?;
+        let mut query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let (caller, query) = match look(access, request.headers(), &mut query, gate, self.began).await? {
+            Shown::Nothing => (None, query),
+            Shown::Ticket(ticket) => {
+                let (caller, query) = holder(ticket);
+                (Some(caller), query)
+            }
+            Shown::Key(key) => {
+                // From here on the call counts, however it ends.
+                self.key = Some((key.owner.clone(), key.key_id.clone()));
+                self.standing = gate.spend(&key, self.began).await?;
+                if let Some(seconds) = self.standing.and_then(|standing| standing.retry_after_seconds) {
+                    return Err(Problem::too_many_requests(seconds));
+                }
+                let (caller, query) = admit(access, key, query)?;
+                (Some(caller), query)
+            }
+        };
         let body = match max_body_bytes {
             0 => Cow::Borrowed(&[][..]),
             _ => encoding::decoded(request.headers(), request.body().as_ref(), max_body_bytes)?,
@@ -151,4 +191,10 @@ impl Arrival {
         let path = request.path_parameters_ref().into_iter().flat_map(|map| map.iter()).map(decoded);
         Ok(Admitted { caller, body, path: path.collect(), query })
     }
+}
+
+/// The route of a request, as the template has it; `None`: Lambda does not say, as at a Function URL.
+fn route_of(request: &Request) -> Option<String> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
+    context.route_key.clone().filter(|route| route != "$default")
 }

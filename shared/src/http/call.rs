@@ -1,9 +1,11 @@
 //! One request, as a route sees it.
 
+use std::fmt;
+
 use lambda_http::http::{HeaderMap, Method};
 use uuid::Uuid;
 
-use super::{Caller, Problem, QueryString, Scope, prefer};
+use super::{Caller, Problem, QueryString, Scope, Standing, prefer};
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
@@ -16,6 +18,8 @@ pub struct Call<'a, B> {
     pub backend: &'a B,
     /// What came with it: `None` on open routes.
     pub caller: Option<Caller>,
+    /// How the key stands with its rate; `None`: it has no limit, or there is no key.
+    pub standing: Option<Standing>,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body; inflated, where it came packed.
@@ -34,6 +38,8 @@ pub struct Call<'a, B> {
     pub clock: fn() -> Timestamp,
     /// An id that nobody had before.
     pub fresh: Uuid,
+    /// Under which the log knows the request.
+    pub request_id: &'a str,
 }
 
 /// How long to hold an answer back.
@@ -67,6 +73,21 @@ impl<B> Call<'_, B> {
             Some(caller) => caller.require(&[scope]),
             None => Err(Problem::unauthenticated("this route needs a key")),
         }
+    }
+
+    /// How many bytes the key's owner may keep for the key to add more; `None`: no end.
+    pub fn storage_quota_bytes(&self) -> Option<u64> {
+        self.caller.as_ref()?.key.as_ref()?.storage_quota_bytes
+    }
+
+    /// Logs who did what to what: a line of the audit. Never a secret.
+    pub fn audit(&self, action: &str, subject: impl fmt::Display, detail: &str) {
+        let caller = self.caller.as_ref();
+        let key_id = caller.map(|caller| caller.key_id.as_str());
+        let owner = caller.map(|caller| caller.owner.as_str());
+        let key_owner = caller.and_then(|caller| caller.key.as_ref()).map(|key| key.owner.as_str());
+        let request_id = self.request_id;
+        tracing::info!(audit = action, %subject, detail, key_id, key_owner, owner, request_id, "audit");
     }
 
     /// The job that the path names; what is wrong with it is said when the query is finished, with all else.

@@ -65,6 +65,22 @@ impl Fields {
         }
     }
 
+    /// The same where `null` says something else than nothing: that what was there shall go.
+    pub fn nullable<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Raw<'_>) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
+        let is_null = self.left.get(name)?.get() == "null";
+        let value = self.optional(name, read);
+        if is_null { Some(None) } else { value.map(Some) }
+    }
+
+    /// Whether a field is there that nobody has read yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
     /// Takes out a field that must be there, and reads it.
     pub fn required<T>(&mut self, name: &str, read: impl FnOnce(Raw<'_>) -> Result<T, Invalid>) -> Option<T> {
         if self.left.get(name).is_none_or(|value| value.get() == "null") {

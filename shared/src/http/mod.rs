@@ -13,23 +13,26 @@ mod encoding;
 mod export;
 mod fields;
 mod filters;
+mod gate;
 mod page;
 mod prefer;
 mod problem;
 mod query;
 mod read;
 mod serve;
+mod standing;
 mod streaming;
 mod ticket;
 mod view;
 
-pub use access::{Access, AccessKey, Caller, Scope};
+pub use access::{Access, AccessKey, Caller, KEY_PREFIX, Scope, fresh_key};
 pub use answer::{Answer, MAX_ANSWER_BYTES};
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use filters::{created_range, job_query, set, start_and_end};
+pub use gate::{Flush, Gate, Used};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
@@ -38,6 +41,7 @@ pub use read::{
     timestamp, timings,
 };
 pub use serve::{Backend, Nothing, Route, function};
+pub use standing::{Standing, StandingView};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
-pub use view::{Beside, DateRange, JobView, WholeJobView};
+pub use view::{Beside, DateRange, JobView, StorageView, WholeJobView};

@@ -1,5 +1,6 @@
 //! Problems: every answer that is not what was asked for (RFC 9457).
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use lambda_http::http::StatusCode;
@@ -28,7 +29,7 @@ struct Inner {
     detail: String,
     errors: Vec<FieldError>,
     job_status: Option<Status>,
-    headers: Vec<(&'static str, &'static str)>,
+    headers: Vec<(&'static str, Cow<'static, str>)>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -81,7 +82,7 @@ impl Problem {
     pub fn unauthenticated(detail: &str) -> Self {
         let title = "A valid access key is needed";
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", title, detail);
-        problem.0.headers.push(("www-authenticate", "Bearer realm=\"jobledger\""));
+        problem.0.headers.push(("www-authenticate", "Bearer realm=\"jobledger\"".into()));
         problem
     }
 
@@ -93,6 +94,37 @@ impl Problem {
     /// 403: somebody else's job.
     pub fn other_owner() -> Self {
         Self::forbidden("other_owner", "the job belongs to another owner")
+    }
+
+    /// 403: the owner keeps as much as the key lets it.
+    pub fn quota_exceeded(used_bytes: u64, quota_bytes: u64) -> Self {
+        let detail = format!(
+            "the owner keeps {used_bytes} bytes, and the key lets it keep {quota_bytes}; delete jobs, or wait for ended \
+             ones to expire"
+        );
+        Self::new(StatusCode::FORBIDDEN, "quota_exceeded", "The storage quota is used up", detail)
+    }
+
+    /// 404: no such key.
+    pub fn key_not_found() -> Self {
+        let detail = "no key has this key_id; keys are removed 90 days after they ended";
+        Self::new(StatusCode::NOT_FOUND, "key_not_found", "No such key", detail)
+    }
+
+    /// 409: a key that was revoked stays so.
+    pub fn key_revoked() -> Self {
+        let detail = "the key was revoked, and stays so; make a new one";
+        Self::new(StatusCode::CONFLICT, "key_revoked", "The key was revoked", detail)
+    }
+
+    /// 429: the key's rate is used up.
+    pub fn too_many_requests(retry_after_seconds: u64) -> Self {
+        let detail =
+            "the key makes more calls than it may; Retry-After says after how many seconds it may again";
+        let title = "The rate limit is reached";
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", title, detail);
+        problem.0.headers.push(("retry-after", retry_after_seconds.to_string().into()));
+        problem
     }
 
     /// 404: no such job.
@@ -197,7 +229,7 @@ impl Problem {
         let title = "The body's encoding is not supported";
         let mut problem =
             Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", title, detail);
-        problem.0.headers.push(("accept-encoding", "gzip"));
+        problem.0.headers.push(("accept-encoding", "gzip".into()));
         problem
     }
 
@@ -206,7 +238,7 @@ impl Problem {
         let detail = "the store did not answer in time; try again";
         let title = "The store is not available";
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title, detail);
-        problem.0.headers.push(("retry-after", RETRY_AFTER_SECONDS));
+        problem.0.headers.push(("retry-after", RETRY_AFTER_SECONDS.into()));
         problem.0.source = Some(source.into());
         problem
     }
@@ -254,7 +286,7 @@ impl Problem {
         };
         let mut answer = Answer::json(self.0.status, &body).with("content-type", "application/problem+json");
         for (name, value) in &self.0.headers {
-            answer = answer.with(name, *value);
+            answer = answer.with(name, value);
         }
         answer
     }

@@ -12,8 +12,8 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::arrival::Arrival;
-use super::{Access, AccessKey, Answer, Call, Problem, Ticket};
-use crate::domain::{KeyHash, Timestamp};
+use super::{Access, Answer, Call, Flush, Gate, Problem};
+use crate::domain::Timestamp;
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
 
 /// One kind of request, and its answer.
@@ -33,24 +33,14 @@ pub trait Route: Send + Sync + 'static {
 
 /// What functions work with: made once, when the function starts.
 pub trait Backend: Debug + Sized + Send + Sync + 'static {
+    /// What knows who may call.
+    type Gate: Gate;
+
     /// Makes it.
     fn start(environment: &Environment) -> impl Future<Output = Result<Self, Error>> + Send;
 
-    /// The access key with this hash.
-    fn key(
-        &self,
-        hash: &KeyHash,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Option<AccessKey>, Problem>> + Send;
-
-    /// The ticket with this hash. Functions that take none know none.
-    fn ticket(
-        &self,
-        _hash: &KeyHash,
-        _now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Ticket>, Problem>> + Send {
-        std::future::ready(Ok(None))
-    }
+    /// What knows who may call.
+    fn gate(&self) -> &Self::Gate;
 }
 
 /// The backend of functions that touch nothing. It knows no keys, so its routes must be open.
@@ -58,12 +48,14 @@ pub trait Backend: Debug + Sized + Send + Sync + 'static {
 pub struct Nothing;
 
 impl Backend for Nothing {
+    type Gate = Self;
+
     async fn start(_: &Environment) -> Result<Self, Error> {
         Ok(Self)
     }
 
-    async fn key(&self, _: &KeyHash, _: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        Ok(None)
+    fn gate(&self) -> &Self {
+        self
     }
 }
 
@@ -100,6 +92,10 @@ impl<R: Route> Invoke for Serving<R> {
             Ok(to_raw_value(&response)?)
         })
     }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.backend.gate().flush((self.clock)(), Flush::All))
+    }
 }
 
 /// How long before Lambda ends a function its answer has to be ready: the caller gets ours, and not API Gateway's.
@@ -107,12 +103,12 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Admits, answers, and logs one line.
 async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request: Request) -> Response<Body> {
-    let arrival = Arrival::of(R::NAME, clock, &request);
+    let mut arrival = Arrival::of(R::NAME, clock, &request);
+    let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
     // Each request to DynamoDB has a limit of its own, but several may come together.
-    let outcome = tokio::time::timeout(arrival.time_left(MARGIN), answer::<R>(backend, &arrival, &request))
-        .await
-        .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
-    let answer = match outcome {
+    let answering = tokio::time::timeout(time_left, answer::<R>(backend, &mut arrival, &request));
+    let (outcome, ()) = tokio::join!(answering, backend.gate().flush(began, Flush::Due));
+    let answer = match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(answer) => {
             arrival.answered(&answer);
             answer
@@ -122,14 +118,14 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
             problem.answer()
         }
     };
-    answer.with("x-request-id", &arrival.request_id).into_response()
+    arrival.leave(backend.gate(), answer).into_response()
 }
 
 async fn answer<R: Route>(
     backend: &R::Backend,
-    arrival: &Arrival,
+    arrival: &mut Arrival,
     request: &Request,
 ) -> Result<Answer, Problem> {
-    let mut admitted = arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend, request).await?;
+    let mut admitted = arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend.gate(), request).await?;
     R::answer(admitted.call(backend, arrival, request)).await
 }

@@ -16,7 +16,7 @@ use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 use super::arrival::Arrival;
-use super::{Access, Answer, Backend, Call, Problem};
+use super::{Access, Answer, Backend, Call, Flush, Gate, Problem};
 use crate::domain::Timestamp;
 use crate::lambda::{BoxFuture, Environment, Error, Function, InvokeStreaming, Started, StreamedAnswer};
 
@@ -79,6 +79,10 @@ impl<R: StreamRoute> InvokeStreaming for Serving<R> {
             Ok(serve::<R>(&self.backend, self.clock, request).await)
         })
     }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.backend.gate().flush((self.clock)(), Flush::All))
+    }
 }
 
 /// Admits, and answers as far as the head; the one line of the log comes with the end of the body.
@@ -87,21 +91,21 @@ async fn serve<R: StreamRoute>(
     clock: fn() -> Timestamp,
     request: Request,
 ) -> StreamedAnswer {
-    let arrival = Arrival::of(R::NAME, clock, &request);
-    let answering = answer::<R>(backend, &arrival, &request);
-    let outcome = tokio::time::timeout(arrival.time_left(MARGIN), answering)
-        .await
-        .unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)));
-    match outcome {
+    let mut arrival = Arrival::of(R::NAME, clock, &request);
+    let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
+    let answering = tokio::time::timeout(time_left, answer::<R>(backend, &mut arrival, &request));
+    let (outcome, ()) = tokio::join!(answering, backend.gate().flush(began, Flush::Due));
+    match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(Streamed { head, body }) => {
-            let (parts, _) = identified(head, &arrival).into_response().into_parts();
+            let (parts, _) = arrival.leave(backend.gate(), head).into_response().into_parts();
             let sending = Sending { body, arrival, status: parts.status.as_u16(), bytes: 0, end: None };
             let body = Box::pin(stream::unfold(sending, Sending::next));
             StreamedAnswer { status: parts.status, headers: parts.headers, body }
         }
         Err(problem) => {
             arrival.failed(&problem, None);
-            let (parts, body) = identified(problem.answer(), &arrival).into_response().into_parts();
+            let answer = arrival.leave(backend.gate(), problem.answer());
+            let (parts, body) = answer.into_response().into_parts();
             let whole = Bytes::copy_from_slice(body.as_ref());
             let body = Box::pin(stream::iter([Ok(whole)]));
             StreamedAnswer { status: parts.status, headers: parts.headers, body }
@@ -109,16 +113,12 @@ async fn serve<R: StreamRoute>(
     }
 }
 
-fn identified(answer: Answer, arrival: &Arrival) -> Answer {
-    answer.with("x-request-id", &arrival.request_id)
-}
-
 async fn answer<R: StreamRoute>(
     backend: &Arc<R::Backend>,
-    arrival: &Arrival,
+    arrival: &mut Arrival,
     request: &Request,
 ) -> Result<Streamed, Problem> {
-    let mut admitted = arrival.admit(R::ACCESS, 0, backend.as_ref(), request).await?;
+    let mut admitted = arrival.admit(R::ACCESS, 0, backend.gate(), request).await?;
     R::answer(admitted.call(backend, arrival, request)).await
 }
 

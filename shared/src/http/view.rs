@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::domain::{
     Artifact, CreatedRange, ErrorCode, ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars,
-    Output, Owner, Percent, Phase, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
+    Output, Owner, Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName,
+    WorkerId,
 };
 
 /// A job as lists show it: without payload, metadata and results.
@@ -249,5 +250,23 @@ impl From<CreatedRange> for DateRange {
         let from = (range.from() > Timestamp::MIN).then_some(range.from());
         let to = (range.to() < Timestamp::MAX).then_some(range.to());
         Self { from, to }
+    }
+}
+
+/// What all of an owner's jobs keep, in bytes of their inputs and outputs.
+#[derive(Debug, Serialize)]
+pub struct StorageView {
+    used_bytes: u64,
+    /// Null: the key has no quota.
+    quota_bytes: Option<u64>,
+    /// Of the quota.
+    percent: Option<Rate>,
+}
+
+impl StorageView {
+    /// So much of so much.
+    pub fn new(used_bytes: u64, quota_bytes: Option<u64>) -> Self {
+        let percent = quota_bytes.and_then(|quota| Rate::of_part(used_bytes, quota));
+        Self { used_bytes, quota_bytes, percent }
     }
 }

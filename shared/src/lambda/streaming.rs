@@ -31,8 +31,7 @@ const WITH_HEAD: &str = "application/vnd.awslambda.http-integration-response";
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 
 /// Takes events, one after the other, until the process ends.
-pub(super) async fn run(function: Box<dyn InvokeStreaming>) -> Result<(), Error> {
-    let function: Arc<dyn InvokeStreaming> = Arc::from(function);
+pub(super) async fn run(function: Arc<dyn InvokeStreaming>) -> Result<(), Error> {
     let client = Arc::new(Client::builder().build()?);
     let answering = layer_fn(move |_whole| {
         let (function, client) = (Arc::clone(&function), Arc::clone(&client));

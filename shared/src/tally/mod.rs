@@ -21,6 +21,7 @@ mod queue;
 mod read;
 mod scrape;
 mod spans;
+mod storage;
 
 pub use bucket::{Bucket, CostBy, Granularity, Group, Place};
 pub use cell::{BOUNDS_MS, Cell, Measure, Tally, TryEnd};
@@ -38,3 +39,4 @@ pub(crate) use read::{Counted, Totals, count_segments, totals};
 pub use read::{StatusCounts, total};
 pub use scrape::{Recounted, Scrape, mean_run_ms, scrape};
 pub use spans::{Segment, Span, segments, whole_segments, widened};
+pub use storage::{check_quota, used_bytes};

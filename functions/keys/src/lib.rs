@@ -1,0 +1,219 @@
+//! `/v1/admin/keys`: making, listing, changing and revoking access keys. What a key may do is read again by every
+//! execution environment within a minute; so long may a revoked key still work.
+
+use std::collections::BTreeSet;
+
+use jobledger::Function;
+use jobledger::domain::{Allowance, JobName, KeyId, Owner, Timestamp};
+use jobledger::dynamo::keys::{StoredKey, change_key, key_of_item, keys_after, put_key, revoke_key};
+use jobledger::dynamo::schema::KEYS;
+use jobledger::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
+use jobledger::http::{Access, AccessKey, Answer, Call, Problem, Route, Scope, fresh_key, function};
+use lambda_http::http::{Method, StatusCode};
+use serde::Serialize;
+
+mod parse;
+
+/// The function.
+pub const FUNCTION: Function = function::<Keys>();
+
+/// Longest body: every field at its longest, with white space.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Keys of one page, where nobody says how many.
+const DEFAULT_PAGE: usize = 50;
+/// Most keys of one page.
+const MAX_PAGE: usize = 100;
+/// Most reads of one page: a filter may pass over many keys before it finds some.
+const MAX_READS: usize = 20;
+
+/// `/v1/admin/keys` and `/v1/admin/keys/{key_id}`.
+#[derive(Debug)]
+pub struct Keys;
+
+/// A key without its text.
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    key_id: &'a KeyId,
+    owner: &'a Owner,
+    name: Option<&'a JobName>,
+    scopes: &'a BTreeSet<Scope>,
+    requests_per_minute: Option<u32>,
+    burst: Option<u32>,
+    storage_quota_bytes: Option<u64>,
+    created_at: Timestamp,
+    created_by: Option<&'a str>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    active: bool,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(flatten)]
+    view: View<'a>,
+    /// The only time that anybody sees it.
+    key: &'a str,
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    keys: Vec<View<'a>>,
+    has_more: bool,
+    next_cursor: Option<&'a KeyId>,
+}
+
+impl Route for Keys {
+    const NAME: &'static str = "keys";
+    const ACCESS: Access = Access::Scope(Scope::Admin);
+    const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+    type Backend = Ledger;
+
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let one = call
+            .path
+            .iter()
+            .find(|(name, _)| name == "key_id")
+            .map(|(_, value)| KeyId::try_from(value.as_str()));
+        match (call.method, one) {
+            (&Method::POST, None) => make(call).await,
+            (_, None) => list(call).await,
+            (method, Some(key_id)) => {
+                let key_id = key_id.map_err(|invalid| call.query.refuse("key_id", invalid)).ok();
+                let key_id = call.query.clone().finish(key_id)?;
+                match *method {
+                    Method::PATCH => change(call, &key_id).await,
+                    Method::DELETE => revoke(call, &key_id).await,
+                    _ => Ok(Answer::ok(&view(&read(call.backend, &key_id).await?, call.now))),
+                }
+            }
+        }
+    }
+}
+
+/// `POST`: a new key, whose text is in this answer and nowhere else.
+async fn make(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    call.query.clone().finish(Some(()))?;
+    let wanted = parse::new_key(call.body, call.now)?;
+    let (text, hash) = fresh_key();
+    let access = AccessKey {
+        key_id: hash.key_id(),
+        owner: wanted.owner,
+        scopes: wanted.scopes,
+        expires_at: wanted.expires_at,
+        allowance: wanted.allowance,
+        storage_quota_bytes: wanted.storage_quota_bytes,
+    };
+    let made_with = call.caller.as_ref().map(|caller| caller.key_id.clone());
+    let key = StoredKey::new(access, &hash, wanted.name, made_with, call.now);
+    let Ledger { store, config, .. } = call.backend;
+    match store.put(put_key(&config.tables, &key)).await? {
+        Written::Done(_) => {}
+        // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
+        Written::Refused(_) => {
+            let there = find(call.backend, &key.access.key_id).await?;
+            if there.as_ref() != Some(&key) {
+                return Err(StoreError::Unavailable("another key has the same key_id".into()).into());
+            }
+        }
+    }
+    call.audit("key.made", &key.access.key_id, &described(&key));
+    let made = Made { view: view(&key, call.now), key: &text };
+    Ok(Answer::json(StatusCode::CREATED, &made)
+        .with("location", format!("/v1/admin/keys/{}", key.access.key_id))
+        .with("cache-control", "no-store"))
+}
+
+/// `GET`: keys in the order of their ids, those that ended within the last 90 days too.
+async fn list(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    let limit = call.query.optional("limit", parse::limit);
+    let cursor = call.query.optional("cursor", |text: &str| KeyId::try_from(text));
+    call.query.clone().finish(Some(()))?;
+    let limit = limit.unwrap_or(DEFAULT_PAGE);
+    let of = call.caller.as_ref().and_then(|caller| caller.acts_for.clone());
+    let Ledger { store, config, .. } = call.backend;
+    let (mut found, mut last, mut reads) = (Vec::new(), cursor, 0);
+    let has_more = loop {
+        reads += 1;
+        let read = store.query(keys_after(&config.tables, last.as_ref())).await?;
+        let is_last_read = read.last_evaluated_key.is_none();
+        let mut items = read.items.unwrap_or_default().into_iter();
+        for item in items.by_ref() {
+            let key = key_of_item(item)?;
+            last = Some(key.access.key_id.clone());
+            if of.as_ref().is_none_or(|owner| key.access.owner == *owner) {
+                found.push(key);
+            }
+            if found.len() == limit {
+                break;
+            }
+        }
+        if items.len() > 0 {
+            break true;
+        }
+        if is_last_read || found.len() == limit || reads == MAX_READS {
+            break !is_last_read;
+        }
+    };
+    let keys = found.iter().map(|key| view(key, call.now)).collect();
+    Ok(Answer::ok(&Page { keys, has_more, next_cursor: last.as_ref().filter(|_| has_more) }))
+}
+
+/// `PATCH`: what is left out stays, and what is null goes.
+async fn change(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
+    let before = read(call.backend, key_id).await?;
+    let change = parse::change(call.body, &before.access, call.now)?;
+    let Ledger { store, config, .. } = call.backend;
+    let after = match store.update(change_key(&config.tables, key_id, &change)).await? {
+        Written::Done(item) => key_of_item(item.unwrap_or_default())?,
+        Written::Refused(None) => return Err(Problem::key_not_found()),
+        Written::Refused(Some(_revoked)) => return Err(Problem::key_revoked()),
+    };
+    call.audit("key.changed", key_id, &described(&after));
+    Ok(Answer::ok(&view(&after, call.now)))
+}
+
+/// `DELETE`: revokes it; again, and it stays as it was.
+async fn revoke(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
+    let Ledger { store, config, .. } = call.backend;
+    let item = match store.update(revoke_key(&config.tables, key_id, call.now)).await? {
+        Written::Done(item) => {
+            call.audit("key.revoked", key_id, "");
+            item
+        }
+        Written::Refused(item) => Some(item.ok_or_else(Problem::key_not_found)?),
+    };
+    Ok(Answer::ok(&view(&key_of_item(item.unwrap_or_default())?, call.now)))
+}
+
+async fn read(ledger: &Ledger, key_id: &KeyId) -> Result<StoredKey, Problem> {
+    find(ledger, key_id).await?.ok_or_else(Problem::key_not_found)
+}
+
+async fn find(ledger: &Ledger, key_id: &KeyId) -> Result<Option<StoredKey>, StoreError> {
+    let plan = plans::get_setting(&ledger.config.tables, KEYS, key_id.as_str()).consistent_read(true);
+    let item: Option<AttributeMap> = ledger.store.get(plan).await?;
+    Ok(item.map(key_of_item).transpose()?)
+}
+
+fn view(key: &StoredKey, now: Timestamp) -> View<'_> {
+    let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &key.access;
+    View {
+        key_id,
+        owner,
+        name: key.name.as_ref(),
+        scopes,
+        requests_per_minute: allowance.map(Allowance::per_minute),
+        burst: allowance.map(Allowance::burst),
+        storage_quota_bytes: *storage_quota_bytes,
+        created_at: key.created_at,
+        created_by: key.created_by.as_deref(),
+        expires_at: *expires_at,
+        revoked_at: key.revoked_at,
+        active: key.is_good(now),
+    }
+}
+
+/// A key's properties for the audit: what it may do, never what it is.
+fn described(key: &StoredKey) -> String {
+    serde_json::to_string(&view(key, key.created_at)).unwrap_or_default()
+}

@@ -1,0 +1,96 @@
+//! What a key shall be, read from the body of the request.
+
+use std::collections::BTreeSet;
+
+use jobledger::domain::{
+    Allowance, DEFAULT_REQUESTS_PER_MINUTE, Invalid, JobName, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner,
+    Timestamp,
+};
+use jobledger::dynamo::keys::KeyChange;
+use jobledger::http::{AccessKey, Fields, Problem, Raw, Scope, integer, text, timestamp};
+
+use crate::MAX_PAGE;
+
+/// Most scopes that may be named: each once, and some twice.
+const MAX_SCOPES: usize = 16;
+/// Largest storage quota, in bytes: what a number of JSON holds exactly everywhere.
+const MAX_QUOTA_BYTES: i64 = 1 << 53;
+
+/// A key that shall be made.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) owner: Owner,
+    pub(crate) name: Option<JobName>,
+    pub(crate) scopes: BTreeSet<Scope>,
+    pub(crate) allowance: Option<Allowance>,
+    pub(crate) storage_quota_bytes: Option<u64>,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
+    let mut fields = Fields::parse(body)?;
+    let owner = fields.required("owner", text);
+    let scopes = fields.each("scopes", &(1..=MAX_SCOPES), scope);
+    let KeyChange { name, allowance, storage_quota_bytes, expires_at, scopes: _ } =
+        common(&mut fields, Some(DEFAULT_REQUESTS_PER_MINUTE), None, now);
+    let key = owner.zip(scopes).map(|(owner, scopes)| NewKey {
+        owner,
+        scopes: scopes.into_iter().collect(),
+        name: name.flatten(),
+        allowance: allowance.unwrap_or_else(|| Allowance::new(DEFAULT_REQUESTS_PER_MINUTE, None).ok()),
+        storage_quota_bytes: storage_quota_bytes.flatten(),
+        expires_at: expires_at.flatten(),
+    });
+    fields.finish(key).map_err(Problem::invalid_body)
+}
+
+pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<KeyChange, Problem> {
+    let mut fields = Fields::parse(body)?;
+    let scopes = fields.has("scopes").then(|| fields.each("scopes", &(1..=MAX_SCOPES), scope));
+    let (per_minute, burst) = key.allowance.map(|it| (it.per_minute(), it.burst())).unzip();
+    // Its burst was only what a minute gave: it follows.
+    let burst = burst.filter(|burst| Some(*burst) != per_minute);
+    let mut change = common(&mut fields, per_minute, burst, now);
+    change.scopes = scopes.flatten().map(|scopes| scopes.into_iter().collect());
+    if change == KeyChange::default() {
+        fields.refuse("body", Invalid::new("must change something: name, scopes, requests_per_minute, burst, storage_quota_bytes or expires_at"));
+    }
+    fields.finish(Some(change)).map_err(Problem::invalid_body)
+}
+
+/// What may be said of a new key and of an old one; the rate is one thing of two fields.
+fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now: Timestamp) -> KeyChange {
+    let name = fields.nullable("name", text);
+    let rate =
+        fields.nullable("requests_per_minute", |raw| integer(raw, 1..=i64::from(MAX_REQUESTS_PER_MINUTE)));
+    let at_once = fields.nullable("burst", |raw| integer(raw, 1..=i64::from(MAX_BURST)));
+    let storage_quota_bytes = fields.nullable("storage_quota_bytes", |raw| integer(raw, 0..=MAX_QUOTA_BYTES));
+    let expires_at = fields.nullable("expires_at", timestamp);
+    if expires_at.flatten().is_some_and(|end| end <= now) {
+        fields.refuse("expires_at", Invalid::new("must lie in the future; to end a key now, revoke it"));
+    }
+    let per_minute = rate.unwrap_or(per_minute);
+    let allowance = match (per_minute, at_once.unwrap_or(burst)) {
+        (Some(per_minute), burst) => {
+            let allowance = Allowance::new(per_minute, burst);
+            allowance.map_err(|invalid| fields.refuse("burst", invalid)).ok()
+        }
+        (None, Some(_)) if at_once.flatten().is_some() => {
+            fields.refuse("burst", Invalid::new("needs requests_per_minute"));
+            None
+        }
+        (None, _) => None,
+    };
+    let is_said = rate.is_some() || at_once.is_some();
+    KeyChange { name, scopes: None, allowance: is_said.then_some(allowance), storage_quota_bytes, expires_at }
+}
+
+fn scope(raw: Raw<'_>) -> Result<Scope, Invalid> {
+    text(raw)
+}
+
+/// How many keys a page has.
+pub(crate) fn limit(text: &str) -> Result<usize, Invalid> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {MAX_PAGE}")))
+}

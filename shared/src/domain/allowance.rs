@@ -1,0 +1,165 @@
+//! How many calls a key may make: a bucket of calls that fills steadily (the generic cell rate algorithm). Its whole state
+//! is one time: when it will be full again. Times are in microseconds.
+
+use super::{Invalid, Timestamp};
+
+/// Most calls a minute that a key may be given.
+pub const MAX_REQUESTS_PER_MINUTE: u32 = 1_000_000;
+/// Calls a minute of a key that was made without a word about it.
+pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 6_000;
+/// Most calls that a bucket may hold.
+pub const MAX_BURST: u32 = 1_000_000;
+/// Longest time that a bucket may need to fill, in minutes.
+const MAX_FILL_MINUTES: u32 = 1_440;
+
+const MINUTE_US: i64 = 60_000_000;
+/// A bucket that holds less is not leased from: each call is taken by itself, so that a short burst is exact.
+const LEAST_LEASED_BURST: u32 = 100;
+/// What part of a bucket may be out on lease.
+const LEASED_PART: u32 = 10;
+/// Longest that leased calls may be kept, in microseconds: a tenth of a minute.
+const MAX_LEASE_US: i64 = MINUTE_US / 10;
+/// How far clocks may lie apart, in microseconds. A time further ahead than that is nobody's clock.
+const MAX_SKEW_US: i64 = 5 * MINUTE_US;
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    per_minute: u32,
+    burst: u32,
+}
+
+/// How full a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Calls that may be made at once.
+    pub free: u32,
+    /// Microseconds until one may be made; 0: now.
+    pub wait_us: i64,
+    /// Microseconds until the bucket is full.
+    pub fill_us: i64,
+}
+
+impl Allowance {
+    /// So many calls a minute, and so many at once: by default as many as a minute gives.
+    pub fn new(per_minute: u32, burst: Option<u32>) -> Result<Self, Invalid> {
+        let burst = burst.unwrap_or(per_minute);
+        if burst > per_minute.saturating_mul(MAX_FILL_MINUTES) {
+            let most = per_minute.saturating_mul(MAX_FILL_MINUTES);
+            return Err(Invalid(format!("must be at most {most}, which is what a day gives")));
+        }
+        // Neither may be nothing: a key that may do nothing is revoked.
+        Ok(Self { per_minute: per_minute.max(1), burst: burst.max(1) })
+    }
+
+    /// Calls a minute, in the long run.
+    pub const fn per_minute(self) -> u32 {
+        self.per_minute
+    }
+
+    /// Calls at once, after a rest.
+    pub const fn burst(self) -> u32 {
+        self.burst
+    }
+
+    /// What one call takes; rounded up, so that the limit is never passed.
+    fn call_us(self) -> i64 {
+        let per_minute = i64::from(self.per_minute);
+        (MINUTE_US + per_minute - 1) / per_minute
+    }
+
+    /// How long an empty bucket takes to fill.
+    pub fn fill_us(self) -> i64 {
+        i64::from(self.burst) * self.call_us()
+    }
+
+    /// How long leased calls may be kept, and how much of the bucket is therefore not given away: calls that were leased
+    /// before a span of time and made in it must not come on top of what the span allows. 0: nothing is leased.
+    pub fn lease_us(self) -> i64 {
+        if self.burst < LEAST_LEASED_BURST { 0 } else { MAX_LEASE_US.min(self.fill_us() / 10) }
+    }
+
+    /// Most calls of one lease.
+    pub fn max_lease(self) -> u32 {
+        if self.burst < LEAST_LEASED_BURST {
+            1
+        } else {
+            (self.burst.min(self.per_minute) / LEASED_PART).max(1)
+        }
+    }
+
+    /// How full a bucket is now that will be full then.
+    pub fn level(self, full_at_us: i64, now: Timestamp) -> Level {
+        let fill_us = full_at_us.saturating_sub(micros(now)).max(0);
+        let room_us = self.fill_us() - self.lease_us() - fill_us;
+        let free = u32::try_from(room_us.max(0) / self.call_us()).unwrap_or(u32::MAX);
+        Level { free, wait_us: (self.call_us() - room_us).max(0), fill_us }
+    }
+
+    /// When a bucket will be full from which so many calls are taken now.
+    pub fn taken(self, full_at_us: i64, calls: u32, now: Timestamp) -> i64 {
+        full_at_us.max(micros(now)).saturating_add(self.cost_us(calls))
+    }
+
+    /// By how much later the bucket is full for so many calls.
+    pub fn cost_us(self, calls: u32) -> i64 {
+        i64::from(calls).saturating_mul(self.call_us())
+    }
+
+    /// The latest time of being full from which so many calls can still be taken.
+    pub fn latest_us(self, calls: u32, now: Timestamp) -> i64 {
+        micros(now) + self.fill_us() - self.lease_us() - self.cost_us(calls)
+    }
+
+    /// Whether a time of being full lies further ahead than any bucket and any clock could be.
+    pub fn is_beyond(self, full_at_us: i64, now: Timestamp) -> bool {
+        full_at_us > micros(now) + self.fill_us() + MAX_SKEW_US
+    }
+}
+
+/// Microseconds since 1970.
+pub const fn micros(time: Timestamp) -> i64 {
+    time.millis().saturating_mul(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let allowance = Allowance::new(60, Some(5)).unwrap();
+        let mut full_at = 0;
+        for left in (0..5).rev() {
+            full_at = allowance.taken(full_at, 1, at(0));
+            assert_eq!(allowance.level(full_at, at(0)).free, left);
+        }
+        let empty = allowance.level(full_at, at(0));
+        assert_eq!((empty.wait_us, empty.fill_us), (1_000_000, 5_000_000));
+        assert_eq!(allowance.level(full_at, at(999)).free, 0);
+        assert_eq!(allowance.level(full_at, at(1_000)).free, 1);
+        assert_eq!(allowance.level(full_at, at(60_000)), Level { free: 5, wait_us: 0, fill_us: 0 });
+    }
+
+    #[test]
+    fn what_may_be_out_on_lease_is_not_given_away() {
+        let allowance = Allowance::new(600, None).unwrap();
+        assert_eq!((allowance.max_lease(), allowance.lease_us()), (60, 6_000_000));
+        assert_eq!(allowance.level(0, at(0)).free, 540);
+        let full_at = allowance.taken(0, 540, at(0));
+        assert_eq!(allowance.level(full_at, at(0)).free, 0);
+        assert_eq!(allowance.latest_us(1, at(100)), full_at);
+    }
+
+    #[test]
+    fn rates_that_do_not_divide_a_minute_are_never_passed() {
+        let allowance = Allowance::new(7, Some(1)).unwrap();
+        assert!(allowance.call_us() * 7 >= MINUTE_US);
+        assert!(Allowance::new(1, Some(1_441)).is_err());
+        assert!(Allowance::new(1, Some(1_440)).is_ok());
+    }
+}

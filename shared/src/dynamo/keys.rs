@@ -1,0 +1,265 @@
+//! Access keys: items of `settings` under what they are called, with the SHA-256 of their text; read once a minute.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use serde::Deserialize;
+
+use super::memory::Memory;
+use super::schema::{EXPIRES_AT, ID, KEYS, KIND};
+use super::value::{n, s};
+use super::{AttributeMap, Corrupt, Store, StoreError, Tables, plans};
+use crate::domain::{Allowance, JobName, KeyHash, KeyId, Owner, Timestamp};
+use crate::http::{AccessKey, Scope};
+
+/// How long a key is remembered, in milliseconds: so long may a revoked key still work.
+const REMEMBERED_MS: i64 = 60_000;
+/// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
+const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
+/// How long a key is kept after it ended, in hours: 90 days, in which lists still show what it was.
+const KEPT_HOURS: i64 = 90 * 24;
+
+/// The keys that this execution environment has seen.
+#[derive(Debug, Default)]
+pub(super) struct KeyRing {
+    seen: Memory<KeyId, Option<StoredKey>>,
+}
+
+/// A key, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKey {
+    /// What a call needs of it.
+    pub access: AccessKey,
+    /// What people call it.
+    pub name: Option<JobName>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// With which key it was made.
+    pub created_by: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// The SHA-256 of its text.
+    hash: String,
+}
+
+/// What a key may be changed to; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// What people call it; `Some(None)`: nothing.
+    pub name: Option<Option<JobName>>,
+    /// What it allows.
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// Its rate; `Some(None)`: no limit.
+    pub allowance: Option<Option<Allowance>>,
+    /// Most bytes that its owner may keep; `Some(None)`: no limit.
+    pub storage_quota_bytes: Option<Option<u64>>,
+    /// When it ends; `Some(None)`: never.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    hash: String,
+    owner: String,
+    scopes: BTreeSet<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    created_at: i64,
+    #[serde(default)]
+    created_by: Option<String>,
+    #[serde(default)]
+    per_minute: Option<u32>,
+    #[serde(default)]
+    burst: Option<u32>,
+    #[serde(default)]
+    storage_quota_bytes: Option<u64>,
+    #[serde(default)]
+    ends_at: Option<i64>,
+    #[serde(default)]
+    revoked_at: Option<i64>,
+}
+
+impl KeyRing {
+    /// The key with that hash; `None`: there is none, or it has ended.
+    pub(super) async fn find(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        hash: &KeyHash,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, StoreError> {
+        let key_id = hash.key_id();
+        let key = if let Some(key) = self.seen.recall(&key_id, now) {
+            key
+        } else {
+            let item = store.get(plans::get_setting(tables, KEYS, key_id.as_str())).await?;
+            let key = item.map(key_of_item).transpose()?;
+            let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
+            self.seen.remember(key_id, key.clone(), now, remembered_ms);
+            key
+        };
+        Ok(key.filter(|key| hash.is(&key.hash) && key.is_good(now)).map(|key| key.access))
+    }
+}
+
+impl StoredKey {
+    /// A key that was just made.
+    pub fn new(
+        access: AccessKey,
+        hash: &KeyHash,
+        name: Option<JobName>,
+        created_by: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        let hash = hash.as_str().to_owned();
+        Self { access, name, created_at: now, created_by, revoked_at: None, hash }
+    }
+
+    /// Whether it opens anything.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.access.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Keeps a new key; refused where one is called the same, which chance does not bring about.
+pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
+    let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &key.access;
+    let mut item = AttributeMap::from([
+        ("hash".to_owned(), s(&key.hash)),
+        ("owner".to_owned(), s(owner)),
+        ("scopes".to_owned(), words(scopes)),
+        ("created_at".to_owned(), n(key.created_at.millis())),
+    ]);
+    let mut set = |name: &str, value: Option<AttributeValue>| {
+        item.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    set("name", key.name.as_ref().map(s));
+    set("created_by", key.created_by.as_ref().map(s));
+    set("per_minute", allowance.map(|allowance| n(allowance.per_minute())));
+    set("burst", allowance.map(|allowance| n(allowance.burst())));
+    set("storage_quota_bytes", storage_quota_bytes.map(n));
+    set("ends_at", expires_at.map(|end| n(end.millis())));
+    set(EXPIRES_AT, expires_at.map(|end| n(gone_at(end))));
+    plans::put_setting(tables, KEYS, key_id.as_str(), item)
+        .condition_expression("attribute_not_exists(#id)")
+        .expression_attribute_names("#id", ID)
+}
+
+/// Changes a key that is not revoked; answers it as it then is.
+pub fn change_key(tables: &Tables, key_id: &KeyId, change: &KeyChange) -> UpdateItemInputBuilder {
+    let KeyChange { name, scopes, allowance, storage_quota_bytes, expires_at } = change;
+    let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
+    changed.extend(name.as_ref().map(|name| ("name", name.as_ref().map(s))));
+    changed.extend(scopes.as_ref().map(|scopes| ("scopes", Some(words(scopes)))));
+    for allowance in allowance.iter().copied() {
+        changed.push(("per_minute", allowance.map(|allowance| n(allowance.per_minute()))));
+        changed.push(("burst", allowance.map(|allowance| n(allowance.burst()))));
+    }
+    changed.extend(storage_quota_bytes.map(|bytes| ("storage_quota_bytes", bytes.map(n))));
+    for end in expires_at.iter().copied() {
+        changed.push(("ends_at", end.map(|end| n(end.millis()))));
+        changed.push((EXPIRES_AT, end.map(|end| n(gone_at(end)))));
+    }
+    let mut plan = of_key(tables, key_id)
+        .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
+        .expression_attribute_names("#id", ID)
+        .expression_attribute_names("#revoked", "revoked_at");
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    for (name, value) in changed {
+        plan = plan.expression_attribute_names(format!("#{name}"), name);
+        match value {
+            Some(value) => {
+                set.push(format!("#{name} = :{name}"));
+                plan = plan.expression_attribute_values(format!(":{name}"), value);
+            }
+            None => remove.push(format!("#{name}")),
+        }
+    }
+    let clause = |word: &str, terms: &[String]| {
+        if terms.is_empty() { String::new() } else { format!("{word} {} ", terms.join(", ")) }
+    };
+    let expression = format!("{}{}", clause("SET", &set), clause("REMOVE", &remove));
+    // An empty change only reads, and DynamoDB takes no empty expression.
+    plan.set_update_expression((!expression.is_empty()).then_some(expression))
+}
+
+/// Revokes a key, once; refused with the key as it is where it was revoked before.
+pub fn revoke_key(tables: &Tables, key_id: &KeyId, now: Timestamp) -> UpdateItemInputBuilder {
+    of_key(tables, key_id)
+        .update_expression("SET #revoked = :now, #end = :end")
+        .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
+        .expression_attribute_names("#id", ID)
+        .expression_attribute_names("#revoked", "revoked_at")
+        .expression_attribute_names("#end", EXPIRES_AT)
+        .expression_attribute_values(":now", n(now.millis()))
+        .expression_attribute_values(":end", n(gone_at(now)))
+}
+
+/// Reads keys in the order of their ids, after one.
+pub fn keys_after(tables: &Tables, after: Option<&KeyId>) -> QueryInputBuilder {
+    let plan = QueryInput::builder()
+        .table_name(&tables.settings)
+        .consistent_read(true)
+        .expression_attribute_names("#kind", KIND)
+        .expression_attribute_values(":kind", s(KEYS));
+    match after {
+        None => plan.key_condition_expression("#kind = :kind"),
+        Some(after) => plan
+            .key_condition_expression("#kind = :kind AND #id > :after")
+            .expression_attribute_names("#id", ID)
+            .expression_attribute_values(":after", s(after)),
+    }
+}
+
+/// Reads a stored key.
+pub fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
+    let row: Row = serde_dynamo::from_item(item)
+        .map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
+    let corrupt = |problem: String| Corrupt::new(format!("access key {}", row.id), problem);
+    let owner = Owner::try_from(row.owner.as_str()).map_err(|invalid| corrupt(invalid.0))?;
+    let key_id = KeyId::try_from(row.id.as_str()).map_err(|invalid| corrupt(invalid.0))?;
+    let name = row.name.map(JobName::try_from).transpose().map_err(|invalid| corrupt(invalid.0))?;
+    let allowance = row.per_minute.map(|per_minute| Allowance::new(per_minute, row.burst)).transpose();
+    let access = AccessKey {
+        key_id,
+        owner,
+        // A scope that we do not know allows nothing; the others still hold.
+        scopes: row.scopes.iter().filter_map(|word| Scope::try_from(word.as_str()).ok()).collect(),
+        expires_at: row.ends_at.map(Timestamp::from_millis),
+        allowance: allowance.map_err(|invalid| corrupt(invalid.0))?,
+        storage_quota_bytes: row.storage_quota_bytes,
+    };
+    Ok(StoredKey {
+        access,
+        name,
+        created_at: Timestamp::from_millis(row.created_at),
+        created_by: row.created_by,
+        revoked_at: row.revoked_at.map(Timestamp::from_millis),
+        hash: row.hash,
+    })
+}
+
+fn of_key(tables: &Tables, key_id: &KeyId) -> UpdateItemInputBuilder {
+    UpdateItemInput::builder()
+        .table_name(&tables.settings)
+        .key(KIND, s(KEYS))
+        .key(ID, s(key_id))
+        .return_values(ReturnValue::AllNew)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+}
+
+fn words(scopes: &BTreeSet<Scope>) -> AttributeValue {
+    AttributeValue::Ss(scopes.iter().map(|scope| scope.as_str().to_owned()).collect())
+}
+
+/// When an ended key leaves the table, in seconds since 1970.
+fn gone_at(end: Timestamp) -> i64 {
+    end.plus_hours(KEPT_HOURS).seconds_ceil()
+}

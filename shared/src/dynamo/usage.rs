@@ -1,0 +1,225 @@
+//! What each key was used for: calls by day, route and status. They add up in the execution environment, and are written
+//! down every few seconds, beside a call, and at the environment's end.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
+use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+
+use super::schema::{EXPIRES_AT, OWNER, SPAN};
+use super::value::{n, s};
+use super::{AttributeMap, Corrupt, Store, StoreError, Tables};
+use crate::domain::{KeyId, Owner, Timestamp};
+use crate::http::{Flush, Used};
+use crate::lambda::Environment;
+
+/// Begins the sort key of a day; the rest is the day and the key.
+const DAY: &str = "day#";
+/// Begins the name of an attribute that counts calls; the rest is the status and the route.
+const CALLS: &str = "calls:";
+/// How long a day is kept, in hours: 400 days, so that each month can be held against that of the year before.
+const KEPT_HOURS: i64 = 400 * 24;
+/// How much time passes between two writes, in milliseconds: so much is lost where an environment ends without notice.
+const FLUSH_EVERY_MS: u64 = 10_000;
+/// Longest that a call is held up by writing down earlier ones; Lambda gives as long at the end of an environment.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(450);
+/// Most days and keys of one write: what a transaction takes.
+const MAX_ITEMS: usize = 100;
+/// Most days and keys that wait to be written.
+const MAX_WAITING: usize = 2_000;
+/// How long DynamoDB knows a transaction again, in milliseconds, less a margin: so long one may be sent again whose answer
+/// was lost.
+const REMEMBERED_MS: u64 = 9 * 60_000;
+
+/// Calls that were answered and are not written down yet.
+#[derive(Debug, Default)]
+pub(super) struct Usage {
+    state: Mutex<State>,
+    /// Held by who writes down.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Counts,
+    since: Option<Timestamp>,
+    /// What was sent, and may be written down or not.
+    sent: Option<Sent>,
+}
+
+type Counts = BTreeMap<(Owner, Span), BTreeMap<String, u64>>;
+
+/// A day of a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    day: String,
+    key_id: KeyId,
+}
+
+#[derive(Clone, Debug)]
+struct Sent {
+    token: String,
+    counts: Counts,
+    first_at: Timestamp,
+    tried_at: Timestamp,
+}
+
+impl Usage {
+    /// Notes a call that was answered.
+    pub(super) fn note(&self, used: &Used<'_>) {
+        let mut state = self.lock();
+        let span = Span { day: used.now.day(), key_id: used.key_id.clone() };
+        let place = (used.owner.clone(), span);
+        if state.waiting.len() >= MAX_WAITING && !state.waiting.contains_key(&place) {
+            tracing::warn!(key_id = %used.key_id, "a call is missing from the usage: too many keys wait");
+            return;
+        }
+        let name = format!("{CALLS}{}:{}", used.status, used.route);
+        *state.waiting.entry(place).or_default().entry(name).or_default() += 1;
+        state.since.get_or_insert(used.now);
+    }
+
+    /// Writes down what waits, where it is time. What fails waits on: nobody's call fails for it.
+    pub(super) async fn flush(&self, store: &Store, tables: &Tables, now: Timestamp, flush: Flush) {
+        let writing = async {
+            let _writing = match flush {
+                Flush::Due => match self.writing.try_lock() {
+                    Ok(writing) => writing,
+                    Err(_another_does) => return Ok(()),
+                },
+                Flush::All => self.writing.lock().await,
+            };
+            while let Some(sent) = self.next(now, flush) {
+                store.transact(sent.plan(tables)?).await?;
+                self.lock().sent = None;
+            }
+            Ok::<(), StoreError>(())
+        };
+        let error = match tokio::time::timeout(FLUSH_TIMEOUT, writing).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(elapsed) => StoreError::Unavailable(elapsed.into()),
+        };
+        tracing::warn!(error = &error as &dyn std::error::Error, "the usage was not written down; it waits");
+    }
+
+    /// What to send: what was sent before and not answered, else the next of what waits.
+    fn next(&self, now: Timestamp, flush: Flush) -> Option<Sent> {
+        let mut state = self.lock();
+        let is_due = |since: Timestamp| match flush {
+            // A clock that went back makes no age, and must not keep all waiting.
+            Flush::Due => now.since(since) >= FLUSH_EVERY_MS || now < since,
+            Flush::All => true,
+        };
+        if let Some(sent) = &mut state.sent {
+            if now.since(sent.first_at) < REMEMBERED_MS {
+                // A store that does not answer must not hold up every call.
+                let is_due = is_due(sent.tried_at);
+                sent.tried_at = now;
+                return is_due.then(|| sent.clone());
+            }
+            // It may be written down or not. Nobody shall be told of more calls than were made.
+            let calls: u64 = sent.counts.values().flat_map(BTreeMap::values).sum();
+            tracing::error!(
+                calls,
+                "calls may be missing from the usage: the store did not answer for minutes"
+            );
+            state.sent = None;
+        }
+        if !is_due(state.since?) || state.waiting.is_empty() {
+            return None;
+        }
+        let rest = state.waiting.keys().nth(MAX_ITEMS).cloned();
+        let rest = rest.map(|first| state.waiting.split_off(&first)).unwrap_or_default();
+        let counts = std::mem::replace(&mut state.waiting, rest);
+        if state.waiting.is_empty() {
+            state.since = None;
+        }
+        let token = Environment::fresh_secret_id().to_string();
+        state.sent = Some(Sent { token, counts, first_at: now, tried_at: now });
+        state.sent.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sent {
+    /// A transaction although nothing depends on anything: only those are known again when they come twice.
+    fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, StoreError> {
+        let items = self.counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
+        let items: Vec<_> =
+            items.collect::<Result<_, _>>().map_err(|error| StoreError::Refused(error.into()))?;
+        let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
+        let plan = TransactWriteItemsInput::builder().set_transact_items(Some(items.collect()));
+        Ok(plan.client_request_token(&self.token))
+    }
+}
+
+fn add(
+    tables: &Tables,
+    owner: &Owner,
+    span: &Span,
+    calls: &BTreeMap<String, u64>,
+) -> Result<Update, BuildError> {
+    let day = Timestamp::parse(&span.day).unwrap_or(Timestamp::MIN);
+    let mut item = Update::builder()
+        .table_name(&tables.usage)
+        .key(OWNER, s(owner))
+        .key(SPAN, s(format!("{DAY}{}#{}", span.day, span.key_id)))
+        .expression_attribute_names("#end", EXPIRES_AT)
+        .expression_attribute_values(":end", n(day.plus_hours(KEPT_HOURS).seconds_ceil()));
+    let mut terms = Vec::new();
+    for (index, (name, by)) in calls.iter().enumerate() {
+        terms.push(format!("#{index} :{index}"));
+        item = item
+            .expression_attribute_names(format!("#{index}"), name)
+            .expression_attribute_values(format!(":{index}"), n(by));
+    }
+    item.update_expression(format!("SET #end = :end ADD {}", terms.join(", "))).build()
+}
+
+/// The calls of one key on one day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedDay {
+    /// The day, as `2026-01-11`.
+    pub day: String,
+    /// The key.
+    pub key_id: KeyId,
+    /// Calls by route and HTTP status.
+    pub calls: BTreeMap<(String, u16), u64>,
+}
+
+/// Reads what an owner's keys were used for from one day to another, both included.
+pub fn used_between(tables: &Tables, owner: &Owner, first: &str, last: &str) -> QueryInputBuilder {
+    QueryInput::builder()
+        .table_name(&tables.usage)
+        .key_condition_expression("#owner = :owner AND #span BETWEEN :first AND :last")
+        .expression_attribute_names("#owner", OWNER)
+        .expression_attribute_names("#span", SPAN)
+        .expression_attribute_values(":owner", s(owner))
+        .expression_attribute_values(":first", s(format!("{DAY}{first}#")))
+        // `$` follows `#`.
+        .expression_attribute_values(":last", s(format!("{DAY}{last}$")))
+}
+
+/// Reads an item of [`used_between`].
+pub fn used_day(item: &AttributeMap) -> Result<UsedDay, Corrupt> {
+    let span = item.get(SPAN).and_then(|span| span.as_s().ok()).map_or("", String::as_str);
+    let corrupt = || Corrupt::new(format!("usage {span}"), "is no day of a key");
+    let (day, key_id) = span.strip_prefix(DAY).and_then(|rest| rest.split_once('#')).ok_or_else(corrupt)?;
+    let key_id = KeyId::try_from(key_id).map_err(|_| corrupt())?;
+    let calls = item.iter().filter_map(|(name, value)| {
+        let (status, route) = name.strip_prefix(CALLS)?.split_once(':')?;
+        let calls = value.as_n().ok()?.parse().ok()?;
+        Some(((route.to_owned(), status.parse().ok()?), calls))
+    });
+    Ok(UsedDay { day: day.to_owned(), key_id, calls: calls.collect() })
+}
