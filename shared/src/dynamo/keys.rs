@@ -99,7 +99,9 @@ impl KeyRing {
         let key = if let Some(key) = self.seen.recall(&key_id, now) {
             key
         } else {
-            let item = store.get(plans::get_setting(tables, KEYS, key_id.as_str())).await?;
+            // As of now: a key works as soon as it is made, and what is remembered is not older than it may be.
+            let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
+            let item = store.get(plan).await?;
             let key = item.map(key_of_item).transpose()?;
             let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
             self.seen.remember(key_id, key.clone(), now, remembered_ms);
@@ -152,8 +154,10 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
         .expression_attribute_names("#id", ID)
 }
 
-/// Changes a key that is not revoked; answers it as it then is.
-pub fn change_key(tables: &Tables, key_id: &KeyId, change: &KeyChange) -> UpdateItemInputBuilder {
+/// Changes a key that is not revoked; answers it as it then is. A rate is one thing of two fields, of which a change may
+/// say one: it is refused where the key has another rate than the change was made for.
+pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
+    let key_id = &before.access.key_id;
     let KeyChange { name, scopes, allowance, storage_quota_bytes, expires_at } = change;
     let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
     changed.extend(name.as_ref().map(|name| ("name", name.as_ref().map(s))));
@@ -168,9 +172,19 @@ pub fn change_key(tables: &Tables, key_id: &KeyId, change: &KeyChange) -> Update
         changed.push((EXPIRES_AT, end.map(|end| n(gone_at(end)))));
     }
     let mut plan = of_key(tables, key_id)
-        .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
         .expression_attribute_names("#id", ID)
         .expression_attribute_names("#revoked", "revoked_at");
+    let there = "attribute_exists(#id) AND attribute_not_exists(#revoked)";
+    plan = match (allowance, before.access.allowance) {
+        (None, _) => plan.condition_expression(there),
+        (Some(_), None) => {
+            plan.condition_expression(format!("{there} AND attribute_not_exists(#per_minute)"))
+        }
+        (Some(_), Some(seen)) => plan
+            .condition_expression(format!("{there} AND #per_minute = :seen_rate AND #burst = :seen_burst"))
+            .expression_attribute_values(":seen_rate", n(seen.per_minute()))
+            .expression_attribute_values(":seen_burst", n(seen.burst())),
+    };
     let (mut set, mut remove) = (Vec::new(), Vec::new());
     for (name, value) in changed {
         plan = plan.expression_attribute_names(format!("#{name}"), name);
@@ -202,10 +216,11 @@ pub fn revoke_key(tables: &Tables, key_id: &KeyId, now: Timestamp) -> UpdateItem
         .expression_attribute_values(":end", n(gone_at(now)))
 }
 
-/// Reads keys in the order of their ids, after one.
-pub fn keys_after(tables: &Tables, after: Option<&KeyId>) -> QueryInputBuilder {
+/// Reads so many keys in the order of their ids, after one.
+pub fn keys_after(tables: &Tables, after: Option<&KeyId>, limit: usize) -> QueryInputBuilder {
     let plan = QueryInput::builder()
         .table_name(&tables.settings)
+        .limit(i32::try_from(limit).unwrap_or(i32::MAX))
         .consistent_read(true)
         .expression_attribute_names("#kind", KIND)
         .expression_attribute_values(":kind", s(KEYS));
