@@ -95,19 +95,38 @@ impl KeyRing {
         hash: &KeyHash,
         now: Timestamp,
     ) -> Result<Option<AccessKey>, StoreError> {
-        let key_id = hash.key_id();
-        let key = if let Some(key) = self.seen.recall(&key_id, now) {
-            key
-        } else {
-            // As of now: a key works as soon as it is made, and what is remembered is not older than it may be.
-            let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
-            let item = store.get(plan).await?;
-            let key = item.map(key_of_item).transpose()?;
-            let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
-            self.seen.remember(key_id, key.clone(), now, remembered_ms);
-            key
-        };
+        let key = self.stored(store, tables, &hash.key_id(), now).await?;
         Ok(key.filter(|key| hash.is(&key.hash) && key.is_good(now)).map(|key| key.access))
+    }
+
+    /// Whether the key of that name opens anything: for what was given to its holder.
+    pub(super) async fn is_good(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        key_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Ok(key_id) = KeyId::try_from(key_id) else { return Ok(false) };
+        Ok(self.stored(store, tables, &key_id, now).await?.is_some_and(|key| key.is_good(now)))
+    }
+
+    async fn stored(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        key_id: &KeyId,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError> {
+        if let Some(key) = self.seen.recall(key_id, now) {
+            return Ok(key);
+        }
+        // As of now: a key works as soon as it is made, and what is remembered is not older than it may be.
+        let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
+        let key = store.get(plan).await?.map(key_of_item).transpose()?;
+        let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
+        self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
+        Ok(key)
     }
 }
 
