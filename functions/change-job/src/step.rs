@@ -131,7 +131,7 @@ fn next(
         stepped(&seen, now)
     } else {
         match target {
-            Status::Running => started(&seen, None, now),
+            Status::Running => started(&seen, now),
             Status::Completed => completed(&seen, now),
             Status::Cancelled => cancelled(&seen, now),
             Status::Failed => {

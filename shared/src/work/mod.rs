@@ -34,6 +34,5 @@ pub fn is_held_by(head: &Head, token: &LeaseToken, now: Timestamp) -> bool {
 
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use output::{drop_output, output_of_report, read_output, write_output};
-pub use queue::{CROWDED_WINDOW, DUE_PAGE, WINDOW};
 pub use stop::{replace, stop};
 pub use watch::{Watched, watch};
