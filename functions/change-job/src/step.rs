@@ -90,7 +90,7 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::wrong_status(status, "reported on"));
     }
     let settings = ledger.type_settings(&job.owner, &job.kind).await?;
-    let luck = Environment::fresh_id().as_u64_pair().1;
+    let luck = Environment::chance();
     Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
+use super::any_of;
 use super::memory::{Crowds, Long, Taken};
 use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use super::slots::{self, Slots};
@@ -235,8 +236,7 @@ fn pick(left: &mut Vec<Candidate>, count: usize, spread: usize) -> Vec<Candidate
     let first = left.first().map(|candidate| candidate.priority);
     let peers = left.iter().take_while(|candidate| Some(candidate.priority) == first).count();
     let places = peers.saturating_sub(count).min(spread) + 1;
-    let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
-    let from = if spread == 0 { 0 } else { chance % places };
+    let from = any_of(places);
     left.drain(from..left.len().min(from + count)).collect()
 }
 
@@ -297,14 +297,9 @@ async fn read_input(ledger: &Ledger, candidate: &Candidate) -> Result<Input, Sto
 }
 
 /// Moves some jobs that became due to where their priority belongs: any of them, as others do the same.
-async fn move_up(ledger: &Ledger, owner: &Owner, late: Vec<Candidate>) -> Result<(), StoreError> {
-    if late.is_empty() {
-        return Ok(());
-    }
+async fn move_up(ledger: &Ledger, owner: &Owner, mut late: Vec<Candidate>) -> Result<(), StoreError> {
     let Ledger { store, config, .. } = ledger;
-    let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
-    let mut late = late;
-    let from = chance % late.len();
+    let from = any_of(late.len());
     late.rotate_left(from);
     late.truncate(MAX_MOVED_UP);
     let moves = late

@@ -5,6 +5,7 @@
 //! race costs one write that changes nothing.
 
 use crate::domain::{Head, LeaseToken, Timestamp};
+use crate::lambda::Environment;
 
 mod claim;
 mod memory;
@@ -30,6 +31,13 @@ pub const MAX_LEASE_SECONDS: i64 = 900;
 pub fn is_held_by(head: &Head, token: &LeaseToken, now: Timestamp) -> bool {
     head.job.lease().is_some_and(|lease| lease.until >= now)
         && head.job.holder.as_ref().is_some_and(|holder| holder.token == *token)
+}
+
+/// Any of so many places, by chance; 0 where there are none.
+fn any_of(places: usize) -> usize {
+    let places = u64::try_from(places).unwrap_or(u64::MAX);
+    let place = Environment::chance().checked_rem(places).unwrap_or(0);
+    usize::try_from(place).unwrap_or(0)
 }
 
 pub use claim::{ClaimRequest, Claimed, Claims};
