@@ -4,7 +4,7 @@ use jobledger::domain::{Head, JobId, Owner, Percent};
 use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask, report_text};
 use jobledger::dynamo::{Ledger, Written, head_of_row};
 use jobledger::http::{Call, Problem};
-use jobledger::work::{drop_output, is_held_by, output_of_report, stop, write_output};
+use jobledger::work::{drop_output, output_of_report, stop, write_output};
 
 use crate::parse::{Change, Lease, Said};
 use crate::{refusal, step};
@@ -30,7 +30,7 @@ pub(crate) async fn renew(
             Written::Refused(item) => refusal::head_of(item, owner)?,
         };
         // What is all of it never falls: what was said before stands, and the rest is kept.
-        if said.overall_hundredths.is_none() || !is_held_by(&head, &lease.token, call.now) {
+        if said.overall_hundredths.is_none() || !head.job.is_held_by(&lease.token, call.now) {
             break head;
         }
         said.overall_hundredths = None;
@@ -69,7 +69,7 @@ pub(crate) async fn complete(
         drop_output(store, &config.tables, id, name).await;
     }
     let head = head?;
-    if is_held_by(&head, &lease.token, call.now) {
+    if head.job.is_held_by(&lease.token, call.now) {
         // It has an output already, to which this is added.
         return step::take(call, owner, id, change).await;
     }

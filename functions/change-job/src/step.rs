@@ -11,7 +11,7 @@ use jobledger::dynamo::{
 };
 use jobledger::http::{Call, Problem};
 use jobledger::lambda::Environment;
-use jobledger::work::{drop_output, is_held_by, read_output, replace, write_output};
+use jobledger::work::{drop_output, read_output, replace, write_output};
 
 use crate::parse::{Change, Said};
 use crate::refusal::without_lease;
@@ -69,7 +69,7 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::service_job(&job.kind));
     }
     if let Some(lease) = &change.lease {
-        if !is_held_by(head, &lease.token, now) {
+        if !job.is_held_by(&lease.token, now) {
             return without_lease(head.clone(), change, lease).map(|_| Judged::Stands);
         }
     } else if change.is_report() && job.lease().is_some() {

@@ -277,9 +277,7 @@ async fn take_head(
     };
     // Its own first try may have been done although its answer was lost: then it is refused, but the token is ours.
     let head = item.map(head_of_row).transpose()?;
-    let is_ours = |head: &Head| {
-        head.job.lease().is_some() && head.job.holder.as_ref().is_some_and(|holder| holder.token == token)
-    };
+    let is_ours = |head: &Head| head.job.lease().is_some() && head.job.was_given(&token);
     Ok(match head {
         Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
         Some(Head { job, .. }) => {
