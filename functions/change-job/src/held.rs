@@ -1,7 +1,7 @@
 //! What a worker reports of a job that it holds: one write, which its lease guards.
 
 use jobledger::domain::{Head, JobId, Owner, Percent};
-use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask, report_text};
+use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask};
 use jobledger::dynamo::{Ledger, Written, head_of_row};
 use jobledger::http::{Call, Problem};
 use jobledger::work::{drop_output, output_of_report, stop, write_output};
@@ -55,7 +55,7 @@ pub(crate) async fn complete(
         Some((name, write_output(store, &config.tables, id, name, json).await?))
     };
     let report = Report { owner, id, token: &lease.token, now: call.now };
-    let end = Completion { output, cost: change.cost, report: report_text(&change.fingerprint) };
+    let end = Completion { output, cost: change.cost, report: change.fingerprint };
     let plan = report.complete(&config.tables, &end);
     let terms = lease.token.terms();
     let slot = terms.holds_slot.then_some((owner, &terms.kind));

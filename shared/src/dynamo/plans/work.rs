@@ -14,7 +14,7 @@ use crate::domain::{
     Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, State, Status, Timestamp, TypeName,
     WorkerId,
 };
-use crate::dynamo::item::{LATER, queue_key_of};
+use crate::dynamo::item::{LATER, fingerprint_text, queue_key_of};
 use crate::dynamo::ranges::before;
 use crate::dynamo::schema::{
     ID, KIND, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, QUEUE_INDEX, SLOT, TYPES,
@@ -241,7 +241,7 @@ impl Report<'_> {
         plan.update_expression(format!("SET {} REMOVE phase, #progress, #until", sets.join(", ")))
             .expression_attribute_names("#progress", PROGRESS)
             .expression_attribute_values(":next", s(Status::Completed))
-            .expression_attribute_values(":report", s(&end.report))
+            .expression_attribute_values(":report", s(fingerprint_text(&end.report)))
             .expression_attribute_values(":now_seconds", n(self.now.seconds_ceil()))
     }
 }
@@ -271,8 +271,8 @@ pub struct Completion {
     pub output: Option<(uuid::Uuid, u64)>,
     /// What the job cost.
     pub cost: Option<MicroDollars>,
-    /// The report, hashed, as stored.
-    pub report: String,
+    /// The report, hashed.
+    pub report: Fingerprint,
 }
 
 /// The same update on one more condition.
@@ -364,9 +364,4 @@ pub fn adopt(tables: &Tables, owner: &Owner, id: JobId) -> UpdateItemInputBuilde
         .expression_attribute_names("#until", LEASE_UNTIL)
         .expression_attribute_names("#slot", SLOT)
         .expression_attribute_values(":slot", AttributeValue::Bool(true))
-}
-
-/// A report's hash, as heads have it.
-pub fn report_text(report: &Fingerprint) -> String {
-    crate::dynamo::item::fingerprint_text(report)
 }
