@@ -1,12 +1,12 @@
 //! What a worker reports of a job that it holds: one write, which its lease guards.
 
-use jobledger::domain::{Head, JobId, Owner, Percent};
-use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask};
+use jobledger::domain::{Head, JobId, Owner};
+use jobledger::dynamo::plans::work::{Completion, Report};
 use jobledger::dynamo::{Ledger, Written, head_of_row};
 use jobledger::http::{Call, Problem};
 use jobledger::work::{drop_output, output_of_report, stop, write_output};
 
-use crate::parse::{Change, Lease, Said};
+use crate::parse::{Change, Lease};
 use crate::{refusal, step};
 
 /// Renews the lease, and keeps how far the job is said to be.
@@ -19,10 +19,8 @@ pub(crate) async fn renew(
 ) -> Result<Head, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let report = Report { owner, id, token: &lease.token, now: call.now };
-    let mut said = match &change.progress {
-        None => Reported::default(),
-        Some(said) => reported(said, overall(call.backend, owner, lease, said).await?),
-    };
+    let settings = step::settings(call.backend, owner, &lease.token.terms().kind, change).await?;
+    let mut said = change.progress.clone().unwrap_or_default().by_stages(&settings);
     let head = loop {
         let plan = report.renew(&config.tables, lease.seconds, &said);
         let head = match store.update(plan).await? {
@@ -30,10 +28,10 @@ pub(crate) async fn renew(
             Written::Refused(item) => refusal::head_of(item, owner)?,
         };
         // What is all of it never falls: what was said before stands, and the rest is kept.
-        if said.overall_hundredths.is_none() || !head.job.is_held_by(&lease.token, call.now) {
+        if said.overall_progress.is_none() || !head.job.is_held_by(&lease.token, call.now) {
             break head;
         }
-        said.overall_hundredths = None;
+        said.overall_progress = None;
     };
     refusal::without_lease(head, change, lease)
 }
@@ -74,31 +72,4 @@ pub(crate) async fn complete(
         return step::take(call, owner, id, change).await;
     }
     refusal::without_lease(head, change, lease)
-}
-
-/// How far all of it is: as was said, else by the weights of the type's stages.
-pub(crate) async fn overall(
-    ledger: &Ledger,
-    owner: &Owner,
-    lease: &Lease,
-    said: &Said,
-) -> Result<Option<Percent>, Problem> {
-    match (&said.overall_progress, &said.current_task) {
-        (Some(overall), _) => Ok(Some(*overall)),
-        (None, None) => Ok(None),
-        (None, Some(task)) => {
-            let settings = ledger.type_settings(owner, &lease.token.terms().kind).await?;
-            Ok(settings.overall(task, said.current_task_progress.unwrap_or_default()))
-        }
-    }
-}
-
-fn reported(said: &Said, overall: Option<Percent>) -> Reported {
-    Reported {
-        task: said.current_task.as_ref().map(|name| ReportedTask {
-            name: name.to_string(),
-            hundredths: said.current_task_progress.map(Percent::hundredths),
-        }),
-        overall_hundredths: overall.map(Percent::hundredths),
-    }
 }

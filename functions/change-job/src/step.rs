@@ -3,7 +3,7 @@
 
 use jobledger::domain::work::{cancelled, completed, failed, handed_back, retried, started, stepped};
 use jobledger::domain::{
-    Head, Input, JobId, Output, Owner, Percent, Progress, State, Status, Timestamp, TypeSettings, is_own,
+    Head, Input, JobId, Output, Owner, State, Status, Timestamp, TypeName, TypeSettings, is_own,
 };
 use jobledger::dynamo::schema::INPUT;
 use jobledger::dynamo::{
@@ -13,7 +13,7 @@ use jobledger::http::{Call, Problem};
 use jobledger::lambda::Environment;
 use jobledger::work::{drop_output, read_output, replace, write_output};
 
-use crate::parse::{Change, Said};
+use crate::parse::Change;
 use crate::refusal::without_lease;
 
 /// How often a job may change between being read and being written.
@@ -89,9 +89,23 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
     {
         return Err(Problem::wrong_status(status, "reported on"));
     }
-    let settings = ledger.type_settings(&job.owner, &job.kind).await?;
+    let settings = settings(ledger, &job.owner, &job.kind, change).await?;
     let luck = Environment::chance();
     Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
+}
+
+/// The settings of a job's type, where a change needs them; else the default stands for them, unread.
+pub(crate) async fn settings(
+    ledger: &Ledger,
+    owner: &Owner,
+    kind: &TypeName,
+    change: &Change,
+) -> Result<TypeSettings, StoreError> {
+    if change.needs_settings() {
+        ledger.type_settings(owner, kind).await
+    } else {
+        Ok(TypeSettings::default())
+    }
 }
 
 /// Whether a job that stands there is where the same report once led it: one that says `running` can be made again as
@@ -148,7 +162,7 @@ fn next(
         && next.job.status().keeps_progress()
     {
         let before = next.job.progress.clone().or(head.job.progress.clone()).unwrap_or_default();
-        next.job.progress = Some(progress(before, said, settings));
+        next.job.progress = Some(before.after(said.clone().by_stages(settings)));
     }
     if let State::Running { phase, lease, .. } = &mut next.job.state {
         if change.phase.is_some() {
@@ -159,19 +173,6 @@ fn next(
         }
     }
     next
-}
-
-/// How far it is after a report: what is all of it never falls.
-fn progress(before: Progress, said: &Said, settings: &TypeSettings) -> Progress {
-    let by_stage = |task| settings.overall(task, said.current_task_progress.unwrap_or_default());
-    let overall: Option<Percent> =
-        said.overall_progress.or_else(|| said.current_task.as_ref().and_then(by_stage));
-    let (current_task, current_task_progress) = match &said.current_task {
-        Some(task) => (Some(task.clone()), said.current_task_progress),
-        None => (before.current_task, before.current_task_progress),
-    };
-    let overall_progress = overall.map_or(before.overall_progress, |said| said.max(before.overall_progress));
-    Progress { current_task, current_task_progress, overall_progress }
 }
 
 /// Writes what the change brings, beside what the job has already, and names it in the head.

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, Select, Transact
 
 use super::{OLD_ITEM, transition};
 use crate::domain::{
-    Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, State, Status, Timestamp, TypeName,
-    WorkerId,
+    Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, ReportedProgress, State, Status,
+    Timestamp, TypeName, WorkerId,
 };
 use crate::dynamo::item::{LATER, fingerprint_text, queue_key_of};
 use crate::dynamo::ranges::before;
@@ -188,29 +188,29 @@ impl Report<'_> {
     /// Renews the lease, and says how far the job is: one write, as no index has any of it.
     ///
     /// What is all of it may not fall: then this is refused.
-    pub fn renew(&self, tables: &Tables, seconds: u32, progress: &Reported) -> UpdateItemInputBuilder {
+    pub fn renew(&self, tables: &Tables, seconds: u32, said: &ReportedProgress) -> UpdateItemInputBuilder {
         let until = self.token.terms().until(self.now, seconds);
         let mut plan = self.held(tables).expression_attribute_values(":until", n(until.millis()));
         let mut sets = vec!["#until = :until".to_owned()];
         let mut removes = Vec::new();
-        if *progress != Reported::default() {
+        if *said != ReportedProgress::default() {
             plan = plan.expression_attribute_names("#progress", PROGRESS);
         }
-        if let Some(task) = &progress.task {
+        if let Some(task) = &said.current_task {
             sets.push("#progress.current_task = :task".to_owned());
-            plan = plan.expression_attribute_values(":task", s(&task.name));
-            match task.hundredths {
-                Some(hundredths) => {
+            plan = plan.expression_attribute_values(":task", s(task));
+            match said.current_task_progress {
+                Some(share) => {
                     sets.push("#progress.current_task_hundredths = :share".to_owned());
-                    plan = plan.expression_attribute_values(":share", n(hundredths));
+                    plan = plan.expression_attribute_values(":share", n(share.hundredths()));
                 }
                 None => removes.push("#progress.current_task_hundredths"),
             }
         }
-        if let Some(overall) = progress.overall_hundredths {
+        if let Some(overall) = said.overall_progress {
             sets.push("#progress.overall_hundredths = :overall".to_owned());
             plan = and(plan, "#progress.overall_hundredths <= :overall")
-                .expression_attribute_values(":overall", n(overall));
+                .expression_attribute_values(":overall", n(overall.hundredths()));
         }
         let removes =
             if removes.is_empty() { String::new() } else { format!(" REMOVE {}", removes.join(", ")) };
@@ -244,24 +244,6 @@ impl Report<'_> {
             .expression_attribute_values(":report", s(fingerprint_text(&end.report)))
             .expression_attribute_values(":now_seconds", n(self.now.seconds_ceil()))
     }
-}
-
-/// How far a job is, as far as a report says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// What is being done now.
-    pub task: Option<ReportedTask>,
-    /// How far all of it is.
-    pub overall_hundredths: Option<u16>,
-}
-
-/// What is being done now, and how far that is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportedTask {
-    /// What.
-    pub name: String,
-    /// How far; `None`: not said.
-    pub hundredths: Option<u16>,
 }
 
 /// What comes with a good end.
