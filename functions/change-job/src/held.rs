@@ -2,9 +2,10 @@
 
 use jobledger::domain::{Head, JobId, Owner};
 use jobledger::dynamo::plans::work::{Completion, Report};
-use jobledger::dynamo::{Ledger, Written, head_of_row};
+use jobledger::dynamo::{Ledger, Written, head_of_row, output_part};
 use jobledger::http::{Call, Problem};
-use jobledger::work::{drop_output, output_of_report, stop, write_output};
+use jobledger::work::stop;
+use uuid::Uuid;
 
 use crate::parse::{Change, Lease};
 use crate::{refusal, step};
@@ -46,11 +47,14 @@ pub(crate) async fn complete(
 ) -> Result<Head, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let json = change.output.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
-    let name = output_of_report(&change.fingerprint);
+    // The same report names the same output, so that it leaves none behind when it is sent again; no other has this name,
+    // as the token is part of what is said.
+    let name = Uuid::from_bytes(*change.fingerprint.bytes());
+    let part = output_part(name);
     let output = if change.output.is_empty() {
         None
     } else {
-        Some((name, write_output(store, &config.tables, id, name, json).await?))
+        Some((name, call.backend.write_part(id, &part, json).await?))
     };
     let report = Report { owner, id, token: &lease.token, now: call.now };
     let end = Completion { output, cost: change.cost, report: change.fingerprint };
@@ -64,7 +68,7 @@ pub(crate) async fn complete(
     let names_it = |head: &Head| head.output == Some(name);
     let head = refusal::head_of(head, owner);
     if output.is_some() && !head.as_ref().is_ok_and(names_it) {
-        drop_output(store, &config.tables, id, name).await;
+        call.backend.drop_part(id, &part).await;
     }
     let head = head?;
     if head.job.is_held_by(&lease.token, call.now) {

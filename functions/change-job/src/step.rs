@@ -5,13 +5,10 @@ use jobledger::domain::work::{cancelled, completed, failed, handed_back, retried
 use jobledger::domain::{
     Head, Input, JobId, Output, Owner, State, Status, Timestamp, TypeName, TypeSettings, is_own,
 };
-use jobledger::dynamo::schema::INPUT;
-use jobledger::dynamo::{
-    Ledger, StoreError, Written, decode_part, encode_part, head_of_row, part_bytes, plans,
-};
+use jobledger::dynamo::{Ledger, StoreError, Written, head_of_row, input_part, output_part, plans};
 use jobledger::http::{Call, Problem};
 use jobledger::lambda::Environment;
-use jobledger::work::{drop_output, read_output, replace, write_output};
+use jobledger::work::replace;
 
 use crate::parse::Change;
 use crate::refusal::without_lease;
@@ -46,7 +43,7 @@ pub(crate) async fn take(
         };
         // As well its own first try, whose answer was lost; others may have changed the job since.
         for gone in [&head, &next] {
-            drop_parts(call.backend, gone, there.as_ref()).await;
+            call.backend.drop_parts(gone, there.as_ref()).await;
         }
         if there.as_ref() == Some(&next) {
             return Ok(next);
@@ -182,45 +179,23 @@ async fn parts(
     change: &Change,
     next: &mut Head,
 ) -> Result<(), Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    let tables = &config.tables;
+    let ledger = call.backend;
     let too_large = |error: jobledger::domain::PartError| Problem::too_large(error.to_string());
     let id = head.job.id;
     if !change.output.is_empty() {
-        let (output, bytes): (Output, u64) = read_output(store, tables, head).await?;
+        let (output, bytes): (Output, u64) = ledger.read_part(id, head.output.map(output_part)).await?;
         let json = output.with(change.output.clone()).to_json().map_err(too_large)?;
-        let written = write_output(store, tables, id, call.fresh, json).await?;
+        let written = ledger.write_part(id, &output_part(call.fresh), json).await?;
         next.output = Some(call.fresh);
         next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
     }
     if let Some(metadata) = &change.metadata {
-        let part = |name| format!("{INPUT}{name}");
-        let item = match head.input {
-            Some(name) => store.get(plans::get_part(tables, id, &part(name)).consistent_read(true)).await?,
-            None => None,
-        };
-        let bytes = item.as_ref().map_or(0, part_bytes);
-        let mut input: Input = item.as_ref().map(decode_part).transpose()?.unwrap_or_default();
+        let (mut input, bytes): (Input, u64) = ledger.read_part(id, head.input.map(input_part)).await?;
         input.metadata = Some(metadata.clone());
-        let item = encode_part(id, &part(call.fresh), input.to_json().map_err(too_large)?);
-        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(part_bytes(&item));
-        store.put(plans::put_part(tables, item)).await?;
+        let json = input.to_json().map_err(too_large)?;
+        let written = ledger.write_part(id, &input_part(call.fresh), json).await?;
         next.input = Some(call.fresh);
+        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
     }
     Ok(())
-}
-
-/// Removes the parts that one head names and the one that is there, if any, does not.
-async fn drop_parts(ledger: &Ledger, gone: &Head, there: Option<&Head>) {
-    let Ledger { store, config, .. } = ledger;
-    let id = gone.job.id;
-    if let Some(name) = gone.output.filter(|name| there.and_then(|there| there.output) != Some(*name)) {
-        drop_output(store, &config.tables, id, name).await;
-    }
-    if let Some(name) = gone.input.filter(|name| there.and_then(|there| there.input) != Some(*name)) {
-        let plan = plans::delete_part(&config.tables, id, &format!("{INPUT}{name}"));
-        if let Err(error) = store.delete(plan).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, %id, "an input without a job was left behind");
-        }
-    }
 }

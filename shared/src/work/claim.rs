@@ -10,12 +10,9 @@ use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
+use crate::dynamo::plans::get_head;
 use crate::dynamo::plans::work::{Slot, Write};
-use crate::dynamo::plans::{get_head, get_part};
-use crate::dynamo::schema::INPUT;
-use crate::dynamo::{
-    AttributeMap, Ledger, StoreError, StoredType, Transacted, Written, decode_part, head_of_row,
-};
+use crate::dynamo::{Ledger, StoreError, StoredType, Transacted, Written, head_of_row, input_part};
 use crate::lambda::Environment;
 
 /// How often a claim tries for jobs that others were faster at, before it looks at the queue anew.
@@ -189,7 +186,7 @@ impl Claims {
     ) -> Result<Outcome, StoreError> {
         let (taken, input) = tokio::join!(
             take_head(ledger, request, stored, candidate, slots.are_limited(&candidate.kind), now),
-            read_input(ledger, candidate),
+            ledger.read_part(candidate.id, candidate.input.map(input_part)),
         );
         let head = match taken? {
             Took::Head(head) => head,
@@ -205,10 +202,8 @@ impl Claims {
         self.taken.remember(candidate, now);
         // It is held now: what could not be read at first is worth another try.
         let input = match input {
-            Ok(input) if head.input == candidate.input => input,
-            Ok(_) | Err(_) => {
-                read_input(ledger, &Candidate { input: head.input, ..candidate.clone() }).await?
-            }
+            Ok((input, _)) if head.input == candidate.input => input,
+            Ok(_) | Err(_) => ledger.read_part(candidate.id, head.input.map(input_part)).await?.0,
         };
         Ok(Outcome::Got(Box::new(Claimed { head: *head, input })))
     }
@@ -285,13 +280,6 @@ async fn take_head(
         }
         None => Took::Lost { waits: false },
     })
-}
-
-async fn read_input(ledger: &Ledger, candidate: &Candidate) -> Result<Input, StoreError> {
-    let Some(name) = candidate.input else { return Ok(Input::default()) };
-    let plan = get_part(&ledger.config.tables, candidate.id, &format!("{INPUT}{name}")).consistent_read(true);
-    let item: Option<AttributeMap> = ledger.store.get(plan).await?;
-    Ok(item.as_ref().map(decode_part).transpose()?.unwrap_or_default())
 }
 
 /// Moves some jobs that became due to where their priority belongs: any of them, as others do the same.

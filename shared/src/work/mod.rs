@@ -9,7 +9,6 @@ use crate::lambda::Environment;
 mod claim;
 mod memory;
 mod oldest;
-mod output;
 mod queue;
 mod slots;
 mod stop;
@@ -34,6 +33,5 @@ fn any_of(places: usize) -> usize {
 }
 
 pub use claim::{ClaimRequest, Claimed, Claims};
-pub use output::{drop_output, output_of_report, read_output, write_output};
 pub use stop::{replace, stop};
 pub use watch::{Watched, watch};
