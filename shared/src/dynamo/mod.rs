@@ -31,6 +31,7 @@ pub use error::{Corrupt, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
 pub(crate) use item::{progress_value, queue_key};
 pub use ledger::{Ledger, Source};
+pub(crate) use memory::Memory;
 pub use owners::KnownOwners;
 pub use part::{decode_part, encode_part, part_bytes};
 pub use parts::{input_part, output_part};
