@@ -75,7 +75,6 @@ fn ended(tables: &Tables, task: &Task, next: Status, now: Timestamp) -> UpdateIt
 
 fn running(tables: &Tables, task: &Task) -> UpdateItemInputBuilder {
     let plan = plans::transition(tables, &task.owner, task.id, &[Status::Running]);
-    let condition = plan.get_condition_expression().clone().unwrap_or_default();
-    plan.condition_expression(format!("{condition} AND written_by = :written_by"))
+    plans::and(plan, "written_by = :written_by")
         .expression_attribute_values(":written_by", s(task.written_by))
 }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteIt
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, Select, TransactWriteItem, Update};
 
-use super::{OLD_ITEM, transition};
+use super::{OLD_ITEM, and, transition};
 use crate::domain::{
     Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, ReportedProgress, State, Status,
     Timestamp, TypeName, WorkerId,
@@ -255,12 +255,6 @@ pub struct Completion {
     pub cost: Option<MicroDollars>,
     /// The report, hashed.
     pub report: Fingerprint,
-}
-
-/// The same update on one more condition.
-pub fn and(plan: UpdateItemInputBuilder, condition: &str) -> UpdateItemInputBuilder {
-    let before = plan.get_condition_expression().clone().unwrap_or_default();
-    plan.condition_expression(format!("{before} AND {condition}"))
 }
 
 /// A write of a head, however it is made.
