@@ -35,7 +35,7 @@ pub use names::{
 };
 pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_type, is_own};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
-pub use progress::{Percent, Progress};
+pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
