@@ -13,6 +13,7 @@ mod own;
 mod parts;
 mod progress;
 mod query;
+mod spelling;
 mod status;
 mod time;
 mod type_settings;
