@@ -22,7 +22,7 @@ pub mod work;
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, created_key};
-pub use ingest::{Defaults, Upsert, Verdict, judge};
+pub use ingest::{Course, Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
 pub use labels::Labels;
 pub use lease::{LeaseToken, Terms, code};
