@@ -9,10 +9,11 @@ use super::super::{refuses, text, total, went_in};
 
 const PATH: &str = "/v1/admin/ingest/jobs/mock";
 
-/// Its lines, as they are in the repository.
+/// It, as it is in the repository.
+const SAMPLE: &str = include_str!("../../../../functions/ingest-jobs/src/mock.ndjson");
+
 fn sample() -> Vec<Value> {
-    let lines = include_str!("../../../../functions/ingest-jobs/src/mock.ndjson").lines();
-    lines.map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    SAMPLE.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// An amount of dollars in millionths; a price of a GPU hour, too.
@@ -76,7 +77,7 @@ async fn the_sample_goes_in_once() {
     // White space is no job.
     assert_eq!(went_in(&service.call("POST", PATH).body(" \n").expect(200).await), [0, 0, 30, 0]);
     // By the other route, the same lines are the same jobs.
-    let reply = service.post("/v1/admin/ingest/jobs", &json!(sample())).expect(200).await;
+    let reply = service.call("POST", "/v1/admin/ingest/jobs").body(SAMPLE).expect(200).await;
     assert_eq!(went_in(&reply), [0, 0, 30, 0], "{}", reply.text);
     // Each owner has a sample of its own.
     let other = service.call("POST", &format!("{PATH}?owner=other")).expect(200).await;
