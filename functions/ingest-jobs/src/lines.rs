@@ -8,10 +8,18 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The same in UTF-16.
 const BYTE_ORDER_MARKS_OF_UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
+/// How gzip begins (RFC 1952).
+const GZIP: &[u8] = b"\x1f\x8b";
+
 /// The jobs of a body with their numbers, the first 1: the line, or the place in the array.
 pub(crate) fn split(body: &[u8]) -> Result<Vec<(usize, &[u8])>, Problem> {
+    // Else every line of these would be refused, for as many puzzling reasons.
+    if body.starts_with(GZIP) {
+        return Err(Problem::invalid_json(
+            "the body is gzip: pack it once, and say so with the header Content-Encoding: gzip",
+        ));
+    }
     if is_wide(body) {
-        // Else every line of it would be refused, for as many puzzling reasons.
         return Err(Problem::invalid_json("the body is UTF-16 or UTF-32: send it as UTF-8"));
     }
     let body = without_mark(body);

@@ -127,6 +127,12 @@ async fn every_report_shows_the_sample() {
         let artifacts = line.get("artifacts").and_then(Value::as_array).map_or(0, Vec::len);
         assert_eq!(job.at("/artifacts").as_array().map(Vec::len), Some(artifacts), "{}", job.text);
     }
+    // And it goes as docs/api.md says.
+    let delete = json!({ "action": "delete", "filter": { "team": "media", "to_date": "2026-01-14" } });
+    service.post("/v1/jobs/bulk", &delete).expect(202).await;
+    service.settled().await;
+    let left = [total(&service, "team=media").await, total(&service, dates).await];
+    assert_eq!(left, [0, 18]);
 }
 
 #[tokio::test]

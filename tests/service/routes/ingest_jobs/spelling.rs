@@ -102,7 +102,7 @@ async fn ids_stay_as_they_were_made() {
     service.settled().await;
     assert_eq!(total(&service, "").await, 10);
     for id in ids {
-        let encoded: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let encoded = id.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         for filter in ["external_id", "search"] {
             let job = only_job(&service, &format!("{filter}={encoded}")).await;
             assert_eq!(text(&job["external_id"]), id, "{filter}");
