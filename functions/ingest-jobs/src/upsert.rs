@@ -24,7 +24,7 @@ pub(crate) enum Done {
     Created,
     Updated,
     Unchanged,
-    Rejected(FieldError),
+    Rejected(Vec<FieldError>),
 }
 
 /// Writes up to 100 lines, none of which says the same job.
@@ -69,7 +69,10 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<A
         Ok(Verdict::Create(head)) => write(head, Done::Created),
         Ok(Verdict::Update(head)) => write(head, Done::Updated),
         Ok(Verdict::Unchanged) => (Step::Stop(Done::Unchanged), Vec::new()),
-        Err((field, invalid)) => (Step::Stop(Done::Rejected(FieldError::new(field, invalid))), Vec::new()),
+        Err(wrong) => {
+            let errors = wrong.into_iter().map(|(field, invalid)| FieldError::new(field, invalid));
+            (Step::Stop(Done::Rejected(errors.collect())), Vec::new())
+        }
     }
 }
 

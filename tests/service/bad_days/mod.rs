@@ -1,6 +1,7 @@
 //! DynamoDB's bad days: down, slow, over its limit, broken, in conflict, done in part, done without an answer. Each
 //! function by itself, with a proxy between it and DynamoDB; and what is stored that cannot be read.
 
+mod broken_off;
 mod corrupt;
 mod lasting;
 mod lost;
