@@ -14,6 +14,7 @@ mod part;
 pub mod plans;
 mod progress;
 pub mod ranges;
+pub mod records;
 mod retry;
 pub mod schema;
 mod shards;

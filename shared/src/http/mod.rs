@@ -14,6 +14,7 @@ mod export;
 mod fields;
 mod filters;
 mod page;
+pub mod path;
 mod prefer;
 mod problem;
 mod query;
