@@ -68,7 +68,11 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     let targets = functions.flat_map(|function| &function.routes).filter_map(|route| route.target.clone());
     let routes = targets.map(|target| Route {
         method: target.method,
-        path: target.path.replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001").replace("{type}", "a"),
+        path: target
+            .path
+            .replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001")
+            .replace("{type}", "a")
+            .replace("{kind}/{id+}", "a/b"),
     });
     let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
     assert_eq!(open.len(), OPEN.len());
