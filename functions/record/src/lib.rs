@@ -29,7 +29,7 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-struct Deleted {
+struct Removal {
     kind: RecordKind,
     id: RecordId,
     deleted: bool,
@@ -99,7 +99,7 @@ async fn get(call: &Call<'_, Ledger>, kind: &RecordKind, id: &RecordId) -> Resul
 async fn delete(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<Answer, Problem> {
     let Ledger { store, config, .. } = call.backend;
     match store.delete(delete_record(&config.tables, call.owner()?, &kind, &id)).await? {
-        Written::Done(_) => Ok(Answer::ok(&Deleted { kind, id, deleted: true })),
+        Written::Done(_) => Ok(Answer::ok(&Removal { kind, id, deleted: true })),
         Written::Refused(_) => Err(Problem::record_not_found()),
     }
 }

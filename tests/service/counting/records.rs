@@ -232,13 +232,13 @@ async fn what_moves_no_number_is_not_written() {
     let (counter, stream) = (house.counter().await, writer.history.stream.clone());
     let function = counter.function().await;
     deliver(&function, RECORD_SHARD, &stream[..1]).await;
-    let counted = house.dynamo.scan(&counter.table).await;
+    let before = house.dynamo.scan(&counter.table).await;
     deliver(&function, RECORD_SHARD, &stream[1..]).await;
     let same = |mut items: Vec<Item>| {
         items.sort_by_key(|item| (text(item, "scope").to_owned(), text(item, "bucket").to_owned()));
         items
     };
-    assert_eq!(same(house.dynamo.scan(&counter.table).await), same(counted));
+    assert_eq!(same(house.dynamo.scan(&counter.table).await), same(before));
     writer.history.expect(&counter, 3).await;
 }
 

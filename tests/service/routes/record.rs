@@ -1,5 +1,7 @@
 //! `PUT`, `GET` and `DELETE /v1/records/{kind}/{id}`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use jobledger::domain::Timestamp;
 use jobledger::http::path;
 use jobledger::lambda::system_clock;
@@ -30,7 +32,7 @@ fn get(service: &Service, id: &str) -> impl Future<Output = Value> {
 }
 
 /// All that is stored.
-pub(crate) async fn stored(service: &Service) -> Vec<Item> {
+async fn stored(service: &Service) -> Vec<Item> {
     let config = tables(service).await.1;
     Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.records).await
 }
@@ -247,27 +249,22 @@ async fn looking_and_putting_are_two_scopes() {
 #[tokio::test]
 async fn of_many_at_once_one_makes_it_and_one_removes_it() {
     let service = Service::start().await;
-    let made = std::sync::atomic::AtomicUsize::new(0);
-    let (service, made) = (&service, &made);
-    let count = |_: ()| made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let (first, service) = (AtomicUsize::new(0), &service);
+    let first = &first;
     each_of(0..20_u32, async |number| {
         let reply = call(service, "PUT", "1").json(&json!({ "status": format!("s{number}") })).send().await;
         assert!([200, 201].contains(&reply.status), "{}", reply.text);
-        if reply.status == 201 {
-            count(());
-        }
+        first.fetch_add(usize::from(reply.status == 201), Ordering::Relaxed);
     })
     .await;
-    assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(first.swap(0, Ordering::Relaxed), 1);
     each_of(0..20_u32, async |_| {
         let reply = call(service, "DELETE", "1").send().await;
         assert!([200, 404].contains(&reply.status), "{}", reply.text);
-        if reply.status == 200 {
-            count(());
-        }
+        first.fetch_add(usize::from(reply.status == 200), Ordering::Relaxed);
     })
     .await;
-    assert_eq!(made.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(first.load(Ordering::Relaxed), 1);
     assert!(stored(service).await.is_empty());
 }
 
