@@ -71,7 +71,8 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
             .path
             .replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001")
             .replace("{type}", "a")
-            .replace("{key_id}", "0000000000000000"),
+            .replace("{key_id}", "0000000000000000")
+            .replace("{kind}/{id+}", "a/b"),
     });
     let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
     assert_eq!(open.len(), OPEN.len());

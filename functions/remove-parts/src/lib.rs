@@ -5,7 +5,7 @@ use jobledger::domain::{Head, Timestamp, Try};
 use jobledger::dynamo::schema::{HEAD, PART};
 use jobledger::dynamo::tries::{MAX_KEPT_TRIES, delete_try, encode_try, find_tries, try_part};
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, head_of_row, plans};
-use jobledger::stream::{Batch, Consumer, Record, function};
+use jobledger::stream::{Batch, Consumer, Record, Target, function};
 use jobledger::{Error, Function};
 
 /// The function.
@@ -31,7 +31,7 @@ impl Consumer for RemoveParts {
     async fn consume(ledger: &Ledger, batch: Batch, _: Timestamp) -> Result<(), Error> {
         for record in batch.records {
             let step = match record {
-                Ok(record) if record.part == HEAD => step(record),
+                Ok(record) if record.target == Target::Part(HEAD.to_owned()) => step(record),
                 Ok(_) => continue,
                 Err(unreadable) => Err(unreadable.into()),
             };

@@ -72,6 +72,11 @@ macro_rules! name {
     };
 }
 
+/// Stands for the records without a status, where all statuses are told.
+pub const NO_STATUS: &str = "none";
+/// Longest id of a record, in bytes.
+const MAX_RECORD_ID_BYTES: usize = 1_900;
+
 name! {
     /// A tenant: every job belongs to one. `*` is kept for the sum of all.
     Owner, |text| word(text, 64)
@@ -107,6 +112,32 @@ name! {
 name! {
     /// What is being done of a job, for people: a step of it, say. In one spelling.
     TaskName, spelled: 200
+}
+name! {
+    /// What a record is, as its caller names it: `source`, say.
+    RecordKind, |text| word(text, 64)
+}
+name! {
+    /// The caller's own id for a record, unique within owner and kind.
+    RecordId, |text| {
+        printable(text, 512)?;
+        // The key of an item ends at 2,048 bytes, and owner and kind are in it, too.
+        if text.len() > MAX_RECORD_ID_BYTES {
+            return Err(Invalid(format!("must be at most {MAX_RECORD_ID_BYTES} bytes of UTF-8")));
+        }
+        // Clients take these out of a path, and what is no UTF-8 in one is read as that character.
+        if [".", ".."].contains(&text) || text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(Invalid::new("must be UTF-8, percent-encoded in the path, and not . or .."));
+        }
+        Ok(())
+    }
+}
+name! {
+    /// How a record stands, as its caller names it.
+    RecordStatus, |text| match text {
+        NO_STATUS => Err(Invalid::new("must not be none, which stands for no status: leave it out")),
+        _ => word(text, 64),
+    }
 }
 name! {
     /// The trace that a job came from: 32 hexadecimal digits of a W3C `traceparent`.
@@ -196,6 +227,22 @@ mod tests {
         }
         for broken in ["", " x", "a\u{7}b"] {
             assert!(JobName::of_store(broken.to_owned()).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_records_id_is_nearly_any_text_and_its_status_is_not_none() {
+        let emoji = "\u{1f600}".repeat(475);
+        for good in ["a", "s3://b/a b#c?d=%", "%2F", "...", "a/../b", "ä", &"x".repeat(512), &emoji] {
+            assert!(RecordId::try_from(good).is_ok(), "{good}");
+        }
+        let emoji = "\u{1f600}".repeat(476);
+        for bad in ["", " a", "a\n", ".", "..", "a\u{fffd}", &"x".repeat(513), &emoji] {
+            assert!(RecordId::try_from(bad).is_err(), "{bad}");
+        }
+        assert!(RecordStatus::try_from("None").is_ok());
+        for bad in ["none", "", "a b", "a#b"] {
+            assert!(RecordStatus::try_from(bad).is_err(), "{bad}");
         }
     }
 

@@ -16,6 +16,7 @@ mod parts;
 pub mod plans;
 mod progress;
 pub mod ranges;
+pub mod records;
 mod retry;
 pub mod schema;
 mod shards;

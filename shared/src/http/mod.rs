@@ -15,6 +15,7 @@ mod fields;
 mod filters;
 mod gate;
 mod page;
+pub mod path;
 mod prefer;
 mod problem;
 mod query;

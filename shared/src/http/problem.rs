@@ -139,6 +139,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "No such job", detail)
     }
 
+    /// 404: no such record.
+    pub fn record_not_found() -> Self {
+        let detail = "the owner has no record of this kind with this id; it may have been deleted";
+        Self::new(StatusCode::NOT_FOUND, "record_not_found", "No such record", detail)
+    }
+
     /// 409: the job's status forbids it.
     pub fn wrong_status(status: Status, what: &str) -> Self {
         let detail = format!("a {status} job cannot be {what}");

@@ -16,9 +16,11 @@ mod ingest_jobs;
 mod job_stats;
 mod list_jobs;
 pub(crate) mod metrics;
+mod record;
 mod recount;
 mod retry_job;
 mod total_jobs;
+mod total_records;
 mod type_settings;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
