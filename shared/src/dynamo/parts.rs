@@ -33,7 +33,7 @@ impl Ledger {
         Ok(bytes)
     }
 
-    /// Reads a part as of now, and how many bytes it keeps; where there is none, that is what it says.
+    /// What a part says as of now, and how many bytes it keeps: nothing and none, where it is not named or not there.
     pub async fn read_part<T: DeserializeOwned + Default>(
         &self,
         id: JobId,
