@@ -3,7 +3,7 @@
 use jobledger_tests::Service;
 use serde_json::json;
 
-use super::super::{create, ingest, text, total, went_in};
+use super::super::{create, ingest, spoil_head, text, total, went_in};
 use super::{completed, only_job};
 
 /// One team, as machines and people write it.
@@ -79,6 +79,33 @@ async fn a_name_is_found_in_every_spelling() {
     for search in ["H%CC%B1", "%E1%BA%96", "h%CC%B1"] {
         assert_eq!(total(&service, &format!("search={search}")).await, 1, "{search}");
     }
+}
+
+/// What went through an older check is stored in any spelling: it must be read, and be counted where it was.
+#[tokio::test]
+async fn what_was_stored_before_stays_as_it_is() {
+    let service = Service::start().await;
+    let mut job = completed("1");
+    job["cost_usd"] = json!("1");
+    assert_eq!(ingest(&service, &json!([job])).await, [1, 0, 0, 0]);
+    let id = text(&only_job(&service, "external_id=1").await["job_id"]);
+    let odd = json!({ "M": { "team": { "S": "E\u{301}quipe \u{202e}x" } } });
+    spoil_head(&service, &id, &json!({ "labels": odd, "name": { "S": "E\u{301}.\u{202e}gpj" } })).await;
+    service.settled().await;
+    let found = only_job(&service, "external_id=1").await;
+    assert_eq!(
+        (&found["name"], &found["labels"]["team"]),
+        (&json!("E\u{301}.\u{202e}gpj"), &json!("E\u{301}quipe \u{202e}x"))
+    );
+    let by_team = async || service.get("/v1/analytics/cost/by-team").expect(200).await.at("/items").clone();
+    let team = |team: &str, cost: &str| json!({ "team": team, "cost_usd": cost, "jobs": 1 });
+    assert_eq!(by_team().await, json!([team("E\u{301}quipe \u{202e}x", "1.000000")]));
+    // Said anew, it leaves the one and comes to the other, and nothing of it stays behind.
+    job["cost_usd"] = json!("2");
+    job["labels"] = json!({ "team": "E\u{301}quipe" });
+    assert_eq!(ingest(&service, &json!([job])).await, [0, 1, 0, 0]);
+    service.settled().await;
+    assert_eq!(by_team().await, json!([team("Équipe", "2.000000")]));
 }
 
 #[tokio::test]
