@@ -110,6 +110,8 @@ impl Asked {
             _ => {
                 let label = *dice.pick(&["team", "model", "provider"]);
                 let value = job.and_then(|job| job.labels.as_map().get(label)).cloned();
+                // A list that has a filter already may get another one, but no name comes twice in a query.
+                self.labels.retain(|(known, _)| *known != label);
                 self.labels.push((label, value.unwrap_or_else(|| "nobody".to_owned())));
             }
         }
