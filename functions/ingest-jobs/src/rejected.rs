@@ -98,9 +98,7 @@ mod tests {
 
     #[test]
     fn every_line_is_told_within_the_bound() {
-        for (errors, message) in
-            [(100, "x".repeat(1_000)), (1, "\"".repeat(1_000)), (100, "x".into()), (1, "x".into())]
-        {
+        for (errors, message) in [(2, "x".repeat(300)), (1, "\"".repeat(300)), (2, "x".into())] {
             let lines = fitting((1..=10_000).map(|number| line(number, errors, &message)).collect());
             assert_eq!((lines.len(), told(&lines)), (10_000, errors * 10_000));
             let bytes: usize = lines.iter().map(Rejected::bytes).sum();
