@@ -79,7 +79,7 @@ pub(crate) struct Case<'a> {
 }
 
 /// All operations, in the order in which they run: those that write come last, since what they write is in no load.
-pub const OPERATIONS: [Operation; 24] = [
+pub const OPERATIONS: [Operation; 25] = [
     list("list 50, all", Promised::FlatFirstPage, |case| {
         Ok(listed(&format!("limit=50&sort_order={}", order(case))))
     }),
@@ -126,6 +126,7 @@ pub const OPERATIONS: [Operation; 24] = [
     get("count", "GET /v1/jobs/count", |case| {
         Ok(Request::new("GET", &format!("/v1/jobs/count?type={}", kind(case))))
     }),
+    get("count of records", "GET /v1/records/count", |_| Ok(Request::new("GET", "/v1/records/count"))),
     get("stats of some odd days", "GET /v1/jobs/stats", |case| {
         let (from, to) = odd_days(case);
         Ok(Request::new("GET", &format!("/v1/jobs/stats?from_date={from}&to_date={to}")))

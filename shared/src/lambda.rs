@@ -132,6 +132,11 @@ impl Environment {
         IDS.get().map_or_else(Uuid::now_v7, |ids| ids())
     }
 
+    /// A number that is left to chance: who goes first, how long to wait. It is no secret.
+    pub fn chance() -> u64 {
+        Self::fresh_id().as_u64_pair().1
+    }
+
     /// Has this give all ids of this thread, and what else is left to chance, but no secrets: so that a simulation can be
     /// repeated.
     pub fn decide_ids(ids: fn() -> Uuid) {

@@ -1,4 +1,4 @@
-//! Functions that read the stream of `jobs`: records in, one by one, so that a bad one does not spoil the rest.
+//! Functions that read the stream of `jobs`, or that of `records`: records in, one by one, so that a bad one does not spoil the rest.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::domain::Timestamp;
-use crate::dynamo::schema::PART;
+use crate::dynamo::schema::{PART, RECORD};
 use crate::dynamo::{AttributeMap, Ledger};
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
 use crate::tally::SequenceNumber;
@@ -44,12 +44,21 @@ pub struct Record {
     pub sequence: SequenceNumber,
     /// When it was written, to the second; `None`: the stream does not say.
     pub written_at: Option<Timestamp>,
-    /// Which part of a job the item is.
-    pub part: String,
+    /// Which item was written.
+    pub target: Target,
     /// The item before; empty: there was none.
     pub old: AttributeMap,
     /// The item after; empty: there is none.
     pub new: AttributeMap,
+}
+
+/// What an item is, by the names of its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A part of a job, and which.
+    Part(String),
+    /// One of the records that jobs produced: not to be mixed up with those of a stream.
+    Record,
 }
 
 /// A record that is not what it should be.
@@ -118,12 +127,21 @@ fn read(record: &RawValue) -> Result<Record, Unreadable> {
         return Err(unreadable(None, "no sequence number".to_owned()));
     };
     let keys: AttributeMap = change.keys.into();
-    let part = keys.get(PART).and_then(|part| part.as_s().ok()).cloned();
-    let part = part.ok_or_else(|| unreadable(Some(sequence.clone()), "no part in its keys".to_owned()))?;
+    let text = |name: &str| keys.get(name).and_then(|value| value.as_s().ok());
+    let target = match (text(PART), text(RECORD)) {
+        (Some(part), _) => Target::Part(part.clone()),
+        (None, Some(_)) => Target::Record,
+        (None, None) => {
+            return Err(unreadable(
+                Some(sequence),
+                "its keys are neither a part's nor a record's".to_owned(),
+            ));
+        }
+    };
     // A record without a time reads as 1970.
     let written_at = Timestamp::from(change.approximate_creation_date_time);
     let written_at = (written_at.millis() > 0).then_some(written_at);
-    Ok(Record { sequence, written_at, part, old: change.old_image.into(), new: change.new_image.into() })
+    Ok(Record { sequence, written_at, target, old: change.old_image.into(), new: change.new_image.into() })
 }
 
 /// The sequence number of a record of which nothing else may be readable.

@@ -1,5 +1,7 @@
 //! Lists as they must be: a plain filter and a plain sort over all jobs, in code of its own.
 
+use std::collections::BTreeMap;
+
 use jobledger::domain::{ExternalId, Job, Status, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -24,7 +26,8 @@ pub(crate) struct Asked {
     pub(crate) statuses: Vec<Status>,
     from: Option<Bound>,
     to: Option<Bound>,
-    labels: Vec<(&'static str, String)>,
+    /// Each once: what is asked for twice is refused.
+    labels: BTreeMap<&'static str, String>,
     priority: Option<u8>,
     search: Option<String>,
     external_id: Option<String>,
@@ -110,7 +113,7 @@ impl Asked {
             _ => {
                 let label = *dice.pick(&["team", "model", "provider"]);
                 let value = job.and_then(|job| job.labels.as_map().get(label)).cloned();
-                self.labels.push((label, value.unwrap_or_else(|| "nobody".to_owned())));
+                self.labels.insert(label, value.unwrap_or_else(|| "nobody".to_owned()));
             }
         }
     }
@@ -187,7 +190,7 @@ impl Asked {
         }
         pairs.extend(self.from.iter().map(|from| ("created_after", from.text.clone())));
         pairs.extend(self.to.iter().map(|to| ("to_date", to.text.clone())));
-        pairs.extend(self.labels.iter().cloned());
+        pairs.extend(self.labels.clone());
         pairs.extend(self.priority.map(|priority| ("priority", priority.to_string())));
         pairs.extend(self.search.iter().map(|search| ("search", search.clone())));
         pairs.extend(self.external_id.iter().map(|id| ("external_id", id.clone())));

@@ -99,6 +99,9 @@ impl Request {
                 let value = path.strip_prefix(begin)?.split('/').next()?;
                 Some((name.to_owned(), value.to_owned()))
             });
+        let record = path.strip_prefix("/v1/records/").and_then(|rest| rest.split_once('/'));
+        let record = record.into_iter().flat_map(|(kind, id)| [("kind", kind), ("id", id)]);
+        let parameters = parameters.chain(record.map(|(name, value)| (name.to_owned(), value.to_owned())));
         Self {
             method: method.to_owned(),
             path: path.to_owned(),

@@ -1,12 +1,13 @@
 //! What a worker reports of a job that it holds: one write, which its lease guards.
 
-use jobledger::domain::{Head, JobId, Owner, Percent};
-use jobledger::dynamo::plans::work::{Completion, Report, Reported, ReportedTask, report_text};
-use jobledger::dynamo::{Ledger, Written, head_of_row};
+use jobledger::domain::{Head, JobId, Owner};
+use jobledger::dynamo::plans::work::{Completion, Report};
+use jobledger::dynamo::{Ledger, Written, head_of_row, output_part};
 use jobledger::http::{Call, Problem};
-use jobledger::work::{drop_output, is_held_by, output_of_report, stop, write_output};
+use jobledger::work::stop;
+use uuid::Uuid;
 
-use crate::parse::{Change, Lease, Said};
+use crate::parse::{Change, Lease};
 use crate::{refusal, step};
 
 /// Renews the lease, and keeps how far the job is said to be.
@@ -19,10 +20,8 @@ pub(crate) async fn renew(
 ) -> Result<Head, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let report = Report { owner, id, token: &lease.token, now: call.now };
-    let mut said = match &change.progress {
-        None => Reported::default(),
-        Some(said) => reported(said, overall(call.backend, owner, lease, said).await?),
-    };
+    let settings = step::settings(call.backend, owner, &lease.token.terms().kind, change).await?;
+    let mut said = change.progress.clone().unwrap_or_default().by_stages(&settings);
     let head = loop {
         let plan = report.renew(&config.tables, lease.seconds, &said);
         let head = match store.update(plan).await? {
@@ -30,10 +29,10 @@ pub(crate) async fn renew(
             Written::Refused(item) => refusal::head_of(item, owner)?,
         };
         // What is all of it never falls: what was said before stands, and the rest is kept.
-        if said.overall_hundredths.is_none() || !is_held_by(&head, &lease.token, call.now) {
+        if said.overall_progress.is_none() || !head.job.is_held_by(&lease.token, call.now) {
             break head;
         }
-        said.overall_hundredths = None;
+        said.overall_progress = None;
     };
     refusal::without_lease(head, change, lease)
 }
@@ -48,14 +47,17 @@ pub(crate) async fn complete(
 ) -> Result<Head, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let json = change.output.to_json().map_err(|error| Problem::too_large(error.to_string()))?;
-    let name = output_of_report(&change.fingerprint);
+    // The same report names the same output, so that it leaves none behind when it is sent again; no other has this name,
+    // as the token is part of what is said.
+    let name = Uuid::from_bytes(*change.fingerprint.bytes());
+    let part = output_part(name);
     let output = if change.output.is_empty() {
         None
     } else {
-        Some((name, write_output(store, &config.tables, id, name, json).await?))
+        Some((name, call.backend.write_part(id, &part, json).await?))
     };
     let report = Report { owner, id, token: &lease.token, now: call.now };
-    let end = Completion { output, cost: change.cost, report: report_text(&change.fingerprint) };
+    let end = Completion { output, cost: change.cost, report: change.fingerprint };
     let plan = report.complete(&config.tables, &end);
     let terms = lease.token.terms();
     let slot = terms.holds_slot.then_some((owner, &terms.kind));
@@ -66,39 +68,12 @@ pub(crate) async fn complete(
     let names_it = |head: &Head| head.output == Some(name);
     let head = refusal::head_of(head, owner);
     if output.is_some() && !head.as_ref().is_ok_and(names_it) {
-        drop_output(store, &config.tables, id, name).await;
+        call.backend.drop_part(id, &part).await;
     }
     let head = head?;
-    if is_held_by(&head, &lease.token, call.now) {
+    if head.job.is_held_by(&lease.token, call.now) {
         // It has an output already, to which this is added.
         return step::take(call, owner, id, change).await;
     }
     refusal::without_lease(head, change, lease)
-}
-
-/// How far all of it is: as was said, else by the weights of the type's stages.
-pub(crate) async fn overall(
-    ledger: &Ledger,
-    owner: &Owner,
-    lease: &Lease,
-    said: &Said,
-) -> Result<Option<Percent>, Problem> {
-    match (&said.overall_progress, &said.current_task) {
-        (Some(overall), _) => Ok(Some(*overall)),
-        (None, None) => Ok(None),
-        (None, Some(task)) => {
-            let settings = ledger.type_settings(owner, &lease.token.terms().kind).await?;
-            Ok(settings.overall(task, said.current_task_progress.unwrap_or_default()))
-        }
-    }
-}
-
-fn reported(said: &Said, overall: Option<Percent>) -> Reported {
-    Reported {
-        task: said.current_task.as_ref().map(|name| ReportedTask {
-            name: name.to_string(),
-            hundredths: said.current_task_progress.map(Percent::hundredths),
-        }),
-        overall_hundredths: overall.map(Percent::hundredths),
-    }
 }

@@ -2,7 +2,7 @@
 
 use jobledger::domain::{
     Failure, Fingerprint, Invalid, JobError, JobName, Json, Labels, LeaseToken, MAX_PRIORITY, MicroDollars,
-    Output, Percent, Phase, Status, StatusInput, TaskName,
+    Output, Phase, ReportedProgress, Status, StatusInput,
 };
 use jobledger::http::{
     Fields, Problem, artifacts, flag, integer, job_error, json, labels, money, object, percent, status, text,
@@ -21,7 +21,7 @@ pub(crate) struct Change {
     pub(crate) metadata: Option<Json>,
     pub(crate) status: Option<Status>,
     pub(crate) phase: Option<Phase>,
-    pub(crate) progress: Option<Said>,
+    pub(crate) progress: Option<ReportedProgress>,
     pub(crate) output: Output,
     pub(crate) error: Option<JobError>,
     pub(crate) retryable: Option<bool>,
@@ -36,14 +36,6 @@ pub(crate) struct Lease {
     pub(crate) token: LeaseToken,
     /// For how long it is renewed.
     pub(crate) seconds: u32,
-}
-
-/// How far a job is said to be.
-#[derive(Clone, Debug)]
-pub(crate) struct Said {
-    pub(crate) current_task: Option<TaskName>,
-    pub(crate) current_task_progress: Option<Percent>,
-    pub(crate) overall_progress: Option<Percent>,
 }
 
 impl Change {
@@ -137,6 +129,13 @@ impl Change {
         self.status == Some(Status::Completed) && !self.is_edit()
     }
 
+    /// Whether it takes the settings of the job's type to tell what it comes to: when a failed try may be followed by the
+    /// next one, or how far all of it is.
+    pub(crate) fn needs_settings(&self) -> bool {
+        self.status == Some(Status::Failed)
+            || self.progress.as_ref().is_some_and(ReportedProgress::needs_stages)
+    }
+
     /// How a try failed that is said to have.
     pub(crate) fn failure(&self) -> Failure {
         let unknown = || JobError { message: "unknown".to_owned(), failed_task: None, code: None };
@@ -160,12 +159,12 @@ impl From<Option<StatusInput>> for StatusWords {
     }
 }
 
-fn progress(fields: &mut Fields) -> Said {
+fn progress(fields: &mut Fields) -> ReportedProgress {
     let current_task = fields.optional("current_task", text);
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent);
     if current_task_progress.is_some() && current_task.is_none() {
         fields.refuse("current_task_progress", Invalid::new("needs the current_task that it is of"));
     }
-    Said { current_task, current_task_progress, overall_progress }
+    ReportedProgress { current_task, current_task_progress, overall_progress }
 }

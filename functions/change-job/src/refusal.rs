@@ -14,9 +14,8 @@ pub(crate) fn head_of(item: Option<AttributeMap>, owner: &Owner) -> Result<Head,
 
 /// Whether the job was called off under the lease that a report shows, which says no end of it.
 pub(crate) fn was_called_off(head: &Head, change: &Change) -> bool {
-    let shows = |lease: &Lease| head.job.holder.as_ref().is_some_and(|holder| holder.token == lease.token);
     head.job.status() == Status::Cancelled
-        && change.lease.as_ref().is_some_and(shows)
+        && change.lease.as_ref().is_some_and(|lease| head.job.was_given(&lease.token))
         && matches!(change.status, None | Some(Status::Running))
 }
 
@@ -26,9 +25,8 @@ pub(crate) fn without_lease(head: Head, change: &Change, lease: &Lease) -> Resul
     if head.report == Some(change.fingerprint) || was_called_off(&head, change) {
         return Ok(head);
     }
-    let is_its_own = head.job.holder.as_ref().is_some_and(|holder| holder.token == lease.token);
     let status = head.job.status();
-    Err(if is_its_own && status.is_ended() {
+    Err(if head.job.was_given(&lease.token) && status.is_ended() {
         Problem::wrong_status(status, "reported on")
     } else {
         Problem::lease_lost(status)

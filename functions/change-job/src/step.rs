@@ -3,17 +3,14 @@
 
 use jobledger::domain::work::{cancelled, completed, failed, handed_back, retried, started, stepped};
 use jobledger::domain::{
-    Head, Input, JobId, Output, Owner, Percent, Progress, State, Status, Timestamp, TypeSettings, is_own,
+    Head, Input, JobId, Output, Owner, State, Status, Timestamp, TypeName, TypeSettings, is_own,
 };
-use jobledger::dynamo::schema::INPUT;
-use jobledger::dynamo::{
-    Ledger, StoreError, Written, decode_part, encode_part, head_of_row, part_bytes, plans,
-};
+use jobledger::dynamo::{Ledger, StoreError, Written, head_of_row, input_part, output_part, plans};
 use jobledger::http::{Call, Problem};
 use jobledger::lambda::Environment;
-use jobledger::work::{drop_output, is_held_by, read_output, replace, write_output};
+use jobledger::work::replace;
 
-use crate::parse::{Change, Said};
+use crate::parse::Change;
 use crate::refusal::without_lease;
 
 /// How often a job may change between being read and being written.
@@ -46,7 +43,7 @@ pub(crate) async fn take(
         };
         // As well its own first try, whose answer was lost; others may have changed the job since.
         for gone in [&head, &next] {
-            drop_parts(call.backend, gone, there.as_ref()).await;
+            call.backend.drop_parts(gone, there.as_ref()).await;
         }
         if there.as_ref() == Some(&next) {
             return Ok(next);
@@ -69,7 +66,7 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
         return Err(Problem::service_job(&job.kind));
     }
     if let Some(lease) = &change.lease {
-        if !is_held_by(head, &lease.token, now) {
+        if !job.is_held_by(&lease.token, now) {
             return without_lease(head.clone(), change, lease).map(|_| Judged::Stands);
         }
     } else if change.is_report() && job.lease().is_some() {
@@ -89,9 +86,23 @@ async fn judged(ledger: &Ledger, head: &Head, change: &Change, now: Timestamp) -
     {
         return Err(Problem::wrong_status(status, "reported on"));
     }
-    let settings = ledger.type_settings(&job.owner, &job.kind).await?;
-    let luck = Environment::fresh_id().as_u64_pair().1;
+    let settings = settings(ledger, &job.owner, &job.kind, change).await?;
+    let luck = Environment::chance();
     Ok(Judged::Write(Box::new(next(head, change, target, &settings, luck, now))))
+}
+
+/// The settings of a job's type, where a change needs them; else the default stands for them, unread.
+pub(crate) async fn settings(
+    ledger: &Ledger,
+    owner: &Owner,
+    kind: &TypeName,
+    change: &Change,
+) -> Result<TypeSettings, StoreError> {
+    if change.needs_settings() {
+        ledger.type_settings(owner, kind).await
+    } else {
+        Ok(TypeSettings::default())
+    }
 }
 
 /// Whether a job that stands there is where the same report once led it: one that says `running` can be made again as
@@ -131,7 +142,7 @@ fn next(
         stepped(&seen, now)
     } else {
         match target {
-            Status::Running => started(&seen, None, now),
+            Status::Running => started(&seen, now),
             Status::Completed => completed(&seen, now),
             Status::Cancelled => cancelled(&seen, now),
             Status::Failed => {
@@ -148,7 +159,7 @@ fn next(
         && next.job.status().keeps_progress()
     {
         let before = next.job.progress.clone().or(head.job.progress.clone()).unwrap_or_default();
-        next.job.progress = Some(progress(before, said, settings));
+        next.job.progress = Some(before.after(said.clone().by_stages(settings)));
     }
     if let State::Running { phase, lease, .. } = &mut next.job.state {
         if change.phase.is_some() {
@@ -161,19 +172,6 @@ fn next(
     next
 }
 
-/// How far it is after a report: what is all of it never falls.
-fn progress(before: Progress, said: &Said, settings: &TypeSettings) -> Progress {
-    let by_stage = |task| settings.overall(task, said.current_task_progress.unwrap_or_default());
-    let overall: Option<Percent> =
-        said.overall_progress.or_else(|| said.current_task.as_ref().and_then(by_stage));
-    let (current_task, current_task_progress) = match &said.current_task {
-        Some(task) => (Some(task.clone()), said.current_task_progress),
-        None => (before.current_task, before.current_task_progress),
-    };
-    let overall_progress = overall.map_or(before.overall_progress, |said| said.max(before.overall_progress));
-    Progress { current_task, current_task_progress, overall_progress }
-}
-
 /// Writes what the change brings, beside what the job has already, and names it in the head.
 async fn parts(
     call: &Call<'_, Ledger>,
@@ -181,45 +179,23 @@ async fn parts(
     change: &Change,
     next: &mut Head,
 ) -> Result<(), Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    let tables = &config.tables;
+    let ledger = call.backend;
     let too_large = |error: jobledger::domain::PartError| Problem::too_large(error.to_string());
     let id = head.job.id;
     if !change.output.is_empty() {
-        let (output, bytes): (Output, u64) = read_output(store, tables, head).await?;
+        let (output, bytes): (Output, u64) = ledger.read_part(id, head.output.map(output_part)).await?;
         let json = output.with(change.output.clone()).to_json().map_err(too_large)?;
-        let written = write_output(store, tables, id, call.fresh, json).await?;
+        let written = ledger.write_part(id, &output_part(call.fresh), json).await?;
         next.output = Some(call.fresh);
         next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
     }
     if let Some(metadata) = &change.metadata {
-        let part = |name| format!("{INPUT}{name}");
-        let item = match head.input {
-            Some(name) => store.get(plans::get_part(tables, id, &part(name)).consistent_read(true)).await?,
-            None => None,
-        };
-        let bytes = item.as_ref().map_or(0, part_bytes);
-        let mut input: Input = item.as_ref().map(decode_part).transpose()?.unwrap_or_default();
+        let (mut input, bytes): (Input, u64) = ledger.read_part(id, head.input.map(input_part)).await?;
         input.metadata = Some(metadata.clone());
-        let item = encode_part(id, &part(call.fresh), input.to_json().map_err(too_large)?);
-        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(part_bytes(&item));
-        store.put(plans::put_part(tables, item)).await?;
+        let json = input.to_json().map_err(too_large)?;
+        let written = ledger.write_part(id, &input_part(call.fresh), json).await?;
         next.input = Some(call.fresh);
+        next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
     }
     Ok(())
-}
-
-/// Removes the parts that one head names and the one that is there, if any, does not.
-async fn drop_parts(ledger: &Ledger, gone: &Head, there: Option<&Head>) {
-    let Ledger { store, config, .. } = ledger;
-    let id = gone.job.id;
-    if let Some(name) = gone.output.filter(|name| there.and_then(|there| there.output) != Some(*name)) {
-        drop_output(store, &config.tables, id, name).await;
-    }
-    if let Some(name) = gone.input.filter(|name| there.and_then(|there| there.input) != Some(*name)) {
-        let plan = plans::delete_part(&config.tables, id, &format!("{INPUT}{name}"));
-        if let Err(error) = store.delete(plan).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, %id, "an input without a job was left behind");
-        }
-    }
 }

@@ -1,14 +1,16 @@
-//! `count-jobs`: keeps the counts, from the stream, each record once.
+//! `count-jobs`: keeps the counts of jobs and of records, from their streams, each stream record once.
 //!
 //! A stream delivers at least once. Each commit moves the shard's checkpoint together with the numbers, on the
 //! condition that nobody else moved it: so a repeated, cut, overlapping or half-failed delivery changes nothing.
 
 use jobledger::domain::Timestamp;
+use jobledger::dynamo::records::record_of_item;
 use jobledger::dynamo::schema::{HEAD, PROBE};
 use jobledger::dynamo::{AttributeMap, Corrupt, Ledger, StoreError, job_of_row};
-use jobledger::stream::{Batch, Consumer, Record, Unreadable, function};
+use jobledger::stream::{Batch, Consumer, Record, Target, Unreadable, function};
 use jobledger::tally::{
-    Change, Commit, Delta, Fold, SequenceNumber, commit, deltas, probe_time, read_checkpoint,
+    Change, Commit, Delta, Fold, RecordChange, SequenceNumber, commit, deltas, probe_time, read_checkpoint,
+    record_deltas,
 };
 use jobledger::{Error, Function};
 
@@ -71,24 +73,36 @@ impl Step {
             Err(unreadable) => return failed(&unreadable),
         };
         let written_at = record.written_at.unwrap_or(now);
-        let does = match record.part.as_str() {
-            HEAD => match change(record.old, record.new) {
-                Ok(change) => Does::Move(deltas(&change)),
-                Err(corrupt) => {
-                    let sequence = Some(record.sequence);
-                    return failed(&Unreadable { sequence, problem: corrupt.to_string() });
-                }
-            },
-            PROBE => probe_time(&record.new).map_or(Does::Move(Vec::new()), Does::Probe),
-            _ => Does::Move(Vec::new()),
+        let does = match &record.target {
+            Target::Part(part) if part == HEAD => job_deltas(record.old, record.new).map(Does::Move),
+            Target::Part(part) if part == PROBE => {
+                Ok(probe_time(&record.new).map_or(Does::Move(Vec::new()), Does::Probe))
+            }
+            Target::Part(_) => Ok(Does::Move(Vec::new())),
+            Target::Record => deltas_of_record(record.old, record.new).map(Does::Move),
         };
-        Self { sequence: Some(record.sequence), written_at, does }
+        let sequence = Some(record.sequence);
+        match does {
+            Ok(does) => Self { sequence, written_at, does },
+            Err(corrupt) => failed(&Unreadable { sequence, problem: corrupt.to_string() }),
+        }
     }
 }
 
-fn change(old: AttributeMap, new: AttributeMap) -> Result<Change, Corrupt> {
-    let job = |image: AttributeMap| if image.is_empty() { Ok(None) } else { job_of_row(image).map(Some) };
-    Ok(Change { old: job(old)?, new: job(new)? })
+fn job_deltas(old: AttributeMap, new: AttributeMap) -> Result<Vec<Delta>, Corrupt> {
+    Ok(deltas(&Change { old: image(old, job_of_row)?, new: image(new, job_of_row)? }))
+}
+
+fn deltas_of_record(old: AttributeMap, new: AttributeMap) -> Result<Vec<Delta>, Corrupt> {
+    Ok(record_deltas(&RecordChange { old: image(old, record_of_item)?, new: image(new, record_of_item)? }))
+}
+
+/// What an image shows; nothing, where there was no item, or is none any more.
+fn image<T>(
+    image: AttributeMap,
+    read: impl FnOnce(AttributeMap) -> Result<T, Corrupt>,
+) -> Result<Option<T>, Corrupt> {
+    if image.is_empty() { Ok(None) } else { read(image).map(Some) }
 }
 
 /// What has been added up and not yet written.

@@ -2,11 +2,11 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::Function;
-use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp, TypeName};
+use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp};
 use jobledger::dynamo::pages::READS_AT_ONCE;
-use jobledger::dynamo::schema::{HEAD, INPUT, KEY};
+use jobledger::dynamo::schema::{HEAD, KEY};
 use jobledger::dynamo::{
-    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
+    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, input_part, part_bytes, plans,
 };
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
 use jobledger::tally::{check_quota, mean_run_ms};
@@ -58,7 +58,7 @@ impl Route for CreateJob {
             (None, None) => JobId::from(call.fresh),
         };
         let mut head = new.head(id, owner, &call, call.backend.shards_to_write().await?);
-        let input = head.input.map(|name| encode_part(id, &format!("{INPUT}{name}"), input));
+        let input = head.input.map(|name| encode_part(id, &input_part(name), input));
         head.job.bytes = input.as_ref().map_or(0, part_bytes);
         // All are waited for, so that an input is not still on its way when it is removed again.
         let (read, written, claimed) = tokio::join!(
@@ -81,7 +81,7 @@ impl Route for CreateJob {
             match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
                 Ok(read) => read,
                 Err(problem) => {
-                    drop_input(call.backend, &head).await;
+                    call.backend.drop_parts(&head, None).await;
                     return Err(problem);
                 }
             };
@@ -95,7 +95,7 @@ impl Route for CreateJob {
                 if existing.is_same_write(&head) {
                     (StatusCode::CREATED, existing, ahead)
                 } else {
-                    drop_input(call.backend, &head).await;
+                    call.backend.drop_parts(&head, None).await;
                     same_job(&head, &existing, key.is_some())?;
                     let ahead = count_ahead(call.backend, &existing, call.now).await?;
                     (StatusCode::OK, existing, ahead)
@@ -197,14 +197,4 @@ async fn count_ahead(ledger: &Ledger, head: &Head, now: Timestamp) -> Result<Opt
     let counts: Vec<Option<i32>> = stream::iter(counts).buffered(READS_AT_ONCE).try_collect().await?;
     let ahead: Option<i32> = counts.into_iter().sum();
     Ok(ahead.filter(|ahead| *ahead < MAX_POSITION).and_then(|ahead| u64::try_from(ahead).ok()))
-}
-
-/// Removes what was written for a job that then did not come to be. If that fails, only space is lost.
-async fn drop_input(ledger: &Ledger, head: &Head) {
-    let Some(name) = head.input else { return };
-    let plan = plans::delete_part(&ledger.config.tables, head.job.id, &format!("{INPUT}{name}"));
-    if let Err(error) = ledger.store.delete(plan).await {
-        let kind: &TypeName = &head.job.kind;
-        tracing::warn!(error = &error as &dyn std::error::Error, %kind, "an input without a job was left behind");
-    }
 }

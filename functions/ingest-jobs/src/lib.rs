@@ -1,10 +1,11 @@
-//! `POST /v1/admin/ingest/jobs`: jobs that another system keeps, each upserted by the id that it has there.
+//! `POST /v1/admin/ingest/jobs`: jobs that another system keeps, each upserted by the id that it has there. And
+//! `POST /v1/admin/ingest/jobs/mock`: the bundled sample, in the same way.
 //!
 //! Every line is judged and written by itself, under a condition, so a call that broke off is simply sent again.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::Function;
-use jobledger::domain::Defaults;
+use jobledger::domain::{Defaults, Invalid};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function};
 use jobledger::tally::check_quota;
@@ -12,9 +13,11 @@ use serde::Serialize;
 
 mod line;
 mod lines;
+mod rejected;
 mod upsert;
 
 use line::Line;
+use rejected::{Rejected, fitting};
 use upsert::Done;
 
 /// The function.
@@ -28,12 +31,11 @@ const MAX_JOBS: usize = 10_000;
 const CHUNK: usize = 100;
 /// Chunks worked on at the same time.
 const MAX_CHUNKS_AT_ONCE: usize = 4;
-/// Most errors told of one line.
-const MAX_ERRORS: usize = 20;
-/// Most errors told of one call in such detail; of further lines only the first: an answer must stay under 6 MB.
-const MAX_ERRORS_IN_ALL: usize = 5_000;
+/// The bundled sample: 30 jobs of 3 teams, from 1 to 14 January 2026. All of them have ended: one that waits would be
+/// handed to the owner's workers, and one that runs would run for ever.
+const SAMPLE: &[u8] = include_bytes!("mock.ndjson");
 
-/// `POST /v1/admin/ingest/jobs`.
+/// `POST /v1/admin/ingest/jobs`, and `/mock` below it.
 #[derive(Debug)]
 pub struct IngestJobs;
 
@@ -43,14 +45,6 @@ struct Body {
     updated: u64,
     unchanged: u64,
     rejected: Vec<Rejected>,
-}
-
-/// A line that did not go in, and why.
-#[derive(Debug, Serialize)]
-struct Rejected {
-    line: usize,
-    external_id: Option<String>,
-    errors: Vec<FieldError>,
 }
 
 impl Route for IngestJobs {
@@ -64,7 +58,7 @@ impl Route for IngestJobs {
         call.query.finish(Some(()))?;
         let ledger = call.backend;
         check_quota(ledger, &owner, call.storage_quota_bytes()).await?;
-        let texts = lines::split(call.body)?;
+        let texts = lines::split(if is_mock(call.uri_path) { sample(call.body)? } else { call.body })?;
         if texts.len() > MAX_JOBS {
             let detail = format!("{} jobs in one call; send at most {MAX_JOBS} at a time", texts.len());
             return Err(Problem::too_large(detail));
@@ -86,20 +80,32 @@ impl Route for IngestJobs {
                 Done::Created => body.created += 1,
                 Done::Updated => body.updated += 1,
                 Done::Unchanged => body.unchanged += 1,
-                Done::Rejected(error) => rejected.push(line.rejected(vec![error])),
+                Done::Rejected(errors) => rejected.push(line.rejected(errors)),
             }
         }
-        rejected.sort_by_key(|rejected| rejected.line);
-        body.rejected = rejected;
+        body.rejected = fitting(rejected);
         Ok(Answer::ok(&body))
     }
+}
+
+/// Whether a path asks for the sample.
+fn is_mock(path: &str) -> bool {
+    path.ends_with("/mock")
+}
+
+/// The sample, where nobody sent jobs of their own: they would be lost without a word.
+fn sample(body: &[u8]) -> Result<&'static [u8], Problem> {
+    if body.trim_ascii().is_empty() {
+        return Ok(SAMPLE);
+    }
+    let message = "must be left out: the sample has its own jobs; send yours to /v1/admin/ingest/jobs";
+    Err(Problem::invalid_body(vec![FieldError::new("body", Invalid::new(message))]))
 }
 
 /// Reads every line, and refuses those that cannot be read or say the same job twice.
 fn read(texts: &[(usize, &[u8])], defaults: &Defaults) -> (Vec<Line>, Vec<Rejected>) {
     let (mut lines, mut rejected): (Vec<Line>, Vec<Rejected>) = (Vec::new(), Vec::new());
     let mut seen = std::collections::HashMap::new();
-    let mut errors = 0;
     for (number, text) in texts {
         match Line::parse(*number, text, defaults.now) {
             Ok(line) => match seen.insert(line.upsert.external_id.clone(), *number) {
@@ -107,15 +113,10 @@ fn read(texts: &[(usize, &[u8])], defaults: &Defaults) -> (Vec<Line>, Vec<Reject
                 Some(first) => {
                     seen.insert(line.upsert.external_id.clone(), first);
                     let message = format!("is on line {first} of this call too; send one of them at a time");
-                    rejected
-                        .push(line.rejected(vec![FieldError { field: "external_id".to_owned(), message }]));
+                    rejected.push(line.rejected(vec![FieldError::new("external_id", Invalid(message))]));
                 }
             },
-            Err(mut wrong) => {
-                wrong.errors.truncate(if errors < MAX_ERRORS_IN_ALL { MAX_ERRORS } else { 1 });
-                errors += wrong.errors.len();
-                rejected.push(wrong);
-            }
+            Err(wrong) => rejected.push(wrong),
         }
     }
     (lines, rejected)

@@ -1,17 +1,15 @@
 //! One job as its source describes it, read field by field.
 
-use std::collections::BTreeSet;
-
 use jobledger::domain::{
-    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output,
-    Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
+    Course, ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS,
+    Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
 };
 use jobledger::http::{
     FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text,
     timestamp, timings,
 };
 
-use crate::Rejected;
+use crate::rejected::Rejected;
 
 /// A line that can be read.
 #[derive(Debug)]
@@ -27,9 +25,8 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn parse(number: usize, line: &[u8], now: Timestamp) -> Result<Self, Rejected> {
-        let reject = |external_id, errors| Rejected { line: number, external_id, errors };
         let mut fields = Fields::parse(line).map_err(|error| {
-            reject(None, vec![FieldError { field: "line".to_owned(), message: error.to_string() }])
+            Rejected::new(number, None, vec![FieldError::new("line", Invalid(error.to_string()))])
         })?;
         fields.rename("tool", "type");
         fields.rename("params", "payload");
@@ -62,6 +59,20 @@ impl Line {
         {
             fields.refuse("phase", Invalid::new("only a running job has one"));
         }
+        let course = Course {
+            status: status.map(|status| status.status),
+            created_at,
+            available_at,
+            started_at,
+            completed_at,
+            error: error.as_ref(),
+        };
+        // A field that cannot be read is not missing too.
+        let readable = |(field, _): &(&str, Invalid)| !fields.is_refused(field);
+        let contradictions: Vec<_> = course.contradictions(now).into_iter().filter(readable).collect();
+        for (field, invalid) in contradictions {
+            fields.refuse(field, invalid);
+        }
         let upsert = external_id.zip(kind).zip(status).map(|((external_id, kind), status)| Upsert {
             external_id,
             kind,
@@ -84,9 +95,6 @@ impl Line {
             output: Output { result, artifacts: artifacts.unwrap_or_default(), timings },
             fingerprint,
         });
-        for (field, invalid) in upsert.iter().flat_map(|upsert| upsert.contradictions(now)) {
-            fields.refuse(field, invalid);
-        }
         let parts = upsert.as_ref().map(|upsert| (upsert.input.to_json(), upsert.output.to_json()));
         for (field, part) in parts.iter().flat_map(|(input, output)| [("payload", input), ("result", output)])
         {
@@ -94,12 +102,7 @@ impl Line {
                 fields.refuse(field, Invalid(error.to_string()));
             }
         }
-        let upsert = fields.finish(upsert).map_err(|mut errors| {
-            // A field that cannot be read is not missing too: the first error of each tells why.
-            let mut named = BTreeSet::new();
-            errors.retain(|error| named.insert(error.field.clone()));
-            reject(said, errors)
-        })?;
+        let upsert = fields.finish(upsert).map_err(|errors| Rejected::new(number, said, errors))?;
         let (input, output) = parts
             .map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default()))
             .unwrap_or_default();
@@ -107,7 +110,7 @@ impl Line {
     }
 
     pub(crate) fn rejected(&self, errors: Vec<FieldError>) -> Rejected {
-        Rejected { line: self.number, external_id: Some(self.upsert.external_id.to_string()), errors }
+        Rejected::new(self.number, Some(self.upsert.external_id.to_string()), errors)
     }
 }
 

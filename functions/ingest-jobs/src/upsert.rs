@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
-use jobledger::dynamo::schema::{INPUT, OUTPUT};
 use jobledger::dynamo::{
-    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, part_bytes, plans,
+    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, input_part, output_part, part_bytes,
+    plans,
 };
 use jobledger::http::FieldError;
-use uuid::Uuid;
 
 use crate::line::Line;
 
@@ -25,7 +24,7 @@ pub(crate) enum Done {
     Created,
     Updated,
     Unchanged,
-    Rejected(FieldError),
+    Rejected(Vec<FieldError>),
 }
 
 /// Writes up to 100 lines, none of which says the same job.
@@ -70,7 +69,10 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<A
         Ok(Verdict::Create(head)) => write(head, Done::Created),
         Ok(Verdict::Update(head)) => write(head, Done::Updated),
         Ok(Verdict::Unchanged) => (Step::Stop(Done::Unchanged), Vec::new()),
-        Err((field, invalid)) => (Step::Stop(Done::Rejected(FieldError::new(field, invalid))), Vec::new()),
+        Err(wrong) => {
+            let errors = wrong.into_iter().map(|(field, invalid)| FieldError::new(field, invalid));
+            (Step::Stop(Done::Rejected(errors.collect())), Vec::new())
+        }
     }
 }
 
@@ -102,22 +104,24 @@ async fn upsert(
             None => plans::create_head(&ledger.config.tables, &head)?,
             Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
         };
-        let refused_by = match ledger.store.put(plan).await? {
-            Written::Done(_) => {
-                drop_parts(ledger, stored.as_ref(), Some(&head), head.job.id).await?;
-                return Ok(done);
+        let (is_done, there) = match ledger.store.put(plan).await? {
+            Written::Done(_) => (true, None),
+            Written::Refused(item) => {
+                let there = item.map(head_of_row).transpose()?;
+                (there.as_ref().is_some_and(|there| there.is_same_write(&head)), there)
             }
-            Written::Refused(item) => item.map(head_of_row).transpose()?,
         };
-        if refused_by.as_ref().is_some_and(|now| now.is_same_write(&head)) {
-            drop_parts(ledger, stored.as_ref(), Some(&head), head.job.id).await?;
+        if is_done {
+            if let Some(gone) = &stored {
+                ledger.remove_parts(gone, Some(&head)).await?;
+            }
             return Ok(done);
         }
-        stored = refused_by;
+        stored = there;
         // All tries of this call name their parts alike: they are there already, or no longer wanted.
         step = next(line, stored.as_ref(), defaults).0;
         if let Step::Stop(_) = step {
-            drop_parts(ledger, Some(&head), stored.as_ref(), head.job.id).await?;
+            ledger.remove_parts(&head, stored.as_ref()).await?;
         }
     }
     Err(StoreError::Unavailable("the job changed at every try".into()))
@@ -125,27 +129,7 @@ async fn upsert(
 
 /// What a line gives to keep beside the head.
 fn parts_of(head: &Head, line: &Line) -> Vec<AttributeMap> {
-    let parts = [(INPUT, head.input, &line.input), (OUTPUT, head.output, &line.output)];
-    let parts = parts.into_iter().filter_map(|(prefix, name, json)| {
-        name.map(|name| encode_part(head.job.id, &format!("{prefix}{name}"), json.clone()))
-    });
-    parts.collect()
-}
-
-/// Removes the parts that one head names and the other, which stays, does not.
-async fn drop_parts(
-    ledger: &Ledger,
-    gone: Option<&Head>,
-    stays: Option<&Head>,
-    id: JobId,
-) -> Result<(), StoreError> {
-    let unnamed = |prefix: &str, name: fn(&Head) -> Option<Uuid>| {
-        let gone = gone.and_then(name).filter(|gone| Some(*gone) != stays.and_then(name));
-        gone.map(|gone| format!("{prefix}{gone}"))
-    };
-    let parts = [unnamed(INPUT, |head| head.input), unnamed(OUTPUT, |head| head.output)];
-    for part in parts.into_iter().flatten() {
-        ledger.store.delete(plans::delete_part(&ledger.config.tables, id, &part)).await?;
-    }
-    Ok(())
+    let parts = [(head.input.map(input_part), &line.input), (head.output.map(output_part), &line.output)];
+    let parts = parts.into_iter().filter_map(|(part, json)| Some((part?, json)));
+    parts.map(|(part, json)| encode_part(head.job.id, &part, json.clone())).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use jobledger::domain::{Status, Timestamp};
+use jobledger::domain::{NO_STATUS, RecordStatus, Status, Timestamp};
 use jobledger::dynamo::schema::ALL_OWNERS;
 use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally, TryEnd};
 use prometheus_client::collector::Collector;
@@ -92,6 +92,20 @@ impl Gathered {
         let name = "jobledger_queue_noted_timestamp";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge)?;
         family.encode_gauge(&seconds(u64::try_from(queue.noted_at.millis()).unwrap_or(0)))
+    }
+
+    /// The records that jobs produced; nothing of a kind and status that none ever had.
+    fn encode_records(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let gauge = MetricType::Gauge;
+        let help = "Records that are there now, by kind and status; status none is for those without one";
+        let mut family = encoder.encode_descriptor("jobledger_records", help, None, gauge)?;
+        for ((kind, status), count) in &self.scrape.records {
+            let status = status.as_ref().map_or(NO_STATUS, RecordStatus::as_str);
+            family.encode_family(&[("kind", kind.as_str()), ("status", status)])?.encode_gauge(count)?;
+        }
+        let help = "1 where there are more kinds and statuses of records than a scrape shows, else 0";
+        let mut family = encoder.encode_descriptor("jobledger_records_cut", help, None, gauge)?;
+        family.encode_gauge(&u64::from(self.scrape.are_records_cut))
     }
 
     /// What the last recount found; nothing before the first one.
@@ -201,6 +215,7 @@ impl Collector for Gathered {
         let mut family = encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
         family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
 
+        self.encode_records(&mut encoder)?;
         self.encode_queue(&mut encoder)?;
         self.encode_recount(&mut encoder)?;
 

@@ -2,10 +2,10 @@
 //! that a head tells no more becomes a part.
 
 use jobledger::domain::{Head, Timestamp, Try};
-use jobledger::dynamo::schema::{HEAD, INPUT, OUTPUT, PART};
+use jobledger::dynamo::schema::{HEAD, PART};
 use jobledger::dynamo::tries::{MAX_KEPT_TRIES, delete_try, encode_try, find_tries, try_part};
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, head_of_row, plans};
-use jobledger::stream::{Batch, Consumer, Record, function};
+use jobledger::stream::{Batch, Consumer, Record, Target, function};
 use jobledger::{Error, Function};
 
 /// The function.
@@ -31,7 +31,7 @@ impl Consumer for RemoveParts {
     async fn consume(ledger: &Ledger, batch: Batch, _: Timestamp) -> Result<(), Error> {
         for record in batch.records {
             let step = match record {
-                Ok(record) if record.part == HEAD => step(record),
+                Ok(record) if record.target == Target::Part(HEAD.to_owned()) => step(record),
                 Ok(_) => continue,
                 Err(unreadable) => Err(unreadable.into()),
             };
@@ -63,11 +63,7 @@ fn step(record: Record) -> Result<Option<Step>, Error> {
 async fn remove(ledger: &Ledger, head: &Head) -> Result<(), StoreError> {
     let Ledger { store, config, .. } = ledger;
     let (tables, job) = (&config.tables, &head.job);
-    let input = head.input.map(|name| format!("{INPUT}{name}"));
-    let output = head.output.map(|name| format!("{OUTPUT}{name}"));
-    for part in [input, output].into_iter().flatten() {
-        store.delete(plans::delete_part(tables, job.id, &part)).await?;
-    }
+    ledger.remove_parts(head, None).await?;
     // Only once there was a second one is any but the last a part.
     if job.last_try.as_ref().is_none_or(|tried| tried.number < 2) {
         return Ok(());

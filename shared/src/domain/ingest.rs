@@ -81,17 +81,60 @@ pub enum Verdict {
     Unchanged,
 }
 
-impl Upsert {
-    /// The id that the job has here.
-    pub fn job_id(&self, owner: &Owner) -> JobId {
-        JobId::of_external_id(owner, &self.external_id)
-    }
+/// What a line says of where its job stands, and since when: `None` where it says nothing, or nothing that can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Course<'a> {
+    /// Where it stands.
+    pub status: Option<Status>,
+    /// When it came to be.
+    pub created_at: Option<Timestamp>,
+    /// From when on it may be claimed.
+    pub available_at: Option<Timestamp>,
+    /// When its last try began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<&'a JobError>,
+}
 
-    /// Every field that contradicts another, or the clock.
+impl Course<'_> {
+    /// Every field that contradicts another, or the clock, each as often as it does.
     pub fn contradictions(&self, now: Timestamp) -> Vec<(&'static str, Invalid)> {
         let mut found = Vec::new();
+        if let Some(status) = self.status {
+            self.against_status(status, &mut found);
+        }
+        let times = [
+            ("created_at", self.created_at),
+            ("started_at", self.started_at),
+            ("completed_at", self.completed_at),
+        ];
+        let mut earlier: Option<(&str, Timestamp)> = None;
+        for (field, time) in times {
+            let Some(time) = time else { continue };
+            if time > now.plus_millis(MAX_CLOCK_SKEW_MS) {
+                let minutes = MAX_CLOCK_SKEW_MS / 60_000;
+                found.push((
+                    field,
+                    Invalid(format!("must not lie in the future, by more than {minutes} minutes")),
+                ));
+            }
+            if let Some((name, _)) = earlier.filter(|(_, limit)| time < *limit) {
+                found.push((field, Invalid(format!("must not be before {name}"))));
+            }
+            earlier = Some((field, time));
+        }
+        if self.available_at.zip(self.created_at).is_some_and(|(available, created)| available < created) {
+            found.push(("available_at", Invalid::new("must not be before created_at")));
+        }
+        found
+    }
+
+    /// What a job in this status needs, and cannot have.
+    fn against_status(&self, status: Status, found: &mut Vec<(&'static str, Invalid)>) {
         let (started, completed) = (self.started_at.is_some(), self.completed_at.is_some());
-        let status = self.status;
+        let failed = status == Status::Failed;
         let mut check = |wrong: bool, field, message: String| {
             if wrong {
                 found.push((field, Invalid(message)));
@@ -101,28 +144,17 @@ impl Upsert {
         check(status == Status::Running && !started, "started_at", "a running job needs it".into());
         check(status.is_ended() && !completed, "completed_at", format!("a {status} job needs it"));
         check(!status.is_ended() && completed, "completed_at", format!("a {status} job has not ended"));
-        check(status == Status::Failed && self.error.is_none(), "error", "a failed job needs it".into());
-        check(status != Status::Failed && self.error.is_some(), "error", format!("a {status} job has none"));
-        check(
-            status != Status::Queued && self.available_at.is_some(),
-            "available_at",
-            "only a queued job has it".into(),
-        );
-        let times = [
-            ("created_at", self.created_at),
-            ("started_at", self.started_at),
-            ("completed_at", self.completed_at),
-        ];
-        let mut earlier: Option<(&str, Timestamp)> = None;
-        for (field, time) in times {
-            let Some(time) = time else { continue };
-            check(time > now.plus_millis(MAX_CLOCK_SKEW_MS), field, "must not lie in the future".into());
-            if let Some((name, limit)) = earlier {
-                check(time < limit, field, format!("must not be before {name}"));
-            }
-            earlier = Some((field, time));
-        }
-        found
+        check(failed && self.error.is_none(), "error", "a failed job needs it".into());
+        check(!failed && self.error.is_some(), "error", format!("a {status} job has none"));
+        let available = self.available_at.is_some();
+        check(status != Status::Queued && available, "available_at", "only a queued job has it".into());
+    }
+}
+
+impl Upsert {
+    /// The id that the job has here.
+    pub fn job_id(&self, owner: &Owner) -> JobId {
+        JobId::of_external_id(owner, &self.external_id)
     }
 
     fn earliest(&self) -> Option<Timestamp> {
@@ -153,26 +185,26 @@ impl Upsert {
     }
 }
 
-/// Decides what becomes of a line, given what is stored. The head's `bytes` are for whoever makes its parts to say.
+/// Decides what becomes of a line, given what is stored; refused, it is told every reason. The head's `bytes` are for
+/// whoever makes its parts to say.
 pub fn judge(
     upsert: &Upsert,
     existing: Option<&Head>,
     defaults: &Defaults,
-) -> Result<Verdict, (&'static str, Invalid)> {
+) -> Result<Verdict, Vec<(&'static str, Invalid)>> {
     let id = upsert.job_id(&defaults.owner);
+    let mut wrong = Vec::new();
     if let Some(head) = existing {
         if head.fingerprint == upsert.fingerprint {
             return Ok(Verdict::Unchanged);
         }
         let stored = head.job.status();
         if head.job.lease().is_some() {
-            return Err((
-                "status",
-                Invalid::new("a worker holds the job: only its reports count until its lease ends"),
-            ));
+            let held = "a worker holds the job: only its reports count until its lease ends";
+            wrong.push(("status", Invalid::new(held)));
         }
         if !stored.reaches(upsert.status) {
-            return Err(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));
+            wrong.push(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));
         }
     }
     let created_at = upsert
@@ -181,7 +213,10 @@ pub fn judge(
         .or(upsert.earliest())
         .unwrap_or(defaults.now);
     if upsert.earliest().is_some_and(|time| time < created_at) {
-        return Err(("created_at", Invalid(format!("the job is stored as created at {created_at}"))));
+        wrong.push(("created_at", Invalid(format!("the job is stored as created at {created_at}"))));
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
     }
     let state = upsert.state(created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());

@@ -184,6 +184,16 @@ impl Job {
         }
     }
 
+    /// Whether its present try, or the last one, was given to whoever shows this token.
+    pub fn was_given(&self, token: &LeaseToken) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.token == *token)
+    }
+
+    /// Whether whoever shows this token holds it now.
+    pub fn is_held_by(&self, token: &LeaseToken, now: Timestamp) -> bool {
+        self.was_given(token) && self.lease().is_some_and(|lease| lease.until >= now)
+    }
+
     /// The try that ended last, where the job itself still tells: it has ended, and there was one.
     pub fn ended_try(&self) -> Option<Try> {
         let ended = self.state.ended()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Invalid;
+use super::{Invalid, spelling};
 
 /// Most labels on a job.
 const MAX_LABELS: usize = 16;
@@ -19,6 +19,12 @@ const MAX_NAME: usize = 64;
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
+    /// The labels as they were stored, spelled as they are there: what a value was counted under, it is counted under.
+    pub fn of_store(labels: BTreeMap<String, String>) -> Result<Self, Invalid> {
+        fit(&labels)?;
+        Ok(Self(labels))
+    }
+
     /// The value of one label.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -33,30 +39,41 @@ impl Labels {
 impl TryFrom<BTreeMap<String, String>> for Labels {
     type Error = Invalid;
 
+    /// Values are kept in one spelling, so that a team is one team however its name was typed. Says all that is wrong.
     fn try_from(labels: BTreeMap<String, String>) -> Result<Self, Invalid> {
-        let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if labels.len() > MAX_LABELS || bytes > MAX_BYTES {
-            return Err(Invalid(format!(
-                "must be at most {MAX_LABELS} labels of {MAX_BYTES} bytes together"
-            )));
-        }
-        for (name, value) in &labels {
-            let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-            let rest = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            if !(first && rest && name.len() <= MAX_NAME) {
-                return Err(Invalid(format!(
-                    "label {name:?}: a name must be 1 to {MAX_NAME} lower-case letters, digits or '_', \
-                     the first a letter"
-                )));
-            }
-            if value.is_empty() || value.trim() != value || value.chars().any(char::is_control) {
-                return Err(Invalid(format!(
-                    "label {name:?}: a value must not be empty, hold control characters, or have blanks at its ends"
-                )));
-            }
-        }
-        Ok(Self(labels))
+        let spelled: BTreeMap<_, _> =
+            labels.into_iter().map(|(name, value)| (name, spelling::tidied(&value))).collect();
+        fit(&spelled)?;
+        let wrong: Vec<String> = spelled.iter().filter_map(|(name, value)| wrong_with(name, value)).collect();
+        if wrong.is_empty() { Ok(Self(spelled)) } else { Err(Invalid(wrong.join("; "))) }
     }
+}
+
+/// Whether there are no more labels than may be.
+fn fit(labels: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if labels.len() > MAX_LABELS || bytes > MAX_BYTES {
+        return Err(Invalid(format!("must be at most {MAX_LABELS} labels of {MAX_BYTES} bytes together")));
+    }
+    Ok(())
+}
+
+/// What is wrong with a label, if anything is.
+fn wrong_with(name: &str, value: &str) -> Option<String> {
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+    let rest = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !(first && rest && name.len() <= MAX_NAME) {
+        return Some(format!(
+            "label {name:?}: a name must be 1 to {MAX_NAME} lower-case letters, digits or '_', the first a letter"
+        ));
+    }
+    if value.is_empty() || value.chars().any(spelling::is_misleading) {
+        return Some(format!(
+            "label {name:?}: a value must not be empty, or hold control characters, line breaks and marks that turn \
+             the direction"
+        ));
+    }
+    None
 }
 
 #[cfg(test)]
@@ -76,7 +93,29 @@ mod tests {
         check(&[("Team", "x")], false);
         check(&[("", "x")], false);
         check(&[("team", "")], false);
-        check(&[("team", " x")], false);
+        check(&[("team", " ")], false);
+        check(&[("team", "\u{feff}")], false);
+        check(&[("team", "a\tb")], false);
+        check(&[("team", "a\u{202e}b")], false);
         check(&[("team", &"x".repeat(509))], false);
+    }
+    #[test]
+    fn a_value_has_one_spelling() {
+        let labels = |value: &str| Labels::try_from(BTreeMap::from([("team".to_owned(), value.to_owned())]));
+        for value in ["Équipe", "E\u{301}quipe", " Équipe\u{200b}\n", "\u{feff}E\u{301}quipe"] {
+            assert_eq!(labels(value).unwrap().get("team"), Some("Équipe"), "{value:?}");
+        }
+        assert_ne!(labels("Blue"), labels("blue"));
+        // Bytes are counted when it is spelled: three of `e` and its mark become two.
+        assert!(labels(&"e\u{301}".repeat(254)).is_ok());
+        let stored = BTreeMap::from([("team".to_owned(), "E\u{301}quipe\u{202e}".to_owned())]);
+        assert_eq!(Labels::of_store(stored.clone()).unwrap().as_map(), &stored);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said() {
+        let labels = [("A", "x"), ("model", ""), ("team", "ok")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let Invalid(message) = Labels::try_from(BTreeMap::from(labels)).unwrap_err();
+        assert!(message.contains("\"A\"") && message.contains("\"model\""), "{message}");
     }
 }

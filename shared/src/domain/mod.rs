@@ -14,6 +14,8 @@ mod own;
 mod parts;
 mod progress;
 mod query;
+mod record;
+mod spelling;
 mod status;
 mod time;
 mod type_settings;
@@ -25,18 +27,20 @@ pub use allowance::{
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
-pub use ingest::{Defaults, Upsert, Verdict, judge};
+pub use ingest::{Course, Defaults, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
 pub use labels::Labels;
 pub use lease::{LeaseToken, Terms, code};
 pub use money::MicroDollars;
 pub use names::{
-    ErrorCode, ExternalId, IdempotencyKey, JobName, Owner, Phase, TaskName, TraceId, TypeName, WorkerId,
+    ErrorCode, ExternalId, IdempotencyKey, JobName, NO_STATUS, Owner, Phase, RecordId, RecordKind,
+    RecordStatus, TaskName, TraceId, TypeName, WorkerId,
 };
 pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_type, is_own};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
-pub use progress::{Percent, Progress};
+pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
+pub use record::Record;
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{

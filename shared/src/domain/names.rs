@@ -1,14 +1,35 @@
 //! Names: each a type of its own, made only from a text that fits.
+//!
+//! Ids and words of programs are taken as they are, byte by byte, or refused. What people write and read is kept in one
+//! spelling (see [`spelling`]).
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Invalid;
+use super::{Invalid, spelling};
 
-/// Makes a newtype over `String` whose only way in is `TryFrom`.
+/// Makes a newtype over `String` whose only ways in are those below.
 macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, spelled: $max:expr) => {
+        name!(@text $(#[$doc])* $name, |text| spelling::shown(&text, $max));
+
+        impl $name {
+            /// The text as it was stored, spelled as it is there: what was kept once stays readable, and the same.
+            pub fn of_store(text: String) -> Result<Self, Invalid> {
+                printable(&text, $max)?;
+                Ok(Self(text))
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        name!(@text $(#[$doc])* $name, |text| {
+            let check: fn(&str) -> Result<(), Invalid> = $check;
+            check(&text)?;
+            Ok(text)
+        });
+    };
+    (@text $(#[$doc:meta])* $name:ident, $read:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -24,9 +45,8 @@ macro_rules! name {
             type Error = Invalid;
 
             fn try_from(text: String) -> Result<Self, Invalid> {
-                let check: fn(&str) -> Result<(), Invalid> = $check;
-                check(&text)?;
-                Ok(Self(text))
+                let read: fn(String) -> Result<String, Invalid> = $read;
+                read(text).map(Self)
             }
         }
 
@@ -52,6 +72,11 @@ macro_rules! name {
     };
 }
 
+/// Stands for the records without a status, where all statuses are told.
+pub const NO_STATUS: &str = "none";
+/// Longest id of a record, in bytes.
+const MAX_RECORD_ID_BYTES: usize = 1_900;
+
 name! {
     /// A tenant: every job belongs to one. `*` is kept for the sum of all.
     Owner, |text| word(text, 64)
@@ -61,16 +86,16 @@ name! {
     TypeName, |text| word(text, 64)
 }
 name! {
-    /// The caller's own id for a job, unique within the owner.
+    /// The caller's own id for a job, unique within the owner: compared byte by byte and never changed.
     ExternalId, |text| printable(text, 128)
 }
 name! {
-    /// What the caller sends as `Idempotency-Key`.
+    /// What the caller sends as `Idempotency-Key`: compared byte by byte and never changed.
     IdempotencyKey, |text| printable(text, 255)
 }
 name! {
-    /// A job's name for people, say a file name.
-    JobName, |text| printable(text, 200)
+    /// A job's name for people, say a file name: in one spelling.
+    JobName, spelled: 200
 }
 name! {
     /// A finer word for `running`, such as `transcoding`.
@@ -85,8 +110,34 @@ name! {
     ErrorCode, |text| word(text, 64)
 }
 name! {
-    /// What is being done of a job, for people: a step of it, say.
-    TaskName, |text| printable(text, 200)
+    /// What is being done of a job, for people: a step of it, say. In one spelling.
+    TaskName, spelled: 200
+}
+name! {
+    /// What a record is, as its caller names it: `source`, say.
+    RecordKind, |text| word(text, 64)
+}
+name! {
+    /// The caller's own id for a record, unique within owner and kind.
+    RecordId, |text| {
+        printable(text, 512)?;
+        // The key of an item ends at 2,048 bytes, and owner and kind are in it, too.
+        if text.len() > MAX_RECORD_ID_BYTES {
+            return Err(Invalid(format!("must be at most {MAX_RECORD_ID_BYTES} bytes of UTF-8")));
+        }
+        // Clients take these out of a path, and what is no UTF-8 in one is read as that character.
+        if [".", ".."].contains(&text) || text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(Invalid::new("must be UTF-8, percent-encoded in the path, and not . or .."));
+        }
+        Ok(())
+    }
+}
+name! {
+    /// How a record stands, as its caller names it.
+    RecordStatus, |text| match text {
+        NO_STATUS => Err(Invalid::new("must not be none, which stands for no status: leave it out")),
+        _ => word(text, 64),
+    }
 }
 name! {
     /// The trace that a job came from: 32 hexadecimal digits of a W3C `traceparent`.
@@ -151,6 +202,47 @@ mod tests {
         assert!(ExternalId::try_from("ä".repeat(128)).is_ok());
         for bad in [String::new(), " a".into(), "a\u{7}b".into(), "ä".repeat(129)] {
             assert!(ExternalId::try_from(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_for_people_have_one_spelling_and_ids_that_of_their_maker() {
+        let name = |text: &str| JobName::try_from(text).unwrap();
+        assert_eq!(name(" cafe\u{301}.MP4\n").as_str(), "café.MP4");
+        assert_eq!(name("café"), name("cafe\u{301}"));
+        assert_eq!(TaskName::try_from("cafe\u{301}"), TaskName::try_from("café"));
+        let id = |text: &str| ExternalId::try_from(text).unwrap();
+        assert_eq!(id("cafe\u{301}").as_str(), "cafe\u{301}");
+        assert_ne!(id("cafe\u{301}"), id("café"));
+        // Slashes and emoji are as good as any.
+        for odd in ["a/b/../c", "🦀", "👩\u{200d}💻/%2F?#", "a\u{202e}b"] {
+            assert_eq!(id(odd).as_str(), odd);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_read_as_it_stands() {
+        for stored in ["cafe\u{301}", "a\u{202e}b", "\u{feff}x"] {
+            assert_eq!(JobName::of_store(stored.to_owned()).unwrap().as_str(), stored);
+        }
+        for broken in ["", " x", "a\u{7}b"] {
+            assert!(JobName::of_store(broken.to_owned()).is_err(), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_records_id_is_nearly_any_text_and_its_status_is_not_none() {
+        let emoji = "\u{1f600}".repeat(475);
+        for good in ["a", "s3://b/a b#c?d=%", "%2F", "...", "a/../b", "ä", &"x".repeat(512), &emoji] {
+            assert!(RecordId::try_from(good).is_ok(), "{good}");
+        }
+        let emoji = "\u{1f600}".repeat(476);
+        for bad in ["", " a", "a\n", ".", "..", "a\u{fffd}", &"x".repeat(513), &emoji] {
+            assert!(RecordId::try_from(bad).is_err(), "{bad}");
+        }
+        assert!(RecordStatus::try_from("None").is_ok());
+        for bad in ["none", "", "a b", "a#b"] {
+            assert!(RecordStatus::try_from(bad).is_err(), "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Invalid, TaskName};
+use super::{Invalid, TaskName, TypeSettings};
 
 /// The whole, in hundredths of a percent.
 const WHOLE: u16 = 10_000;
@@ -118,6 +118,45 @@ impl Progress {
     /// That of a job that is done.
     pub const DONE: Self =
         Self { current_task: None, current_task_progress: None, overall_progress: Percent::FULL };
+
+    /// What it is after a report: what was not said stays, and what is all of it never falls.
+    #[must_use]
+    pub fn after(self, said: ReportedProgress) -> Self {
+        let ReportedProgress { current_task, current_task_progress, overall_progress } = said;
+        let overall_progress = overall_progress.unwrap_or_default().max(self.overall_progress);
+        match current_task {
+            Some(_) => Self { current_task, current_task_progress, overall_progress },
+            None => Self { overall_progress, ..self },
+        }
+    }
+}
+
+/// How far a report says that a job is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportedProgress {
+    /// What is being done now.
+    pub current_task: Option<TaskName>,
+    /// How far that is; `None`: nobody knows.
+    pub current_task_progress: Option<Percent>,
+    /// How far all of it is; `None`: as far as before.
+    pub overall_progress: Option<Percent>,
+}
+
+impl ReportedProgress {
+    /// Whether only the stages of the job's type can tell how far all of it is.
+    pub const fn needs_stages(&self) -> bool {
+        self.overall_progress.is_none() && self.current_task.is_some()
+    }
+
+    /// The same, and how far all of it is: as was said, else by the weights of the type's stages.
+    #[must_use]
+    pub fn by_stages(mut self, settings: &TypeSettings) -> Self {
+        if let (None, Some(task)) = (self.overall_progress, &self.current_task) {
+            let share = self.current_task_progress.unwrap_or_default();
+            self.overall_progress = settings.overall(task, share);
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{Stage, Stages};
 
     #[track_caller]
     fn check(number: &str, expect: Option<u16>) {
@@ -202,6 +242,52 @@ mod tests {
         {
             let percent = Percent::try_from(hundredths).unwrap();
             assert_eq!(serde_json::to_string(&percent).unwrap(), expect);
+        }
+    }
+
+    #[test]
+    fn a_report_adds_to_what_was_said_before() {
+        let share = |hundredths| Percent::try_from(hundredths).unwrap();
+        let task = |name: &str| Some(TaskName::try_from(name).unwrap());
+        let before = Progress {
+            current_task: task("fetch"),
+            current_task_progress: Some(share(50)),
+            overall_progress: share(40),
+        };
+        let said = ReportedProgress::default;
+        assert_eq!(before.clone().after(said()), before);
+        let less = ReportedProgress { overall_progress: Some(share(39)), ..said() };
+        assert_eq!(before.clone().after(less), before);
+        let more = ReportedProgress { overall_progress: Some(share(41)), ..said() };
+        assert_eq!(before.clone().after(more), Progress { overall_progress: share(41), ..before.clone() });
+        let next = ReportedProgress { current_task: task("render"), ..said() };
+        let after = Progress { current_task: task("render"), current_task_progress: None, ..before.clone() };
+        assert_eq!(before.after(next), after);
+    }
+
+    #[test]
+    fn the_stages_tell_what_was_not_said() {
+        let share = |hundredths| Some(Percent::try_from(hundredths).unwrap());
+        let task = |name: &str| TaskName::try_from(name).unwrap();
+        let stage = |name, weight| Stage { name: task(name), weight };
+        let stages = Stages::try_from(vec![stage("fetch", 1), stage("render", 3)]).unwrap();
+        let settings = TypeSettings { stages, ..TypeSettings::default() };
+        for (name, current, overall, needs_stages, expect) in [
+            (Some("render"), share(5_000), None, true, share(6_250)),
+            (Some("render"), None, None, true, share(2_500)),
+            (Some("render"), share(5_000), share(1), false, share(1)),
+            (Some("upload"), share(5_000), None, true, None),
+            (None, None, share(1), false, share(1)),
+            (None, None, None, false, None),
+        ] {
+            let said = ReportedProgress {
+                current_task: name.map(task),
+                current_task_progress: current,
+                overall_progress: overall,
+            };
+            assert_eq!(said.needs_stages(), needs_stages, "{said:?}");
+            let expect = ReportedProgress { overall_progress: expect, ..said.clone() };
+            assert_eq!(said.by_stages(&settings), expect);
         }
     }
 

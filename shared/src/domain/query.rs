@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ExternalId, Invalid, Job, Owner, Status, Timestamp, TypeName};
+use super::{ExternalId, Invalid, Job, Owner, Status, Timestamp, TypeName, spelling};
 
 /// Most types that one list may name.
 pub const MAX_TYPES: usize = 100;
@@ -128,9 +128,10 @@ impl JobQuery {
     }
 }
 
-/// A text without regard to case, as names are searched.
+/// A text without regard to case and spelling, as names are searched.
 pub fn folded(text: &str) -> String {
-    text.to_lowercase()
+    // Composed once more: of some letters and marks, only the small ones have a character together.
+    spelling::composed(&spelling::composed(text).to_lowercase()).into_owned()
 }
 
 impl Filter {
@@ -141,7 +142,7 @@ impl Filter {
 }
 
 impl Search {
-    /// The text as it was given.
+    /// The text as it was given: an `external_id` is found by its bytes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -169,7 +170,10 @@ impl TryFrom<&str> for Search {
 
     fn try_from(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
-        if text.is_empty() || text.chars().count() > MAX_SEARCH_CHARS || text.chars().any(char::is_control) {
+        if text.is_empty()
+            || spelling::composed(text).chars().count() > MAX_SEARCH_CHARS
+            || text.chars().any(char::is_control)
+        {
             return Err(Invalid(format!(
                 "must be 1 to {MAX_SEARCH_CHARS} characters, no control characters"
             )));
@@ -200,5 +204,33 @@ impl CreatedRange {
     /// The last millisecond.
     pub const fn to(self) -> Timestamp {
         self.to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_folded_alike_in_any_case_and_spelling() {
+        for (one, other) in [
+            ("Équipe", "E\u{301}QUIPE"),
+            ("\u{212b}", "a\u{30a}"),
+            // Together they are one character only when they are small.
+            ("H\u{331}", "\u{1e96}"),
+            ("İ", "i\u{307}"),
+        ] {
+            assert_eq!(folded(one), folded(other));
+            assert_eq!(folded(&folded(one)), folded(one));
+        }
+        assert_ne!(folded("e"), folded("é"));
+    }
+
+    #[test]
+    fn a_search_keeps_the_bytes_that_an_id_is_found_by() {
+        let search = Search::try_from(" E\u{301} ").unwrap();
+        assert_eq!((search.as_str(), search.folded().as_str()), ("E\u{301}", "é"));
+        assert!(Search::try_from("e\u{301}".repeat(200).as_str()).is_ok());
+        assert!(Search::try_from("é".repeat(201).as_str()).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Timelike, Utc};
 use serde::{Serialize, Serializer};
 
 use super::Invalid;
@@ -60,11 +60,20 @@ impl Timestamp {
         if span < 0 { 0 } else { span.unsigned_abs() }
     }
 
-    /// An RFC 3339 date and time with any offset.
+    /// An RFC 3339 date and time with any offset. What it says beyond milliseconds is cut off.
+    ///
+    /// A leap second, which only the last minute of a UTC day can have, is the first one of the next day: that is how
+    /// clocks that know none count it.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let wrong = || Invalid::new("must be an RFC 3339 time, such as 2026-01-11T05:00:00.000Z");
-        let time = DateTime::parse_from_rfc3339(text).map_err(|_| wrong())?.with_timezone(&Utc);
-        if (1..=9999).contains(&time.year()) { Ok(time.into()) } else { Err(wrong()) }
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| no_time(text))?.with_timezone(&Utc);
+        let is_leap = time.nanosecond() >= 1_000_000_000;
+        if !text.is_ascii() || !(1..=9999).contains(&time.year()) {
+            return Err(no_time(text));
+        }
+        if is_leap && (time.hour(), time.minute()) != (23, 59) {
+            return Err(Invalid::new("has a second 60, which only the last minute of a UTC day can have"));
+        }
+        Ok(time.into())
     }
 
     /// The day of the calendar, as `2026-01-11`.
@@ -76,6 +85,19 @@ impl Timestamp {
     pub fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()
     }
+}
+
+/// What is wrong with a text that is no time, as far as that can be told.
+fn no_time(text: &str) -> Invalid {
+    let zoned = |offset: &str| DateTime::parse_from_rfc3339(&format!("{text}{offset}")).is_ok();
+    Invalid::new(if zoned("Z") {
+        // Its reader's zone and its writer's may differ, and nothing would tell.
+        "must say its offset from UTC: end it with Z, or with the like of +05:30"
+    } else if zoned("T00:00:00Z") {
+        "must be a time of that day, such as 2026-01-11T05:00:00.000Z"
+    } else {
+        "must be an RFC 3339 time, such as 2026-01-11T05:00:00.000Z"
+    })
 }
 
 impl From<DateTime<Utc>> for Timestamp {
@@ -136,6 +158,42 @@ mod tests {
         check("2026-01-11T07:30:00+02:30", Some("2026-01-11T05:00:00.000Z"));
         check("2026-01-11 05:00:00Z", Some("2026-01-11T05:00:00.000Z"));
         check("1993-10-01T07:00:03Z", Some("1993-10-01T07:00:03.000Z"));
+        // Offsets of less than an hour, of more than half a day, and the one that says that nobody knows it.
+        check("2026-01-11T05:00:00+05:45", Some("2026-01-10T23:15:00.000Z"));
+        check("2026-01-11T05:00:00-03:30", Some("2026-01-11T08:30:00.000Z"));
+        check("2026-01-11T05:00:00+14:00", Some("2026-01-10T15:00:00.000Z"));
+        check("2026-01-11T05:00:00-00:00", Some("2026-01-11T05:00:00.000Z"));
+        // Small letters are as good (RFC 3339, 5.6).
+        check("2026-01-11t05:00:00z", Some("2026-01-11T05:00:00.000Z"));
+        check("2026-01-11T05:00:00.9999999999999Z", Some("2026-01-11T05:00:00.999Z"));
+        check("2024-02-29T00:00:00Z", Some("2024-02-29T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn a_leap_second_is_the_first_of_the_next_day() {
+        check("2016-12-31T23:59:60Z", Some("2017-01-01T00:00:00.000Z"));
+        check("2016-12-31T23:59:60.5Z", Some("2017-01-01T00:00:00.500Z"));
+        check("2017-01-01T05:29:60+05:30", Some("2017-01-01T00:00:00.000Z"));
+        check("9999-12-31T23:59:60Z", Some("9999-12-31T23:59:59.999Z"));
+        for text in ["2016-12-31T12:00:60Z", "2016-12-31T23:59:60+01:00", "2016-12-31T23:59:61Z"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_time_is_told() {
+        for (text, remedy) in [
+            ("2026-01-11T05:00:00", "offset"),
+            ("2026-01-11 05:00:00.5", "offset"),
+            ("2026-01-11", "time of that day"),
+            ("2026-02-30", "RFC 3339"),
+            ("2026-02-30T05:00:00", "RFC 3339"),
+            ("2016-12-31T12:00:60Z", "second 60"),
+            ("1768107600", "RFC 3339"),
+        ] {
+            let Invalid(message) = Timestamp::parse(text).unwrap_err();
+            assert!(message.contains(remedy), "{text}: {message}");
+        }
     }
 
     #[test]
@@ -151,6 +209,29 @@ mod tests {
             "0000-01-11T05:00:00Z",
             "1768107600",
             "2026-1-1T05:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-01-11T24:00:00Z",
+            "2026-01-11T05:60:00Z",
+            "2026-01-11T05:00Z",
+            "2026-01-11T05:00:00+24:00",
+            "2026-01-11T05:00:00+05:60",
+            "2026-01-11T05:00:00+0545",
+            "2026-01-11T05:00:00+05",
+            "2026-01-11T05:00:00\u{2212}05:00",
+            "2026-01-11T05:00:00 Z",
+            "2026-01-11T05:00:00,5Z",
+            "2026-01-11T05:00:00.Z",
+            " 2026-01-11T05:00:00Z",
+            "2026-01-11T05:00:00Z ",
+            "2026-01-11T05:00:00Z\u{feff}",
+            "2026-01-11T05:00:00 CET",
+            "٢٠٢٦-01-11T05:00:00Z",
+            "-001-01-11T05:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "10000-01-01T00:00:00Z",
+            "20260111T050000Z",
+            "2026-W02-7T05:00:00Z",
         ] {
             check(text, None);
         }

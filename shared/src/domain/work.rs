@@ -4,10 +4,7 @@
 //! before ([`super::Status::may_become`]).
 
 use super::lease::code;
-use super::{
-    Ended, ErrorCode, Head, Holder, Job, JobError, Lease, LeaseToken, Phase, Progress, State, Timestamp, Try,
-    WorkerId,
-};
+use super::{Ended, ErrorCode, Head, Job, JobError, State, Timestamp, Try};
 
 /// How a try failed, and what that means for the tries that are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,23 +16,12 @@ pub struct Failure {
 }
 
 /// Makes a job run for somebody who only reports on it.
-pub fn started(head: &Head, phase: Option<Phase>, now: Timestamp) -> Head {
+pub fn started(head: &Head, now: Timestamp) -> Head {
     let mut next = stepped(head, now);
     next.job.attempt += 1;
     next.job.holder = None;
     next.job.progress = None;
-    next.job.state = State::Running { started_at: now, phase, lease: None };
-    next
-}
-
-/// Gives a job to a worker.
-pub fn claimed(head: &Head, worker: WorkerId, token: LeaseToken, now: Timestamp) -> Head {
-    let mut next = started(head, None, now);
-    let terms = token.terms();
-    let lease = Lease { until: terms.until(now, terms.seconds), holds_slot: terms.holds_slot };
-    next.job.progress = Some(Progress::default());
-    next.job.holder = Some(Holder { worker, token });
-    next.job.state = State::Running { started_at: now, phase: None, lease: Some(lease) };
+    next.job.state = State::Running { started_at: now, phase: None, lease: None };
     next
 }
 

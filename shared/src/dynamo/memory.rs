@@ -1,4 +1,4 @@
-//! What an execution environment remembers of `settings`, each for a while.
+//! What an execution environment remembers, each for a while.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +11,7 @@ const MAX_REMEMBERED: usize = 1_000;
 
 /// Values by key, each with its end.
 #[derive(Debug)]
-pub(super) struct Memory<K, V> {
+pub(crate) struct Memory<K, V> {
     seen: Mutex<HashMap<K, (V, Timestamp)>>,
 }
 
@@ -23,12 +23,12 @@ impl<K, V> Default for Memory<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
     /// What is remembered.
-    pub(super) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
+    pub(crate) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
         self.lock().get(key).filter(|(_, until)| now < *until).map(|(value, _)| value.clone())
     }
 
     /// Remembers it for so many milliseconds.
-    pub(super) fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
+    pub(crate) fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
         let mut seen = self.lock();
         if seen.len() >= MAX_REMEMBERED {
             seen.retain(|_, (_, until)| now < *until);

@@ -232,7 +232,6 @@ pub fn retry_in(
     sources: &[Status],
 ) -> UpdateItemInputBuilder {
     let plan = transition(tables, owner, seen.id, sources);
-    let condition = plan.get_condition_expression().clone().unwrap_or_default();
     let max_attempts = seen.max_attempts.max(seen.attempt.saturating_add(1));
     // What is not there is left out by the next reader: an expression can only copy something.
     let (tried, plan) = if seen.was_tried {
@@ -243,26 +242,26 @@ pub fn retry_in(
         ("", plan)
     };
     let is_tried = if seen.was_tried { "attribute_exists" } else { "attribute_not_exists" };
-    plan.condition_expression(format!(
-        "{condition} AND priority = :priority AND attempt = :attempt AND max_attempts = :seen_max \
-         AND {is_tried}(started_at)"
-    ))
-    .update_expression(format!(
-        "SET #status = :next, available_at = :now, updated_at = :now, #queue = :queue, \
+    let still = format!(
+        "priority = :priority AND attempt = :attempt AND max_attempts = :seen_max AND {is_tried}(started_at)"
+    );
+    and(plan, &still)
+        .update_expression(format!(
+            "SET #status = :next, available_at = :now, updated_at = :now, #queue = :queue, \
          max_attempts = :max_attempts{tried} \
          REMOVE #error, started_at, completed_at, expires_at, phase, #progress, worker, lease_token"
-    ))
-    .expression_attribute_names("#queue", QUEUE)
-    .expression_attribute_names("#error", "error")
-    .expression_attribute_names("#progress", PROGRESS)
-    .expression_attribute_values(":next", s(Status::Queued))
-    .expression_attribute_values(":now", n(now.millis()))
-    .expression_attribute_values(":queue", s(queue_key(seen.priority, now, seen.id)))
-    .expression_attribute_values(":priority", n(seen.priority))
-    .expression_attribute_values(":attempt", n(seen.attempt))
-    .expression_attribute_values(":seen_max", n(seen.max_attempts))
-    .expression_attribute_values(":max_attempts", n(max_attempts))
-    .return_values(ReturnValue::AllNew)
+        ))
+        .expression_attribute_names("#queue", QUEUE)
+        .expression_attribute_names("#error", "error")
+        .expression_attribute_names("#progress", PROGRESS)
+        .expression_attribute_values(":next", s(Status::Queued))
+        .expression_attribute_values(":now", n(now.millis()))
+        .expression_attribute_values(":queue", s(queue_key(seen.priority, now, seen.id)))
+        .expression_attribute_values(":priority", n(seen.priority))
+        .expression_attribute_values(":attempt", n(seen.attempt))
+        .expression_attribute_values(":seen_max", n(seen.max_attempts))
+        .expression_attribute_values(":max_attempts", n(max_attempts))
+        .return_values(ReturnValue::AllNew)
 }
 
 /// [`retry_in`] from every status that a retry leads from.
@@ -273,17 +272,15 @@ pub fn retry(tables: &Tables, owner: &Owner, seen: Seen, now: Timestamp) -> Upda
 
 /// A transition by a bulk job: of jobs that are older than it, and of each once, which it notes on the job.
 pub fn by_bulk(plan: UpdateItemInputBuilder, bulk: JobId, created_at: Timestamp) -> UpdateItemInputBuilder {
-    let condition = plan.get_condition_expression().clone().unwrap_or_default();
     let update = plan.get_update_expression().clone().unwrap_or_default();
     let rest = update.strip_prefix("SET ").unwrap_or(&update);
-    plan.condition_expression(format!(
-        "{condition} AND #created < :before AND (attribute_not_exists(#changed_by) OR #changed_by <> :changed_by)"
-    ))
-    .update_expression(format!("SET #changed_by = :changed_by, {rest}"))
-    .expression_attribute_names("#created", CREATED)
-    .expression_attribute_names("#changed_by", CHANGED_BY)
-    .expression_attribute_values(":before", s(created_at))
-    .expression_attribute_values(":changed_by", s(bulk))
+    let once = "#created < :before AND (attribute_not_exists(#changed_by) OR #changed_by <> :changed_by)";
+    and(plan, once)
+        .update_expression(format!("SET #changed_by = :changed_by, {rest}"))
+        .expression_attribute_names("#created", CREATED)
+        .expression_attribute_names("#changed_by", CHANGED_BY)
+        .expression_attribute_values(":before", s(created_at))
+        .expression_attribute_values(":changed_by", s(bulk))
 }
 
 /// A removal by a bulk job: of jobs that are older than it.
@@ -292,6 +289,12 @@ pub fn older_than(plan: DeleteItemInputBuilder, created_at: Timestamp) -> Delete
     plan.condition_expression(format!("{condition} AND #created < :before"))
         .expression_attribute_names("#created", CREATED)
         .expression_attribute_values(":before", s(created_at))
+}
+
+/// The same update on one more condition.
+pub(crate) fn and(plan: UpdateItemInputBuilder, condition: &str) -> UpdateItemInputBuilder {
+    let before = plan.get_condition_expression().clone().unwrap_or_default();
+    plan.condition_expression(format!("{before} AND {condition}"))
 }
 
 /// An update of an owner's job that only these statuses allow.

@@ -103,7 +103,7 @@ pub fn type_of_item(item: AttributeMap) -> Result<(TypeName, StoredType), Corrup
     let name = row.id.split_once('#').map_or("", |(_, kind)| kind);
     let kind = TypeName::try_from(name).map_err(|invalid| corrupt(invalid.0))?;
     let stages = row.stages.iter().map(|stage| {
-        let name = TaskName::try_from(stage.name.as_str())?;
+        let name = TaskName::of_store(stage.name.clone())?;
         Ok(Stage { name, weight: stage.weight })
     });
     let stages = stages.collect::<Result<Vec<_>, _>>().and_then(Stages::try_from);

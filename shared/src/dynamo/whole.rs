@@ -1,8 +1,10 @@
 //! A job as a whole: its head, and the parts that this names.
 
-use super::schema::{HEAD, INPUT, OUTPUT, PART};
+use super::schema::{HEAD, PART};
 use super::tries::decode_try;
-use super::{AttributeMap, Store, StoreError, Tables, decode_part, head_of_row, plans};
+use super::{
+    AttributeMap, Store, StoreError, Tables, decode_part, head_of_row, input_part, output_part, plans,
+};
 use crate::domain::{Head, JobId, Timestamp, Try};
 use crate::http::{Beside, WholeJobView};
 
@@ -22,8 +24,8 @@ impl WholeJob {
     pub async fn read(store: &Store, tables: &Tables, id: JobId) -> Result<Option<Self>, StoreError> {
         let parts = read_parts(store, tables, id).await?;
         let Some(head) = part(&parts, HEAD).cloned().map(head_of_row).transpose()? else { return Ok(None) };
-        let input = head.input.and_then(|name| part(&parts, &format!("{INPUT}{name}")));
-        let output = head.output.and_then(|name| part(&parts, &format!("{OUTPUT}{name}")));
+        let input = head.input.and_then(|name| part(&parts, &input_part(name)));
+        let output = head.output.and_then(|name| part(&parts, &output_part(name)));
         let input = input.map(decode_part).transpose()?.unwrap_or_default();
         let output = output.map(decode_part).transpose()?.unwrap_or_default();
         let tries = parts.iter().filter_map(|item| decode_try(&head.job, item).transpose());

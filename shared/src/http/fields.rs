@@ -19,6 +19,9 @@ pub struct Fields {
     errors: Vec<FieldError>,
 }
 
+/// Most characters of what is wrong with a text, as that may say the text back.
+const MAX_SAID_CHARS: usize = 200;
+
 /// Why a text is no object of fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
@@ -31,7 +34,7 @@ impl Fields {
     /// Reads a JSON object; a field that is `null` is the same as one that is left out.
     pub fn parse(json: &[u8]) -> Result<Self, BodyError> {
         let Object { fields, twice } =
-            serde_json::from_slice(json).map_err(|error| BodyError::NotAnObject(error.to_string()))?;
+            serde_json::from_slice(json).map_err(|error| BodyError::not_an_object(&error))?;
         let mut found = Self { left: fields, said: BTreeMap::new(), errors: Vec::new() };
         for name in twice {
             found.refuse(&name, Invalid::new("is given twice"));
@@ -178,6 +181,12 @@ impl Fields {
         self.errors.push(FieldError::new(said, invalid));
     }
 
+    /// Whether something is wrong with a field already.
+    pub fn is_refused(&self, name: &str) -> bool {
+        let said = self.said.get(name).map_or(name, String::as_str);
+        self.errors.iter().any(|error| error.field == said)
+    }
+
     /// The value, if nothing was wrong and nothing is left over.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         for name in std::mem::take(&mut self.left).into_keys() {
@@ -187,6 +196,12 @@ impl Fields {
             Some(value) if self.errors.is_empty() => Ok(value),
             Some(_) | None => Err(self.errors),
         }
+    }
+}
+
+impl BodyError {
+    fn not_an_object(error: &serde_json::Error) -> Self {
+        Self::NotAnObject(error.to_string().chars().take(MAX_SAID_CHARS).collect())
     }
 }
 

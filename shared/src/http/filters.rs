@@ -66,9 +66,10 @@ fn filter(query: &mut QueryString) -> Filter {
     let mut labels = BTreeMap::new();
     for name in LABELS {
         let value = query.optional(name, |text| {
-            // A value that no job can have is a mistake of the caller, and not an empty list.
-            Labels::try_from(BTreeMap::from([(name.to_owned(), text.to_owned())]))?;
-            Ok(text.to_owned())
+            // A value that no job can have is a mistake of the caller, and not an empty list; one that is spelled
+            // otherwise is the same.
+            let labels = Labels::try_from(BTreeMap::from([(name.to_owned(), text.to_owned())]))?;
+            Ok(labels.get(name).unwrap_or_default().to_owned())
         });
         labels.extend(value.map(|value| (name.to_owned(), value)));
     }

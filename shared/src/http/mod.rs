@@ -16,6 +16,7 @@ mod fields;
 mod filters;
 mod gate;
 mod page;
+pub mod path;
 mod prefer;
 mod problem;
 mod query;

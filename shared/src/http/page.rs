@@ -1,8 +1,9 @@
 //! Pages: which part of a list a caller asks for, and how it is answered.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
+use super::query::RESERVED;
 use super::{Answer, JobView, QueryString};
 use crate::domain::{Invalid, Job, Timestamp};
 
@@ -173,9 +174,6 @@ impl Page<'_> {
         Some(format!("{path}?{}", pairs.join("&")))
     }
 }
-
-/// All but the characters that RFC 3986 leaves unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()

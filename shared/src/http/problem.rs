@@ -16,6 +16,8 @@ const RETRY_AFTER_SECONDS: &str = "1";
 const MAX_ERRORS: usize = 100;
 /// Most characters of a field's name that are said back.
 const MAX_FIELD_CHARS: usize = 64;
+/// Most characters of what is wrong with a field, as that may say the value back.
+const MAX_MESSAGE_CHARS: usize = 1_000;
 
 /// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
 #[derive(Debug)]
@@ -46,7 +48,11 @@ impl FieldError {
     /// This field, for this reason.
     pub fn new(field: impl Into<String>, invalid: Invalid) -> Self {
         let field: String = field.into();
-        Self { field: field.chars().take(MAX_FIELD_CHARS).collect(), message: invalid.0 }
+        let shortened = |text: String, max| match text.char_indices().nth(max) {
+            Some((end, _)) => text[..end].to_owned(),
+            None => text,
+        };
+        Self { field: shortened(field, MAX_FIELD_CHARS), message: shortened(invalid.0, MAX_MESSAGE_CHARS) }
     }
 }
 
@@ -131,6 +137,12 @@ impl Problem {
     pub fn job_not_found() -> Self {
         let detail = "no job has this id; ended jobs are removed when their time to live is over";
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "No such job", detail)
+    }
+
+    /// 404: no such record.
+    pub fn record_not_found() -> Self {
+        let detail = "the owner has no record of this kind with this id; it may have been deleted";
+        Self::new(StatusCode::NOT_FOUND, "record_not_found", "No such record", detail)
     }
 
     /// 409: the job's status forbids it.

@@ -6,7 +6,7 @@ use super::{FieldError, Problem};
 use crate::domain::Invalid;
 
 /// All but the characters that RFC 3986 leaves unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The names and values of a query, decoded, until somebody has read them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

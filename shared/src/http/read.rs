@@ -1,8 +1,11 @@
 //! How single values of a JSON body are read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::{
@@ -24,7 +27,14 @@ pub struct Raw<'a>(pub &'a RawValue);
 
 impl Raw<'_> {
     fn string(self) -> Result<String, Invalid> {
-        serde_json::from_str(self.0.get()).map_err(|_| Invalid::new("must be a string"))
+        let written = self.0.get();
+        serde_json::from_str(written).map_err(|_| {
+            Invalid::new(if written.starts_with('"') {
+                "must be a string of whole characters: half of a surrogate pair is none"
+            } else {
+                "must be a string"
+            })
+        })
     }
 }
 
@@ -65,6 +75,11 @@ pub(super) fn list(raw: Raw<'_>, lengths: &RangeInclusive<usize>) -> Result<Vec<
 
 /// A time.
 pub fn timestamp(raw: Raw<'_>) -> Result<Timestamp, Invalid> {
+    let is_number = raw.0.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if is_number {
+        // Seconds or milliseconds since 1970, or since another year: a number does not say.
+        return Err(Invalid::new("must be a string, such as \"2026-01-11T05:00:00.000Z\", and no number"));
+    }
     Timestamp::parse(&raw.string()?)
 }
 
@@ -104,9 +119,9 @@ pub fn object(raw: Raw<'_>) -> Result<Json, Invalid> {
 
 /// Labels: an object of strings.
 pub fn labels(raw: Raw<'_>) -> Result<Labels, Invalid> {
-    let map: BTreeMap<String, String> =
-        serde_json::from_str(raw.0.get()).map_err(|_| Invalid::new("must be an object of strings"))?;
-    Labels::try_from(map)
+    let map: Result<Unique<String>, _> = serde_json::from_str(raw.0.get());
+    let wrong = |_| Invalid::new("must be an object of strings, each name once");
+    Labels::try_from(map.map_err(wrong)?.0)
 }
 
 /// An amount of US dollars: a decimal string, or a number that is written as one.
@@ -123,14 +138,16 @@ pub fn status(raw: Raw<'_>) -> Result<StatusInput, Invalid> {
 
 /// An error: a message, or an object of one, the task that failed, and a word for programs.
 pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
-    let wrong =
-        || Invalid::new("must be a message, or an object of message, failed_task and code, all strings");
+    let wrong = || {
+        Invalid::new(
+            "must be a message, or an object of message, failed_task and code, all strings, each once",
+        )
+    };
     let written = raw.0.get();
     let (message, failed_task, code) = if written.starts_with('"') {
         (raw.string()?, None, None)
     } else {
-        let mut said: BTreeMap<String, Option<String>> =
-            serde_json::from_str(written).map_err(|_| wrong())?;
+        let Unique(mut said): Unique<Option<String>> = serde_json::from_str(written).map_err(|_| wrong())?;
         let message = said.remove("message").flatten().ok_or_else(wrong)?;
         let (failed_task, code) = (said.remove("failed_task").flatten(), said.remove("code").flatten());
         if !said.is_empty() {
@@ -149,8 +166,10 @@ pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
 
 /// Seconds by stage: an object of numbers that are not negative.
 pub fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Invalid> {
-    let wrong = || Invalid(format!("must be an object of at most {MAX_TIMINGS} stages and their seconds"));
-    let timings: BTreeMap<String, serde_json::Number> =
+    let wrong = || {
+        Invalid(format!("must be an object of at most {MAX_TIMINGS} stages, each once, and their seconds"))
+    };
+    let Unique(timings): Unique<serde_json::Number> =
         serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
     let negative = |number: &serde_json::Number| number.as_f64().is_none_or(f64::is_sign_negative);
     if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
@@ -182,9 +201,58 @@ pub fn artifacts(raw: Raw<'_>) -> Result<Vec<Artifact>, Invalid> {
     Ok(artifacts)
 }
 
+/// An object whose names all differ: of two that are the same, nobody knows which one was meant.
+struct Unique<V>(BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UniqueVisitor<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
+            type Value = Unique<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Unique<V>, M::Error> {
+                let mut found = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    if found.insert(name, value).is_some() {
+                        return Err(M::Error::custom("a name is given twice"));
+                    }
+                }
+                Ok(Unique(found))
+            }
+        }
+
+        deserializer.deserialize_map(UniqueVisitor(PhantomData))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_values_of_one_name_neither_is_taken() {
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+        assert!(labels(Raw(&raw(r#"{"team":"a","model":"a"}"#))).is_ok());
+        assert!(labels(Raw(&raw(r#"{"team":"a","team":"a"}"#))).is_err());
+        assert!(timings(Raw(&raw(r#"{"a":1,"a":1}"#))).is_err());
+        assert!(job_error(Raw(&raw(r#"{"message":"a","message":"b"}"#))).is_err());
+        assert!(artifacts(Raw(&raw(r#"[{"name":"a","name":"b"}]"#))).is_err());
+    }
+
+    #[test]
+    fn what_is_no_string_of_characters_is_told_apart() {
+        let message = |json: &str| {
+            let raw = RawValue::from_string(json.to_owned()).unwrap();
+            text::<crate::domain::JobName>(Raw(&raw)).unwrap_err().0
+        };
+        assert!(message(r#""\ud83d""#).contains("surrogate"));
+        assert!(!message("1").contains("surrogate"));
+    }
 
     #[test]
     fn depth_counts_what_is_no_text() {

@@ -1,10 +1,8 @@
-//! Buckets: spans of creation time that are counted together, and their names.
-
-use std::fmt;
+//! Buckets: spans of creation time that are counted together.
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveTime, TimeDelta, Timelike, Utc};
 
-use crate::domain::{Timestamp, TypeName};
+use crate::domain::Timestamp;
 
 /// How long a span is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,7 +136,7 @@ impl Bucket {
     }
 
     /// How long it is, and the part of a time that names it.
-    fn naming(&self) -> (&'static str, String) {
+    pub(super) fn naming(&self) -> (&'static str, String) {
         match self {
             Self::Total => ("total", String::new()),
             Self::Span(granularity, start) => {
@@ -150,7 +148,7 @@ impl Bucket {
     }
 
     /// Reads the two back; `None` where they name no bucket.
-    fn parse(word: &str, span: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str, span: &str) -> Option<Self> {
         if (word, span) == ("total", "") {
             return Some(Self::Total);
         }
@@ -177,156 +175,9 @@ fn cut(time: Timestamp, length: usize) -> String {
     text.get(..length).unwrap_or(&text).to_owned()
 }
 
-/// Which jobs of a bucket an item of it counts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
-    /// All.
-    All,
-    /// Those of a type.
-    Type(TypeName),
-    /// Those with this value of a label, or without that label: what they cost.
-    Label(CostBy, Option<String>),
-}
-
-/// A label by which costs are added up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CostBy {
-    /// `model`.
-    Model,
-    /// `team`.
-    Team,
-}
-
-impl CostBy {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Model, Self::Team];
-
-    /// The label's name.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Team => "team",
-        }
-    }
-}
-
-/// The name of an item of `tallies`, within its scope.
-///
-/// | item | name |
-/// |---|---|
-/// | all jobs of a bucket | `total`, `day#2026-01-11`, `minutes#2026-01-11T05` |
-/// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
-/// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
-///
-/// So one range holds a type's buckets of a length, and another one all models of a few months.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// Which span.
-    pub bucket: Bucket,
-    /// Which jobs of it.
-    pub group: Group,
-}
-
-impl Place {
-    /// The item of these jobs in this bucket.
-    pub const fn new(bucket: Bucket, group: Group) -> Self {
-        Self { bucket, group }
-    }
-
-    /// Reads a name back; `None` where it names no item of a bucket.
-    pub fn parse(name: &str) -> Option<Self> {
-        for by in CostBy::ALL {
-            let Some(rest) = name.strip_prefix(by.label()).and_then(|rest| rest.strip_prefix('-')) else {
-                continue;
-            };
-            let (word, rest) = rest.split_once('#')?;
-            let (span, value) = if word == "total" { ("", rest) } else { rest.split_once('#')? };
-            let value = (!value.is_empty()).then(|| value.to_owned());
-            return Some(Self::new(Bucket::parse(word, span)?, Group::Label(by, value)));
-        }
-        let (word, span) = name.split_once('#').unwrap_or((name, ""));
-        let (word, group) = match word.split_once('@') {
-            Some((word, kind)) => (word, Group::Type(TypeName::try_from(kind).ok()?)),
-            None => (word, Group::All),
-        };
-        let place = Self::new(Bucket::parse(word, span)?, group);
-        (place.to_string() == name).then_some(place)
-    }
-
-    /// The names between which the total of all jobs and those of every type lie, and nothing else: `A` follows `@`.
-    pub fn totals() -> (String, String) {
-        ("total".to_owned(), "totalA".to_owned())
-    }
-
-    /// The names between which all values of a label lie in the months from one to another: `$` follows `#`.
-    pub fn labels(by: CostBy, from: Timestamp, to: Timestamp) -> (String, String) {
-        let name = |time| Self::new(Bucket::of(Granularity::Month, time), Group::Label(by, None)).to_string();
-        (name(from), format!("{}$", name(to).trim_end_matches('#')))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (word, span) = self.bucket.naming();
-        let hash = if span.is_empty() { "" } else { "#" };
-        match &self.group {
-            Group::All => write!(f, "{word}{hash}{span}"),
-            Group::Type(kind) => write!(f, "{word}@{kind}{hash}{span}"),
-            Group::Label(by, value) => {
-                write!(f, "{}-{word}{hash}{span}#{}", by.label(), value.as_deref().unwrap_or(""))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_those_of_the_design() {
-        let time = Timestamp::parse("2026-01-11T05:59:59.999Z").unwrap();
-        let kind = || Group::Type(TypeName::try_from("a:b.c").unwrap());
-        let model = || Group::Label(CostBy::Model, Some("x#y-z@".to_owned()));
-        let team = || Group::Label(CostBy::Team, None);
-        let hour = Bucket::of(Granularity::Hour, time);
-        let day = Bucket::of(Granularity::Day, time);
-        for (bucket, group, name) in [
-            (Bucket::Total, Group::All, "total"),
-            (Bucket::of(Granularity::Month, time), Group::All, "month#2026-01"),
-            (day, Group::All, "day#2026-01-11"),
-            (hour, Group::All, "hour#2026-01-11T05"),
-            (Bucket::Total, kind(), "total@a:b.c"),
-            (hour, kind(), "hour@a:b.c#2026-01-11T05"),
-            (Granularity::Minute.container_of(time), Group::All, "minutes#2026-01-11T05"),
-            (Granularity::Minute.container_of(time), kind(), "minutes@a:b.c#2026-01-11T05"),
-            (Bucket::of(Granularity::Month, time), model(), "model-month#2026-01#x#y-z@"),
-            (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
-        ] {
-            let place = Place::new(bucket, group);
-            assert_eq!(place.to_string(), name);
-            assert_eq!(Place::parse(name), Some(place.clone()));
-            if let Group::Label(by, _) = place.group {
-                let (first, last) = Place::labels(by, time, time);
-                assert!(first.as_str() <= name && name <= last.as_str(), "{name}");
-            }
-        }
-        for bad in [
-            "",
-            "hour#2026-01-11",
-            "month#2026-13",
-            "checkpoint#x",
-            "day#2026-02-30",
-            "minute#2026-01-11T05:59",
-            "total#",
-            "total@",
-            "model-",
-            "model-day#x",
-            "owner",
-        ] {
-            assert_eq!(Place::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn spans_begin_and_end_where_the_calendar_says() {

@@ -56,6 +56,8 @@ pub enum Cell {
     JobsOn(u8),
     /// And what they cost.
     CostOn(u8),
+    /// Records that are there now.
+    Records,
 }
 
 /// How a try ended.
@@ -155,6 +157,7 @@ impl fmt::Display for Cell {
             Self::Cost => f.write_str("cost"),
             Self::JobsOn(day) => write!(f, "{day:02}j"),
             Self::CostOn(day) => write!(f, "{day:02}u"),
+            Self::Records => f.write_str("records"),
         }
     }
 }
@@ -181,6 +184,7 @@ impl Cell {
             "bytes" if rest.is_empty() => Self::Bytes,
             "jobs" if rest.is_empty() => Self::Jobs,
             "cost" if rest.is_empty() => Self::Cost,
+            "records" if rest.is_empty() => Self::Records,
             _ => return None,
         })
     }
@@ -282,6 +286,7 @@ mod tests {
             Cell::Cost,
             Cell::JobsOn(31),
             Cell::CostOn(1),
+            Cell::Records,
         ];
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string()), Some(cell));

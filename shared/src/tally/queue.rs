@@ -101,7 +101,7 @@ pub async fn counts_by_type(
     let items = read_items(store, tables, scope, &first, &last).await?;
     let counts = items.iter().filter_map(|item| match Place::parse(name_of(item))?.group {
         Group::Type(kind) => Some((kind, StatusCounts::of(&Tally::of_item(item)))),
-        Group::All | Group::Label(..) => None,
+        Group::All | Group::Label(..) | Group::Records(..) => None,
     });
     Ok(counts.collect())
 }

@@ -68,7 +68,7 @@ pub(crate) async fn totals(source: Source<'_>, query: &JobQuery) -> Result<Total
             Group::Type(kind) => {
                 totals.types.insert(kind, counts);
             }
-            Group::Label(..) => {}
+            Group::Label(..) | Group::Records(..) => {}
         }
     }
     Ok(totals)

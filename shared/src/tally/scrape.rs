@@ -11,7 +11,8 @@ use super::commit::FAILED_BUCKET;
 use super::items::{name_of, read_items, read_one};
 use super::probe::PROBE_BUCKET;
 use super::queue::QUEUE_BUCKET;
-use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, QueueNote, Tally};
+use super::records::scrape_records;
+use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, QueueNote, RecordCounts, Tally};
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::dynamo::value::{n, s};
@@ -44,6 +45,10 @@ pub struct Scrape {
     pub recounted: Option<Recounted>,
     /// What was last seen of the queues; `None`: nobody looked yet.
     pub queue: Option<QueueNote>,
+    /// The records of all owners.
+    pub records: RecordCounts,
+    /// Whether there are pairs of kind and status that are left out of these, as they are too many.
+    pub are_records_cut: bool,
 }
 
 /// What a recount found, and has not repaired.
@@ -115,12 +120,17 @@ impl Recounted {
     }
 }
 
-/// Reads what a scrape shows.
+/// Reads what a scrape shows. The counts of records lie in the middle of the partition, and there is no telling how many
+/// there are: so they are read by themselves, up to a limit.
 pub async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
-    let mut scrape = Scrape::default();
-    // The partition has nothing else: all its names lie between these two.
-    let (_, last) = Place::totals();
-    for item in read_items(store, tables, ALL_OWNERS, PREFIX, &last).await? {
+    let ((first_record, last_record), (_, last)) = (Place::records(None), Place::totals());
+    let (before, after, (records, are_all)) = tokio::try_join!(
+        read_items(store, tables, ALL_OWNERS, PREFIX, &first_record),
+        read_items(store, tables, ALL_OWNERS, &last_record, &last),
+        scrape_records(store, tables),
+    )?;
+    let mut scrape = Scrape { records, are_records_cut: !are_all, ..Scrape::default() };
+    for item in before.into_iter().chain(after) {
         let name = name_of(&item);
         if name.starts_with(PREFIX) {
             scrape.checkpoints.push(Checkpoint::of_item(&item)?);

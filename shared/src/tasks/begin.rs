@@ -11,9 +11,9 @@ use super::{Task, Work, write};
 use crate::domain::{
     Fingerprint, Head, Input, Job, JobId, Labels, Owner, State, Timestamp, TraceId, TypeName,
 };
-use crate::dynamo::schema::INPUT;
 use crate::dynamo::{
-    AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, part_bytes, plans,
+    AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, input_part,
+    part_bytes, plans,
 };
 
 /// How often a job may go between the write that it kept from being made and the look at it.
@@ -53,18 +53,14 @@ pub enum Begun {
 pub async fn begin<W: Work>(ledger: &Ledger, asked: &Asked, state: &W::State) -> Result<Begun, StoreError> {
     let tables = &ledger.config.tables;
     let json = asked.input.to_json().map_err(|error| StoreError::Refused(error.into()))?;
-    let part = format!("{INPUT}{}", asked.fresh);
-    let input = encode_part(asked.id, &part, json);
+    let input = encode_part(asked.id, &input_part(asked.fresh), json);
     let head = head::<W>(ledger, asked, part_bytes(&input)).await?;
     // Before the head, which decides whether there is a job.
     ledger.store.put(plans::put_part(tables, input)).await?;
     let there = head_and_task::<W>(ledger, &head, &asked.key_id, state).await;
     // Whether it began is not known when the store did not say: then the input may be the job's.
-    if !matches!(there, Ok(None) | Err(StoreError::Unavailable(_)))
-        && let Err(error) = ledger.store.delete(plans::delete_part(tables, asked.id, &part)).await
-    {
-        // Only space is lost.
-        tracing::warn!(error = &error as &dyn std::error::Error, "an input without a job was left behind");
+    if !matches!(there, Ok(None) | Err(StoreError::Unavailable(_))) {
+        ledger.drop_parts(&head, None).await;
     }
     Ok(there?.map_or_else(|| Begun::New(Box::new(head)), |there| Begun::There(Box::new(there))))
 }

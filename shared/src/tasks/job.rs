@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Task;
 use crate::domain::{Progress, Status, Timestamp};
-use crate::dynamo::schema::{OUTPUT, PROGRESS};
+use crate::dynamo::schema::PROGRESS;
 use crate::dynamo::value::{n, s};
-use crate::dynamo::{AttributeMap, Corrupt, Tables, plans, progress_value};
+use crate::dynamo::{AttributeMap, Corrupt, Tables, output_part, plans, progress_value};
 
 /// Shows how far it is. No index has this, so it touches none.
 pub(super) fn show(
@@ -57,8 +57,8 @@ pub(super) fn fail(tables: &Tables, task: &Task, message: &str, now: Timestamp) 
 }
 
 /// The name of the part that keeps what the job gave: the same each time, so that doing it again leaves nothing behind.
-pub(super) fn output_part(task: &Task) -> String {
-    format!("{OUTPUT}{}", task.written_by)
+pub(super) fn part(task: &Task) -> String {
+    output_part(task.written_by)
 }
 
 /// Whether a head names that part as its own.
@@ -75,7 +75,6 @@ fn ended(tables: &Tables, task: &Task, next: Status, now: Timestamp) -> UpdateIt
 
 fn running(tables: &Tables, task: &Task) -> UpdateItemInputBuilder {
     let plan = plans::transition(tables, &task.owner, task.id, &[Status::Running]);
-    let condition = plan.get_condition_expression().clone().unwrap_or_default();
-    plan.condition_expression(format!("{condition} AND written_by = :written_by"))
+    plans::and(plan, "written_by = :written_by")
         .expression_attribute_values(":written_by", s(task.written_by))
 }

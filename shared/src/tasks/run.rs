@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::item::{Claim, Turn};
 use super::{Bench, Kind, Step, Task, item, job};
 use crate::domain::{JobId, Output, Timestamp};
-use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, encode_part, part_bytes, plans};
+use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
 use crate::http::Audit;
 use crate::lambda::{Environment, Error};
 
@@ -134,9 +134,7 @@ impl Held<'_> {
         let Ledger { store, config, .. } = self.ledger;
         let Task { id, .. } = &self.task;
         let json = output.to_json().map_err(|error| StoreError::Refused(error.into()))?;
-        let part = encode_part(*id, &job::output_part(&self.task), json);
-        let bytes = part_bytes(&part);
-        store.put(plans::put_part(&config.tables, part)).await?;
+        let bytes = self.ledger.write_part(*id, &job::part(&self.task), json).await?;
         let completed = job::complete(&config.tables, &self.task, bytes, self.clock.now());
         if let Written::Refused(head) = store.update(completed).await? {
             return self.let_go(head.as_ref()).await;
@@ -189,7 +187,7 @@ impl Held<'_> {
 
     async fn drop_output(&self) -> Result<(), StoreError> {
         let tables = &self.ledger.config.tables;
-        let plan = plans::delete_part(tables, self.task.id, &job::output_part(&self.task));
+        let plan = plans::delete_part(tables, self.task.id, &job::part(&self.task));
         self.ledger.store.delete(plan).await.map(drop)
     }
 

@@ -4,17 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 
+use super::any_of;
 use super::memory::{Crowds, Long, Taken};
 use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
+use crate::dynamo::plans::get_head;
 use crate::dynamo::plans::work::{Slot, Write};
-use crate::dynamo::plans::{get_head, get_part};
-use crate::dynamo::schema::INPUT;
-use crate::dynamo::{
-    AttributeMap, Ledger, StoreError, StoredType, Transacted, Written, decode_part, head_of_row,
-};
+use crate::dynamo::{Ledger, StoreError, StoredType, Transacted, Written, head_of_row, input_part};
 use crate::lambda::Environment;
 
 /// How often a claim tries for jobs that others were faster at, before it looks at the queue anew.
@@ -188,7 +186,7 @@ impl Claims {
     ) -> Result<Outcome, StoreError> {
         let (taken, input) = tokio::join!(
             take_head(ledger, request, stored, candidate, slots.are_limited(&candidate.kind), now),
-            read_input(ledger, candidate),
+            ledger.read_part(candidate.id, candidate.input.map(input_part)),
         );
         let head = match taken? {
             Took::Head(head) => head,
@@ -204,10 +202,8 @@ impl Claims {
         self.taken.remember(candidate, now);
         // It is held now: what could not be read at first is worth another try.
         let input = match input {
-            Ok(input) if head.input == candidate.input => input,
-            Ok(_) | Err(_) => {
-                read_input(ledger, &Candidate { input: head.input, ..candidate.clone() }).await?
-            }
+            Ok((input, _)) if head.input == candidate.input => input,
+            Ok(_) | Err(_) => ledger.read_part(candidate.id, head.input.map(input_part)).await?.0,
         };
         Ok(Outcome::Got(Box::new(Claimed { head: *head, input })))
     }
@@ -235,8 +231,7 @@ fn pick(left: &mut Vec<Candidate>, count: usize, spread: usize) -> Vec<Candidate
     let first = left.first().map(|candidate| candidate.priority);
     let peers = left.iter().take_while(|candidate| Some(candidate.priority) == first).count();
     let places = peers.saturating_sub(count).min(spread) + 1;
-    let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
-    let from = if spread == 0 { 0 } else { chance % places };
+    let from = any_of(places);
     left.drain(from..left.len().min(from + count)).collect()
 }
 
@@ -277,9 +272,7 @@ async fn take_head(
     };
     // Its own first try may have been done although its answer was lost: then it is refused, but the token is ours.
     let head = item.map(head_of_row).transpose()?;
-    let is_ours = |head: &Head| {
-        head.job.lease().is_some() && head.job.holder.as_ref().is_some_and(|holder| holder.token == token)
-    };
+    let is_ours = |head: &Head| head.job.lease().is_some() && head.job.was_given(&token);
     Ok(match head {
         Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
         Some(Head { job, .. }) => {
@@ -289,22 +282,10 @@ async fn take_head(
     })
 }
 
-async fn read_input(ledger: &Ledger, candidate: &Candidate) -> Result<Input, StoreError> {
-    let Some(name) = candidate.input else { return Ok(Input::default()) };
-    let plan = get_part(&ledger.config.tables, candidate.id, &format!("{INPUT}{name}")).consistent_read(true);
-    let item: Option<AttributeMap> = ledger.store.get(plan).await?;
-    Ok(item.as_ref().map(decode_part).transpose()?.unwrap_or_default())
-}
-
 /// Moves some jobs that became due to where their priority belongs: any of them, as others do the same.
-async fn move_up(ledger: &Ledger, owner: &Owner, late: Vec<Candidate>) -> Result<(), StoreError> {
-    if late.is_empty() {
-        return Ok(());
-    }
+async fn move_up(ledger: &Ledger, owner: &Owner, mut late: Vec<Candidate>) -> Result<(), StoreError> {
     let Ledger { store, config, .. } = ledger;
-    let chance = usize::try_from(Environment::fresh_id().as_u64_pair().1 >> 1).unwrap_or(0);
-    let mut late = late;
-    let from = chance % late.len();
+    let from = any_of(late.len());
     late.rotate_left(from);
     late.truncate(MAX_MOVED_UP);
     let moves = late

@@ -1,10 +1,11 @@
 //! What an execution environment remembers from its claims, for the next ones: nothing that has to be right.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::queue::Candidate;
 use crate::domain::{JobId, Owner, Timestamp, TypeName};
+use crate::dynamo::Memory;
 use crate::dynamo::plans::work::Queue;
 
 /// Most queues that are remembered as long.
@@ -96,46 +97,26 @@ fn next_spread(spread: usize, tried: usize, lost: usize) -> usize {
     }
 }
 
-/// Most tries that are remembered as taken.
-const MAX_REMEMBERED: usize = 1_000;
-/// How long they are, in milliseconds: about as long as an index may lag.
-const REMEMBERED_MS: u64 = 2_000;
+/// How long a try is remembered as taken, in milliseconds: about as long as an index may lag.
+const TAKEN_MS: i64 = 2_000;
 
 /// Tries that were taken a moment ago: the index may still show them as waiting.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    tries: Mutex<Tries>,
-}
-
-#[derive(Debug, Default)]
-struct Tries {
-    since: HashMap<(JobId, u32), Timestamp>,
-    order: VecDeque<(JobId, u32)>,
+    tries: Memory<(JobId, u32), ()>,
 }
 
 impl Taken {
     /// Remembers that the job's next try is somebody's.
     pub(super) fn remember(&self, candidate: &Candidate, now: Timestamp) {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (candidate.id, candidate.attempt);
-        if tries.since.insert(key, now).is_none() {
-            tries.order.push_back(key);
-        }
-        while tries.order.len() > MAX_REMEMBERED {
-            if let Some(oldest) = tries.order.pop_front() {
-                tries.since.remove(&oldest);
-            }
-        }
+        self.tries.remember((candidate.id, candidate.attempt), (), now, TAKEN_MS);
     }
 
     /// Leaves out those that were taken a moment ago.
-    pub(super) fn without(&self, candidates: Vec<Candidate>, now: Timestamp) -> Vec<Candidate> {
-        let tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_free = |candidate: &Candidate| {
-            let since = tries.since.get(&(candidate.id, candidate.attempt));
-            since.is_none_or(|since| now.since(*since) > REMEMBERED_MS)
-        };
-        candidates.into_iter().filter(is_free).collect()
+    pub(super) fn without(&self, mut candidates: Vec<Candidate>, now: Timestamp) -> Vec<Candidate> {
+        let is_taken = |candidate: &Candidate| self.tries.recall(&(candidate.id, candidate.attempt), now);
+        candidates.retain(|candidate| is_taken(candidate).is_none());
+        candidates
     }
 }
 

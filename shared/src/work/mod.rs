@@ -4,12 +4,11 @@
 //! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
 //! race costs one write that changes nothing.
 
-use crate::domain::{Head, LeaseToken, Timestamp};
+use crate::lambda::Environment;
 
 mod claim;
 mod memory;
 mod oldest;
-mod output;
 mod queue;
 mod slots;
 mod stop;
@@ -26,14 +25,13 @@ pub const MIN_LEASE_SECONDS: i64 = 10;
 /// Longest lease, in seconds; it may be renewed for as long as the try may take.
 pub const MAX_LEASE_SECONDS: i64 = 900;
 
-/// Whether a worker that shows this token holds the job now.
-pub fn is_held_by(head: &Head, token: &LeaseToken, now: Timestamp) -> bool {
-    head.job.lease().is_some_and(|lease| lease.until >= now)
-        && head.job.holder.as_ref().is_some_and(|holder| holder.token == *token)
+/// Any of so many places, by chance; 0 where there are none.
+fn any_of(places: usize) -> usize {
+    let places = u64::try_from(places).unwrap_or(u64::MAX);
+    let place = Environment::chance().checked_rem(places).unwrap_or(0);
+    usize::try_from(place).unwrap_or(0)
 }
 
 pub use claim::{ClaimRequest, Claimed, Claims};
-pub use output::{drop_output, output_of_report, read_output, write_output};
-pub use queue::{CROWDED_WINDOW, DUE_PAGE, WINDOW};
 pub use stop::{replace, stop};
 pub use watch::{Watched, watch};

@@ -13,11 +13,11 @@ use crate::dynamo::plans::work::{Queue, Waiting};
 use crate::dynamo::{AttributeMap, Corrupt, Source, StoreError, queue_key};
 
 /// How many jobs of each type a claim looks at.
-pub const WINDOW: i32 = 50;
+pub(super) const WINDOW: i32 = 50;
 /// How many it looks at where so many others claim that they would lose most races for the first.
-pub const CROWDED_WINDOW: i32 = 200;
+pub(super) const CROWDED_WINDOW: i32 = 200;
 /// How many of those that became due since they were queued it looks at. Where there are more, some are moved up.
-pub const DUE_PAGE: i32 = 100;
+const DUE_PAGE: i32 = 100;
 
 /// A job that may go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 
 use crate::domain::{Head, Job, JobId, Owner, Status, TypeName};
-use crate::dynamo::plans::work::{Slot, Write, and, with_slot};
-use crate::dynamo::plans::{self, replace_head};
+use crate::dynamo::plans::work::{Slot, Write, with_slot};
+use crate::dynamo::plans::{self, and, replace_head};
 use crate::dynamo::schema::SLOT;
 use crate::dynamo::{AttributeMap, Store, StoreError, Tables, Transacted, Written, job_of_row};
 

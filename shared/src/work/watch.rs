@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
+use super::any_of;
 use super::oldest::oldest_due;
 use super::stop::replace;
 use crate::domain::{
@@ -88,8 +89,8 @@ pub async fn watch(
         let waiting: Vec<_> = owners.iter().filter(|owner| has(owner, Status::Queued)).cloned().collect();
         owners.retain(|owner| is_thorough || has(owner, Status::Running));
         // Begun somewhere else each time: if the time is ever too short, nobody is always the last.
-        let begin = chance() % u64::try_from(owners.len().max(1)).unwrap_or(1);
-        owners.rotate_left(usize::try_from(begin).unwrap_or(0));
+        let begin = any_of(owners.len());
+        owners.rotate_left(begin);
         let looks = owners.iter().map(|owner| look.owner(owner));
         stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect::<()>().await;
         oldest = look.oldest(&waiting, &busiest(&kinds)).await;
@@ -112,10 +113,6 @@ fn busiest(kinds: &BTreeMap<TypeName, StatusCounts>) -> BTreeSet<TypeName> {
         .collect();
     waiting.sort_unstable_by(|a, b| b.cmp(a));
     waiting.into_iter().take(MAX_NOTED_TYPES).map(|(_, kind)| kind.clone()).collect()
-}
-
-fn chance() -> u64 {
-    Environment::fresh_id().as_u64_pair().1
 }
 
 /// What one look works with.
@@ -237,9 +234,8 @@ impl Look<'_> {
         let Head { job, .. } = head;
         let end = async {
             let settings = self.ledger.type_settings(&job.owner, &job.kind).await?;
-            let Some(next) = expired(head, settings.backoff_ms(job.attempt, chance()), now) else {
-                return Ok(());
-            };
+            let backoff_ms = settings.backoff_ms(job.attempt, Environment::chance());
+            let Some(next) = expired(head, backoff_ms, now) else { return Ok(()) };
             let status = next.job.status();
             match replace(self.source.store, self.source.tables, &next, head).await? {
                 Written::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),

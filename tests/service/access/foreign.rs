@@ -55,6 +55,8 @@ impl House {
         let held = Held::of(claimed.at("/jobs/0"));
         assert_eq!(held.id, held_id);
         let queued = create("e-queued", "i-queued").await;
+        let record = call("PUT", "/v1/records/source/e-record").json(&json!({ "status": MARK }));
+        record.expect(201).await;
         let line = json!([{
             "external_id": "e-done", "type": "render", "status": "completed", "name": MARK, "result": { "s": MARK },
             "started_at": "2026-01-11T05:00:00Z", "completed_at": "2026-01-11T05:01:00Z", "cost_usd": "12.5",
@@ -91,6 +93,12 @@ impl House {
         all
     }
 
+    /// What paths name, all of it of `mine`.
+    fn values<'a>(&'a self, job_id: &'a str) -> [(&'a str, &'a str); 5] {
+        let key_id = self.key_id.as_str();
+        [("job_id", job_id), ("type", "render"), ("key_id", key_id), ("kind", "source"), ("id+", "e-record")]
+    }
+
     /// A body that each route takes, so that its refusal is about nothing else.
     fn body(&self, route: &Route) -> Value {
         match (route.method.as_str(), route.target.as_str()) {
@@ -116,7 +124,7 @@ async fn no_route_shows_or_changes_what_is_anothers() {
                 continue;
             }
             for job_id in &house.jobs {
-                let values = [("job_id", job_id.as_str()), ("type", "render"), ("key_id", &house.key_id)];
+                let values = house.values(job_id);
                 let path = Route::path_of(&route.target, &values);
                 let call = with_key(&house.service, key, &route.method, &path);
                 let reply = call.json(&house.body(&route)).send().await;
@@ -142,7 +150,7 @@ async fn naming_another_owner_is_refused_on_every_route() {
     let before = house.stored().await;
     for route in routes(&house.service).1 {
         for owner in ["mine", "nobody", "*", ""] {
-            let values = [("job_id", house.jobs[0].as_str()), ("type", "render"), ("key_id", &house.key_id)];
+            let values = house.values(&house.jobs[0]);
             let path = format!("{}?owner={owner}", Route::path_of(&route.target, &values));
             let reply = house.call(&route.method, &path).json(&house.body(&route)).send().await;
             is_problem(&reply, 403, "missing_scope");
@@ -200,6 +208,10 @@ async fn no_filter_finds_what_is_anothers() {
     let claim = json!({ "worker_id": "w", "types": ["render"], "max": 10 });
     let claimed = house.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
     assert_eq!(claimed.at("/jobs"), &json!([]));
+    is_problem(&house.call("GET", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    is_problem(&house.call("DELETE", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    let records = house.call("GET", "/v1/records/count").expect(200).await;
+    assert_eq!((records.at("/total"), records.at("/items")), (&json!(0), &json!([])));
     let kind = house.call("GET", "/v1/types/render").expect(200).await;
     assert_eq!((kind.at("/max_attempts"), kind.at("/stages")), (&json!(null), &json!([])), "{}", kind.text);
 }

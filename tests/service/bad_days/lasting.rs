@@ -102,8 +102,8 @@ async fn refused() {
         behind.proxy.plan(|_| Fault::refused());
         let reply = behind.call(&request).await;
         house.is_problem(name, &reply, 500, "internal");
-        // A scrape sends two requests side by side.
-        assert!(behind.proxy.seen().len() <= 2, "{name}: {:?}", behind.proxy.operations());
+        // A scrape sends four requests side by side.
+        assert!(behind.proxy.seen().len() <= 4, "{name}: {:?}", behind.proxy.operations());
     })
     .await;
 }
@@ -147,6 +147,10 @@ async fn silent() {
             ("edit", other.call("PATCH", &format!("/v1/jobs/{id}")).json(&json!({ "name": "x" }))),
             ("retry", other.call("POST", &format!("/v1/jobs/{id}/retry"))),
             ("type", other.get("/v1/types/render")),
+            ("put a record", other.call("PUT", "/v1/records/source/1")),
+            ("record", other.get("/v1/records/source/1")),
+            ("remove a record", other.call("DELETE", "/v1/records/source/1")),
+            ("count of records", other.get("/v1/records/count")),
             ("ingest", other.post("/v1/admin/ingest/jobs", &json!([line]))),
             ("metrics", other.anonymous("GET", "/metrics")),
         ]

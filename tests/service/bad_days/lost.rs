@@ -235,3 +235,64 @@ async fn ingested_jobs_are_updated_once_and_leave_nothing_behind() {
         }
     );
 }
+
+#[tokio::test]
+async fn a_record_is_made_once() {
+    let house = House::start().await;
+    let mut there = 0;
+    each_lost!(
+        house,
+        "record",
+        number,
+        {
+            there += 1;
+            Request::new("PUT", &format!("/v1/records/source/{there}")).body(r#"{"status":"ready"}"#)
+        },
+        async |reply: jobledger_tests::Reply, what: String| {
+            assert_eq!(reply.status, 201, "{what}");
+            assert_eq!(records(&house).await, there, "{what}");
+        }
+    );
+    house.service.settled().await;
+    let counted = house.service.get("/v1/records/count").expect(200).await;
+    assert_eq!(counted.at("/by_status"), &json!({ "ready": there }));
+}
+
+#[tokio::test]
+async fn a_record_that_there_is_is_put_again() {
+    let house = House::start().await;
+    house.service.call("PUT", "/v1/records/source/1").expect(201).await;
+    each_lost!(
+        house,
+        "record",
+        number,
+        Request::new("PUT", "/v1/records/source/1").body(r#"{"status":"ready"}"#),
+        async |reply: jobledger_tests::Reply, what: String| {
+            assert_eq!((reply.status, reply.at("/status")), (200, &json!("ready")), "{what}");
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_record_is_removed_for_its_caller() {
+    let house = House::start().await;
+    each_lost!(
+        house,
+        "record",
+        number,
+        {
+            house.service.call("PUT", "/v1/records/source/1").expect(201).await;
+            Request::new("DELETE", "/v1/records/source/1")
+        },
+        async |reply: jobledger_tests::Reply, what: String| {
+            assert_eq!((reply.status, reply.at("/deleted")), (200, &json!(true)), "{what}");
+            assert_eq!(records(&house).await, 0, "{what}");
+        }
+    );
+}
+
+/// How many records there are.
+async fn records(house: &House) -> usize {
+    let table = &house.service.stack.environment("record").expect("the function").vars["RECORDS_TABLE"];
+    house.dynamo.scan(table).await.len()
+}

@@ -1,6 +1,7 @@
 //! DynamoDB's bad days: down, slow, over its limit, broken, in conflict, done in part, done without an answer. Each
 //! function by itself, with a proxy between it and DynamoDB; and what is stored that cannot be read.
 
+mod broken_off;
 mod corrupt;
 mod lasting;
 mod lost;
@@ -92,6 +93,9 @@ impl House {
         let held = [self.held("worked").await, self.held("worked").await, self.held("limited").await];
         let cancelled = self.job(&json!({ "type": "worked" })).await;
         self.service.call("POST", &format!("/v1/jobs/{cancelled}/cancel")).expect(200).await;
+        for id in ["1", "2"] {
+            self.service.call("PUT", &format!("/v1/records/source/{id}")).expect(201).await;
+        }
         self.service.settled().await;
         let job = |number: usize| format!("/v1/jobs/{}", ids[number]);
         let report = |number: usize, mut report: Value| {
@@ -143,6 +147,10 @@ impl House {
             ("change-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
             ("retry-job", Request::new("POST", &format!("/v1/jobs/{cancelled}/retry"))),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
+            ("record", Request::new("PUT", "/v1/records/source/1").body(r#"{"status":"ready"}"#)),
+            ("record", Request::new("GET", "/v1/records/source/1")),
+            ("record", Request::new("DELETE", "/v1/records/source/2")),
+            ("total-records", Request::new("GET", "/v1/records/count?kind=source")),
             ("metrics", Request::new("GET", "/metrics")),
         ]
     }

@@ -6,6 +6,7 @@ mod exports;
 mod jobs;
 mod lists;
 mod numbers;
+mod records;
 mod work;
 
 use std::sync::Arc;
@@ -48,12 +49,12 @@ impl House {
     async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-        let table = |id: &str| {
-            let found = service.stack.template().tables.iter().find(|table| table.id == id);
-            found.cloned().expect("a table of that id")
-        };
-        let (jobs, tallies) = (table("JobsTable"), table("TalliesTable"));
+        let (jobs, tallies) = (table(&service, "JobsTable"), table(&service, "TalliesTable"));
         Self { service, dynamo, jobs, tallies }
+    }
+
+    fn table(&self, id: &str) -> Table {
+        table(&self.service, id)
     }
 
     async fn metered(&self, name: &str) -> Metered {
@@ -122,6 +123,12 @@ impl House {
         }
         self.service.settled().await;
     }
+}
+
+/// A table of the template.
+fn table(service: &Service, id: &str) -> Table {
+    let found = service.stack.template().tables.iter().find(|table| table.id == id);
+    found.cloned().expect("a table of that id")
 }
 
 impl Metered {

@@ -124,11 +124,15 @@ async fn editing_and_retrying() {
     let (reply, _) = claimer.call(&house, &claim("render", 1)).await;
     let ids = house.service.get("/v1/jobs?status=queued").expect(200).await;
     let waits = format!("/v1/jobs/{}", ids.at("/jobs/0/job_id").as_str().expect("an id"));
+    let unseen = house.service.post("/v1/jobs", &json!({ "type": "unseen" })).expect(201).await;
+    let unseen = format!("/v1/jobs/{}", unseen.at("/job_id").as_str().expect("an id"));
     let runs = format!("/v1/jobs/{}", reply.at("/jobs/0/job_id").as_str().expect("an id"));
     let function = house.metered("change-job").await;
     let edit = |path: &str, body: Value| Request::new("PATCH", path).body(body.to_string());
     function.call(&house, &edit(&waits, json!({ "name": "x" }))).await;
     for (what, request, round_trips, read, write) in [
+        // The settings of its type are not known here, nor read.
+        ("edit of a name, of a new type", edit(&unseen, json!({ "name": "x" })), 2, 1, 5),
         ("edit of a priority, queued", edit(&waits, json!({ "priority": 9 })), 2, 1, 7),
         (
             "edit of a name and labels",

@@ -4,6 +4,7 @@ mod concurrency;
 mod crashes;
 mod deliveries;
 mod limits;
+mod records;
 mod unreadable;
 
 use std::sync::Arc;

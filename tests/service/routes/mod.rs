@@ -17,9 +17,11 @@ mod job_stats;
 pub(crate) mod keys;
 mod list_jobs;
 pub(crate) mod metrics;
+mod record;
 mod recount;
 mod retry_job;
 mod total_jobs;
+mod total_records;
 mod type_settings;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};

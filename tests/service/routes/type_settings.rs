@@ -130,7 +130,7 @@ async fn every_wrong_field_is_named() {
         (json!({ "stages": ["a", null, []] }), vec!["stages[0]", "stages[1]", "stages[2]"]),
         (json!({ "stages": [{ "name": "a", "weight": 1 }, {}] }), vec!["stages[1].name", "stages[1].weight"]),
         (
-            json!({ "stages": [{ "name": " a", "weight": 0, "x": 1 }] }),
+            json!({ "stages": [{ "name": " ", "weight": 0, "x": 1 }] }),
             vec!["stages[0].name", "stages[0].weight", "stages[0].x"],
         ),
         (json!({ "stages": [{ "name": "a", "weight": 1_000_001 }] }), vec!["stages[0].weight"]),

@@ -66,9 +66,21 @@ fn updated(upsert: &Upsert, existing: &Head) -> Head {
     }
 }
 
+fn contradictions(upsert: &Upsert) -> Vec<(&'static str, Invalid)> {
+    let course = Course {
+        status: Some(upsert.status),
+        created_at: upsert.created_at,
+        available_at: upsert.available_at,
+        started_at: upsert.started_at,
+        completed_at: upsert.completed_at,
+        error: upsert.error.as_ref(),
+    };
+    course.contradictions(at(100))
+}
+
 #[track_caller]
 fn contradicts(upsert: &Upsert, fields: &[&str]) {
-    let found: Vec<_> = upsert.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
+    let found: Vec<_> = contradictions(upsert).into_iter().map(|(field, _)| field).collect();
     assert_eq!(found, fields, "{upsert:?}");
 }
 
@@ -106,6 +118,28 @@ fn times_come_in_order_and_not_from_the_future() {
     contradicts(&Upsert { created_at: Some(at(100).plus_millis(300_000)), ..line(Status::Queued) }, &[]);
     let late = Upsert { created_at: Some(at(100).plus_millis(300_001)), ..line(Status::Queued) };
     contradicts(&late, &["created_at"]);
+    // A job may be due later, but not before it was there.
+    let due = |hour| Upsert { available_at: Some(at(hour)), ..line(Status::Queued) };
+    contradicts(&due(0), &["available_at"]);
+    contradicts(&due(1), &[]);
+    contradicts(&due(10_000), &[]);
+    // Every reason is told, of one field too.
+    let upsert = Upsert { started_at: Some(at(200)), completed_at: Some(at(150)), ..line(Status::Running) };
+    contradicts(&upsert, &["completed_at", "started_at", "completed_at", "completed_at"]);
+}
+
+#[test]
+fn times_are_compared_where_no_status_can_be_read() {
+    let course = Course {
+        status: None,
+        created_at: Some(at(3)),
+        available_at: Some(at(2)),
+        started_at: Some(at(1)),
+        completed_at: None,
+        error: None,
+    };
+    let found: Vec<_> = course.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(found, ["started_at", "available_at"]);
 }
 
 #[test]
@@ -119,9 +153,9 @@ fn a_known_job_goes_only_where_the_status_table_leads() {
                     assert!(from.reaches(to), "{from} -> {to}");
                     assert_eq!(head.job.status(), to);
                 }
-                Err((field, invalid)) => {
-                    assert!(!from.reaches(to), "{from} -> {to}: {invalid}");
-                    assert_eq!(field, "status");
+                Err(wrong) => {
+                    assert!(!from.reaches(to), "{from} -> {to}: {wrong:?}");
+                    assert_eq!(wrong.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["status"]);
                 }
                 other => panic!("{other:?}"),
             }
@@ -155,7 +189,14 @@ fn what_is_stored_decides_what_a_line_leaves_out() {
     assert_eq!((head.job.created_at, head.shard, head.job.attempt), (at(1), 3, 1));
     // A time before the stored beginning contradicts it.
     let early = Upsert { created_at: None, started_at: Some(at(0)), ..line(Status::Completed) };
-    assert_eq!(judge(&early, Some(&existing), &defaults()).unwrap_err().0, "created_at");
+    let reasons = |upsert: &Upsert, existing: &Head| -> Vec<&'static str> {
+        let wrong = judge(upsert, Some(existing), &defaults()).unwrap_err();
+        wrong.into_iter().map(|(field, _)| field).collect()
+    };
+    assert_eq!(reasons(&early, &existing), ["created_at"]);
+    let fingerprint = Fingerprint::of(b"another");
+    let again = Upsert { status: Status::Running, fingerprint, ..early.clone() };
+    assert_eq!(reasons(&again, &stored(&line(Status::Completed))), ["status", "created_at"]);
     // Without any, the first time that is known is the beginning.
     assert_eq!(stored(&early).job.created_at, at(0));
     assert_eq!(stored(&Upsert { created_at: None, ..line(Status::Queued) }).job.created_at, at(100));
@@ -214,7 +255,7 @@ proptest! {
     #[test]
     fn heads_stay_sound(lines in proptest::collection::vec(any_line(), 1..12)) {
         let mut existing: Option<Head> = None;
-        for line in lines.iter().filter(|line| line.contradictions(at(100)).is_empty()) {
+        for line in lines.iter().filter(|line| contradictions(line).is_empty()) {
             let verdict = judge(line, existing.as_ref(), &defaults());
             prop_assert_eq!(&verdict, &judge(line, existing.as_ref(), &defaults()), "judged by value");
             let head = match (verdict, &existing) {

@@ -48,7 +48,7 @@ pub(in crate::dynamo) fn progress_row(progress: &Progress) -> ProgressRow {
 
 pub(in crate::dynamo) fn progress(row: ProgressRow) -> Result<Progress, String> {
     Ok(Progress {
-        current_task: row.current_task.map(TaskName::try_from).transpose().map_err(text)?,
+        current_task: row.current_task.map(TaskName::of_store).transpose().map_err(text)?,
         current_task_progress: row
             .current_task_hundredths
             .map(Percent::try_from)

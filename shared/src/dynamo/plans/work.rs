@@ -9,12 +9,12 @@ use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteIt
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, Select, TransactWriteItem, Update};
 
-use super::{OLD_ITEM, transition};
+use super::{OLD_ITEM, and, transition};
 use crate::domain::{
-    Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, State, Status, Timestamp, TypeName,
-    WorkerId,
+    Fingerprint, Job, JobId, LeaseToken, MicroDollars, Owner, Progress, ReportedProgress, State, Status,
+    Timestamp, TypeName, WorkerId,
 };
-use crate::dynamo::item::{LATER, queue_key_of};
+use crate::dynamo::item::{LATER, fingerprint_text, queue_key_of};
 use crate::dynamo::ranges::before;
 use crate::dynamo::schema::{
     ID, KIND, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, QUEUE_INDEX, SLOT, TYPES,
@@ -188,29 +188,29 @@ impl Report<'_> {
     /// Renews the lease, and says how far the job is: one write, as no index has any of it.
     ///
     /// What is all of it may not fall: then this is refused.
-    pub fn renew(&self, tables: &Tables, seconds: u32, progress: &Reported) -> UpdateItemInputBuilder {
+    pub fn renew(&self, tables: &Tables, seconds: u32, said: &ReportedProgress) -> UpdateItemInputBuilder {
         let until = self.token.terms().until(self.now, seconds);
         let mut plan = self.held(tables).expression_attribute_values(":until", n(until.millis()));
         let mut sets = vec!["#until = :until".to_owned()];
         let mut removes = Vec::new();
-        if *progress != Reported::default() {
+        if *said != ReportedProgress::default() {
             plan = plan.expression_attribute_names("#progress", PROGRESS);
         }
-        if let Some(task) = &progress.task {
+        if let Some(task) = &said.current_task {
             sets.push("#progress.current_task = :task".to_owned());
-            plan = plan.expression_attribute_values(":task", s(&task.name));
-            match task.hundredths {
-                Some(hundredths) => {
+            plan = plan.expression_attribute_values(":task", s(task));
+            match said.current_task_progress {
+                Some(share) => {
                     sets.push("#progress.current_task_hundredths = :share".to_owned());
-                    plan = plan.expression_attribute_values(":share", n(hundredths));
+                    plan = plan.expression_attribute_values(":share", n(share.hundredths()));
                 }
                 None => removes.push("#progress.current_task_hundredths"),
             }
         }
-        if let Some(overall) = progress.overall_hundredths {
+        if let Some(overall) = said.overall_progress {
             sets.push("#progress.overall_hundredths = :overall".to_owned());
             plan = and(plan, "#progress.overall_hundredths <= :overall")
-                .expression_attribute_values(":overall", n(overall));
+                .expression_attribute_values(":overall", n(overall.hundredths()));
         }
         let removes =
             if removes.is_empty() { String::new() } else { format!(" REMOVE {}", removes.join(", ")) };
@@ -241,27 +241,9 @@ impl Report<'_> {
         plan.update_expression(format!("SET {} REMOVE phase, #progress, #until", sets.join(", ")))
             .expression_attribute_names("#progress", PROGRESS)
             .expression_attribute_values(":next", s(Status::Completed))
-            .expression_attribute_values(":report", s(&end.report))
+            .expression_attribute_values(":report", s(fingerprint_text(&end.report)))
             .expression_attribute_values(":now_seconds", n(self.now.seconds_ceil()))
     }
-}
-
-/// How far a job is, as far as a report says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reported {
-    /// What is being done now.
-    pub task: Option<ReportedTask>,
-    /// How far all of it is.
-    pub overall_hundredths: Option<u16>,
-}
-
-/// What is being done now, and how far that is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportedTask {
-    /// What.
-    pub name: String,
-    /// How far; `None`: not said.
-    pub hundredths: Option<u16>,
 }
 
 /// What comes with a good end.
@@ -271,14 +253,8 @@ pub struct Completion {
     pub output: Option<(uuid::Uuid, u64)>,
     /// What the job cost.
     pub cost: Option<MicroDollars>,
-    /// The report, hashed, as stored.
-    pub report: String,
-}
-
-/// The same update on one more condition.
-pub fn and(plan: UpdateItemInputBuilder, condition: &str) -> UpdateItemInputBuilder {
-    let before = plan.get_condition_expression().clone().unwrap_or_default();
-    plan.condition_expression(format!("{before} AND {condition}"))
+    /// The report, hashed.
+    pub report: Fingerprint,
 }
 
 /// A write of a head, however it is made.
@@ -364,9 +340,4 @@ pub fn adopt(tables: &Tables, owner: &Owner, id: JobId) -> UpdateItemInputBuilde
         .expression_attribute_names("#until", LEASE_UNTIL)
         .expression_attribute_names("#slot", SLOT)
         .expression_attribute_values(":slot", AttributeValue::Bool(true))
-}
-
-/// A report's hash, as heads have it.
-pub fn report_text(report: &Fingerprint) -> String {
-    crate::dynamo::item::fingerprint_text(report)
 }

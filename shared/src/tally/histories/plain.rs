@@ -96,7 +96,8 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
         | Cell::Jobs
         | Cell::Cost
         | Cell::JobsOn(_)
-        | Cell::CostOn(_) => 0,
+        | Cell::CostOn(_)
+        | Cell::Records => 0,
     };
     cells.iter().map(part).sum()
 }

@@ -2,8 +2,13 @@
 
 mod bodies;
 mod changes;
+mod hostile;
+mod mock;
 mod progress;
+mod races;
 mod refusals;
+mod spelling;
+mod times;
 
 use jobledger_tests::Service;
 use serde_json::{Value, json};

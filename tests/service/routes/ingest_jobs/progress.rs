@@ -126,7 +126,16 @@ async fn every_wrong_field_of_it_is_told() {
         check(json!({ "current_task_progress": bad }), vec!["progress.current_task_progress"]).await;
     }
     let long = "ä".repeat(201);
-    for bad in [json!(1), json!(""), json!(" a"), json!("a\nb"), json!("a\u{7f}"), json!(long), json!({})] {
+    for bad in [
+        json!(1),
+        json!(""),
+        json!(" "),
+        json!("a\u{202e}b"),
+        json!("a\nb"),
+        json!("a\u{7f}"),
+        json!(long),
+        json!({}),
+    ] {
         check(json!({ "current_task": bad }), vec!["progress.current_task"]).await;
     }
     let much =

@@ -39,7 +39,7 @@ fn wrong_changes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         all.push(("scopes", bad, vec!["scopes[0]"]));
     }
     all.push(("scopes", json!(["read", "x", "work", 7]), vec!["scopes[1]", "scopes[3]"]));
-    for bad in [json!(1), json!([]), json!(""), json!(" a"), json!("a\nb"), json!("a".repeat(201))] {
+    for bad in [json!(1), json!([]), json!(""), json!(" "), json!("a\nb"), json!("a".repeat(201))] {
         all.push(("name", bad, vec!["name"]));
     }
     for name in ["requests_per_minute", "burst"] {

@@ -1,0 +1,5 @@
+//! `record` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(record::FUNCTION)
+}

@@ -1,0 +1,221 @@
+//! Places: which jobs of a bucket an item counts, or which records, and what it is called.
+
+use std::fmt;
+
+use super::{Bucket, Granularity};
+use crate::domain::{RecordKind, RecordStatus, Timestamp, TypeName};
+
+/// Which jobs of a bucket an item of it counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// All.
+    All,
+    /// Those of a type.
+    Type(TypeName),
+    /// Those with this value of a label, or without that label: what they cost.
+    Label(CostBy, Option<String>),
+    /// No jobs, but the records of a kind that have this status, or none.
+    Records(RecordKind, Option<RecordStatus>),
+}
+
+/// Begins the names of the counts of records.
+const RECORDS: &str = "records";
+
+/// A label by which costs are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CostBy {
+    /// `model`.
+    Model,
+    /// `team`.
+    Team,
+}
+
+impl CostBy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Model, Self::Team];
+
+    /// The label's name.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Team => "team",
+        }
+    }
+}
+
+/// The name of an item of `tallies`, within its scope.
+///
+/// | item | name |
+/// |---|---|
+/// | all jobs of a bucket | `total`, `day#2026-01-11`, `minutes#2026-01-11T05` |
+/// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
+/// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
+/// | records | `records#source#ready`, `records#source#` (without a status); always of the total |
+///
+/// So one range holds a type's buckets of a length, and another one all models of a few months.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Which span.
+    pub bucket: Bucket,
+    /// Which jobs of it.
+    pub group: Group,
+}
+
+impl Place {
+    /// The item of these jobs in this bucket.
+    pub const fn new(bucket: Bucket, group: Group) -> Self {
+        Self { bucket, group }
+    }
+
+    /// Reads a name back; `None` where it names no item of a bucket.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(rest) = name.strip_prefix(RECORDS).and_then(|rest| rest.strip_prefix('#')) {
+            let (kind, status) = rest.split_once('#')?;
+            let status = (!status.is_empty()).then(|| RecordStatus::try_from(status)).transpose().ok()?;
+            let group = Group::Records(RecordKind::try_from(kind).ok()?, status);
+            return Some(Self::new(Bucket::Total, group));
+        }
+        for by in CostBy::ALL {
+            let Some(rest) = name.strip_prefix(by.label()).and_then(|rest| rest.strip_prefix('-')) else {
+                continue;
+            };
+            let (word, rest) = rest.split_once('#')?;
+            let (span, value) = if word == "total" { ("", rest) } else { rest.split_once('#')? };
+            let value = (!value.is_empty()).then(|| value.to_owned());
+            return Some(Self::new(Bucket::parse(word, span)?, Group::Label(by, value)));
+        }
+        let (word, span) = name.split_once('#').unwrap_or((name, ""));
+        let (word, group) = match word.split_once('@') {
+            Some((word, kind)) => (word, Group::Type(TypeName::try_from(kind).ok()?)),
+            None => (word, Group::All),
+        };
+        let place = Self::new(Bucket::parse(word, span)?, group);
+        (place.to_string() == name).then_some(place)
+    }
+
+    /// The names between which the total of all jobs and those of every type lie, and nothing else: `A` follows `@`.
+    pub fn totals() -> (String, String) {
+        ("total".to_owned(), "totalA".to_owned())
+    }
+
+    /// The names between which all records lie, or those whose kinds are from one to another, and nothing else: `$`
+    /// follows `#`, and comes before all that a kind may hold.
+    pub fn records(kinds: Option<(&RecordKind, &RecordKind)>) -> (String, String) {
+        match kinds {
+            None => (format!("{RECORDS}#"), format!("{RECORDS}$")),
+            Some((first, last)) => (format!("{RECORDS}#{first}#"), format!("{RECORDS}#{last}$")),
+        }
+    }
+
+    /// The names between which all values of a label lie in the months from one to another: `$` follows `#`.
+    pub fn labels(by: CostBy, from: Timestamp, to: Timestamp) -> (String, String) {
+        let name = |time| Self::new(Bucket::of(Granularity::Month, time), Group::Label(by, None)).to_string();
+        (name(from), format!("{}$", name(to).trim_end_matches('#')))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, span) = self.bucket.naming();
+        let hash = if span.is_empty() { "" } else { "#" };
+        match &self.group {
+            Group::All => write!(f, "{word}{hash}{span}"),
+            Group::Type(kind) => write!(f, "{word}@{kind}{hash}{span}"),
+            Group::Label(by, value) => {
+                write!(f, "{}-{word}{hash}{span}#{}", by.label(), value.as_deref().unwrap_or(""))
+            }
+            Group::Records(kind, status) => {
+                write!(f, "{RECORDS}#{kind}#{}", status.as_ref().map_or("", RecordStatus::as_str))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_design() {
+        let time = Timestamp::parse("2026-01-11T05:59:59.999Z").unwrap();
+        let kind = || Group::Type(TypeName::try_from("a:b.c").unwrap());
+        let model = || Group::Label(CostBy::Model, Some("x#y-z@".to_owned()));
+        let team = || Group::Label(CostBy::Team, None);
+        let hour = Bucket::of(Granularity::Hour, time);
+        let day = Bucket::of(Granularity::Day, time);
+        for (bucket, group, name) in [
+            (Bucket::Total, Group::All, "total"),
+            (Bucket::of(Granularity::Month, time), Group::All, "month#2026-01"),
+            (day, Group::All, "day#2026-01-11"),
+            (hour, Group::All, "hour#2026-01-11T05"),
+            (Bucket::Total, kind(), "total@a:b.c"),
+            (hour, kind(), "hour@a:b.c#2026-01-11T05"),
+            (Granularity::Minute.container_of(time), Group::All, "minutes#2026-01-11T05"),
+            (Granularity::Minute.container_of(time), kind(), "minutes@a:b.c#2026-01-11T05"),
+            (Bucket::of(Granularity::Month, time), model(), "model-month#2026-01#x#y-z@"),
+            (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
+        ] {
+            let place = Place::new(bucket, group);
+            assert_eq!(place.to_string(), name);
+            assert_eq!(Place::parse(name), Some(place.clone()));
+            if let Group::Label(by, _) = place.group {
+                let (first, last) = Place::labels(by, time, time);
+                assert!(first.as_str() <= name && name <= last.as_str(), "{name}");
+            }
+        }
+        for bad in [
+            "",
+            "hour#2026-01-11",
+            "month#2026-13",
+            "checkpoint#x",
+            "day#2026-02-30",
+            "minute#2026-01-11T05:59",
+            "total#",
+            "total@",
+            "model-",
+            "model-day#x",
+            "records",
+            "records#",
+            "records#source",
+            "records#a b#",
+            "records#source#none",
+            "records#source#a#b",
+            "owner",
+        ] {
+            assert_eq!(Place::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn records_lie_together_by_kind_and_apart_from_all_else() {
+        let kind = |text: &str| RecordKind::try_from(text).unwrap();
+        let place = |of: &str, status: Option<&str>| {
+            let status = status.map(|status| RecordStatus::try_from(status).unwrap());
+            let place = Place::new(Bucket::Total, Group::Records(kind(of), status));
+            assert_eq!(Place::parse(&place.to_string()), Some(place.clone()));
+            place.to_string()
+        };
+        assert_eq!(place("source", None), "records#source#");
+        assert_eq!(place("a:b.c", Some("x-y_z")), "records#a:b.c#x-y_z");
+        let between =
+            |(first, last): &(String, String), name: &str| first.as_str() <= name && name <= last.as_str();
+        let (all, one) = (Place::records(None), Place::records(Some((&kind("b"), &kind("b")))));
+        let some = Place::records(Some((&kind("b"), &kind("b-c"))));
+        for (of, is_one, is_some) in [
+            ("a", false, false),
+            ("b", true, true),
+            ("b-", false, true),
+            ("b-c", false, true),
+            ("b0", false, false),
+        ] {
+            for name in [place(of, None), place(of, Some("z:z"))] {
+                let found = (between(&all, &name), between(&one, &name), between(&some, &name));
+                assert_eq!(found, (true, is_one, is_some), "{name}");
+                assert!(!between(&Place::totals(), &name));
+            }
+        }
+        for other in ["recount", "queue", "probe", "failed", "total@records", "team-month#2026-01#x"] {
+            assert!(!between(&all, other), "{other}");
+        }
+    }
+}

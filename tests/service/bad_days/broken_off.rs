@@ -1,0 +1,94 @@
+//! Calls that break off at each of their requests, and are sent again: the second time must do what is left to do.
+
+use jobledger_tests::alone::Request;
+use jobledger_tests::faults::Fault;
+use serde_json::{Value, json};
+
+use super::House;
+use crate::routes::went_in;
+
+/// More requests than the call sends.
+const MAX_REQUESTS: usize = 40;
+/// Lines of the call: the first is known and says the same, the next two are known and say something else.
+const LINES: u64 = 5;
+
+fn line(round: usize, number: u64, version: u64) -> Value {
+    json!({
+        "external_id": format!("{round}-{number}"),
+        "type": "render",
+        "status": "completed",
+        "created_at": "2026-03-01T00:00:00Z",
+        "completed_at": "2026-03-01T00:00:01Z",
+        "payload": { "version": version },
+        "result": { "version": version },
+        "cost_usd": version.to_string(),
+    })
+}
+
+/// The version of a job, if it is there; all of it is of one.
+async fn version(house: &House, round: usize, number: u64) -> Option<u64> {
+    let page = house.service.get(&format!("/v1/jobs?external_id={round}-{number}")).expect(200).await;
+    let id = page.at("/jobs/0/job_id").as_str()?.to_owned();
+    let job = house.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
+    let version = job.at("/payload/version").as_u64().expect("a version");
+    assert_eq!(job.at("/result/version"), &json!(version), "{}", job.text);
+    assert_eq!(job.at("/cost_usd"), &json!(format!("{version}.000000")), "{}", job.text);
+    Some(version)
+}
+
+#[tokio::test]
+async fn an_ingestion_goes_on_where_it_broke_off() {
+    let house = House::start().await;
+    let behind = house.behind("ingest-jobs").await.knows_the_key().await;
+    let mut round = 0;
+    for last in [Fault::refused(), Fault::AnswerLost, Fault::cancelled()] {
+        for broken in 0..MAX_REQUESTS {
+            round += 1;
+            let old: Vec<Value> = (0..3).map(|number| line(round, number, 1)).collect();
+            house.service.post("/v1/admin/ingest/jobs", &json!(old)).expect(200).await;
+            let new: Vec<Value> =
+                (0..LINES).map(|number| line(round, number, if number == 0 { 1 } else { 2 })).collect();
+            let request = Request::new("POST", "/v1/admin/ingest/jobs").body(json!(new).to_string());
+            let last = last.clone();
+            behind.proxy.plan(move |seen| match seen.number {
+                number if number < broken => Fault::None,
+                number if number == broken => last.clone(),
+                _ => Fault::refused(),
+            });
+            let first = behind.call(&request).await;
+            let sent = behind.proxy.operations();
+            let what = format!("broken at {broken} of {sent:?}: {}", first.text);
+            let is_whole = sent.len() <= broken;
+            assert_eq!(first.status == 200, is_whole, "{what}");
+            // Whatever came through, each job is all of one line.
+            for number in 0..LINES {
+                let versions: &[Option<u64>] = match number {
+                    0 => &[Some(1)],
+                    1 | 2 => &[Some(1), Some(2)],
+                    _ => &[None, Some(2)],
+                };
+                let found = version(&house, round, number).await;
+                assert!(versions.contains(&found), "{number} is {found:?}, {what}");
+            }
+            behind.proxy.heal();
+            let again = behind.call(&request).await;
+            assert_eq!(again.status, 200, "{what}: {}", again.text);
+            let [created, updated, unchanged, rejected] = went_in(&again);
+            assert_eq!((created + updated + unchanged, rejected), (LINES, 0), "{what}: {}", again.text);
+            for number in 0..LINES {
+                let expect = if number == 0 { 1 } else { 2 };
+                assert_eq!(version(&house, round, number).await, Some(expect), "{number}, {what}");
+            }
+            assert_eq!(went_in(&behind.call(&request).await), [0, 0, LINES, 0], "{what}");
+            if is_whole {
+                break;
+            }
+            assert!(broken + 1 < MAX_REQUESTS, "more requests than are tried: {sent:?}");
+        }
+    }
+    assert!(round > 15, "a call has several requests, and each was broken");
+    house.service.settled().await;
+    let report = house.service.get("/v1/analytics/cost/by-team").expect(200).await;
+    let dollars = u64::try_from(round).expect("few") * (1 + 2 * (LINES - 1));
+    assert_eq!(report.at("/total_cost_usd"), &json!(format!("{dollars}.000000")), "each is counted once");
+}

@@ -1,0 +1,275 @@
+//! The other stream: that of records, whose writes the function `record` makes, and which Lambda delivers as it may.
+
+use std::collections::BTreeMap;
+
+use jobledger_tests::PATIENCE;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Item, text};
+use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::stream::{Counts, Dice, event, lives, raw_record, records, sequence};
+use serde_json::{Value, json};
+
+use super::{Counter, House, SHARD, deliver};
+
+/// A shard of the stream of records.
+const RECORD_SHARD: &str = "shardId-00000001772000000001-bbbbbbbb";
+/// Writes that one history has.
+const WRITES: usize = 150;
+/// Histories that are delivered badly, each in its own way.
+const HISTORIES: u64 = 4;
+/// Deliveries of each.
+const DELIVERIES: usize = 30;
+/// Kinds of which a batch takes two commits.
+const MANY_KINDS: usize = 60;
+/// One read and two commits.
+const REQUESTS: usize = 3;
+
+/// What was written to a table of records, and what is in it after each write.
+struct History {
+    table: String,
+    stream: Vec<Value>,
+    after: Vec<Counts>,
+}
+
+/// Writes records by the function, and keeps what the stream would tell of it.
+struct Writer<'a> {
+    house: &'a House,
+    function: Alone,
+    items: BTreeMap<String, Item>,
+    history: History,
+}
+
+impl<'a> Writer<'a> {
+    async fn start(house: &'a House, seed: u64) -> Self {
+        let mut environment = house.service.stack.environment("record").expect("the function");
+        let table = format!("{}-{seed}", environment.vars["RECORDS_TABLE"]);
+        let made = json!({
+            "TableName": table,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{ "AttributeName": "record", "AttributeType": "S" }],
+            "KeySchema": [{ "AttributeName": "record", "KeyType": "HASH" }],
+        });
+        house.dynamo.call("CreateTable", &made).await;
+        let what = json!({ "TableName": table });
+        let active = async {
+            while house.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
+        };
+        tokio::time::timeout(PATIENCE, active).await.expect("the table is made");
+        environment.vars.insert("RECORDS_TABLE".to_owned(), table.clone());
+        let history = History { table, stream: Vec::new(), after: Vec::new() };
+        Self { house, function: Alone::start("record", environment).await, items: BTreeMap::new(), history }
+    }
+
+    /// Sends a request; what becomes of the record's item is one record of the stream, if anything does.
+    async fn write(&mut self, method: &str, owner: &str, kind: &str, id: &str, status: Option<&str>) {
+        let request = Request::new(method, &format!("/v1/records/{kind}/{id}?owner={owner}"))
+            .body(json!({ "status": status }).to_string());
+        let reply = self.function.call(&request).await;
+        assert!([200, 201, 404].contains(&reply.status), "{}", reply.text);
+        let key = format!("{owner}#{kind}#{id}");
+        let keys = json!({ "record": { "S": key } });
+        let asked = json!({ "TableName": self.history.table, "Key": keys, "ConsistentRead": true });
+        let new = self.house.dynamo.call("GetItem", &asked).await["Item"].as_object().cloned();
+        let old = match &new {
+            Some(new) => self.items.insert(key, new.clone()),
+            None => self.items.remove(&key),
+        };
+        if old.is_some() || new.is_some() {
+            let place = self.history.stream.len();
+            self.history.stream.push(raw_record(place, &keys, old, new));
+            self.history.after.push(plain(self.items.values()));
+        }
+    }
+}
+
+/// Counts records plainly: one by one, in the owner's sum and in that of all.
+fn plain<'a>(items: impl IntoIterator<Item = &'a Item>) -> Counts {
+    let mut counts = Counts::new();
+    for item in items {
+        let mut words = text(item, "record").splitn(3, '#');
+        let (owner, kind) = (words.next().expect("an owner"), words.next().expect("a kind"));
+        let bucket = format!("records#{kind}#{}", text(item, "status"));
+        for scope in [owner, "*"] {
+            let cells = counts.entry((scope.to_owned(), bucket.clone())).or_default();
+            *cells.entry("records".to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+/// A random history: records of three owners come, change their status, are put again as they are, go, and come again.
+async fn history(house: &House, seed: u64) -> History {
+    let mut dice = Dice::new(seed);
+    let mut writer = Writer::start(house, seed).await;
+    while writer.history.stream.len() < WRITES {
+        let owner = *dice.pick(&["ann", "bob", "default"]);
+        let kind = *dice.pick(&["source", "extraction", "entity", "source-2"]);
+        let id = *dice.pick(&["1", "2", "a b", "a/b#c"]);
+        let status = *dice.pick(&[None, Some("ready"), Some("ready"), Some("failed"), Some("x:y")]);
+        let method = *dice.pick(&["PUT", "PUT", "PUT", "DELETE"]);
+        writer.write(method, owner, kind, id, status).await;
+    }
+    // The counts that are expected at the end are those of a plain reading of the whole table.
+    let all = house.dynamo.scan(&writer.history.table).await;
+    assert_eq!(writer.history.after.last(), Some(&plain(&all)));
+    writer.history
+}
+
+impl History {
+    /// What is counted after so many writes.
+    async fn expect(&self, counter: &Counter, writes: usize) {
+        let expected = writes.checked_sub(1).map(|last| self.after[last].clone()).unwrap_or_default();
+        assert_eq!(counter.counts().await, expected, "after {writes} writes");
+    }
+
+    /// What is counted is what the checkpoint says.
+    async fn expect_up_to_the_checkpoint(&self, counter: &Counter) {
+        let checkpoint = counter.checkpoint(RECORD_SHARD).await;
+        let done = (0..self.stream.len()).find(|place| sequence(*place) == checkpoint);
+        assert_eq!(done.is_none(), checkpoint.is_empty());
+        self.expect(counter, done.map_or(0, |place| place + 1)).await;
+    }
+}
+
+#[tokio::test]
+async fn repeated_overlapping_and_cut_batches_count_once() {
+    let house = House::start().await;
+    for seed in 0..HISTORIES {
+        let (counter, history) = (house.counter().await, history(&house, seed).await);
+        let mut dice = Dice::new(seed);
+        let mut taken: usize = 0;
+        for _ in 0..DELIVERIES {
+            let function = counter.function().await;
+            let from = taken - dice.below(taken.min(50) + 1);
+            let to = (from + 1 + dice.below(30)).min(history.stream.len());
+            for _ in 0..=dice.below(2) {
+                deliver(&function, RECORD_SHARD, &history.stream[from..to]).await;
+            }
+            taken = taken.max(to);
+            history.expect(&counter, taken).await;
+        }
+        let function = counter.function().await;
+        deliver(&function, RECORD_SHARD, &history.stream[taken.saturating_sub(1)..]).await;
+        history.expect(&counter, WRITES).await;
+        // All of it again, and a part, much later.
+        deliver(&function, RECORD_SHARD, &history.stream).await;
+        deliver(&function, RECORD_SHARD, &history.stream[WRITES / 2..]).await;
+        history.expect(&counter, WRITES).await;
+    }
+}
+
+/// A record for each of many kinds, then another status for each, and half of them gone.
+async fn many_kinds(house: &House) -> History {
+    let mut writer = Writer::start(house, 1_000).await;
+    let kinds: Vec<String> = (0..MANY_KINDS).map(|number| format!("kind-{number}")).collect();
+    for kind in &kinds {
+        writer.write("PUT", "ann", kind, "1", None).await;
+    }
+    for kind in &kinds[..MANY_KINDS / 10] {
+        writer.write("PUT", "ann", kind, "1", Some("ready")).await;
+        writer.write("DELETE", "ann", kind, "1", None).await;
+    }
+    writer.history
+}
+
+#[tokio::test]
+async fn a_crash_at_any_request_counts_every_write_once() {
+    let house = House::start().await;
+    let history = many_kinds(&house).await;
+    let all = event(RECORD_SHARD, &history.stream);
+    for number in 0..REQUESTS {
+        for fault in [Fault::Held, Fault::AnswerHeld] {
+            let counter = house.counter().await;
+            let proxy = Proxy::start(house.endpoint()).await;
+            let function = counter.function_at(proxy.url()).await;
+            proxy.spoil(number, fault);
+            tokio::select! {
+                answer = function.invoke(&all) => panic!("no request was held: {answer:?}"),
+                () = proxy.held(1) => {}
+            }
+            history.expect_up_to_the_checkpoint(&counter).await;
+            deliver(&counter.function().await, RECORD_SHARD, &history.stream).await;
+            history.expect(&counter, history.stream.len()).await;
+        }
+    }
+    let counter = house.counter().await;
+    let proxy = Proxy::start(house.endpoint()).await;
+    deliver(&counter.function_at(proxy.url()).await, RECORD_SHARD, &history.stream).await;
+    assert_eq!(proxy.operations(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
+}
+
+/// Both streams go to the same function; each shard has its own checkpoint, and neither touches the other's numbers.
+#[tokio::test]
+async fn jobs_and_records_are_counted_side_by_side() {
+    let house = House::start().await;
+    let counter = house.counter().await;
+    let (one, other) = (counter.function().await, counter.function().await);
+    let (history, writes) = (history(&house, 2_000).await, lives(90, WRITES));
+    let jobs = records(0, &writes);
+    for from in (0..WRITES).step_by(30) {
+        for _ in 0..2 {
+            tokio::join!(
+                deliver(&one, SHARD, &jobs[from..from + 30]),
+                deliver(&other, RECORD_SHARD, &history.stream[from..from + 30]),
+            );
+        }
+    }
+    let mut expected = jobledger_tests::stream::recount(&writes);
+    expected.extend(history.after[WRITES - 1].clone());
+    assert_eq!(counter.counts().await, expected);
+    for shard in [SHARD, RECORD_SHARD] {
+        assert_eq!(counter.checkpoint(shard).await, sequence(WRITES - 1));
+    }
+}
+
+#[tokio::test]
+async fn what_moves_no_number_is_not_written() {
+    let house = House::start().await;
+    let mut writer = Writer::start(&house, 3_000).await;
+    for status in [Some("ready"), Some("ready"), Some("ready")] {
+        writer.write("PUT", "ann", "source", "1", status).await;
+    }
+    let (counter, stream) = (house.counter().await, writer.history.stream.clone());
+    let function = counter.function().await;
+    deliver(&function, RECORD_SHARD, &stream[..1]).await;
+    let before = house.dynamo.scan(&counter.table).await;
+    deliver(&function, RECORD_SHARD, &stream[1..]).await;
+    let same = |mut items: Vec<Item>| {
+        items.sort_by_key(|item| (text(item, "scope").to_owned(), text(item, "bucket").to_owned()));
+        items
+    };
+    assert_eq!(same(house.dynamo.scan(&counter.table).await), same(before));
+    writer.history.expect(&counter, 3).await;
+}
+
+/// An owner is in the list of all as soon as anything of it is counted, a job or not.
+#[tokio::test]
+async fn an_owner_without_jobs_is_among_the_owners() {
+    let house = House::start().await;
+    let mut writer = Writer::start(&house, 4_000).await;
+    writer.write("PUT", "quiet", "source", "1", None).await;
+    let counter = house.counter().await;
+    deliver(&counter.function().await, RECORD_SHARD, &writer.history.stream).await;
+    let items = house.dynamo.scan(&counter.table).await;
+    assert!(items.iter().any(|item| text(item, "scope") == "*owners" && text(item, "bucket") == "quiet"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_and_passed_over() {
+    let house = House::start().await;
+    let mut writer = Writer::start(&house, 5_000).await;
+    for id in ["1", "2", "3", "4"] {
+        writer.write("PUT", "ann", "source", id, Some("ready")).await;
+    }
+    let mut stream = writer.history.stream.clone();
+    stream[1]["dynamodb"]["NewImage"]["status"] = json!({ "S": "not a word" });
+    stream[2]["dynamodb"]["Keys"] = json!({ "other": { "S": "x" } });
+    let counter = house.counter().await;
+    let function = counter.function().await;
+    for _ in 0..2 {
+        deliver(&function, RECORD_SHARD, &stream).await;
+        assert_eq!(counter.unreadable().await, 2);
+        writer.history.expect(&counter, 2).await;
+        assert_eq!(counter.checkpoint(RECORD_SHARD).await, sequence(3));
+    }
+}
