@@ -226,9 +226,9 @@ async fn no_line_holds_a_secret_or_a_payload() {
         .expect(400)
         .await;
     call("POST", "/v1/jobs").body(format!("{{{MARK}")).expect(400).await;
-    let line =
+    let body =
         json!([{ "external_id": "1", "type": "a", "status": "failed", "error": MARK, "result": MARK }]);
-    call("POST", "/v1/admin/ingest/jobs").json(&line).expect(200).await;
+    call("POST", "/v1/admin/ingest/jobs").json(&body).expect(200).await;
     call("GET", &format!("/v1/jobs?search={MARK}")).expect(200).await;
     call("GET", &format!("/v1/jobs?colour={MARK}")).expect(422).await;
     let held = held(&service, &json!({ "type": "b", "payload": MARK })).await;
