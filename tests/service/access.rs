@@ -1,5 +1,8 @@
 //! Access by key, on every route of the template.
 
+mod foreign;
+mod forms;
+
 use jobledger::domain::{KeyHash, Owner, Timestamp};
 use jobledger::dynamo::Written;
 use jobledger::dynamo::keys::{StoredKey, put_key};
@@ -9,6 +12,7 @@ use jobledger_local::LOCAL_KEY;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::json;
 
+use crate::routes::keys::{id_and_key, with_key};
 use crate::routes::{is_problem, refuses, tables};
 
 /// Puts a key with a known text into the settings.
@@ -36,10 +40,13 @@ pub(crate) async fn add_key(
 /// Routes that need no key: what the contract names as open to all.
 const OPEN: [&str; 2] = ["/health", "/metrics"];
 
-/// A route of the template, as it can be called.
+/// A route of the template.
 #[derive(Debug)]
 struct Route {
     method: String,
+    /// With the names of its values: `/v1/jobs/{job_id}`.
+    target: String,
+    /// With values that name nothing.
     path: String,
 }
 
@@ -56,6 +63,22 @@ impl Route {
         }
     }
 
+    /// The path with these values, and with some that name nothing in the other places.
+    fn path_of(target: &str, values: &[(&str, &str)]) -> String {
+        let parts = target.split('/').map(|part| {
+            let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
+                return part;
+            };
+            let known = values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            known.unwrap_or(match name {
+                "job_id" => "01981b5e-7c3a-7000-8000-000000000001",
+                "key_id" => "0000000000000000",
+                _ => "a",
+            })
+        });
+        parts.collect::<Vec<_>>().join("/")
+    }
+
     fn call(&self, service: &Service) -> Call {
         service.anonymous(&self.method, &self.path)
     }
@@ -65,14 +88,9 @@ impl Route {
 fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     let functions = service.stack.template().functions.iter();
     let targets = functions.flat_map(|function| &function.routes).filter_map(|route| route.target.clone());
-    let routes = targets.map(|target| Route {
-        method: target.method,
-        path: target
-            .path
-            .replace("{job_id}", "01981b5e-7c3a-7000-8000-000000000001")
-            .replace("{type}", "a")
-            .replace("{key_id}", "0000000000000000")
-            .replace("{kind}/{id+}", "a/b"),
+    let routes = targets.map(|target| {
+        let path = Route::path_of(&target.path, &[]);
+        Route { method: target.method, target: target.path, path }
     });
     let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
     assert_eq!(open.len(), OPEN.len());
@@ -173,6 +191,33 @@ async fn an_expired_key_is_no_key() {
         is_unauthenticated(&route.call(&service).header("x-api-key", "past").send().await);
     }
     service.anonymous("GET", "/v1/jobs").header("x-api-key", "future").expect(200).await;
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_no_key() {
+    let service = Service::start().await;
+    let body = json!({ "owner": "default", "scopes": ["read", "write", "work", "admin"] });
+    let (key_id, key) = id_and_key(&service, &body).await;
+    service.call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
+    for route in routes(&service).1 {
+        is_unauthenticated(&route.call(&service).header("x-api-key", &key).send().await);
+    }
+    let streamed = "/lambda-url/export-jobs/v1/jobs/export";
+    is_unauthenticated(&with_key(&service, &key, "GET", streamed).send().await);
+}
+
+#[tokio::test]
+async fn a_tickets_time_is_over_with_its_key() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let ticket = async || {
+        let link = service.staying("GET", "/v1/jobs/export").header("x-api-key", &key).expect(307).await;
+        let place = link.header("location").expect("a place").to_owned();
+        format!("/lambda-url/export-jobs/v1/jobs/export?{}", place.split_once('?').expect("a ticket").1)
+    };
+    let ticket = ticket().await;
+    service.call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
+    is_unauthenticated(&service.anonymous("GET", &ticket).send().await);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The service from outside. `routes/` mirrors the functions; what concerns all of them stands beside it.
 
 mod access;
+mod audit;
 mod bad_days;
 mod capacity;
 mod counting;
@@ -8,6 +9,7 @@ mod log;
 mod numbers;
 mod packed;
 mod progress;
+mod quota;
 mod recount;
 mod routes;
 mod stored_bytes;

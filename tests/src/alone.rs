@@ -119,6 +119,13 @@ impl Request {
         self
     }
 
+    /// Without this header.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.remove(name);
+        self
+    }
+
     /// With this body.
     #[must_use]
     pub fn body(mut self, body: impl Into<String>) -> Self {

@@ -47,9 +47,10 @@ impl Engine {
         };
         let names = TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect();
         let engine = Self { database, names };
+        let hash = KeyHash::of(LOCAL_KEY);
         let key = json!({
-            "kind": { "S": "keys" }, "id": { "S": KeyHash::of(LOCAL_KEY).as_str() }, "owner": { "S": LOCAL_OWNER },
-            "scopes": { "SS": ["admin"] }, "key_id": { "S": LOCAL_KEY },
+            "kind": { "S": "keys" }, "id": { "S": hash.key_id().as_str() }, "hash": { "S": hash.as_str() },
+            "owner": { "S": LOCAL_OWNER }, "scopes": { "SS": ["admin"] },
         });
         engine.call("PutItem", &json!({ "TableName": engine.table("SETTINGS_TABLE"), "Item": key }));
         engine

@@ -1,5 +1,7 @@
 //! `POST /v1/jobs/bulk`: one change to many jobs. It makes the job that does it and answers; `run-tasks` does it.
 
+use std::collections::BTreeMap;
+
 use jobledger::Function;
 use jobledger::bulk::{Bulk, BulkState};
 use jobledger::dynamo::Ledger;
@@ -32,10 +34,11 @@ impl Route for BulkJobs {
         call.query.finish(Some(()))?;
         let Request { action, filter, input, fingerprint } = Request::parse(call.body, &owner)?;
         let asked = Asked::of(&call, owner, key, fingerprint, input).await?;
-        let begun = begin::<Bulk>(call.backend, &asked, &BulkState::new(action, filter)).await?;
+        let begun = begin::<Bulk>(call.backend, &asked, &BulkState::new(action, filter.clone())).await?;
         if let Begun::New(_) = begun {
-            let Asked { id, owner, key_id, .. } = &asked;
-            tracing::info!(%id, %owner, key_id, action = action.as_str(), "a bulk action begins");
+            let Asked { id, owner, .. } = &asked;
+            let filter: BTreeMap<_, _> = filter.into_iter().collect();
+            call.audit(&format!("bulk.{}", action.as_str()), id, owner, &filter);
         }
         asked.answer(&begun)
     }

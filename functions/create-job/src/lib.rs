@@ -61,7 +61,7 @@ impl Route for CreateJob {
         let input = head.input.map(|name| encode_part(id, &input_part(name), input));
         head.job.bytes = input.as_ref().map_or(0, part_bytes);
         // All are waited for, so that an input is not still on its way when it is removed again.
-        let (read, written, claimed, room) = tokio::join!(
+        let (read, written, claimed) = tokio::join!(
             async {
                 let mean = mean_run_ms(store, &config.tables, &head.job.owner, &head.job.kind);
                 let settings = call.backend.type_settings(&head.job.owner, &head.job.kind);
@@ -69,15 +69,16 @@ impl Route for CreateJob {
             },
             write_input(call.backend, input),
             async {
+                // Before the key is kept: one that came with what was refused still stands for nothing.
+                check_room(&call, &head).await?;
                 match &key {
                     Some(key) => claim_key(call.backend, &head, key, call.now).await,
                     None => Ok(()),
                 }
             },
-            check_quota(call.backend, &head.job.owner, call.storage_quota_bytes()),
         );
         let (ahead, mean, settings) =
-            match room.and(claimed).and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
+            match claimed.and(written.map_err(Problem::from)).and(read.map_err(Problem::from)) {
                 Ok(read) => read,
                 Err(problem) => {
                     call.backend.drop_parts(&head, None).await;
@@ -118,6 +119,21 @@ impl Route for CreateJob {
             estimated_duration_seconds: mean.map(|millis| millis.div_ceil(1_000)),
         };
         Ok(Answer::json(status, &body).with("location", location))
+    }
+}
+
+/// Refuses where the owner keeps too much for one more job. One that is there already, for the same request, is no more.
+async fn check_room(call: &Call<'_, Ledger>, head: &Head) -> Result<(), Problem> {
+    let checked = check_quota(call.backend, &head.job.owner, call.storage_quota_bytes()).await;
+    let Err(problem) = checked else { return Ok(()) };
+    if head.job.id == JobId::from(call.fresh) {
+        return Err(problem);
+    }
+    let Ledger { store, config, .. } = call.backend;
+    let there = store.get(plans::get_head(&config.tables, head.job.id).consistent_read(true)).await?;
+    match there.map(head_of_row).transpose()? {
+        Some(there) if there.fingerprint == head.fingerprint => Ok(()),
+        Some(_) | None => Err(problem),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jobledger::Function;
-use jobledger::domain::{Allowance, JobName, KeyId, Owner, Timestamp};
+use jobledger::domain::{Allowance, Invalid, JobName, KeyId, Owner, Timestamp};
 use jobledger::dynamo::keys::{StoredKey, change_key, key_of_item, keys_after, put_key, revoke_key};
 use jobledger::dynamo::schema::KEYS;
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
@@ -25,6 +25,10 @@ const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 /// Most reads of one page: a filter may pass over many keys before it finds some.
 const MAX_READS: usize = 20;
+/// Keys of one read where a filter passes over some: their items have some hundred bytes.
+const FILTERED_READ: usize = 1_000;
+/// Tries to write while others change the same key's rate.
+const MAX_TRIES: u32 = 5;
 
 /// `/v1/admin/keys` and `/v1/admin/keys/{key_id}`.
 #[derive(Debug)]
@@ -79,6 +83,7 @@ impl Route for Keys {
             (_, None) => list(call).await,
             (method, Some(key_id)) => {
                 let key_id = key_id.map_err(|invalid| call.query.refuse("key_id", invalid)).ok();
+                refuse_owner(&mut call, "must be left out: the key_id says which key");
                 let key_id = call.query.clone().finish(key_id)?;
                 match *method {
                     Method::PATCH => change(call, &key_id).await,
@@ -91,7 +96,8 @@ impl Route for Keys {
 }
 
 /// `POST`: a new key, whose text is in this answer and nowhere else.
-async fn make(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+async fn make(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    refuse_owner(&mut call, "must be left out: the body says whose key it is");
     call.query.clone().finish(Some(()))?;
     let wanted = parse::new_key(call.body, call.now)?;
     let (text, hash) = fresh_key();
@@ -116,7 +122,7 @@ async fn make(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
             }
         }
     }
-    call.audit("key.made", &key.access.key_id, &described(&key));
+    call.audit("key.made", &key.access.key_id, &key.access.owner, &view(&key, call.now));
     let made = Made { view: view(&key, call.now), key: &text };
     Ok(Answer::json(StatusCode::CREATED, &made)
         .with("location", format!("/v1/admin/keys/{}", key.access.key_id))
@@ -131,10 +137,12 @@ async fn list(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     let of = call.caller.as_ref().and_then(|caller| caller.acts_for.clone());
     let Ledger { store, config, .. } = call.backend;
+    // One more than the page has says whether there is a next one.
+    let at_once = if of.is_some() { FILTERED_READ } else { limit + 1 };
     let (mut found, mut last, mut reads) = (Vec::new(), cursor, 0);
     let has_more = loop {
         reads += 1;
-        let read = store.query(keys_after(&config.tables, last.as_ref())).await?;
+        let read = store.query(keys_after(&config.tables, last.as_ref(), at_once)).await?;
         let is_last_read = read.last_evaluated_key.is_none();
         let mut items = read.items.unwrap_or_default().into_iter();
         for item in items.by_ref() {
@@ -160,29 +168,48 @@ async fn list(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
 
 /// `PATCH`: what is left out stays, and what is null goes.
 async fn change(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
-    let before = read(call.backend, key_id).await?;
-    let change = parse::change(call.body, &before.access, call.now)?;
     let Ledger { store, config, .. } = call.backend;
-    let after = match store.update(change_key(&config.tables, key_id, &change)).await? {
-        Written::Done(item) => key_of_item(item.unwrap_or_default())?,
-        Written::Refused(None) => return Err(Problem::key_not_found()),
-        Written::Refused(Some(_revoked)) => return Err(Problem::key_revoked()),
-    };
-    call.audit("key.changed", key_id, &described(&after));
-    Ok(Answer::ok(&view(&after, call.now)))
+    let mut before = read(call.backend, key_id).await?;
+    let mut after = None;
+    for _ in 0..MAX_TRIES {
+        let change = parse::change(call.body, &before.access, call.now)?;
+        match store.update(change_key(&config.tables, &before, &change)).await? {
+            Written::Done(item) => after = Some(key_of_item(item.unwrap_or_default())?),
+            Written::Refused(item) => before = key_of_item(item.ok_or_else(Problem::key_not_found)?)?,
+        }
+        if after.is_some() {
+            break;
+        }
+        if before.revoked_at.is_some() {
+            return Err(Problem::key_revoked());
+        }
+    }
+    let after = after.ok_or_else(|| StoreError::Unavailable("others changed the key at every try".into()))?;
+    let after = view(&after, call.now);
+    call.audit("key.changed", key_id, after.owner, &after);
+    Ok(Answer::ok(&after))
 }
 
 /// `DELETE`: revokes it; again, and it stays as it was.
 async fn revoke(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
     let Ledger { store, config, .. } = call.backend;
-    let item = match store.update(revoke_key(&config.tables, key_id, call.now)).await? {
-        Written::Done(item) => {
-            call.audit("key.revoked", key_id, "");
-            item
-        }
-        Written::Refused(item) => Some(item.ok_or_else(Problem::key_not_found)?),
+    let (item, is_done) = match store.update(revoke_key(&config.tables, key_id, call.now)).await? {
+        Written::Done(item) => (item, true),
+        Written::Refused(item) => (Some(item.ok_or_else(Problem::key_not_found)?), false),
     };
-    Ok(Answer::ok(&view(&key_of_item(item.unwrap_or_default())?, call.now)))
+    let key = key_of_item(item.unwrap_or_default())?;
+    let key = view(&key, call.now);
+    if is_done {
+        call.audit("key.revoked", key_id, key.owner, &key);
+    }
+    Ok(Answer::ok(&key))
+}
+
+/// `?owner=` filters a list, and means nothing elsewhere: who says it would be misunderstood.
+fn refuse_owner(call: &mut Call<'_, Ledger>, why: &'static str) {
+    if call.caller.as_ref().is_some_and(|caller| caller.acts_for.is_some()) {
+        call.query.refuse("owner", Invalid::new(why));
+    }
 }
 
 async fn read(ledger: &Ledger, key_id: &KeyId) -> Result<StoredKey, Problem> {
@@ -211,9 +238,4 @@ fn view(key: &StoredKey, now: Timestamp) -> View<'_> {
         revoked_at: key.revoked_at,
         active: key.is_good(now),
     }
-}
-
-/// A key's properties for the audit: what it may do, never what it is.
-fn described(key: &StoredKey) -> String {
-    serde_json::to_string(&view(key, key.created_at)).unwrap_or_default()
 }

@@ -16,6 +16,10 @@ const MAX_SCOPES: usize = 16;
 /// Largest storage quota, in bytes: what a number of JSON holds exactly everywhere.
 const MAX_QUOTA_BYTES: i64 = 1 << 53;
 
+/// What can be said of a key that is there.
+const CHANGEABLE: [&str; 6] =
+    ["name", "scopes", "requests_per_minute", "burst", "storage_quota_bytes", "expires_at"];
+
 /// A key that shall be made.
 #[derive(Debug)]
 pub(crate) struct NewKey {
@@ -46,14 +50,15 @@ pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
 
 pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<KeyChange, Problem> {
     let mut fields = Fields::parse(body)?;
+    let says_nothing = !CHANGEABLE.iter().any(|name| fields.has(name));
     let scopes = fields.has("scopes").then(|| fields.each("scopes", &(1..=MAX_SCOPES), scope));
     let (per_minute, burst) = key.allowance.map(|it| (it.per_minute(), it.burst())).unzip();
     // Its burst was only what a minute gave: it follows.
     let burst = burst.filter(|burst| Some(*burst) != per_minute);
     let mut change = common(&mut fields, per_minute, burst, now);
     change.scopes = scopes.flatten().map(|scopes| scopes.into_iter().collect());
-    if change == KeyChange::default() {
-        fields.refuse("body", Invalid::new("must change something: name, scopes, requests_per_minute, burst, storage_quota_bytes or expires_at"));
+    if says_nothing {
+        fields.refuse("body", Invalid(format!("must change something: {}", CHANGEABLE.join(", "))));
     }
     fields.finish(Some(change)).map_err(Problem::invalid_body)
 }

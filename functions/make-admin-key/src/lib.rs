@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jobledger::domain::{Owner, Timestamp};
 use jobledger::dynamo::keys::{StoredKey, put_key};
 use jobledger::dynamo::{Ledger, Written};
-use jobledger::http::{AccessKey, Scope, fresh_key};
+use jobledger::http::{AccessKey, Audit, Scope, fresh_key};
 use jobledger::lambda::{BoxFuture, Invoke, Started};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
@@ -69,8 +69,16 @@ impl Invoke for MakeAdminKey {
                 // The write was done, and its answer was lost; or another key is called the same, which does not happen.
                 Written::Refused(_) => return Err("the key may not have been kept; make another".into()),
             }
-            let request_id = context.request_id;
-            tracing::info!(audit = "key.made", subject = key_id, %owner, scopes = "admin", request_id, "audit");
+            Audit {
+                action: "key.made",
+                subject: key_id,
+                owner,
+                detail: Some(r#"{"scopes":["admin"]}"#),
+                key_id: None,
+                key_owner: None,
+                request_id: Some(&context.request_id),
+            }
+            .log();
             Ok(to_raw_value(&Made { key_id, owner, scopes: [Scope::Admin.as_str()], key: &text })?)
         })
     }

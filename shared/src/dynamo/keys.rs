@@ -95,17 +95,38 @@ impl KeyRing {
         hash: &KeyHash,
         now: Timestamp,
     ) -> Result<Option<AccessKey>, StoreError> {
-        let key_id = hash.key_id();
-        let key = if let Some(key) = self.seen.recall(&key_id, now) {
-            key
-        } else {
-            let item = store.get(plans::get_setting(tables, KEYS, key_id.as_str())).await?;
-            let key = item.map(key_of_item).transpose()?;
-            let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
-            self.seen.remember(key_id, key.clone(), now, remembered_ms);
-            key
-        };
+        let key = self.stored(store, tables, &hash.key_id(), now).await?;
         Ok(key.filter(|key| hash.is(&key.hash) && key.is_good(now)).map(|key| key.access))
+    }
+
+    /// Whether the key of that name opens anything: for what was given to its holder.
+    pub(super) async fn is_good(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        key_id: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Ok(key_id) = KeyId::try_from(key_id) else { return Ok(false) };
+        Ok(self.stored(store, tables, &key_id, now).await?.is_some_and(|key| key.is_good(now)))
+    }
+
+    async fn stored(
+        &self,
+        store: &Store,
+        tables: &Tables,
+        key_id: &KeyId,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, StoreError> {
+        if let Some(key) = self.seen.recall(key_id, now) {
+            return Ok(key);
+        }
+        // As of now: a key works as soon as it is made, and what is remembered is not older than it may be.
+        let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
+        let key = store.get(plan).await?.map(key_of_item).transpose()?;
+        let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
+        self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
+        Ok(key)
     }
 }
 
@@ -152,8 +173,10 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
         .expression_attribute_names("#id", ID)
 }
 
-/// Changes a key that is not revoked; answers it as it then is.
-pub fn change_key(tables: &Tables, key_id: &KeyId, change: &KeyChange) -> UpdateItemInputBuilder {
+/// Changes a key that is not revoked; answers it as it then is. A rate is one thing of two fields, of which a change may
+/// say one: it is refused where the key has another rate than the change was made for.
+pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
+    let key_id = &before.access.key_id;
     let KeyChange { name, scopes, allowance, storage_quota_bytes, expires_at } = change;
     let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
     changed.extend(name.as_ref().map(|name| ("name", name.as_ref().map(s))));
@@ -168,9 +191,19 @@ pub fn change_key(tables: &Tables, key_id: &KeyId, change: &KeyChange) -> Update
         changed.push((EXPIRES_AT, end.map(|end| n(gone_at(end)))));
     }
     let mut plan = of_key(tables, key_id)
-        .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
         .expression_attribute_names("#id", ID)
         .expression_attribute_names("#revoked", "revoked_at");
+    let there = "attribute_exists(#id) AND attribute_not_exists(#revoked)";
+    plan = match (allowance, before.access.allowance) {
+        (None, _) => plan.condition_expression(there),
+        (Some(_), None) => {
+            plan.condition_expression(format!("{there} AND attribute_not_exists(#per_minute)"))
+        }
+        (Some(_), Some(seen)) => plan
+            .condition_expression(format!("{there} AND #per_minute = :seen_rate AND #burst = :seen_burst"))
+            .expression_attribute_values(":seen_rate", n(seen.per_minute()))
+            .expression_attribute_values(":seen_burst", n(seen.burst())),
+    };
     let (mut set, mut remove) = (Vec::new(), Vec::new());
     for (name, value) in changed {
         plan = plan.expression_attribute_names(format!("#{name}"), name);
@@ -202,10 +235,11 @@ pub fn revoke_key(tables: &Tables, key_id: &KeyId, now: Timestamp) -> UpdateItem
         .expression_attribute_values(":end", n(gone_at(now)))
 }
 
-/// Reads keys in the order of their ids, after one.
-pub fn keys_after(tables: &Tables, after: Option<&KeyId>) -> QueryInputBuilder {
+/// Reads so many keys in the order of their ids, after one.
+pub fn keys_after(tables: &Tables, after: Option<&KeyId>, limit: usize) -> QueryInputBuilder {
     let plan = QueryInput::builder()
         .table_name(&tables.settings)
+        .limit(i32::try_from(limit).unwrap_or(i32::MAX))
         .consistent_read(true)
         .expression_attribute_names("#kind", KIND)
         .expression_attribute_values(":kind", s(KEYS));

@@ -90,7 +90,11 @@ impl Gate for Ledger {
     }
 
     async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<Ticket>, Problem> {
-        Ok(ticket::find(&self.store, &self.config.tables, hash, now).await?)
+        let Self { store, config, keys, .. } = self;
+        let Some(ticket) = ticket::find(store, &config.tables, hash, now).await? else { return Ok(None) };
+        // It is over with the key that it was given for.
+        let is_good = keys.is_good(store, &config.tables, &ticket.key_id, now).await?;
+        Ok(is_good.then_some(ticket))
     }
 
     async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, Problem> {

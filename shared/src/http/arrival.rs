@@ -34,6 +34,8 @@ pub(super) struct Arrival {
     route: String,
     /// The key that was shown, once it is known to be good, and its owner.
     key: Option<(Owner, KeyId)>,
+    /// By which key, and for whom: as far as it is known, for the log.
+    caller: Option<(String, Owner)>,
     standing: Option<Standing>,
 }
 
@@ -93,6 +95,7 @@ impl Arrival {
             deadline_ms: context.map_or(0, |context| context.deadline),
             route: route_of(request).unwrap_or_else(|| format!("{} {function}", request.method())),
             key: None,
+            caller: None,
             standing: None,
         }
     }
@@ -110,32 +113,39 @@ impl Arrival {
         (self.clock)().since(self.began)
     }
 
+    fn who(&self) -> (Option<&str>, Option<&str>) {
+        self.caller.as_ref().map(|(key_id, owner)| (key_id.as_str(), owner.as_str())).unzip()
+    }
+
     /// Logs the one line of a request that was answered whole.
     pub(super) fn answered(&self, answer: &Answer) {
         let Self { function, request_id, method, path, trace_id, .. } = self;
+        let (key_id, owner) = self.who();
         let (status, duration_ms) = (answer.status().as_u16(), self.duration_ms());
-        tracing::info!(function, %method, path, status, duration_ms, request_id, trace_id, "answered");
+        tracing::info!(function, %method, path, key_id, owner, status, duration_ms, request_id, trace_id, "answered");
     }
 
     /// Logs the one line of a request whose answer was streamed to its end, or to where its caller left.
     pub(super) fn streamed(&self, status: u16, bytes: u64, how: &str) {
         let Self { function, request_id, method, path, trace_id, .. } = self;
+        let (key_id, owner) = self.who();
         let duration_ms = self.duration_ms();
-        tracing::info!(function, %method, path, status, bytes, duration_ms, request_id, trace_id, "{how}");
+        tracing::info!(function, %method, path, key_id, owner, status, bytes, duration_ms, request_id, trace_id, "{how}");
     }
 
     /// Logs the one line of a request that was answered with a problem, or whose answer broke off after these bytes.
     pub(super) fn failed(&self, problem: &Problem, bytes: Option<u64>) {
         let Self { function, request_id, method, path, trace_id, .. } = self;
+        let (key_id, owner) = self.who();
         let (status, code) = (problem.status().as_u16(), problem.code());
         let duration_ms = self.duration_ms();
         // Faults of ours are errors; whatever else a caller can cause is not.
         if problem.status().is_server_error() {
             let cause = problem.chain();
             let message = if bytes.is_some() { "broke off" } else { "failed" };
-            tracing::error!(function, %method, path, status, code, cause, bytes, duration_ms, request_id, trace_id, "{message}");
+            tracing::error!(function, %method, path, key_id, owner, status, code, cause, bytes, duration_ms, request_id, trace_id, "{message}");
         } else {
-            tracing::info!(function, %method, path, status, code, duration_ms, request_id, trace_id, "refused");
+            tracing::info!(function, %method, path, key_id, owner, status, code, duration_ms, request_id, trace_id, "refused");
         }
     }
 
@@ -172,6 +182,7 @@ impl Arrival {
             Shown::Key(key) => {
                 // From here on the call counts, however it ends.
                 self.key = Some((key.owner.clone(), key.key_id.clone()));
+                self.caller = Some((key.key_id.to_string(), key.owner.clone()));
                 self.standing = gate.spend(&key, self.began).await?;
                 if let Some(seconds) = self.standing.and_then(|standing| standing.retry_after_seconds) {
                     return Err(Problem::too_many_requests(seconds));
@@ -180,6 +191,9 @@ impl Arrival {
                 (Some(caller), query)
             }
         };
+        if let Some(Caller { key_id, owner, .. }) = &caller {
+            self.caller = Some((key_id.clone(), owner.clone()));
+        }
         let body = match max_body_bytes {
             0 => Cow::Borrowed(&[][..]),
             _ => encoding::decoded(request.headers(), request.body().as_ref(), max_body_bytes)?,

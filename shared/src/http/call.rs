@@ -3,9 +3,10 @@
 use std::fmt;
 
 use lambda_http::http::{HeaderMap, Method};
+use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Caller, Problem, QueryString, Scope, Standing, prefer};
+use super::{Audit, Caller, Problem, QueryString, Scope, Standing, prefer};
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
@@ -80,14 +81,20 @@ impl<B> Call<'_, B> {
         self.caller.as_ref()?.key.as_ref()?.storage_quota_bytes
     }
 
-    /// Logs who did what to what: a line of the audit. Never a secret.
-    pub fn audit(&self, action: &str, subject: impl fmt::Display, detail: &str) {
+    /// Logs what this call did, and to what of whom; [`Audit`] says what may stand there.
+    pub fn audit(&self, action: &str, subject: &impl fmt::Display, owner: &Owner, detail: &impl Serialize) {
         let caller = self.caller.as_ref();
-        let key_id = caller.map(|caller| caller.key_id.as_str());
-        let owner = caller.map(|caller| caller.owner.as_str());
-        let key_owner = caller.and_then(|caller| caller.key.as_ref()).map(|key| key.owner.as_str());
-        let request_id = self.request_id;
-        tracing::info!(audit = action, %subject, detail, key_id, key_owner, owner, request_id, "audit");
+        let detail = serde_json::to_string(detail).ok();
+        Audit {
+            action,
+            subject: &subject.to_string(),
+            owner,
+            detail: detail.as_deref(),
+            key_id: caller.map(|caller| caller.key_id.as_str()),
+            key_owner: caller.and_then(|caller| caller.key.as_ref()).map(|key| &key.owner),
+            request_id: Some(self.request_id),
+        }
+        .log();
     }
 
     /// The job that the path names; what is wrong with it is said when the query is finished, with all else.

@@ -6,6 +6,7 @@
 mod access;
 mod answer;
 mod arrival;
+mod audit;
 mod call;
 mod canonical;
 mod cursor;
@@ -28,6 +29,7 @@ mod view;
 
 pub use access::{Access, AccessKey, Caller, KEY_PREFIX, Scope, fresh_key};
 pub use answer::{Answer, MAX_ANSWER_BYTES};
+pub use audit::Audit;
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
 pub use export::{Export, Format};

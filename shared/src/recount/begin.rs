@@ -6,6 +6,7 @@ use serde_json::value::to_raw_value;
 use super::{Recount, RecountState};
 use crate::domain::{Input, Owner};
 use crate::dynamo::{Corrupt, Ledger, StoreError};
+use crate::http::Audit;
 use crate::tasks::{self, Asked, Begun};
 
 /// What is to be compared.
@@ -33,7 +34,17 @@ pub async fn begin(ledger: &Ledger, asked: &Asked, request: &RecountRequest) -> 
     let begun = tasks::begin::<Recount>(ledger, asked, &RecountState::new(request)).await?;
     if let Begun::New(_) = begun {
         let Asked { id, owner, key_id, .. } = asked;
-        tracing::info!(%id, %owner, key_id, repair = request.repair, "a recount begins");
+        let detail = serde_json::to_string(request).ok();
+        Audit {
+            action: if request.repair { "recount.repair" } else { "recount.look" },
+            subject: &id.to_string(),
+            owner,
+            detail: detail.as_deref(),
+            key_id: (!key_id.is_empty()).then_some(key_id),
+            key_owner: None,
+            request_id: None,
+        }
+        .log();
     }
     Ok(begun)
 }

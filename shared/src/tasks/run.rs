@@ -8,6 +8,7 @@ use super::item::{Claim, Turn};
 use super::{Bench, Kind, Step, Task, item, job};
 use crate::domain::{JobId, Output, Timestamp};
 use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
+use crate::http::Audit;
 use crate::lambda::{Environment, Error};
 
 /// How long before Lambda ends an invocation it begins no more parts, in milliseconds: as long as one takes on a bad day.
@@ -131,24 +132,22 @@ impl Held<'_> {
     /// Completes the job: what it gave first, then the head that names it, and then there is no more task.
     async fn finish(&self, output: &Output) -> Result<(), StoreError> {
         let Ledger { store, config, .. } = self.ledger;
-        let Task { id, kind, owner, key_id, .. } = &self.task;
+        let Task { id, .. } = &self.task;
         let json = output.to_json().map_err(|error| StoreError::Refused(error.into()))?;
         let bytes = self.ledger.write_part(*id, &job::part(&self.task), json).await?;
         let completed = job::complete(&config.tables, &self.task, bytes, self.clock.now());
         if let Written::Refused(head) = store.update(completed).await? {
             return self.let_go(head.as_ref()).await;
         }
-        let result = output.result.as_ref().map(|result| result.get());
-        tracing::info!(task = kind, %id, %owner, key_id, result, "a task is done");
+        self.audit("done", output.result.as_ref().map(|result| result.get()));
         self.remove().await
     }
 
     /// The job does not run any more: it was called off or removed, or it was completed before.
     async fn let_go(&self, head: Option<&AttributeMap>) -> Result<(), StoreError> {
-        let Task { id, kind, owner, key_id, .. } = &self.task;
         if !head.is_some_and(|head| job::names_output(head, &self.task)) {
             self.drop_output().await?;
-            tracing::info!(task = kind, %id, %owner, key_id, "a task was called off");
+            self.audit("called_off", None);
         }
         self.remove().await
     }
@@ -166,8 +165,24 @@ impl Held<'_> {
             return self.let_go(head.as_ref()).await;
         }
         tracing::error!(task = kind, %id, %owner, key_id, "a task was given up");
+        self.audit("given_up", None);
         self.drop_output().await?;
         self.remove().await
+    }
+
+    /// Tells the end of what somebody asked for: under the id of the job, which the line of the beginning has, too.
+    fn audit(&self, end: &str, result: Option<&str>) {
+        let Task { id, kind, owner, key_id, .. } = &self.task;
+        Audit {
+            action: &format!("{kind}.{end}"),
+            subject: &id.to_string(),
+            owner,
+            detail: result,
+            key_id: (!key_id.is_empty()).then_some(key_id),
+            key_owner: None,
+            request_id: None,
+        }
+        .log();
     }
 
     async fn drop_output(&self) -> Result<(), StoreError> {

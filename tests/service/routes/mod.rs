@@ -14,6 +14,7 @@ mod get_job;
 mod health;
 mod ingest_jobs;
 mod job_stats;
+pub(crate) mod keys;
 mod list_jobs;
 pub(crate) mod metrics;
 mod record;

@@ -24,7 +24,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn of(job: &Value) -> Self {
+    pub(crate) fn of(job: &Value) -> Self {
         Self { id: text(&job["job_id"]), token: text(&job["lease_token"]), job: job.clone() }
     }
 

@@ -1,0 +1,32 @@
+//! Who did what to what: lines of the log for those who have to know it later.
+
+use crate::domain::Owner;
+
+/// One deed. Its line has these fields, those that are `None` left out. It never holds the text or the hash of a key, and
+/// nothing of what jobs are given or give.
+#[derive(Clone, Copy, Debug)]
+pub struct Audit<'a> {
+    /// What was done: `key.made`, `bulk.delete`.
+    pub action: &'a str,
+    /// To what: the id of a key, or of the job that shows the work.
+    pub subject: &'a str,
+    /// Whose that is.
+    pub owner: &'a Owner,
+    /// More about it, as JSON.
+    pub detail: Option<&'a str>,
+    /// By which key; `None`: by none of ours, but by somebody whom AWS let.
+    pub key_id: Option<&'a str>,
+    /// Whose key that is, where it is known: an admin may act for others.
+    pub key_owner: Option<&'a Owner>,
+    /// By which request.
+    pub request_id: Option<&'a str>,
+}
+
+impl Audit<'_> {
+    /// Writes its line.
+    pub fn log(&self) {
+        let Self { action, subject, owner, detail, key_id, key_owner, request_id } = *self;
+        let (owner, key_owner) = (owner.as_str(), key_owner.map(Owner::as_str));
+        tracing::info!(audit = action, subject, owner, detail, key_id, key_owner, request_id, "audit");
+    }
+}

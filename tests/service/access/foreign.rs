@@ -1,0 +1,313 @@
+//! What belongs to one owner is out of reach for the keys of others: on every route of the template, by every filter,
+//! cursor and id.
+
+use jobledger_tests::dynamo::{Dynamo, text as attribute};
+use jobledger_tests::{Call, Service};
+use serde_json::{Value, json};
+
+use super::{Route, is_problem, refuses, routes};
+use crate::routes::claim_jobs::{Held, held};
+use crate::routes::keys::{id_and_key, with_key};
+use crate::routes::text;
+
+/// Stands in everything that the owner `mine` has, and nowhere else.
+const MARK: &str = "sesame";
+
+/// What `mine` has, and who would like to see it.
+struct House {
+    service: Service,
+    /// Jobs: queued, held, completed.
+    jobs: [String; 3],
+    held: Held,
+    key_id: String,
+    key: String,
+    /// Of the owner `theirs`, with all scopes but `admin`.
+    foreign: String,
+    /// Of the owner `theirs`, with `admin`.
+    foreign_admin: String,
+}
+
+impl House {
+    async fn start() -> Self {
+        let service = Service::start().await;
+        let all = ["read", "write", "work"];
+        let mine = json!({ "owner": "mine", "scopes": ["read", "write", "work", "admin"], "name": MARK });
+        let (key_id, key) = id_and_key(&service, &mine).await;
+        let (_, foreign) = id_and_key(&service, &json!({ "owner": "theirs", "scopes": all })).await;
+        let admin = json!({ "owner": "theirs", "scopes": ["admin"] });
+        let (_, foreign_admin) = id_and_key(&service, &admin).await;
+        let call = |method: &str, path: &str| with_key(&service, &key, method, path);
+        call("PUT", "/v1/types/render")
+            .json(&json!({ "stages": [{ "name": MARK, "weight": 1 }], "max_attempts": 7 }))
+            .expect(200)
+            .await;
+        let create = async |external_id: &str, idempotency_key: &str| {
+            let body = json!({
+                "type": "render", "external_id": external_id, "name": format!("{MARK}.mov"), "payload": { "s": MARK },
+                "metadata": { "s": MARK }, "labels": { "team": MARK, "model": MARK, "provider": MARK },
+            });
+            let call = call("POST", "/v1/jobs").header("idempotency-key", idempotency_key).json(&body);
+            text(call.expect(201).await.at("/job_id"))
+        };
+        let held_id = create("e-held", "i-held").await;
+        let claim = json!({ "worker_id": MARK, "types": ["render"], "max": 1 });
+        let claimed = call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
+        let held = Held::of(claimed.at("/jobs/0"));
+        assert_eq!(held.id, held_id);
+        let queued = create("e-queued", "i-queued").await;
+        let record = call("PUT", "/v1/records/source/e-record").json(&json!({ "status": MARK }));
+        record.expect(201).await;
+        let line = json!([{
+            "external_id": "e-done", "type": "render", "status": "completed", "name": MARK, "result": { "s": MARK },
+            "started_at": "2026-01-11T05:00:00Z", "completed_at": "2026-01-11T05:01:00Z", "cost_usd": "12.5",
+            "labels": { "team": MARK, "model": MARK },
+        }]);
+        call("POST", "/v1/admin/ingest/jobs").json(&line).expect(200).await;
+        let found = call("GET", "/v1/jobs?external_id=e-done").expect(200).await;
+        let done = text(found.at("/jobs/0/job_id"));
+        service.settled().await;
+        Self { service, jobs: [queued, held_id, done], held, key_id, key, foreign, foreign_admin }
+    }
+
+    fn call(&self, method: &str, path: &str) -> Call {
+        with_key(&self.service, &self.foreign, method, path)
+    }
+
+    /// Everything that is stored of `mine`, but what its key was used for.
+    async fn stored(&self) -> Vec<Value> {
+        self.service.settled().await;
+        let dynamo = Dynamo::at(self.service.stack.dynamodb_endpoint());
+        let mut all = Vec::new();
+        for table in &self.service.stack.template().tables {
+            for item in dynamo.scan(&table.name).await {
+                let is_mine = ["owner", "scope"].iter().any(|name| attribute(&item, name) == "mine")
+                    || attribute(&item, "id").starts_with("mine#")
+                    || self.jobs.iter().any(|id| attribute(&item, "job_id") == id);
+                if is_mine && table.id != "UsageTable" {
+                    all.push(json!([table.id, item]));
+                }
+            }
+        }
+        all.sort_by_key(ToString::to_string);
+        assert!(all.len() > 10, "jobs, counts, settings and a key: {all:?}");
+        all
+    }
+
+    /// What paths name, all of it of `mine`.
+    fn values<'a>(&'a self, job_id: &'a str) -> [(&'a str, &'a str); 5] {
+        let key_id = self.key_id.as_str();
+        [("job_id", job_id), ("type", "render"), ("key_id", key_id), ("kind", "source"), ("id+", "e-record")]
+    }
+
+    /// A body that each route takes, so that its refusal is about nothing else.
+    fn body(&self, route: &Route) -> Value {
+        match (route.method.as_str(), route.target.as_str()) {
+            ("POST", "/v1/jobs") => json!({ "type": "render", "external_id": "e-queued" }),
+            ("POST", "/v1/jobs/claim") => json!({ "worker_id": "w", "types": ["render"], "max": 10 }),
+            ("POST", "/v1/jobs/bulk") => json!({ "action": "delete", "filter": { "type": "render" } }),
+            ("POST", "/v1/jobs/batch-status") => json!({ "job_ids": self.jobs }),
+            ("PATCH", "/v1/jobs/{job_id}") => json!({ "name": "other" }),
+            ("PUT", "/v1/types/{type}") => json!({ "max_attempts": 2 }),
+            _ => json!({}),
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_route_shows_or_changes_what_is_anothers() {
+    let house = House::start().await;
+    let before = house.stored().await;
+    for route in routes(&house.service).1 {
+        for key in [&house.foreign, &house.foreign_admin] {
+            // An admin decides over all keys, and recounts for everybody.
+            if *key == house.foreign_admin && route.target.starts_with("/v1/admin/") {
+                continue;
+            }
+            for job_id in &house.jobs {
+                let values = house.values(job_id);
+                let path = Route::path_of(&route.target, &values);
+                let call = with_key(&house.service, key, &route.method, &path);
+                let reply = call.json(&house.body(&route)).send().await;
+                let all = format!("{} {:?}", reply.text, reply.headers);
+                assert!(!all.contains(MARK), "{} {path}: {all}", route.method);
+                if route.target.contains("{job_id}") {
+                    is_problem(&reply, 403, "other_owner");
+                    assert!(!reply.text.contains("status\":\""), "not even its status: {}", reply.text);
+                } else if route.target.starts_with("/v1/admin/") {
+                    is_problem(&reply, 403, "missing_scope");
+                } else {
+                    assert!(reply.status < 500, "{} {path}: {}", route.method, reply.text);
+                }
+            }
+        }
+    }
+    assert_eq!(house.stored().await, before);
+}
+
+#[tokio::test]
+async fn naming_another_owner_is_refused_on_every_route() {
+    let house = House::start().await;
+    let before = house.stored().await;
+    for route in routes(&house.service).1 {
+        for owner in ["mine", "nobody", "*", ""] {
+            let values = house.values(&house.jobs[0]);
+            let path = format!("{}?owner={owner}", Route::path_of(&route.target, &values));
+            let reply = house.call(&route.method, &path).json(&house.body(&route)).send().await;
+            is_problem(&reply, 403, "missing_scope");
+        }
+    }
+    assert_eq!(house.stored().await, before);
+}
+
+#[tokio::test]
+async fn no_filter_finds_what_is_anothers() {
+    let house = House::start().await;
+    let filters: Vec<String> = [
+        "external_id=e-queued",
+        "search=sesame",
+        "search=mov",
+        "team=sesame",
+        "model=sesame",
+        "provider=sesame",
+        "type=render",
+        "status=queued,running,completed",
+        "type=render&status=queued",
+        "priority=0",
+        "from_date=2026-01-01",
+        "sort_by=updated_at",
+        "sort_by=priority&sort_order=asc",
+        "page=1&per_page=500",
+        "offset=0",
+        "",
+    ]
+    .map(str::to_owned)
+    .into_iter()
+    .chain(house.jobs.iter().flat_map(|id| [format!("search={id}"), format!("external_id={id}")]))
+    .collect();
+    let own = with_key(&house.service, &house.key, "GET", "/v1/jobs").expect(200).await;
+    assert_eq!(own.at("/total"), 3, "{}", own.text);
+    for filter in &filters {
+        let list = house.call("GET", &format!("/v1/jobs?{filter}")).expect(200).await;
+        assert_eq!((list.at("/total"), list.at("/jobs")), (&json!(0), &json!([])), "{filter}");
+        let filter: String =
+            filter.split('&').filter(|part| !is_of_pages(part)).collect::<Vec<_>>().join("&");
+        let count = house.call("GET", &format!("/v1/jobs/count?{filter}")).expect(200).await;
+        assert_eq!(count.at("/total"), 0, "{filter}: {}", count.text);
+        let file = house.call("GET", &format!("/v1/jobs/export?format=ndjson&{filter}")).send().await;
+        assert_eq!((file.status, file.text.as_str()), (200, ""), "{filter}");
+    }
+    let stats = house.call("GET", "/v1/jobs/stats").expect(200).await;
+    assert_eq!((stats.at("/created_jobs"), stats.at("/storage/used_bytes")), (&json!(0), &json!(0)));
+    for by in ["by-model", "by-team"] {
+        let costs = house.call("GET", &format!("/v1/analytics/cost/{by}")).expect(200).await;
+        assert_eq!(costs.at("/items"), &json!([]), "{}", costs.text);
+    }
+    let many = house.call("POST", "/v1/jobs/batch-status").json(&json!({ "job_ids": house.jobs }));
+    let many = many.expect(200).await;
+    assert_eq!((many.at("/jobs"), many.at("/not_found")), (&json!([]), &json!(house.jobs)));
+    let claim = json!({ "worker_id": "w", "types": ["render"], "max": 10 });
+    let claimed = house.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
+    assert_eq!(claimed.at("/jobs"), &json!([]));
+    is_problem(&house.call("GET", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    is_problem(&house.call("DELETE", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    let records = house.call("GET", "/v1/records/count").expect(200).await;
+    assert_eq!((records.at("/total"), records.at("/items")), (&json!(0), &json!([])));
+    let kind = house.call("GET", "/v1/types/render").expect(200).await;
+    assert_eq!((kind.at("/max_attempts"), kind.at("/stages")), (&json!(null), &json!([])), "{}", kind.text);
+}
+
+fn is_of_pages(part: &str) -> bool {
+    ["sort_", "page=", "per_page=", "offset="].iter().any(|begin| part.starts_with(begin))
+}
+
+#[tokio::test]
+async fn a_cursor_of_anothers_list_leads_nowhere() {
+    let house = House::start().await;
+    for list in [
+        "limit=1",
+        "limit=1&type=render",
+        "limit=1&search=mov",
+        "limit=1&sort_by=priority",
+        "limit=1&offset=1",
+    ] {
+        let page = with_key(&house.service, &house.key, "GET", &format!("/v1/jobs?{list}")).expect(200).await;
+        let cursor = text(page.at("/next_cursor"));
+        let list = list.replace("&offset=1", "");
+        let path = format!("/v1/jobs?{list}&cursor={cursor}");
+        with_key(&house.service, &house.key, "GET", &path).expect(200).await;
+        for key in [&house.foreign, &house.foreign_admin] {
+            let reply = with_key(&house.service, key, "GET", &path).send().await;
+            refuses(&reply, 422, "invalid_query", &["cursor"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_words_of_two_owners_name_two_things() {
+    let house = House::start().await;
+    let before = house.stored().await;
+    let body = json!({ "type": "render", "external_id": "e-queued" });
+    let own =
+        house.call("POST", "/v1/jobs").header("idempotency-key", "i-queued").json(&body).expect(201).await;
+    assert!(!house.jobs.contains(&text(own.at("/job_id"))), "{}", own.text);
+    let plain = house.call("POST", "/v1/jobs").header("idempotency-key", "i-held");
+    let plain = plain.json(&json!({ "type": "render" })).expect(201).await;
+    assert!(!house.jobs.contains(&text(plain.at("/job_id"))), "{}", plain.text);
+    house.call("PUT", "/v1/types/render").json(&json!({ "max_concurrency": 1 })).expect(200).await;
+    // An action on all that a filter finds finds one's own.
+    let bulk = json!({ "action": "delete", "filter": { "type": "render" } });
+    let bulk = house.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
+    house.service.settled().await;
+    let done = house.call("GET", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
+    assert_eq!(
+        (done.at("/result/matched"), done.at("/result/changed")),
+        (&json!(2), &json!(2)),
+        "{}",
+        done.text
+    );
+    for filter in [json!({ "owner": "mine" }), json!({ "type": "render", "owner": "mine" })] {
+        let bulk = json!({ "action": "delete", "filter": filter });
+        let reply = house.call("POST", "/v1/jobs/bulk").json(&bulk).send().await;
+        refuses(&reply, 400, "invalid_body", &["filter.owner"]);
+    }
+    assert_eq!(house.stored().await, before);
+}
+
+#[tokio::test]
+async fn a_lease_token_helps_no_other_owner() {
+    let house = House::start().await;
+    let before = house.stored().await;
+    for report in [
+        json!({ "progress": { "overall_progress": 50 } }),
+        json!({ "status": "completed", "result": 1 }),
+        json!({ "status": "failed", "error": "x" }),
+    ] {
+        let mut report = report;
+        report["lease_token"] = json!(house.held.token);
+        for key in [&house.foreign, &house.foreign_admin] {
+            let call = with_key(&house.service, key, "PATCH", &format!("/v1/jobs/{}", house.held.id));
+            is_problem(&call.json(&report).send().await, 403, "other_owner");
+        }
+    }
+    assert_eq!(house.stored().await, before);
+    // Its holder goes on with it.
+    let report = json!({ "lease_token": house.held.token, "status": "completed" });
+    let path = format!("/v1/jobs/{}", house.held.id);
+    with_key(&house.service, &house.key, "PATCH", &path).json(&report).expect(200).await;
+    held(&house.service, &json!({ "type": "render" })).await;
+}
+
+#[tokio::test]
+async fn what_anothers_key_was_used_for_is_not_told() {
+    let house = House::start().await;
+    let path = format!("/v1/usage?key_id={}", house.key_id);
+    is_problem(&house.call("GET", &path).send().await, 403, "missing_scope");
+    // An admin sees the keys of the owner that it acts for.
+    let other = with_key(&house.service, &house.foreign_admin, "GET", &path).expect(200).await;
+    assert_eq!(
+        (other.at("/owner"), other.at("/total_calls")),
+        (&json!("theirs"), &json!(0)),
+        "{}",
+        other.text
+    );
+}

@@ -1,0 +1,269 @@
+//! The log: who made, changed and revoked which key, and who did what in bulk; and what never stands in it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use jobledger::domain::KeyHash;
+use jobledger_local::LOCAL_KEY;
+use jobledger_tests::Service;
+use jobledger_tests::alone::Alone;
+use lambda_runtime::tracing::subscriber::fmt;
+use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
+use serde_json::{Value, json};
+
+use crate::routes::bulk_jobs::ingest_many;
+use crate::routes::claim_jobs::held;
+use crate::routes::keys::{id_and_key, with_key};
+use crate::routes::{create, text};
+
+/// Everything that functions log in this test, as the lines that Lambda would get. A test has one thread, so the lines of
+/// others are not among them.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panicked").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Begins to listen; as long as the guard is there.
+    fn listen() -> (Self, impl Drop) {
+        let log = Self::default();
+        let writer = log.clone();
+        // As `lambda::run` has it where the format is JSON, which the template says.
+        let subscriber =
+            fmt().with_target(false).without_time().with_writer(move || writer.clone()).json().finish();
+        (log, subscriber.set_default())
+    }
+
+    fn all(&self) -> String {
+        String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("text")
+    }
+
+    /// The fields of each line.
+    fn lines(&self) -> Vec<Value> {
+        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["fields"].take();
+        self.all().lines().map(line).collect()
+    }
+
+    /// The lines of the audit.
+    fn audit(&self) -> Vec<Value> {
+        self.lines().into_iter().filter(|line| line.get("audit").is_some()).collect()
+    }
+}
+
+/// Whether a line has these fields and no others; `detail` is held against this JSON.
+#[track_caller]
+fn is_line(line: &Value, fields: &Value, detail: &Value) {
+    let mut line = line.clone();
+    let said = line.as_object_mut().expect("fields").remove("detail").expect("a detail");
+    assert_eq!(
+        &serde_json::from_str::<Value>(said.as_str().expect("a text")).expect("JSON"),
+        detail,
+        "{line}"
+    );
+    let mut fields = fields.clone();
+    fields["message"] = json!("audit");
+    assert_eq!(line, fields);
+}
+
+fn local_id() -> String {
+    KeyHash::of(LOCAL_KEY).key_id().to_string()
+}
+
+#[tokio::test]
+async fn who_made_changed_and_revoked_a_key() {
+    let service = Service::start().await;
+    let (log, _listening) = Log::listen();
+    let made = service.post("/v1/admin/keys", &json!({ "owner": "acme", "scopes": ["write"], "name": "ci" }));
+    let made = made.expect(201).await;
+    let key_id = text(made.at("/key_id"));
+    let path = format!("/v1/admin/keys/{key_id}");
+    let changed = service.call("PATCH", &path).json(&json!({ "scopes": ["read"] })).expect(200).await;
+    // What is refused, and what is only looked at, is no deed.
+    service.call("PATCH", &path).json(&json!({ "scopes": ["root"] })).expect(400).await;
+    service.post("/v1/admin/keys", &json!({ "owner": "acme" })).expect(400).await;
+    service.get("/v1/admin/keys").expect(200).await;
+    service.get(&path).expect(200).await;
+    let revoked = service.call("DELETE", &path).expect(200).await;
+    service.call("DELETE", &path).expect(200).await;
+    service.call("DELETE", "/v1/admin/keys/0000000000000000").expect(404).await;
+    service.call("PATCH", &path).json(&json!({ "name": "x" })).expect(409).await;
+
+    let audit = log.audit();
+    assert_eq!(audit.len(), 3, "{audit:?}");
+    for (line, action, reply) in [
+        (&audit[0], "key.made", &made),
+        (&audit[1], "key.changed", &changed),
+        (&audit[2], "key.revoked", &revoked),
+    ] {
+        let fields = json!({
+            "audit": action, "subject": key_id, "owner": "acme", "key_id": local_id(), "key_owner": "default",
+            "request_id": reply.header("x-request-id"),
+        });
+        let mut detail = reply.json.clone();
+        detail.as_object_mut().expect("a key").remove("key");
+        is_line(line, &fields, &detail);
+    }
+}
+
+#[tokio::test]
+async fn the_first_key_is_told_too() {
+    let service = Service::start().await;
+    let environment = service.stack.environment("make-admin-key").expect("the function");
+    let function = Alone::start("make-admin-key", environment).await;
+    let (log, _listening) = Log::listen();
+    let made = function.invoke(&json!({ "owner": "ops" })).await.expect("a key");
+    function.invoke(&json!({ "owner": "" })).await.expect_err("no owner");
+    let audit = log.audit();
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    let fields = json!({ "audit": "key.made", "subject": made["key_id"], "owner": "ops", "request_id": "" });
+    is_line(&audit[0], &fields, &json!({ "scopes": ["admin"] }));
+    assert!(!log.all().contains(made["key"].as_str().expect("a key")));
+}
+
+#[tokio::test]
+async fn who_cancelled_retried_and_deleted_in_bulk_and_how_many() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
+    ingest_many(&service, "acme", "a", 5, &["queued"]).await;
+    service.settled().await;
+    for action in ["cancel", "retry", "delete"] {
+        let (log, _listening) = Log::listen();
+        let body = json!({ "action": action, "filter": { "type": "a", "created_after": "2020-01-01" } });
+        let ask = || {
+            let call = with_key(&service, &key, "POST", "/v1/jobs/bulk?owner=acme").json(&body);
+            call.header("idempotency-key", action)
+        };
+        let asked = ask().expect(202).await;
+        // Asked again, it is the same deed.
+        ask().expect(202).await;
+        let filter = json!({ "action": "delete", "filter": {} });
+        with_key(&service, &key, "POST", "/v1/jobs/bulk").json(&filter).expect(400).await;
+        service.settled().await;
+        let audit = log.audit();
+        assert_eq!(audit.len(), 2, "{audit:?}");
+        let mut fields = json!({
+            "audit": format!("bulk.{action}"), "subject": asked.at("/job_id"), "owner": "acme", "key_id": key_id,
+            "key_owner": "ops", "request_id": asked.header("x-request-id"),
+        });
+        is_line(&audit[0], &fields, &body["filter"]);
+        let fields = fields.as_object_mut().expect("fields");
+        fields.remove("request_id");
+        fields.remove("key_owner");
+        fields["audit"] = json!("bulk.done");
+        let numbers = json!({ "action": action, "matched": 5, "changed": 5, "skipped": 0, "failed": 0 });
+        is_line(&audit[1], &json!(fields), &numbers);
+    }
+}
+
+#[tokio::test]
+async fn who_had_counts_repaired() {
+    let service = Service::start().await;
+    let (log, _listening) = Log::listen();
+    let asked = service.post("/v1/admin/recount", &json!({ "repair": true, "settle_seconds": 0 }));
+    let asked = asked.expect(202).await;
+    service.settled().await;
+    let audit = log.audit();
+    let actions: Vec<_> = audit.iter().map(|line| text(&line["audit"])).collect();
+    assert_eq!(actions, ["recount.repair", "recount.done"]);
+    let fields = json!({
+        "audit": "recount.repair", "subject": asked.at("/job_id"), "owner": "default", "key_id": local_id(),
+    });
+    is_line(&audit[0], &fields, &json!({ "repair": true, "settle_seconds": 0 }));
+    assert_eq!(audit[1]["subject"], audit[0]["subject"]);
+}
+
+#[tokio::test]
+async fn every_request_says_by_which_key_and_for_whom() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "acme", "scopes": ["read"] })).await;
+    let (log, _listening) = Log::listen();
+    with_key(&service, &key, "GET", "/v1/jobs").expect(200).await;
+    with_key(&service, &key, "GET", "/v1/jobs?limit=0").expect(422).await;
+    with_key(&service, &key, "POST", "/v1/jobs").expect(403).await;
+    with_key(&service, "unknown", "GET", "/v1/jobs").expect(401).await;
+    service.get("/v1/jobs?owner=acme").expect(200).await;
+    service.anonymous("GET", "/health").expect(200).await;
+    let lines: Vec<Value> = log.lines().into_iter().filter(|line| line.get("function").is_some()).collect();
+    let told: Vec<_> = lines.iter().map(|line| (&line["status"], &line["key_id"], &line["owner"])).collect();
+    let (id, local, null) = (json!(key_id), json!(local_id()), Value::Null);
+    let (acme, statuses) = (json!("acme"), [200, 422, 403, 401].map(|status| json!(status)));
+    let expected = [
+        (&statuses[0], &id, &acme),
+        (&statuses[1], &id, &acme),
+        (&statuses[2], &id, &acme),
+        (&statuses[3], &null, &null),
+        (&statuses[0], &local, &acme),
+        (&statuses[0], &null, &null),
+    ];
+    assert_eq!(told, expected);
+}
+
+/// Stands in all that a caller gives and gets, and must not be in the log.
+const MARK: &str = "sesame";
+
+#[tokio::test]
+async fn no_line_holds_a_secret_or_a_payload() {
+    let service = Service::start().await;
+    let (log, _listening) = Log::listen();
+    let body = json!({ "owner": "acme", "scopes": ["admin"] });
+    let (key_id, key) = id_and_key(&service, &body).await;
+    let call = |method: &str, path: &str| with_key(&service, &key, method, path);
+    let job =
+        json!({ "type": "a", "payload": MARK, "metadata": { "m": MARK }, "name": MARK, "external_id": MARK });
+    call("POST", "/v1/jobs").header("idempotency-key", "sesame-key").json(&job).expect(201).await;
+    call("POST", "/v1/jobs")
+        .json(&json!({ "type": "a", "payload": MARK, "prority": MARK }))
+        .expect(400)
+        .await;
+    call("POST", "/v1/jobs").body(format!("{{{MARK}")).expect(400).await;
+    let line =
+        json!([{ "external_id": "1", "type": "a", "status": "failed", "error": MARK, "result": MARK }]);
+    call("POST", "/v1/admin/ingest/jobs").json(&line).expect(200).await;
+    call("GET", &format!("/v1/jobs?search={MARK}")).expect(200).await;
+    call("GET", &format!("/v1/jobs?colour={MARK}")).expect(422).await;
+    let held = held(&service, &json!({ "type": "b", "payload": MARK })).await;
+    held.tell(&service, &json!({ "status": "failed", "error": MARK, "retryable": false })).await;
+    let id = create(&service, &json!({ "type": "c", "payload": MARK })).await;
+    service
+        .call("PATCH", &format!("/v1/jobs/{id}"))
+        .json(&json!({ "metadata": { "m": MARK } }))
+        .expect(200)
+        .await;
+    service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+    let link = service.staying("GET", "/v1/jobs/export").header("x-api-key", &key).expect(307).await;
+    let place = link.header("location").expect("a place");
+    let ticket = place.split_once("ticket=").expect("a ticket").1.to_owned();
+    let file = service.anonymous("GET", &format!("/lambda-url/export-jobs/v1/jobs/export?ticket={ticket}"));
+    assert!(file.expect(200).await.text.contains(MARK));
+    let bulk = json!({ "action": "delete", "filter": { "type": "a" } });
+    call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
+    service.settled().await;
+    call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
+    let other = format!("{key}0");
+    with_key(&service, &other, "GET", "/v1/jobs").expect(401).await;
+
+    let all = log.all();
+    let (secret, hash) = (key.trim_start_matches("jobledger_"), KeyHash::of(&key));
+    let local = KeyHash::of(LOCAL_KEY);
+    let secrets = [secret, hash.as_str(), LOCAL_KEY, local.as_str(), &ticket, &held.token, MARK];
+    for line in all.lines() {
+        for secret in secrets {
+            assert!(!line.contains(secret), "{secret}: {line}");
+        }
+    }
+    let actions: BTreeSet<_> = log.audit().iter().map(|line| text(&line["audit"])).collect();
+    assert_eq!(
+        actions,
+        BTreeSet::from(["bulk.delete", "bulk.done", "key.made", "key.revoked"].map(str::to_owned))
+    );
+}

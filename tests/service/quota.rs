@@ -1,0 +1,199 @@
+//! Storage quotas: what a key may not do once its owner keeps so much, as the stream has counted it.
+
+use jobledger_tests::dynamo::Dynamo;
+use jobledger_tests::{Call, Reply, Service};
+use serde_json::{Value, json};
+
+use crate::routes::keys::{id_and_key, with_key};
+use crate::routes::{is_problem, text};
+
+/// What one job of [`body`] keeps.
+const JOB_BYTES: u64 = r#"{"payload":12345}"#.len() as u64;
+
+fn body() -> Value {
+    json!({ "type": "a", "payload": 12_345 })
+}
+
+/// A stack with a key that may keep two jobs, and is full with the second.
+struct House {
+    service: Service,
+    key: String,
+}
+
+impl House {
+    async fn start() -> Self {
+        Self::with_quota(JOB_BYTES + 1).await
+    }
+
+    async fn with_quota(bytes: u64) -> Self {
+        let service = Service::start().await;
+        let key = json!({ "owner": "acme", "scopes": ["admin"], "storage_quota_bytes": bytes });
+        let (_, key) = id_and_key(&service, &key).await;
+        Self { service, key }
+    }
+
+    fn call(&self, method: &str, path: &str) -> Call {
+        with_key(&self.service, &self.key, method, path)
+    }
+
+    /// Creates a job, and waits until it is counted.
+    async fn create(&self) -> String {
+        let reply = self.call("POST", "/v1/jobs").json(&body()).expect(201).await;
+        self.service.settled().await;
+        text(reply.at("/job_id"))
+    }
+
+    /// Has two jobs, and may not have a third.
+    async fn full() -> (Self, [String; 2]) {
+        let house = Self::start().await;
+        let jobs = [house.create().await, house.create().await];
+        (house, jobs)
+    }
+
+    async fn items(&self) -> usize {
+        let table =
+            self.service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"].clone();
+        Dynamo::at(self.service.stack.dynamodb_endpoint()).scan(&table).await.len()
+    }
+}
+
+#[track_caller]
+fn is_full(reply: &Reply) {
+    is_problem(reply, 403, "quota_exceeded");
+    let detail = text(reply.at("/detail"));
+    assert!(detail.contains(&format!("{} bytes", 2 * JOB_BYTES)), "{detail}");
+}
+
+#[tokio::test]
+async fn nothing_is_added_past_the_quota_and_nothing_else_is_held() {
+    let (house, jobs) = House::full().await;
+    let before = house.items().await;
+    is_full(&house.call("POST", "/v1/jobs").json(&body()).send().await);
+    is_full(&house.call("POST", "/v1/jobs").json(&json!({ "type": "without-payload" })).send().await);
+    let line = json!([{ "external_id": "e", "type": "a", "status": "queued" }]);
+    is_full(&house.call("POST", "/v1/admin/ingest/jobs").json(&line).send().await);
+    assert_eq!(house.items().await, before, "a refused job leaves nothing behind");
+
+    // What is there can be read, worked on, changed, and removed.
+    for path in
+        ["/v1/jobs", "/v1/jobs/count", "/v1/jobs/stats", "/v1/usage", &format!("/v1/jobs/{}", jobs[0])]
+    {
+        house.call("GET", path).expect(200).await;
+    }
+    let claim = json!({ "worker_id": "w", "types": ["a"] });
+    let claimed = house.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
+    let report = json!({
+        "lease_token": claimed.at("/jobs/0/lease_token"), "status": "completed", "result": "what it gave",
+    });
+    let path = format!("/v1/jobs/{}", text(claimed.at("/jobs/0/job_id")));
+    house.call("PATCH", &path).json(&report).expect(200).await;
+    house.call("DELETE", &path).expect(200).await;
+    house.service.settled().await;
+    let bulk = json!({ "action": "delete", "filter": { "type": "a" } });
+    house.create().await;
+    assert_eq!(house.call("POST", "/v1/jobs").json(&body()).send().await.status, 403);
+    let bulk = house.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
+    house.service.settled().await;
+    // The job that shows the action keeps its filter and its numbers, as any job does.
+    house.call("DELETE", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
+    house.service.settled().await;
+    assert_eq!(house.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total"), 0);
+    house.create().await;
+}
+
+#[tokio::test]
+async fn only_the_key_that_has_a_quota_is_held_by_it() {
+    let (house, _) = House::full().await;
+    let (_, free) =
+        id_and_key(&house.service, &json!({ "owner": "acme", "scopes": ["write", "read"] })).await;
+    let larger = json!({ "owner": "acme", "scopes": ["write"], "storage_quota_bytes": 3 * JOB_BYTES });
+    let (_, larger) = id_and_key(&house.service, &larger).await;
+    let create = |key: &str| with_key(&house.service, key, "POST", "/v1/jobs").json(&body());
+    is_full(&create(&house.key).send().await);
+    create(&larger).expect(201).await;
+    house.service.settled().await;
+    is_problem(&create(&larger).send().await, 403, "quota_exceeded");
+    create(&free).expect(201).await;
+    // It is the owner's storage that counts: another one's has room.
+    house.call("POST", "/v1/jobs?owner=other").json(&body()).expect(201).await;
+    let stats = with_key(&house.service, &free, "GET", "/v1/jobs/stats").expect(200).await;
+    assert_eq!(
+        (stats.at("/storage/quota_bytes"), stats.at("/storage/percent")),
+        (&json!(null), &json!(null))
+    );
+}
+
+#[tokio::test]
+async fn an_idempotency_key_of_a_refused_job_stands_for_nothing() {
+    let (house, jobs) = House::full().await;
+    let before = house.items().await;
+    let create =
+        |key: &str, body: &Value| house.call("POST", "/v1/jobs").header("idempotency-key", key).json(body);
+    let named = json!({ "type": "a", "payload": 1, "external_id": "e" });
+    is_full(&create("plain", &body()).send().await);
+    is_full(&create("beside", &named).send().await);
+    assert_eq!(house.items().await, before);
+    house.call("DELETE", &format!("/v1/jobs/{}", jobs[0])).expect(200).await;
+    house.service.settled().await;
+    // Other bodies: neither key was used.
+    create("plain", &json!({ "type": "b", "payload": 12_345 })).expect(201).await;
+    create("beside", &json!({ "type": "b", "external_id": "f" })).expect(201).await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_there_is_answered_again_past_the_quota() {
+    let house = House::start().await;
+    let create = |key: Option<&str>, body: &Value| {
+        let call = house.call("POST", "/v1/jobs").json(body);
+        match key {
+            Some(key) => call.header("idempotency-key", key),
+            None => call,
+        }
+    };
+    let named = json!({ "type": "a", "payload": 12_345, "external_id": "e" });
+    let first = create(Some("k"), &body()).expect(201).await;
+    let second = create(None, &named).expect(201).await;
+    house.service.settled().await;
+    is_full(&create(None, &body()).send().await);
+    for (first, again) in [(first, create(Some("k"), &body())), (second, create(None, &named))] {
+        assert_eq!(again.expect(200).await.at("/job_id"), first.at("/job_id"));
+    }
+    is_full(&create(Some("k"), &json!({ "type": "b" })).send().await);
+    is_full(&create(None, &json!({ "type": "b", "external_id": "e" })).send().await);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_told_beside_the_quota() {
+    let house = House::with_quota(4 * JOB_BYTES).await;
+    for (jobs, percent) in [(1_u64, "25"), (2, "50"), (4, "100"), (5, "125")] {
+        let key = json!({ "owner": "acme", "scopes": ["write"] });
+        let (_, free) = id_and_key(&house.service, &key).await;
+        let kept =
+            house.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total").as_u64().expect("a total");
+        for _ in kept..jobs {
+            with_key(&house.service, &free, "POST", "/v1/jobs").json(&body()).expect(201).await;
+        }
+        house.service.settled().await;
+        for path in ["/v1/jobs/stats", "/v1/usage"] {
+            let reply = house.call("GET", path).expect(200).await;
+            let storage = reply.at("/storage");
+            assert_eq!(
+                (&storage["used_bytes"], &storage["quota_bytes"]),
+                (&json!(jobs * JOB_BYTES), &json!(4 * JOB_BYTES)),
+                "{path}"
+            );
+            assert!(storage["percent"].to_string().starts_with(percent), "{path}: {storage}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quota_of_nothing_lets_nothing_in() {
+    let house = House::with_quota(0).await;
+    let reply = house.call("POST", "/v1/jobs").json(&json!({ "type": "a" })).send().await;
+    is_problem(&reply, 403, "quota_exceeded");
+    let stats = house.call("GET", "/v1/jobs/stats").expect(200).await;
+    let storage = json!({ "used_bytes": 0, "quota_bytes": 0, "percent": null });
+    assert_eq!(stats.at("/storage"), &storage, "of nothing there is no part");
+    house.call("GET", "/v1/jobs").expect(200).await;
+}

@@ -1,0 +1,127 @@
+//! Keys that are changed and revoked, one after the other and at once.
+
+use futures_util::future::join_all;
+use jobledger_tests::Service;
+use serde_json::{Value, json};
+
+use super::super::is_problem;
+use super::{id_and_key, ids, make, path, text, with_key};
+
+#[tokio::test]
+async fn what_is_left_out_stays_and_what_is_null_goes() {
+    let service = Service::start().await;
+    let made = json!({
+        "owner": "a", "scopes": ["read"], "name": "n", "requests_per_minute": 100, "burst": 50,
+        "storage_quota_bytes": 1_000, "expires_at": "2126-01-01T00:00:00.000Z",
+    });
+    let key_id = text(&make(&service, &made).await["key_id"]);
+    let mut expected = service.get(&path(&key_id)).expect(200).await.json;
+    for (change, shown) in [
+        (json!({ "name": "m" }), json!({ "name": "m" })),
+        (json!({ "name": null }), json!({ "name": null })),
+        (json!({ "scopes": ["work", "admin"] }), json!({ "scopes": ["work", "admin"] })),
+        (json!({ "requests_per_minute": 200 }), json!({ "requests_per_minute": 200 })),
+        (json!({ "burst": 60 }), json!({ "burst": 60 })),
+        // Without a word of its own, the burst is what a minute gives, and goes with it.
+        (json!({ "burst": null }), json!({ "burst": 200 })),
+        (json!({ "requests_per_minute": 300 }), json!({ "requests_per_minute": 300, "burst": 300 })),
+        (json!({ "requests_per_minute": null }), json!({ "requests_per_minute": null, "burst": null })),
+        (json!({ "requests_per_minute": 5, "burst": 10 }), json!({ "requests_per_minute": 5, "burst": 10 })),
+        (json!({ "storage_quota_bytes": 0 }), json!({ "storage_quota_bytes": 0 })),
+        (json!({ "storage_quota_bytes": null }), json!({ "storage_quota_bytes": null })),
+        (
+            json!({ "expires_at": "2127-01-01T00:00:00Z" }),
+            json!({ "expires_at": "2127-01-01T00:00:00.000Z" }),
+        ),
+        (json!({ "expires_at": null }), json!({ "expires_at": null })),
+        (
+            json!({ "name": "all", "scopes": ["read"], "storage_quota_bytes": 7, "burst": null }),
+            json!({ "name": "all", "scopes": ["read"], "storage_quota_bytes": 7, "burst": 5 }),
+        ),
+    ] {
+        super::merge(&mut expected, &shown);
+        let reply = service.call("PATCH", &path(&key_id)).json(&change).expect(200).await;
+        assert_eq!(reply.json, expected, "{change}");
+        assert_eq!(service.get(&path(&key_id)).expect(200).await.json, expected, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn changes_at_once_all_come_through() {
+    let service = Service::start().await;
+    let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+    let changes = [
+        json!({ "requests_per_minute": 1_000 }),
+        json!({ "burst": 77 }),
+        json!({ "name": "n" }),
+        json!({ "storage_quota_bytes": 9 }),
+    ];
+    let call = |change: &Value| service.call("PATCH", &path(&key_id)).json(change).expect(200);
+    join_all(changes.iter().map(call)).await;
+    let key = service.get(&path(&key_id)).expect(200).await;
+    // Each is a change of what was there, whichever came first.
+    assert_eq!(
+        (key.at("/requests_per_minute"), key.at("/burst"), key.at("/name"), key.at("/storage_quota_bytes")),
+        (&json!(1_000), &json!(77), &json!("n"), &json!(9))
+    );
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_once() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let first = service.call("DELETE", &path(&key_id)).expect(200).await;
+    assert!(first.at("/revoked_at").is_string() && first.at("/active") == &json!(false), "{}", first.text);
+    let again = service.call("DELETE", &path(&key_id)).expect(200).await;
+    assert_eq!(again.json, first.json);
+    assert_eq!(service.get(&path(&key_id)).expect(200).await.json, first.json);
+    let change = service.call("PATCH", &path(&key_id)).json(&json!({ "expires_at": null }));
+    is_problem(&change.send().await, 409, "key_revoked");
+    assert_eq!(service.get(&path(&key_id)).expect(200).await.json, first.json);
+    // Functions that had not seen it before never let it in.
+    is_problem(&with_key(&service, &key, "GET", "/v1/jobs").send().await, 401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn two_revocations_at_once_are_one() {
+    let service = Service::start().await;
+    for _ in 0..10 {
+        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let calls = (0..4).map(|_| service.call("DELETE", &path(&key_id)).expect(200));
+        let replies = join_all(calls).await;
+        assert!(replies.iter().all(|reply| reply.json == replies[0].json), "{replies:?}");
+        assert_eq!(replies[0].at("/active"), &json!(false));
+    }
+}
+
+#[tokio::test]
+async fn a_change_and_a_revocation_at_once_leave_it_revoked() {
+    let service = Service::start().await;
+    for _ in 0..10 {
+        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let change = service.call("PATCH", &path(&key_id)).json(&json!({ "burst": 5 })).send();
+        let (changed, _) = tokio::join!(change, service.call("DELETE", &path(&key_id)).expect(200));
+        if changed.status != 200 {
+            is_problem(&changed, 409, "key_revoked");
+        }
+        let key = service.get(&path(&key_id)).expect(200).await;
+        assert!(key.at("/revoked_at").is_string(), "{}", key.text);
+        assert_eq!(key.at("/burst"), if changed.status == 200 { 5 } else { 6_000 });
+    }
+}
+
+#[tokio::test]
+async fn an_admin_key_may_revoke_itself() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
+    let (other, _) = {
+        let made = with_key(&service, &key, "POST", "/v1/admin/keys");
+        let made = made.json(&json!({ "owner": "b", "scopes": ["read"] })).expect(201).await;
+        assert_eq!(made.at("/created_by"), &json!(key_id));
+        (text(made.at("/key_id")), text(made.at("/key")))
+    };
+    with_key(&service, &key, "DELETE", &path(&key_id)).expect(200).await;
+    // This function remembers the key for the rest of its minute.
+    let page = with_key(&service, &key, "GET", "/v1/admin/keys").expect(200).await;
+    assert!(ids(&page).contains(&other), "{}", page.text);
+}
