@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use super::schema::{EXPIRES_AT, OWNER, SPAN};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Store, StoreError, Tables};
-use crate::domain::{KeyId, Owner, Timestamp};
+use crate::domain::{KeyId, Owner, Timestamp, parse_bound_start};
 use crate::http::{Flush, Used};
 use crate::lambda::Environment;
 
@@ -60,6 +60,14 @@ type Counts = BTreeMap<(Owner, Span), BTreeMap<String, u64>>;
 struct Span {
     day: String,
     key_id: KeyId,
+}
+
+impl Span {
+    /// When it leaves the table, in seconds since 1970.
+    fn gone_at(&self) -> i64 {
+        let begin = parse_bound_start(&self.day).unwrap_or(Timestamp::MAX);
+        begin.plus_hours(KEPT_HOURS).seconds_ceil()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -169,13 +177,12 @@ fn add(
     span: &Span,
     calls: &BTreeMap<String, u64>,
 ) -> Result<Update, BuildError> {
-    let day = Timestamp::parse(&span.day).unwrap_or(Timestamp::MIN);
     let mut item = Update::builder()
         .table_name(&tables.usage)
         .key(OWNER, s(owner))
         .key(SPAN, s(format!("{DAY}{}#{}", span.day, span.key_id)))
         .expression_attribute_names("#end", EXPIRES_AT)
-        .expression_attribute_values(":end", n(day.plus_hours(KEPT_HOURS).seconds_ceil()));
+        .expression_attribute_values(":end", n(span.gone_at()));
     let mut terms = Vec::new();
     for (index, (name, by)) in calls.iter().enumerate() {
         terms.push(format!("#{index} :{index}"));
