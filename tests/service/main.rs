@@ -8,6 +8,7 @@ mod log;
 mod numbers;
 mod packed;
 mod progress;
+mod rates;
 mod recount;
 mod routes;
 mod stored_bytes;
