@@ -93,7 +93,7 @@ impl Allowance {
     pub fn next_lease(self, made: u32, elapsed_us: i64) -> u32 {
         let lease_us = self.lease_us();
         let elapsed_us = elapsed_us.max(lease_us / 2).max(1);
-        let next = i64::from(made).saturating_mul(lease_us) / elapsed_us;
+        let next = (i64::from(made).saturating_mul(lease_us) + elapsed_us - 1) / elapsed_us;
         u32::try_from(next).unwrap_or(u32::MAX).clamp(1, self.max_lease())
     }
 

@@ -28,6 +28,9 @@ const MAX_TRIES: usize = 8;
 const MAX_KEYS: usize = 1_000;
 /// What part of its time a lease also holds for calls that came before the one that took it.
 const EARLY_PART: i64 = 10;
+/// How long the bucket is left to others who were faster, in microseconds; twice as long each time, and so often.
+const FIRST_BACK_US: i64 = 250_000;
+const MAX_DOUBLINGS: u32 = 4;
 /// How long an unused bucket is kept, in hours: longer than any takes to fill.
 const KEPT_HOURS: i64 = 48;
 
@@ -49,6 +52,10 @@ struct Lease {
     taken_us: i64,
     /// When the bucket will be full at the earliest.
     full_at_us: i64,
+    /// How often in a row others had taken what was thought to be there.
+    missed: u32,
+    /// Until when the store is therefore not asked.
+    back_at_us: i64,
 }
 
 impl Lease {
@@ -62,6 +69,19 @@ impl Lease {
         }
         self.left -= 1;
         true
+    }
+
+    /// Leaves the bucket to others for a while, twice as long each time: a key that floods many environments must not cost
+    /// a write for each call that is refused.
+    fn stand_back(&mut self, now_us: i64) {
+        let wait_us = FIRST_BACK_US.saturating_mul(1 << self.missed.min(MAX_DOUBLINGS));
+        (self.missed, self.back_at_us) = (self.missed + 1, now_us + wait_us);
+    }
+
+    /// For how long the bucket is left to others. A clock that went back makes that no longer.
+    fn stands_back_us(&self, now_us: i64) -> i64 {
+        let wait_us = self.back_at_us - now_us;
+        if wait_us > FIRST_BACK_US << MAX_DOUBLINGS { 0 } else { wait_us.max(0) }
     }
 
     /// How many to take next.
@@ -89,10 +109,14 @@ impl Limiter {
         if lease.spend(allowance, now_us) {
             return Ok(Some(standing(allowance, &lease, now, true)));
         }
-        for _ in 0..MAX_TRIES {
+        for tried in 0..MAX_TRIES {
             let full_at_us = lease.full_at_us;
             let free = allowance.level(full_at_us, now).free;
-            if free == 0 && !allowance.is_beyond(full_at_us, now) {
+            let is_empty = free == 0 && !allowance.is_beyond(full_at_us, now);
+            if is_empty && tried > 0 {
+                lease.stand_back(now_us);
+            }
+            if is_empty || lease.stands_back_us(now_us) > 0 {
                 return Ok(Some(standing(allowance, &Lease { left: 0, ..*lease }, now, false)));
             }
             let calls = lease.wish(allowance, now_us).min(free);
@@ -104,7 +128,7 @@ impl Limiter {
             match store.update(plan).await? {
                 Written::Done(item) if calls > 0 => {
                     let (size, left, full_at_us) = (calls, calls - 1, full_at(item.as_ref()));
-                    *lease = Lease { size, left, taken_us: now_us, full_at_us, ..*lease };
+                    *lease = Lease { size, left, taken_us: now_us, full_at_us, missed: 0, ..*lease };
                     return Ok(Some(standing(allowance, &lease, now, true)));
                 }
                 Written::Done(item) | Written::Refused(item) => lease.full_at_us = full_at(item.as_ref()),
@@ -127,12 +151,13 @@ impl Limiter {
 
 fn standing(allowance: Allowance, lease: &Lease, now: Timestamp, is_let_through: bool) -> Standing {
     let level = allowance.level(lease.full_at_us, now);
+    let wait_us = level.wait_us.max(lease.stands_back_us(micros(now)));
     let seconds = |micros: i64| u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000);
     Standing {
         allowance,
-        remaining: level.free.saturating_add(lease.left),
+        remaining: if is_let_through { level.free.saturating_add(lease.left) } else { 0 },
         full_in_seconds: seconds(level.fill_us),
-        retry_after_seconds: (!is_let_through).then(|| seconds(level.wait_us).max(1)),
+        retry_after_seconds: (!is_let_through).then(|| seconds(wait_us).max(1)),
     }
 }
 

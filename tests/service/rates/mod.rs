@@ -4,6 +4,8 @@ mod answers;
 mod clocks;
 mod simulated;
 
+pub(crate) use answers::make_key;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,6 +20,7 @@ mod recount;
 mod retry_job;
 mod total_jobs;
 mod type_settings;
+mod usage;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::dynamo::{self, Dynamo, Item};
