@@ -128,9 +128,11 @@ impl Usage {
         if let Some(sent) = &mut state.sent {
             if now.since(sent.first_at) < REMEMBERED_MS {
                 // A store that does not answer must not hold up every call.
-                let is_due = is_due(sent.tried_at);
+                if !is_due(sent.tried_at) {
+                    return None;
+                }
                 sent.tried_at = now;
-                return is_due.then(|| sent.clone());
+                return Some(sent.clone());
             }
             // It may be written down or not. Nobody shall be told of more calls than were made.
             let calls: u64 = sent.counts.values().flat_map(BTreeMap::values).sum();

@@ -59,7 +59,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
 #[tokio::test]
 async fn many_environments_get_most_of_the_rate() {
     // So many calls a second by all together, where 100 may be.
-    for (per_second, least_percent) in [(50, 100), (90, 99), (300, 95)] {
+    for (per_second, least_percent, most_writes_percent) in [(50, 100, 50), (90, 99, 30), (300, 90, 75)] {
         let fleet = Fleet::start(2);
         let (key, environments) = (key(6_000, 6_000), environments(&fleet).await);
         let mut dice = Dice::new(per_second);
@@ -78,7 +78,8 @@ async fn many_environments_get_most_of_the_rate() {
         assert_eq!(excess(6_000, 6_000, &times), 0);
         let due = came.min(6_000 + 100 * usize::try_from(lasts / 1_000).expect("seconds"));
         assert!(passed * 100 >= due * least_percent, "{passed} of {due}");
-        assert!(writes * 2 <= u64::try_from(came).expect("a count"), "{writes} writes for {came} calls");
+        let most_writes = u64::try_from(came * most_writes_percent / 100).expect("a count");
+        assert!(writes <= most_writes, "{writes} writes for {came} calls");
     }
 }
 

@@ -105,7 +105,7 @@ async fn it_is_written_down_beside_a_call_after_ten_seconds_and_at_the_end() {
     PASSED_MS.set(30_000);
     function.call(&list).await;
     drop(function);
-    assert_eq!(written(&service).await, 6);
+    assert_eq!(written(&service).await, 7);
 }
 
 #[tokio::test]

@@ -209,7 +209,7 @@ async fn days_are_whole_and_both_ends_belong_to_it() {
         ("from_date=yesterday", "from_date"),
         ("to_date=2026-02-30", "to_date"),
         ("from_date=", "from_date"),
-        ("from_date=2026-01-11&from_date=2026-01-11", "from_date"),
+        ("from_date=2026-01-11&from_date=2026-01-11&to_date=2026-01-12", "from_date"),
         ("key_id=x", "key_id"),
         ("key_id=", "key_id"),
         ("days=3", "days"),
