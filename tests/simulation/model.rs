@@ -110,6 +110,8 @@ impl Asked {
             _ => {
                 let label = *dice.pick(&["team", "model", "provider"]);
                 let value = job.and_then(|job| job.labels.as_map().get(label)).cloned();
+                // A list that is filtered twice asks for each label once: else it is refused.
+                self.labels.retain(|(named, _)| *named != label);
                 self.labels.push((label, value.unwrap_or_else(|| "nobody".to_owned())));
             }
         }
