@@ -199,7 +199,10 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
             (409, _) if !is_end && called_off_before && watch.is_called_off(id, token) => {
                 Some("a cancellation was not told")
             }
-            (409, "lease_lost") if watch.holds(id, token) => Some("a lease was lost that holds"),
+            // One that ran out may hold again: an earlier report, sent in time, was slow to arrive.
+            (409, "lease_lost") if held_before && watch.holds(id, token) => {
+                Some("a lease was lost that holds")
+            }
             (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {
                 Some("a report was refused that ended the try")
             }

@@ -10,6 +10,7 @@ mod numbers;
 mod packed;
 mod progress;
 mod quota;
+mod rates;
 mod recount;
 mod routes;
 mod stored_bytes;

@@ -31,7 +31,7 @@ fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
     found
 }
 
-const CODE: [&str; 6] = ["benches", "shared", "functions", "infra/local", "tests", "worker"];
+const CODE: [&str; 7] = ["benches", "cli", "shared", "functions", "infra/local", "tests", "worker"];
 
 /// No line of these files may have one of these words.
 #[track_caller]
@@ -78,7 +78,7 @@ fn nothing_is_left_open() {
 #[test]
 fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
-    let tests = ["benches", "tests", "infra/local/tests", "worker/tests"];
+    let tests = ["benches", "cli/tests", "tests", "infra/local/tests", "worker/tests"];
     // There time is the runtime's own, paused: it passes only where nothing else is left to do.
     let virtual_clock = ["tests/queue/clock.rs"];
     must_not_have(&tests, &virtual_clock, &sleep, "wait for a state, with a bound");

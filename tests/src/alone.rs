@@ -55,6 +55,14 @@ impl Alone {
         Ok(serde_json::from_str(answer.get()).expect("JSON"))
     }
 
+    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    pub async fn finish(&self) {
+        match &self.started {
+            Started::Whole(function) => function.finish().await,
+            Started::Streamed(function) => function.finish().await,
+        }
+    }
+
     /// Sends a request to a function that streams, and takes its answer as far as the head.
     pub async fn open(&self, request: &Request) -> StreamedAnswer {
         let event = to_raw_value(&request.event()).expect("an event");
@@ -87,6 +95,7 @@ pub struct Request {
     parameters: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
     body: Option<String>,
+    route: String,
 }
 
 impl Request {
@@ -109,7 +118,15 @@ impl Request {
             parameters: parameters.collect(),
             headers: BTreeMap::from([("authorization".to_owned(), key)]),
             body: None,
+            route: "$default".to_owned(),
         }
+    }
+
+    /// By this route, as the template has it; else it comes as to a Function URL.
+    #[must_use]
+    pub fn route(mut self, route: &str) -> Self {
+        route.clone_into(&mut self.route);
+        self
     }
 
     /// With this header.
@@ -139,7 +156,7 @@ impl Request {
         let query: BTreeMap<&str, &str> = pairs.collect();
         json!({
             "version": "2.0",
-            "routeKey": "$default",
+            "routeKey": self.route,
             "rawPath": self.path,
             "rawQueryString": self.query,
             "headers": self.headers,
@@ -160,7 +177,7 @@ impl Request {
                     "userAgent": "test",
                 },
                 "requestId": "alone",
-                "routeKey": "$default",
+                "routeKey": self.route,
                 "stage": "$default",
                 "time": "01/Jan/2026:00:00:00 +0000",
                 "timeEpoch": 1_767_225_600_000_i64,

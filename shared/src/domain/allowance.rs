@@ -76,7 +76,7 @@ impl Allowance {
     /// How long leased calls may be kept, and how much of the bucket is therefore not given away: calls that were leased
     /// before a span of time and made in it must not come on top of what the span allows. 0: nothing is leased.
     pub fn lease_us(self) -> i64 {
-        if self.burst < LEAST_LEASED_BURST { 0 } else { MAX_LEASE_US.min(self.fill_us() / 10) }
+        if self.max_lease() == 1 { 0 } else { MAX_LEASE_US.min(self.fill_us() / i64::from(LEASED_PART)) }
     }
 
     /// Most calls of one lease.
@@ -86,6 +86,15 @@ impl Allowance {
         } else {
             (self.burst.min(self.per_minute) / LEASED_PART).max(1)
         }
+    }
+
+    /// How many calls to lease by who made so many in this time: what will be made in the time of a lease if it goes on like
+    /// that, and at most twice as many.
+    pub fn next_lease(self, made: u32, elapsed_us: i64) -> u32 {
+        let lease_us = self.lease_us();
+        let elapsed_us = elapsed_us.max(lease_us / 2).max(1);
+        let next = (i64::from(made).saturating_mul(lease_us) + elapsed_us - 1) / elapsed_us;
+        u32::try_from(next).unwrap_or(u32::MAX).clamp(1, self.max_lease())
     }
 
     /// How full a bucket is now that will be full then.
@@ -153,6 +162,30 @@ mod tests {
         let full_at = allowance.taken(0, 540, at(0));
         assert_eq!(allowance.level(full_at, at(0)).free, 0);
         assert_eq!(allowance.latest_us(1, at(100)), full_at);
+    }
+
+    #[test]
+    fn a_lease_follows_how_fast_calls_come() {
+        let allowance = Allowance::new(600, None).unwrap();
+        for (made, elapsed_us, next) in [
+            (0, 0, 1),
+            (1, 0, 2),
+            (8, -60_000_000, 16),
+            (8, 1_000_000, 16),
+            (8, 4_000_000, 12),
+            (8, 6_000_000, 8),
+            (8, 60_000_000, 1),
+            (50, 1, 60),
+        ] {
+            assert_eq!(allowance.next_lease(made, elapsed_us), next, "{made} in {elapsed_us}");
+        }
+        // Nothing is held back where nothing is leased.
+        for (per_minute, burst) in [(600, 99), (10, 1_000), (1, 1)] {
+            let allowance = Allowance::new(per_minute, Some(burst)).unwrap();
+            assert_eq!((allowance.max_lease(), allowance.lease_us()), (1, 0));
+            assert_eq!(allowance.next_lease(5, 0), 1);
+            assert_eq!(allowance.level(0, at(0)).free, burst);
+        }
     }
 
     #[test]

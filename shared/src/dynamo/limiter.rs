@@ -1,11 +1,12 @@
 //! The rate of each key, kept over all execution environments: an item of `usage` that says when the key's bucket of calls
 //! will be full again. An environment leases some calls in one write and spends them by itself, for a few seconds at most.
 //!
-//! Since an environment takes before it spends, the sum of all never passes what the bucket gives, by the clock that is
-//! furthest ahead. A clock that jumps ahead takes calls early, and they are missing afterwards.
+//! An environment takes before it spends, the stored time only grows, and what may be out on lease is held back. So of the
+//! calls that came in any span of time, each by the clock of its environment, never more are let through than the bucket
+//! gives in it. A clock that is ahead takes calls early, and the others miss them until they are there.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
@@ -17,7 +18,7 @@ use super::{AttributeMap, Store, StoreError, Tables, Written};
 use crate::domain::{Allowance, KeyId, Timestamp, micros};
 use crate::http::{AccessKey, Standing};
 
-/// Begins the sort key of a key's bucket; the rest is the key's id.
+/// Begins the sort key of a key's bucket; the rest is the key's id and its rate.
 const RATE: &str = "rate#";
 /// When the bucket is full, in microseconds since 1970.
 const FULL_AT: &str = "full_at";
@@ -25,37 +26,67 @@ const FULL_AT: &str = "full_at";
 const MAX_TRIES: usize = 8;
 /// Most keys whose leases an environment knows.
 const MAX_KEYS: usize = 1_000;
+/// What part of its time a lease also holds for calls that came before the one that took it.
+const EARLY_PART: i64 = 10;
+/// How long the bucket is left to others who were faster, in microseconds; twice as long each time, and so often.
+const FIRST_BACK_US: i64 = 250_000;
+const MAX_DOUBLINGS: u32 = 4;
 /// How long an unused bucket is kept, in hours: longer than any takes to fill.
 const KEPT_HOURS: i64 = 48;
 
-/// What this execution environment has leased.
+/// What this execution environment has leased. Calls of one key go one at a time: one leases, and the others spend.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
-    leases: Mutex<HashMap<KeyId, Lease>>,
+    leases: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<Lease>>>>,
 }
 
 /// Calls of one key that were taken and not yet made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lease {
+    /// What the key might do when they were taken.
+    allowance: Option<Allowance>,
     left: u32,
-    /// How many were taken the last time.
+    /// How many were taken.
     size: u32,
-    /// From when to when they may be made, in microseconds: a clock that goes back ends a lease, too.
-    since_us: i64,
-    until_us: i64,
+    /// By the clock of the call that took them, in microseconds.
+    taken_us: i64,
     /// When the bucket will be full at the earliest.
     full_at_us: i64,
+    /// How often in a row others had taken what was thought to be there.
+    missed: u32,
+    /// Until when the store is therefore not asked.
+    back_at_us: i64,
 }
 
 impl Lease {
-    fn holds(&self, now_us: i64) -> bool {
-        (self.since_us..self.until_us).contains(&now_us)
+    /// Makes a call, where one is left and its time is not over. Calls that came side by side get here in any order, so
+    /// one that came a little earlier is none of a clock that went back.
+    fn spend(&mut self, allowance: Allowance, now_us: i64) -> bool {
+        let since_us = self.taken_us - allowance.lease_us() / EARLY_PART;
+        let holds = (since_us..since_us + allowance.lease_us()).contains(&now_us);
+        if self.left == 0 || !holds {
+            return false;
+        }
+        self.left -= 1;
+        true
     }
 
-    /// How many to take next: twice as many where the last ones were used up in time, else fewer.
+    /// Leaves the bucket to others for a while, twice as long each time: a key that floods many environments must not cost
+    /// a write for each call that is refused.
+    fn stand_back(&mut self, now_us: i64) {
+        let wait_us = FIRST_BACK_US.saturating_mul(1 << self.missed.min(MAX_DOUBLINGS));
+        (self.missed, self.back_at_us) = (self.missed + 1, now_us + wait_us);
+    }
+
+    /// For how long the bucket is left to others. A clock that went back makes that no longer.
+    fn stands_back_us(&self, now_us: i64) -> i64 {
+        let wait_us = self.back_at_us - now_us;
+        if wait_us > FIRST_BACK_US << MAX_DOUBLINGS { 0 } else { wait_us.max(0) }
+    }
+
+    /// How many to take next.
     fn wish(&self, allowance: Allowance, now_us: i64) -> u32 {
-        let wish = if self.holds(now_us) { self.size.saturating_mul(2) } else { self.size / 2 };
-        wish.clamp(1, allowance.max_lease())
+        allowance.next_lease(self.size - self.left, now_us - self.taken_us)
     }
 }
 
@@ -70,98 +101,63 @@ impl Limiter {
     ) -> Result<Option<Standing>, StoreError> {
         let Some(allowance) = key.allowance else { return Ok(None) };
         let now_us = micros(now);
-        let known = match self.spend_leased(&key.key_id, now_us) {
-            Ok(lease) => return Ok(Some(standing(allowance, &lease, now, true))),
-            Err(lease) => lease,
-        };
-        let mut full_at_us = known.full_at_us;
-        for _ in 0..MAX_TRIES {
+        let lease = self.of(&key.key_id);
+        let mut lease = lease.lock().await;
+        if lease.allowance != Some(allowance) {
+            *lease = Lease { allowance: Some(allowance), ..Lease::default() };
+        }
+        if lease.spend(allowance, now_us) {
+            return Ok(Some(standing(allowance, &lease, now, true)));
+        }
+        for tried in 0..MAX_TRIES {
+            let full_at_us = lease.full_at_us;
             let free = allowance.level(full_at_us, now).free;
-            let plan = if free > 0 {
-                let calls = known.wish(allowance, now_us).min(free);
-                let plan = take(tables, key, allowance, full_at_us, calls, now);
-                (plan, calls)
-            } else if allowance.is_beyond(full_at_us, now) {
-                (begin_empty(tables, key, allowance, full_at_us, now), 0)
-            } else {
-                let empty = Lease { left: 0, full_at_us, ..known };
-                self.remember(&key.key_id, now_us, empty);
-                return Ok(Some(standing(allowance, &empty, now, false)));
+            let is_empty = free == 0 && !allowance.is_beyond(full_at_us, now);
+            if is_empty && tried > 0 {
+                lease.stand_back(now_us);
+            }
+            if is_empty || lease.stands_back_us(now_us) > 0 {
+                return Ok(Some(standing(allowance, &Lease { left: 0, ..*lease }, now, false)));
+            }
+            let calls = lease.wish(allowance, now_us).min(free);
+            let plan = of_bucket(tables, key, allowance, now);
+            let plan = match calls {
+                0 => begin_empty(plan, allowance, full_at_us, now),
+                _ => take(plan, allowance, full_at_us, calls, now),
             };
-            let (plan, calls) = plan;
             match store.update(plan).await? {
-                Written::Done(item) => {
-                    full_at_us = full_at(item.as_ref());
-                    if calls > 0 {
-                        let lease = self.leased(&key.key_id, allowance, calls, full_at_us, now_us);
-                        return Ok(Some(standing(allowance, &lease, now, true)));
-                    }
+                Written::Done(item) if calls > 0 => {
+                    let (size, left, full_at_us) = (calls, calls - 1, full_at(item.as_ref()));
+                    *lease = Lease { size, left, taken_us: now_us, full_at_us, missed: 0, ..*lease };
+                    return Ok(Some(standing(allowance, &lease, now, true)));
                 }
-                Written::Refused(item) => full_at_us = full_at(item.as_ref()),
+                Written::Done(item) | Written::Refused(item) => lease.full_at_us = full_at(item.as_ref()),
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
         Err(StoreError::Unavailable("others took from the key's rate at every try".into()))
     }
 
-    /// Makes a call that was leased; else says what is known.
-    fn spend_leased(&self, key_id: &KeyId, now_us: i64) -> Result<Lease, Lease> {
-        let mut leases = self.lock();
-        let Some(lease) = leases.get_mut(key_id) else { return Err(Lease::default()) };
-        if lease.left == 0 || !lease.holds(now_us) {
-            return Err(*lease);
-        }
-        lease.left -= 1;
-        Ok(*lease)
-    }
-
-    /// Keeps what was leased, less the call that it was leased for.
-    fn leased(
-        &self,
-        key_id: &KeyId,
-        allowance: Allowance,
-        calls: u32,
-        full_at_us: i64,
-        now_us: i64,
-    ) -> Lease {
-        let known = self.lock().get(key_id).copied().unwrap_or_default();
-        // Calls of one environment may come side by side on one machine, and each lease for itself.
-        let left = if known.holds(now_us) { known.left } else { 0 };
-        let lease = Lease {
-            left: left.saturating_add(calls - 1),
-            size: calls,
-            since_us: now_us,
-            until_us: now_us + allowance.lease_us(),
-            full_at_us: full_at_us.max(known.full_at_us),
-        };
-        self.remember(key_id, now_us, lease);
-        lease
-    }
-
-    fn remember(&self, key_id: &KeyId, now_us: i64, lease: Lease) {
-        let mut leases = self.lock();
+    /// What is leased of a key.
+    fn of(&self, key_id: &KeyId) -> Arc<tokio::sync::Mutex<Lease>> {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.len() >= MAX_KEYS && !leases.contains_key(key_id) {
-            leases.retain(|_, lease| lease.holds(now_us) || lease.full_at_us > now_us);
-        }
-        if leases.len() >= MAX_KEYS && !leases.contains_key(key_id) {
+            // They lose what they have on lease, some seconds' worth.
             leases.clear();
         }
-        leases.insert(key_id.clone(), lease);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<KeyId, Lease>> {
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+        Arc::clone(leases.entry(key_id.clone()).or_default())
     }
 }
 
 fn standing(allowance: Allowance, lease: &Lease, now: Timestamp, is_let_through: bool) -> Standing {
     let level = allowance.level(lease.full_at_us, now);
+    let wait_us = level.wait_us.max(lease.stands_back_us(micros(now)));
     let seconds = |micros: i64| u64::try_from(micros).unwrap_or(0).div_ceil(1_000_000);
     Standing {
         allowance,
-        remaining: level.free.saturating_add(lease.left),
+        remaining: if is_let_through { level.free.saturating_add(lease.left) } else { 0 },
         full_in_seconds: seconds(level.fill_us),
-        retry_after_seconds: (!is_let_through).then(|| seconds(level.wait_us).max(1)),
+        retry_after_seconds: (!is_let_through).then(|| seconds(wait_us).max(1)),
     }
 }
 
@@ -173,14 +169,13 @@ fn full_at(item: Option<&AttributeMap>) -> i64 {
 /// Takes so many calls from a bucket that is believed to be full then. Who takes from one that is being filled does so
 /// whatever others take meanwhile, as long as there is enough; only the first after a rest has to be alone.
 fn take(
-    tables: &Tables,
-    key: &AccessKey,
+    plan: UpdateItemInputBuilder,
     allowance: Allowance,
     full_at_us: i64,
     calls: u32,
     now: Timestamp,
 ) -> UpdateItemInputBuilder {
-    let plan = of_key(tables, key, now).expression_attribute_values(":now", n(micros(now)));
+    let plan = plan.expression_attribute_values(":now", n(micros(now)));
     if full_at_us > micros(now) {
         plan.update_expression("SET #full = #full + :cost, #end = :end")
             .condition_expression("#full > :now AND #full <= :latest")
@@ -195,24 +190,29 @@ fn take(
 
 /// Puts an empty bucket in the place of one that no clock could have left so.
 fn begin_empty(
-    tables: &Tables,
-    key: &AccessKey,
+    plan: UpdateItemInputBuilder,
     allowance: Allowance,
     seen_us: i64,
     now: Timestamp,
 ) -> UpdateItemInputBuilder {
-    of_key(tables, key, now)
-        .update_expression("SET #full = :full, #end = :end")
+    plan.update_expression("SET #full = :full, #end = :end")
         .condition_expression("#full = :seen")
         .expression_attribute_values(":seen", n(seen_us))
         .expression_attribute_values(":full", n(micros(now) + allowance.fill_us()))
 }
 
-fn of_key(tables: &Tables, key: &AccessKey, now: Timestamp) -> UpdateItemInputBuilder {
+/// A key whose rate is changed gets another bucket: what is missing in the old one says nothing about the new.
+fn of_bucket(
+    tables: &Tables,
+    key: &AccessKey,
+    allowance: Allowance,
+    now: Timestamp,
+) -> UpdateItemInputBuilder {
+    let (key_id, per_minute, burst) = (&key.key_id, allowance.per_minute(), allowance.burst());
     UpdateItemInput::builder()
         .table_name(&tables.usage)
         .key(OWNER, s(&key.owner))
-        .key(SPAN, s(format!("{RATE}{}", key.key_id)))
+        .key(SPAN, s(format!("{RATE}{key_id}#{per_minute}/{burst}")))
         .expression_attribute_names("#full", FULL_AT)
         .expression_attribute_names("#end", EXPIRES_AT)
         .expression_attribute_values(":end", n(now.plus_hours(KEPT_HOURS).seconds_ceil()))

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use super::schema::{EXPIRES_AT, OWNER, SPAN};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Store, StoreError, Tables};
-use crate::domain::{KeyId, Owner, Timestamp};
+use crate::domain::{KeyId, Owner, Timestamp, parse_bound_start};
 use crate::http::{Flush, Used};
 use crate::lambda::Environment;
 
@@ -60,6 +60,14 @@ type Counts = BTreeMap<(Owner, Span), BTreeMap<String, u64>>;
 struct Span {
     day: String,
     key_id: KeyId,
+}
+
+impl Span {
+    /// When it leaves the table, in seconds since 1970.
+    fn gone_at(&self) -> i64 {
+        let begin = parse_bound_start(&self.day).unwrap_or(Timestamp::MAX);
+        begin.plus_hours(KEPT_HOURS).seconds_ceil()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -120,9 +128,11 @@ impl Usage {
         if let Some(sent) = &mut state.sent {
             if now.since(sent.first_at) < REMEMBERED_MS {
                 // A store that does not answer must not hold up every call.
-                let is_due = is_due(sent.tried_at);
+                if !is_due(sent.tried_at) {
+                    return None;
+                }
                 sent.tried_at = now;
-                return is_due.then(|| sent.clone());
+                return Some(sent.clone());
             }
             // It may be written down or not. Nobody shall be told of more calls than were made.
             let calls: u64 = sent.counts.values().flat_map(BTreeMap::values).sum();
@@ -169,13 +179,12 @@ fn add(
     span: &Span,
     calls: &BTreeMap<String, u64>,
 ) -> Result<Update, BuildError> {
-    let day = Timestamp::parse(&span.day).unwrap_or(Timestamp::MIN);
     let mut item = Update::builder()
         .table_name(&tables.usage)
         .key(OWNER, s(owner))
         .key(SPAN, s(format!("{DAY}{}#{}", span.day, span.key_id)))
         .expression_attribute_names("#end", EXPIRES_AT)
-        .expression_attribute_values(":end", n(day.plus_hours(KEPT_HOURS).seconds_ceil()));
+        .expression_attribute_values(":end", n(span.gone_at()));
     let mut terms = Vec::new();
     for (index, (name, by)) in calls.iter().enumerate() {
         terms.push(format!("#{index} :{index}"));

@@ -30,7 +30,7 @@ pub(super) struct Arrival {
     path: String,
     trace_id: Option<String>,
     deadline_ms: u64,
-    /// The route, as the template has it, where Lambda says.
+    /// The route, as the template has it; at a Function URL, which takes any method, the name of the function.
     route: String,
     /// The key that was shown, once it is known to be good, and its owner.
     key: Option<(Owner, KeyId)>,
@@ -93,7 +93,7 @@ impl Arrival {
             path: request.uri().path().to_owned(),
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
             deadline_ms: context.map_or(0, |context| context.deadline),
-            route: route_of(request).unwrap_or_else(|| format!("{} {function}", request.method())),
+            route: route_of(request).unwrap_or_else(|| function.to_owned()),
             key: None,
             caller: None,
             standing: None,

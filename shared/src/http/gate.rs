@@ -53,7 +53,7 @@ pub struct Used<'a> {
     pub owner: &'a Owner,
     /// The key.
     pub key_id: &'a KeyId,
-    /// The route, as the template has it: `GET /v1/jobs/{job_id}`.
+    /// The route, as the template has it: `GET /v1/jobs/{job_id}`; at a Function URL, the function.
     pub route: &'a str,
     /// The HTTP status of the answer.
     pub status: u16,

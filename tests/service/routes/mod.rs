@@ -23,6 +23,7 @@ mod retry_job;
 mod total_jobs;
 mod total_records;
 mod type_settings;
+mod usage;
 
 use jobledger::dynamo::{AttributeMap, Config, Store, plans};
 use jobledger_tests::dynamo::{self, Dynamo, Item};

@@ -1,0 +1,156 @@
+//! What the service says.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest text of a service that is shown.
+const MAX_SHOWN_CHARS: usize = 500;
+
+/// The answer to a call that went in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) rejected: Vec<Refusal>,
+}
+
+/// A job that did not go in.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    /// Its place in the call, the first 1.
+    pub(crate) line: usize,
+    pub(crate) external_id: Option<String>,
+    pub(crate) errors: Vec<FieldError>,
+    /// How many more there are than the answer had room for.
+    #[serde(default)]
+    pub(crate) errors_left_out: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    pub(crate) message: String,
+}
+
+/// How one try ended.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// It went in.
+    Confirmed(Answer),
+    /// It is too large.
+    TooLarge(String),
+    /// Packed bodies are not taken.
+    NotPacked(String),
+    /// Another try may do. `is_lost`: whether it may have been, or still be, under way.
+    Again { why: String, retry_after: Option<Duration>, is_lost: bool },
+    /// No other try will do.
+    Refused(String),
+}
+
+impl Tried {
+    /// What an answer means, for a call of so many jobs.
+    pub(crate) fn of(status: u16, retry_after: Option<Duration>, body: &[u8], sent: usize) -> Self {
+        let told = || told(status, body);
+        match status {
+            200 => match serde_json::from_slice::<Answer>(body) {
+                Ok(answer) if answer.is_of(sent) => Self::Confirmed(answer),
+                Ok(_) | Err(_) => Self::Refused(
+                    "what answers is no jobledger, or another version of it; look at the URL".to_owned(),
+                ),
+            },
+            413 => Self::TooLarge(told()),
+            415 => Self::NotPacked(told()),
+            408 | 500.. => Self::Again { why: told(), retry_after, is_lost: !is_of_the_function(body) },
+            429 => Self::Again { why: told(), retry_after, is_lost: false },
+            300..400 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            _ => Self::Refused(told()),
+        }
+    }
+}
+
+impl Answer {
+    /// Whether it tells of each of so many jobs once.
+    fn is_of(&self, sent: usize) -> bool {
+        let in_the_call = self.rejected.iter().all(|refusal| (1..=sent).contains(&refusal.line));
+        let told = [self.created, self.updated, self.unchanged]
+            .into_iter()
+            .try_fold(u64::try_from(self.rejected.len()).ok(), |sum, count| Some(sum?.checked_add(count)))
+            .flatten();
+        in_the_call && told == u64::try_from(sent).ok()
+    }
+}
+
+/// Whether a function itself gave up: then its call has ended, which no gateway's word tells.
+fn is_of_the_function(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Problem {
+        code: String,
+    }
+    let problem = serde_json::from_slice::<Problem>(body);
+    problem.is_ok_and(|problem| ["internal", "store_unavailable"].contains(&problem.code.as_str()))
+}
+
+/// A refusal in one line: the status, and what the problem says of itself.
+fn told(status: u16, body: &[u8]) -> String {
+    #[derive(Default, Deserialize)]
+    struct Problem {
+        title: Option<String>,
+        detail: Option<String>,
+        /// As API Gateway has it.
+        message: Option<String>,
+    }
+    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let texts: Vec<_> = [problem.title, problem.detail, problem.message].into_iter().flatten().collect();
+    let mut line = format!("the service answered {status}");
+    if !texts.is_empty() {
+        line.push_str(": ");
+        line.push_str(&texts.join(": "));
+    }
+    // A terminal must not be told what to do.
+    line.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, body: &str) -> Tried {
+        Tried::of(status, None, body.as_bytes(), 3)
+    }
+
+    #[test]
+    fn an_answer_must_tell_of_every_job() {
+        let rejected = |line| format!("{{\"line\":{line},\"external_id\":null,\"errors\":[]}}");
+        let answer = |created: u64, line| {
+            let rejected = rejected(line);
+            format!("{{\"created\":{created},\"updated\":1,\"unchanged\":0,\"rejected\":[{rejected}]}}")
+        };
+        assert!(matches!(of(200, &answer(1, 3)), Tried::Confirmed(_)));
+        for wrong in
+            [answer(1, 0), answer(1, 4), answer(2, 3), answer(u64::MAX, 1), "<html>".into(), "{}".into()]
+        {
+            assert!(matches!(of(200, &wrong), Tried::Refused(_)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_problem_says_and_no_more() {
+        let problem = r#"{"title":"No \u001b[2Jkey","status":401,"detail":"send one","message":null}"#;
+        assert!(
+            matches!(of(401, problem), Tried::Refused(told) if told == "the service answered 401: No [2Jkey: send one")
+        );
+        assert!(matches!(of(503, r#"{"message":"Unavailable"}"#), Tried::Again { why, is_lost: true, .. }
+            if why == "the service answered 503: Unavailable"));
+        let own = r#"{"code":"store_unavailable"}"#;
+        assert!(matches!(of(503, own), Tried::Again { is_lost: false, .. }));
+        assert!(matches!(of(502, "<html>"), Tried::Again { why, .. } if why == "the service answered 502"));
+        assert!(matches!(of(429, ""), Tried::Again { is_lost: false, .. }));
+        assert!(matches!(of(413, ""), Tried::TooLarge(_)));
+        assert!(matches!(of(415, ""), Tried::NotPacked(_)));
+        for status in [201, 204, 301, 400, 403, 404, 409, 422] {
+            assert!(matches!(of(status, ""), Tried::Refused(_)), "{status}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is told in the end, on standard output.
+
+use std::fmt::Write as _;
+
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::state::Counts;
+
+/// Exit code where some jobs did not go in.
+const SOME_REJECTED: u8 = 1;
+
+/// What became of a file's jobs, in all runs together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub(crate) file: String,
+    /// Whether nothing was sent, because that was asked for.
+    pub(crate) dry_run: bool,
+    /// Whether all of the file has been sent.
+    pub(crate) finished: bool,
+    /// Jobs that the service has answered about, or that could not be sent.
+    pub(crate) jobs: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
+    /// Where rejected jobs are told, if there are any.
+    pub(crate) rejected_file: Option<String>,
+    /// Jobs of these that were sent by earlier runs.
+    pub(crate) jobs_before: u64,
+    /// Calls of this run that were confirmed.
+    pub(crate) calls: u64,
+}
+
+impl Summary {
+    /// What the process ends with where nothing stopped it.
+    pub fn exit_code(&self) -> u8 {
+        if self.counts.rejected == 0 { 0 } else { SOME_REJECTED }
+    }
+
+    /// Tells it.
+    pub fn print(&self, is_json: bool) {
+        if is_json {
+            // Texts and numbers are always JSON.
+            println!("{}", serde_json::to_string(self).unwrap_or_default());
+        } else {
+            println!("{}", self.text());
+        }
+    }
+
+    fn text(&self) -> String {
+        let Counts { created, updated, unchanged, rejected } = self.counts;
+        let file = &self.file;
+        let jobs = HumanCount(self.jobs);
+        let mut text = if self.dry_run {
+            format!(
+                "{file} has {jobs} jobs, of which {} cannot be sent; nothing was sent",
+                HumanCount(rejected)
+            )
+        } else {
+            let begin = match (self.finished, self.jobs == self.jobs_before && self.jobs > 0) {
+                (true, true) => format!("already sent: {file}, {jobs} jobs"),
+                (true, false) => format!("sent: {file}, {jobs} jobs"),
+                (false, _) => format!("sent so far: {jobs} jobs of {file}"),
+            };
+            format!(
+                "{begin}: {} created, {} updated, {} unchanged, {} rejected",
+                HumanCount(created),
+                HumanCount(updated),
+                HumanCount(unchanged),
+                HumanCount(rejected)
+            )
+        };
+        if let Some(path) = &self.rejected_file {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\nwhat was rejected, and why: {path}");
+        }
+        text
+    }
+}

@@ -1,0 +1,179 @@
+//! What a file may look like.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::command::{Source, ingest};
+use crate::mock::Mock;
+
+pub(crate) fn job(number: usize) -> String {
+    format!("{{\"external_id\":\"{number}\",\"type\":\"a\"}}")
+}
+
+pub(crate) fn jobs(count: usize) -> Vec<String> {
+    (1..=count).map(job).collect()
+}
+
+pub(crate) fn lines(jobs: &[String]) -> String {
+    jobs.iter().flat_map(|job| [job, "\n"]).collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn lines_and_arrays_plain_or_packed_with_or_without_a_mark_are_the_same() {
+    let jobs = jobs(5);
+    let plain = lines(&jobs);
+    let array = format!("\n[\n  {}\n]\n", jobs.join(",\n  "));
+    for text in [plain.clone(), array, plain.replace('\n', "\r\n\r\n"), plain.trim_end().to_owned()] {
+        for text in [text.clone(), format!("\u{feff}{text}")] {
+            for bytes in [text.as_bytes().to_vec(), gzip(text.as_bytes())] {
+                let mock = Mock::start().await;
+                let source = Source::new(bytes);
+                ingest(&source.path, &mock.url).with(&["--batch", "2"]).run().await.is(0, [5, 0, 0, 0]);
+                mock.has(&jobs);
+                assert_eq!((mock.sizes(), source.confirmed()), (vec![2, 2, 1], 5), "{text}");
+                assert!(!source.beside("rejected.ndjson").exists());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_packed_and_says_who_sends_it_for_whom() {
+    let mock = Mock::start().await;
+    let source = Source::new(job(1));
+    ingest(&source.path, &mock.url).with(&["--owner", "acme:eu"]).run().await.is(0, [1, 0, 0, 0]);
+    let call = mock.seen().calls[0].clone();
+    assert_eq!(call.uri, "POST /v1/admin/ingest/jobs?owner=acme:eu");
+    assert_eq!(call.headers["content-encoding"], "gzip");
+    assert_eq!(call.headers["authorization"], format!("Bearer {}", crate::command::KEY));
+    assert!(call.headers["user-agent"].to_str().unwrap().starts_with("jobledger/"));
+}
+
+#[tokio::test]
+async fn of_several_lines_about_one_job_the_last_one_wins() {
+    let mock = Mock::start().await;
+    let again = "{\"external_id\":\"1\",\"type\":\"b\"}".to_owned();
+    let last = "{\"type\":\"c\",\"external_id\":\"\\u0031\"}".to_owned();
+    let all = [job(1), job(2), again.clone(), job(3), last.clone(), job(2)];
+    let source = Source::new(lines(&all));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 2, 1, 0]);
+    assert_eq!(mock.sizes(), [2, 2, 2]);
+    mock.has(&[job(2), job(3), last.clone()]);
+    assert_eq!(mock.seen().jobs["1"], [job(1), again, last]);
+}
+
+#[tokio::test]
+async fn a_broken_line_keeps_no_other_out() {
+    let mock = Mock::start().await;
+    let long =
+        format!("{{\"external_id\":\"long\",\"payload\":\"{}\"}}", "x".repeat(jobledger_cli::MAX_JOB_BYTES));
+    let source = Source::new(format!("{}\n\n{{broken\n{}\n{long}\n{}\n[]\n", job(1), job(2), job(3)));
+    let ended = ingest(&source.path, &mock.url).with(&["--batch", "4"]).run().await;
+    ended.is(1, [3, 0, 0, 3]);
+    assert_eq!(ended.summary["rejected_file"], source.beside("rejected.ndjson").to_str().unwrap());
+    mock.has(&jobs(3));
+    let line = || vec!["line".to_owned()];
+    assert_eq!(source.rejected(), [(3, line()), (5, line()), (7, line())]);
+    // They are dealt with: another run does not look at them again.
+    ingest(&source.path, &mock.url).run().await.is(1, [3, 0, 0, 3]);
+    assert_eq!((source.rejected().len(), mock.sizes().len()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_broken_array_gives_what_is_before_and_goes_on_when_it_is_mended() {
+    let mock = Mock::start().await;
+    let source = Source::new(format!("[{},{},{{\"a\":[}}", job(1), job(2)));
+    let ended = ingest(&source.path, &mock.url).run().await;
+    ended.is(2, [2, 0, 0, 0]);
+    ended.says(2, &["element 3", "Mend the file"]);
+    source.write(format!("[{},{},\n{}]", job(1), job(2), job(3)));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
+    assert_eq!(mock.sizes(), [2, 1]);
+}
+
+#[tokio::test]
+async fn standard_input_is_read_once() {
+    let mock = Mock::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let input = format!("{}\n{{", job(1));
+    let command = ingest("-".as_ref(), &mock.url).folder(folder.path());
+    command.piped(input.as_bytes()).await.is(1, [1, 0, 0, 1]);
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["jobledger-ingest.rejected.ndjson"]);
+}
+
+#[tokio::test]
+async fn a_file_without_jobs_is_sent_at_once() {
+    let mock = Mock::start().await;
+    for text in ["", "\n", "[]", "\u{feff}"] {
+        ingest(&Source::new(text).path, &mock.url).run().await.is(0, [0; 4]);
+    }
+    assert!(mock.sizes().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_before_anything_is_sent() {
+    let mock = Mock::start().await;
+    let source = Source::new("\u{1}");
+    let folder = source.path.parent().unwrap();
+    ingest(&folder.join("none"), &mock.url).run().await.says(2, &["cannot open", "none", "No such file"]);
+    ingest(folder, &mock.url).run().await.says(2, &["pipe"]);
+    source.write(b"\xff\xfe[\0");
+    ingest(&source.path, &mock.url).run().await.says(2, &["UTF-16", "iconv"]);
+    source.write(b"PK\x03\x04");
+    ingest(&source.path, &mock.url).run().await.says(2, &["ZIP"]);
+    let packed = gzip(lines(&jobs(50)).as_bytes());
+    source.write(&packed[..packed.len() / 2]);
+    ingest(&source.path, &mock.url).with(&["--batch", "1"]).run().await.says(2, &["cannot read on in"]);
+    assert!(mock.sizes().len() < 50);
+    source.write(job(1));
+    for (arguments, words) in [
+        (&["--url", "ftp://h"][..], "no address"),
+        (&["--owner", "a b"], "--owner"),
+        (&["--key-file", "/nowhere"], "/nowhere"),
+        (&["--state", "/nowhere/state"], "/nowhere/state"),
+        (&["--rejected", source.path.to_str().unwrap()], "three files"),
+    ] {
+        ingest(&source.path, &mock.url).with(arguments).run().await.says(2, &[words]);
+    }
+    assert_eq!(std::fs::read_to_string(&source.path).unwrap(), job(1));
+    ingest(&source.path, &mock.url).key("").run().await.says(2, &["JOBLEDGER_KEY", "--key-file"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_list_of_rejected_jobs_is_left_alone() {
+    let mock = Mock::start().await;
+    let (source, other) = (Source::new("{\n"), Source::new("important"));
+    let other_path = other.path.to_str().unwrap();
+    ingest(&source.path, &mock.url).with(&["--rejected", other_path]).run().await.says(2, &["--rejected"]);
+    assert_eq!(std::fs::read_to_string(&other.path).unwrap(), "important");
+    assert!(mock.sizes().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_may_come_from_a_file() {
+    let mock = Mock::start().await;
+    let (source, key) = (Source::new(job(1)), Source::new("of-the-file\n"));
+    let arguments = ["--key-file", key.path.to_str().unwrap()];
+    ingest(&source.path, &mock.url).with(&arguments).run().await.is(0, [1, 0, 0, 0]);
+    assert_eq!(mock.seen().calls[0].headers["authorization"], "Bearer of-the-file");
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing_and_writes_nothing() {
+    let source = Source::new(format!("{}\n{{\"external_id\":7}}\nsecret\n{}", job(1), job(2)));
+    let ended = ingest(&source.path, "").with(&["--dry-run"]).key("").run().await;
+    assert_eq!((ended.code, &ended.summary["jobs"]), (Some(1), &4.into()), "{ended:?}");
+    ended.says(1, &["line 2: has no external_id", "line 3: is no JSON"]);
+    assert!(!ended.errors.contains("secret"));
+    assert_eq!(std::fs::read_dir(source.path.parent().unwrap()).unwrap().count(), 1);
+}

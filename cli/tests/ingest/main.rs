@@ -1,0 +1,12 @@
+//! The command as a process: against a service that fails as a test says, and against the real one.
+
+#![expect(clippy::unwrap_used, reason = "a process or a mock that does not work is a test that fails")]
+
+mod command;
+mod failures;
+mod inputs;
+mod large;
+mod mock;
+mod resume;
+mod service;
+mod stops;

@@ -1,0 +1,137 @@
+//! Ended in the middle, and run again.
+
+use crate::command::{Source, ingest};
+use crate::inputs::{job, jobs, lines};
+use crate::mock::{Fate, Mock};
+
+#[tokio::test]
+async fn killed_at_any_call_it_goes_on_where_it_was_confirmed() {
+    let mut all = jobs(10);
+    all[1] = "{broken".to_owned();
+    all[6] = "{\"external_id\":7".to_owned();
+    let good: Vec<_> = all.iter().filter(|job| job.ends_with('}')).cloned().collect();
+    let source = Source::new(lines(&all));
+    let mock = Mock::scripted(|_| Fate::Held).await;
+    for killed in 0..5 {
+        let start = mock.sizes().len();
+        // One call goes in, and the next one is under way when the process dies.
+        let goes_in = usize::from(killed > 0);
+        mock.script(move |call| if call.place - start < goes_in { Fate::In } else { Fate::Held });
+        let running = ingest(&source.path, &mock.url).with(&["--batch", "2"]).start();
+        mock.calls(start + goes_in + 1).await;
+        running.signal("-KILL").await;
+        assert_eq!(running.ended().await.code, None);
+        assert_eq!((source.confirmed(), &source.state()["under_way"]), (killed * 2, &true.into()));
+    }
+    mock.script(|_| Fate::In);
+    let ended = ingest(&source.path, &mock.url).with(&["--batch", "2"]).run().await;
+    ended.is(1, [8, 0, 0, 2]);
+    assert_eq!(ended.summary["jobs_before"], 8);
+    ended.says(1, &["going on after 8 jobs"]);
+    mock.has(&good);
+    assert_eq!(source.rejected().iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 7]);
+}
+
+#[tokio::test]
+async fn what_was_rejected_by_an_unconfirmed_call_is_not_told_twice() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&["{".to_owned(), job(1), "[".to_owned()]));
+    ingest(&source.path, &mock.url).with(&["--batch", "2"]).run().await.is(1, [1, 0, 0, 2]);
+    // As if it had been killed between the two files: what was rejected is there, and the state is older.
+    let state = std::fs::read_to_string(source.beside("jobledger-ingest.json")).unwrap();
+    let folder = source.path.parent().unwrap();
+    let shorter = folder.join("shorter");
+    std::fs::write(&shorter, lines(&["{".to_owned(), job(1)])).unwrap();
+    std::fs::remove_file(source.beside("jobledger-ingest.json")).unwrap();
+    let arguments = ["--state".to_owned(), source.beside("jobledger-ingest.json").display().to_string()];
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    ingest(&shorter, &mock.url).with(&arguments).run().await.is(1, [0, 0, 1, 1]);
+    assert_ne!(std::fs::read_to_string(source.beside("jobledger-ingest.json")).unwrap(), state);
+    assert_eq!(source.rejected().len(), 2);
+    ingest(&source.path, &mock.url).run().await.is(1, [0, 0, 1, 2]);
+    assert_eq!(source.rejected().iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_in_is_not_sent_again_unless_it_grew() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&jobs(3)));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
+    for _ in 0..2 {
+        let ended = ingest(&source.path, &mock.url).run().await;
+        ended.is(0, [3, 0, 0, 0]);
+        assert_eq!((&ended.summary["calls"], &ended.summary["finished"]), (&0.into(), &true.into()));
+        assert_eq!(source.state()["under_way"], false);
+    }
+    source.write(lines(&jobs(5)));
+    ingest(&source.path, &mock.url).run().await.is(0, [5, 0, 0, 0]);
+    assert_eq!(mock.sizes(), [3, 2]);
+    mock.has(&jobs(5));
+    ingest(&source.path, &mock.url).with(&["--restart"]).run().await.is(0, [0, 0, 5, 0]);
+    assert_eq!(mock.sizes(), [3, 2, 5]);
+}
+
+#[tokio::test]
+async fn a_line_that_is_still_being_written_goes_in_once_it_is_whole() {
+    let mock = Mock::start().await;
+    let whole = lines(&jobs(2));
+    let source = Source::new(&whole[..whole.len() - 4]);
+    for _ in 0..2 {
+        let ended = ingest(&source.path, &mock.url).run().await;
+        ended.is(1, [1, 0, 0, 1]);
+        ended.says(1, &["still being written"]);
+        assert_eq!(source.rejected(), [(2, vec!["line".to_owned()])]);
+    }
+    source.write(&whole);
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    assert!(source.rejected().is_empty());
+    mock.has(&jobs(2));
+}
+
+#[tokio::test]
+async fn a_file_that_changed_where_it_was_sent_is_refused() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&jobs(3)));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
+    let other = lines(&[job(1), job(9), job(3), job(4)]);
+    for changed in [other.as_str(), &lines(&jobs(2)), ""] {
+        source.write(changed);
+        let ended = ingest(&source.path, &mock.url).run().await;
+        ended.says(2, &["has changed", "first 3 jobs", "--restart"]);
+    }
+    assert_eq!(mock.sizes(), [3]);
+    source.write(other);
+    ingest(&source.path, &mock.url).with(&["--restart"]).run().await.is(0, [2, 0, 2, 0]);
+}
+
+#[tokio::test]
+async fn blank_lines_and_packing_are_no_change() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&jobs(3)));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
+    source.write(format!("\u{feff}[{}]", jobs(4).join(" ,\n")));
+    ingest(&source.path, &mock.url).run().await.is(0, [4, 0, 0, 0]);
+    assert_eq!(mock.sizes(), [3, 1]);
+}
+
+#[tokio::test]
+async fn what_was_sent_elsewhere_is_not_taken_for_sent() {
+    let (mock, other) = (Mock::start().await, Mock::start().await);
+    let source = Source::new(lines(&jobs(2)));
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    ingest(&source.path, &other.url).run().await.says(2, &[&mock.url, "--restart"]);
+    ingest(&source.path, &mock.url).with(&["--owner", "o"]).run().await.says(2, &["--restart"]);
+    assert!(other.sizes().is_empty());
+    ingest(&source.path, &other.url).with(&["--restart"]).run().await.is(0, [2, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn two_runs_do_not_send_one_file() {
+    let mock = Mock::scripted(|_| Fate::Held).await;
+    let source = Source::new(job(1));
+    let first = ingest(&source.path, &mock.url).start();
+    mock.calls(1).await;
+    ingest(&source.path, &mock.url).run().await.says(2, &["another run"]);
+    mock.release();
+    first.ended().await.is(0, [1, 0, 0, 0]);
+}

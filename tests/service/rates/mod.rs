@@ -1,0 +1,193 @@
+//! Rates of keys, over many execution environments: each is a ledger of its own, on one engine.
+
+mod answers;
+mod clocks;
+mod simulated;
+
+pub(crate) use answers::make_key;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::StatusCode;
+use jobledger::Environment;
+use jobledger::domain::{Allowance, KeyHash, Owner, Timestamp};
+use jobledger::dynamo::Ledger;
+use jobledger::http::{AccessKey, Gate, Scope, Standing};
+use jobledger_tests::engine::Engine;
+use jobledger_tests::faults::Fault;
+use jobledger_tests::stream::Dice;
+use tokio::time::{Duration, sleep};
+
+/// When all of this happens, in milliseconds since 1970.
+const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// What lets calls through: an engine, and ways to it on which requests take their time or go wrong.
+#[derive(Clone)]
+struct Fleet {
+    engine: Engine,
+    weather: Arc<Mutex<Weather>>,
+    requests: Arc<AtomicU64>,
+}
+
+/// How it is on the way to the store.
+struct Weather {
+    dice: Dice,
+    /// Longest time there and back, in milliseconds.
+    most_ms: u64,
+    /// One request in so many goes wrong; 0: none.
+    wrong_one_in: u64,
+}
+
+/// What becomes of a request, besides taking so long there and back.
+enum Way {
+    Good,
+    Lost,
+    AnswerLost,
+    Throttled,
+}
+
+impl Fleet {
+    fn start(seed: u64) -> Self {
+        let weather = Weather { dice: Dice::new(seed), most_ms: 0, wrong_one_in: 0 };
+        Self { engine: Engine::start(), weather: Arc::new(Mutex::new(weather)), requests: Arc::default() }
+    }
+
+    fn weather(&self, most_ms: u64, wrong_one_in: u64) {
+        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        (weather.most_ms, weather.wrong_one_in) = (most_ms, wrong_one_in);
+    }
+
+    /// How many requests were sent since the last time.
+    fn take_requests(&self) -> u64 {
+        self.requests.swap(0, Ordering::Relaxed)
+    }
+
+    /// An execution environment that just began.
+    async fn environment(&self) -> Ledger {
+        let mut vars = self.engine.names().clone();
+        vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://store".to_owned());
+        let transport = Some(SharedHttpClient::new(self.clone()));
+        let environment = Environment { transport, ..Environment::new(vars) };
+        Ledger::open(&environment).await.expect("a ledger")
+    }
+
+    fn way(&self) -> (u64, u64, Way) {
+        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        let Weather { dice, most_ms, wrong_one_in } = &mut *weather;
+        let (there_ms, back_ms) = (dice.roll(*most_ms + 1), dice.roll(*most_ms + 1));
+        let way = match *wrong_one_in {
+            0 => Way::Good,
+            one_in => match dice.roll(3 * one_in) {
+                0 => Way::Lost,
+                1 => Way::AnswerLost,
+                2 => Way::Throttled,
+                _ => Way::Good,
+            },
+        };
+        (there_ms, back_ms, way)
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Fleet {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Fleet {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.split('.').nth(1).unwrap_or_default().to_owned();
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let fleet = self.clone();
+        HttpConnectorFuture::new(async move {
+            let (there_ms, back_ms, way) = fleet.way();
+            sleep(Duration::from_millis(there_ms)).await;
+            let closed = || ConnectorError::io("the connection was closed".into());
+            let (status, body) = match way {
+                Way::Lost => return Err(closed()),
+                Way::Throttled => match Fault::throttled() {
+                    Fault::Answered(status, body) => (status, body.to_string()),
+                    other => panic!("{other:?} is no answer"),
+                },
+                Way::Good | Way::AnswerLost => fleet.engine.answer(&operation, &body),
+            };
+            sleep(Duration::from_millis(back_ms)).await;
+            if matches!(way, Way::AnswerLost) {
+                return Err(closed());
+            }
+            Ok(HttpResponse::new(StatusCode::try_from(status).expect("a status"), body.into()))
+        })
+    }
+}
+
+/// A key that may make so many calls a minute, and so many at once.
+fn key(per_minute: u32, burst: u32) -> AccessKey {
+    AccessKey {
+        key_id: KeyHash::of("a key").key_id(),
+        owner: Owner::try_from("somebody").expect("an owner"),
+        scopes: BTreeSet::from([Scope::Read]),
+        expires_at: None,
+        allowance: Some(Allowance::new(per_minute, Some(burst)).expect("an allowance")),
+        storage_quota_bytes: None,
+    }
+}
+
+/// So many milliseconds after the beginning.
+const fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(BEGIN_MS + millis)
+}
+
+/// Makes a call so many milliseconds after the beginning.
+async fn spend(environment: &Ledger, key: &AccessKey, millis: i64) -> Standing {
+    let standing = environment.spend(key, at(millis)).await.expect("the store answers");
+    standing.expect("the key has a limit")
+}
+
+/// Makes calls until one is refused; tells how many were not.
+async fn spend_all(environment: &Ledger, key: &AccessKey, millis: i64) -> u32 {
+    let mut passed = 0;
+    while spend(environment, key, millis).await.retry_after_seconds.is_none() {
+        passed += 1;
+    }
+    passed
+}
+
+/// By how many calls, in parts of 60,000, some span of time had more than the burst and what the rate gives in the span.
+/// Times in milliseconds, sorted.
+fn excess(per_minute: u32, burst: u32, times: &[i64]) -> i64 {
+    let (per_minute, burst) = (i64::from(per_minute), i64::from(burst));
+    let (mut least, mut most) = (i64::MAX, i64::MIN);
+    for (number, time) in (0..).zip(times) {
+        // What was made before the call, less what the rate gave by then: as much as this grows, a span holds too much.
+        let level = 60_000 * number - per_minute * (time - BEGIN_MS);
+        least = least.min(level);
+        most = most.max(level - least + 60_000 - 60_000 * burst);
+    }
+    most.max(0)
+}
+
+#[test]
+fn a_span_that_holds_too_much_is_seen() {
+    let second = |seconds: i64| BEGIN_MS + 1_000 * seconds;
+    assert_eq!(excess(60, 2, &[second(0), second(0), second(1), second(2)]), 0);
+    assert_eq!(excess(60, 2, &[second(0), second(0), second(0)]), 60_000);
+    assert_eq!(excess(60, 2, &[second(0), second(5), second(5), second(5) + 500]), 30_000);
+    assert_eq!(excess(60, 2, &[]), 0);
+}

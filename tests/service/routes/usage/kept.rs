@@ -1,0 +1,286 @@
+//! How usage is written down: when, once each, and what becomes of it on bad days.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger::dynamo::Ledger;
+use jobledger::http::{Flush, Gate};
+use jobledger::lambda::system_clock;
+use jobledger_local::LOCAL_KEY;
+use jobledger_tests::Service;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Dynamo, text};
+use jobledger_tests::faults::{Fault, Proxy};
+use serde_json::json;
+
+use super::{Calls, key_id, note, time};
+
+const BEGIN: &str = "2026-01-11T12:00:00Z";
+/// Calls to one route of the local key's owner.
+const ONE: Calls<'_> =
+    Calls { owner: "default", key: LOCAL_KEY, route: "GET /v1/jobs", status: 200, times: 1 };
+
+thread_local! {
+    static PASSED_MS: Cell<i64> = const { Cell::new(0) };
+}
+
+fn clock() -> Timestamp {
+    time(BEGIN).plus_millis(PASSED_MS.get())
+}
+
+/// A function on this thread's clock, and the way from it to the store.
+async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
+    let (environment, proxy) = environment(service, name).await;
+    (Alone::start(name, Environment { clock, ..environment }).await, proxy)
+}
+
+/// A ledger, and the way from it to the store.
+async fn ledger_behind(service: &Service) -> (Ledger, Proxy) {
+    let (environment, proxy) = environment(service, "usage").await;
+    (Ledger::open(&environment).await.expect("a ledger"), proxy)
+}
+
+async fn environment(service: &Service, name: &str) -> (Environment, Proxy) {
+    let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
+    let mut environment = service.stack.environment(name).expect("the function");
+    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
+    (environment, proxy)
+}
+
+/// How many calls are written down of the local key, on all days.
+async fn written(service: &Service) -> u64 {
+    written_by_day(service).await.values().sum()
+}
+
+async fn written_by_day(service: &Service) -> BTreeMap<String, u64> {
+    let table = service.stack.environment("usage").expect("the function").vars["USAGE_TABLE"].clone();
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
+    let mut days = BTreeMap::new();
+    for item in &items {
+        let Some((day, _)) = text(item, "span").strip_prefix("day#").and_then(|rest| rest.split_once('#'))
+        else {
+            continue;
+        };
+        let calls = item.iter().filter(|(name, _)| name.starts_with("calls:"));
+        let calls = calls.map(|(_, value)| value["N"].as_str().and_then(|n| n.parse().ok()).unwrap_or(0));
+        *days.entry(day.to_owned()).or_default() += calls.sum::<u64>();
+    }
+    days
+}
+
+fn transactions(proxy: &Proxy) -> usize {
+    proxy.operations().iter().filter(|operation| *operation == "TransactWriteItems").count()
+}
+
+#[tokio::test]
+async fn it_is_written_down_beside_a_call_after_ten_seconds_and_at_the_end() {
+    let service = Service::start().await;
+    let (function, proxy) = behind(&service, "list-jobs").await;
+    let list = Request::new("GET", "/v1/jobs").route("GET /v1/jobs");
+    for passed in [0, 4_000, 9_999] {
+        PASSED_MS.set(passed);
+        assert_eq!(function.call(&list).await.status, 200);
+    }
+    assert_eq!((transactions(&proxy), written(&service).await), (0, 0));
+    PASSED_MS.set(10_000);
+    function.call(&list).await;
+    assert_eq!((transactions(&proxy), written(&service).await), (1, 3));
+    // The next ten seconds begin with the first call that waits.
+    PASSED_MS.set(19_999);
+    function.call(&list).await;
+    assert_eq!(written(&service).await, 3);
+    function.finish().await;
+    assert_eq!(written(&service).await, 5);
+    function.finish().await;
+    assert_eq!((transactions(&proxy), written(&service).await), (2, 5), "there is nothing more to write");
+    // A clock that goes back does not keep anything waiting.
+    function.call(&list).await;
+    PASSED_MS.set(-3_600_000);
+    function.call(&list).await;
+    assert_eq!(written(&service).await, 6);
+    // An environment that dies takes what its last seconds noted with it, and no more.
+    PASSED_MS.set(30_000);
+    function.call(&list).await;
+    drop(function);
+    assert_eq!(written(&service).await, 7);
+}
+
+#[tokio::test]
+async fn midnight_parts_two_days_and_each_leaves_after_400() {
+    let service = Service::start().await;
+    let (function, _proxy) = behind(&service, "get-job").await;
+    let get =
+        Request::new("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001").route("GET /v1/jobs/{job_id}");
+    for passed in [43_199_999, 43_200_000, 43_200_001] {
+        PASSED_MS.set(passed);
+        assert_eq!(function.call(&get).await.status, 404);
+    }
+    function.finish().await;
+    let days = written_by_day(&service).await;
+    assert_eq!(days, BTreeMap::from([("2026-01-11".to_owned(), 1), ("2026-01-12".to_owned(), 2)]));
+    let table = service.stack.environment("usage").expect("the function").vars["USAGE_TABLE"].clone();
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
+    let end = (time("2026-01-11T00:00:00Z").millis() / 1_000 + 400 * 86_400).to_string();
+    assert!(items.iter().any(|item| item["expires_at"]["N"] == json!(end)), "{items:?}");
+    let reply = service.get("/v1/usage?from_date=2026-01-11&to_date=2026-01-12").expect(200).await;
+    assert_eq!(
+        reply.at("/by_route"),
+        &json!({
+            "GET /v1/jobs/{job_id}": { "calls": 3, "by_status": { "404": 3 } },
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_costs_nobody_a_call_and_nothing_is_counted_twice() {
+    for fault in [
+        Fault::Held,
+        Fault::AnswerHeld,
+        Fault::Lost,
+        Fault::AnswerLost,
+        Fault::throttled(),
+        Fault::broken(),
+        Fault::refused(),
+        Fault::cancelled(),
+    ] {
+        let service = Service::start().await;
+        let (function, proxy) = behind(&service, "list-jobs").await;
+        let list = Request::new("GET", "/v1/jobs").route("GET /v1/jobs");
+        PASSED_MS.set(0);
+        function.call(&list).await;
+        let bad = fault.clone();
+        proxy.plan(
+            move |seen| {
+                if seen.operation == "TransactWriteItems" { bad.clone() } else { Fault::None }
+            },
+        );
+        PASSED_MS.set(10_000);
+        let began = tokio::time::Instant::now();
+        assert_eq!(function.call(&list).await.status, 200, "{fault:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{fault:?}");
+        // It is not tried at each call.
+        let tried = transactions(&proxy);
+        assert!(tried > 0);
+        PASSED_MS.set(19_000);
+        assert_eq!(function.call(&list).await.status, 200);
+        assert_eq!(transactions(&proxy), tried, "{fault:?}");
+        PASSED_MS.set(20_000);
+        assert_eq!(function.call(&list).await.status, 200);
+        assert!(transactions(&proxy) > tried);
+        proxy.heal();
+        function.finish().await;
+        assert_eq!(written(&service).await, 4, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_be_written_is_not_sent_again_when_the_store_has_forgotten() {
+    let service = Service::start().await;
+    let (ledger, proxy) = ledger_behind(&service).await;
+    note(&ledger, Calls { times: 3, ..ONE }, time(BEGIN));
+    proxy.plan(|_| Fault::AnswerLost);
+    ledger.flush(time(BEGIN), Flush::All).await;
+    assert_eq!(written(&service).await, 3);
+    proxy.heal();
+    note(&ledger, ONE, time(BEGIN));
+    ledger.flush(time(BEGIN).plus_millis(10 * 60_000), Flush::All).await;
+    assert_eq!(written(&service).await, 4);
+}
+
+#[tokio::test]
+async fn many_keys_are_written_a_hundred_at_a_time_and_a_bound_holds() {
+    let service = Service::start().await;
+    let (ledger, proxy) = ledger_behind(&service).await;
+    let now = system_clock();
+    let keys: Vec<String> = (0..250).map(|number| format!("key {number}")).collect();
+    for key in &keys {
+        note(&ledger, Calls { key, times: 2, ..ONE }, now);
+    }
+    assert_eq!(key_id(&keys[0]).as_str().len(), 16);
+    // As many as fit before its time is over; the next go on.
+    let flushed = async || {
+        ledger.flush(now, Flush::All).await;
+        (written(&service).await >= 500).then_some(())
+    };
+    service.eventually("the last key", flushed).await;
+    assert!(
+        proxy
+            .seen()
+            .iter()
+            .all(|seen| { seen.body["TransactItems"].as_array().is_none_or(|items| items.len() <= 100) })
+    );
+    assert_eq!(written(&service).await, 500);
+
+    let (ledger, _proxy) = ledger_behind(&service).await;
+    for number in 0..2_010 {
+        note(&ledger, Calls { key: &format!("stranger {number}"), ..ONE }, now);
+    }
+    let flushed = async || {
+        ledger.flush(now, Flush::All).await;
+        (written(&service).await >= 2_500).then_some(())
+    };
+    service.eventually("the last stranger", flushed).await;
+    ledger.flush(now, Flush::All).await;
+    assert_eq!(written(&service).await, 2_500);
+}
+
+#[tokio::test]
+async fn the_sum_is_exactly_the_calls_made() {
+    let service = Service::start().await;
+    let mut functions = Vec::new();
+    for name in ["list-jobs", "create-job", "get-job", "total-jobs"] {
+        for _ in 0..3 {
+            functions.push((name, behind(&service, name).await));
+        }
+    }
+    // Some write while others note.
+    let calls = functions.iter().enumerate().map(|(place, (name, (function, _)))| async move {
+        for round in 0..8 {
+            PASSED_MS.set(7_000 * round);
+            let request = match *name {
+                "list-jobs" => Request::new("GET", "/v1/jobs").route("GET /v1/jobs"),
+                "create-job" => {
+                    Request::new("POST", "/v1/jobs").body(r#"{"type":"a"}"#).route("POST /v1/jobs")
+                }
+                "get-job" => Request::new("GET", "/v1/jobs/x").route("GET /v1/jobs/{job_id}"),
+                _ => Request::new("GET", "/v1/jobs/count").route("GET /v1/jobs/count"),
+            };
+            join_all((0..=place).map(|_| function.call(&request))).await;
+        }
+    });
+    join_all(calls).await;
+    // Those that met others at the same item, and gave up for now, go on.
+    let expected = 8 * (1..=12).sum::<u64>();
+    let flushed = async || {
+        join_all(functions.iter().map(|(_, (function, _))| function.finish())).await;
+        (written(&service).await >= expected).then_some(())
+    };
+    service.eventually("the last call", flushed).await;
+    join_all(functions.iter().map(|(_, (function, _))| function.finish())).await;
+    let reply = service.get("/v1/usage?from_date=2026-01-11&to_date=2026-01-11").expect(200).await;
+    assert_eq!(reply.at("/total_calls"), &json!(expected));
+    let each = |from: u64| json!(8 * (from..from + 3).sum::<u64>());
+    assert_eq!(
+        reply.at("/by_route/GET ~1v1~1jobs"),
+        &json!({ "calls": each(1), "by_status": { "200": each(1) } })
+    );
+    assert_eq!(
+        reply.at("/by_route/POST ~1v1~1jobs"),
+        &json!({ "calls": each(4), "by_status": { "201": each(4) } })
+    );
+    assert_eq!(reply.at("/by_route/GET ~1v1~1jobs~1{job_id}/by_status"), &json!({ "422": each(7) }));
+    assert_eq!(reply.at("/by_route/GET ~1v1~1jobs~1count/calls"), &each(10));
+}
+
+#[tokio::test]
+async fn a_stack_that_stops_has_written_it_all_down() {
+    let service = Service::start().await;
+    for _ in 0..5 {
+        service.get("/v1/jobs").expect(200).await;
+    }
+    service.stack.flush().await;
+    assert_eq!(written(&service).await, 5);
+}
