@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use jobledger::domain::KeyHash;
+use jobledger::domain::{KeyHash, Owner};
+use jobledger::http::Audit;
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::Service;
 use jobledger_tests::alone::Alone;
@@ -35,7 +36,14 @@ impl Write for Log {
 
 impl Log {
     /// Begins to listen; as long as the guard is there.
-    fn listen() -> (Self, impl Drop) {
+    async fn listen(service: &Service) -> (Self, impl Drop) {
+        // Lines that another thread writes for the first time just now could miss that somebody listens: these are written
+        // once before.
+        service.get("/v1/jobs").expect(200).await;
+        service.get("/v1/jobs?limit=0").expect(422).await;
+        let owner = Owner::try_from("nobody").expect("an owner");
+        let (detail, key_id, key_owner, request_id) = (None, None, None, None);
+        Audit { action: "listen", subject: "", owner: &owner, detail, key_id, key_owner, request_id }.log();
         let log = Self::default();
         let writer = log.clone();
         // As `lambda::run` has it where the format is JSON, which the template says.
@@ -82,7 +90,7 @@ fn local_id() -> String {
 #[tokio::test]
 async fn who_made_changed_and_revoked_a_key() {
     let service = Service::start().await;
-    let (log, _listening) = Log::listen();
+    let (log, _listening) = Log::listen(&service).await;
     let made = service.post("/v1/admin/keys", &json!({ "owner": "acme", "scopes": ["write"], "name": "ci" }));
     let made = made.expect(201).await;
     let key_id = text(made.at("/key_id"));
@@ -120,7 +128,7 @@ async fn the_first_key_is_told_too() {
     let service = Service::start().await;
     let environment = service.stack.environment("make-admin-key").expect("the function");
     let function = Alone::start("make-admin-key", environment).await;
-    let (log, _listening) = Log::listen();
+    let (log, _listening) = Log::listen(&service).await;
     let made = function.invoke(&json!({ "owner": "ops" })).await.expect("a key");
     function.invoke(&json!({ "owner": "" })).await.expect_err("no owner");
     let audit = log.audit();
@@ -137,7 +145,7 @@ async fn who_cancelled_retried_and_deleted_in_bulk_and_how_many() {
     ingest_many(&service, "acme", "a", 5, &["queued"]).await;
     service.settled().await;
     for action in ["cancel", "retry", "delete"] {
-        let (log, _listening) = Log::listen();
+        let (log, _listening) = Log::listen(&service).await;
         let body = json!({ "action": action, "filter": { "type": "a", "created_after": "2020-01-01" } });
         let ask = || {
             let call = with_key(&service, &key, "POST", "/v1/jobs/bulk?owner=acme").json(&body);
@@ -168,7 +176,7 @@ async fn who_cancelled_retried_and_deleted_in_bulk_and_how_many() {
 #[tokio::test]
 async fn who_had_counts_repaired() {
     let service = Service::start().await;
-    let (log, _listening) = Log::listen();
+    let (log, _listening) = Log::listen(&service).await;
     let asked = service.post("/v1/admin/recount", &json!({ "repair": true, "settle_seconds": 0 }));
     let asked = asked.expect(202).await;
     service.settled().await;
@@ -186,7 +194,7 @@ async fn who_had_counts_repaired() {
 async fn every_request_says_by_which_key_and_for_whom() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "acme", "scopes": ["read"] })).await;
-    let (log, _listening) = Log::listen();
+    let (log, _listening) = Log::listen(&service).await;
     with_key(&service, &key, "GET", "/v1/jobs").expect(200).await;
     with_key(&service, &key, "GET", "/v1/jobs?limit=0").expect(422).await;
     with_key(&service, &key, "POST", "/v1/jobs").expect(403).await;
@@ -214,7 +222,7 @@ const MARK: &str = "sesame";
 #[tokio::test]
 async fn no_line_holds_a_secret_or_a_payload() {
     let service = Service::start().await;
-    let (log, _listening) = Log::listen();
+    let (log, _listening) = Log::listen(&service).await;
     let body = json!({ "owner": "acme", "scopes": ["admin"] });
     let (key_id, key) = id_and_key(&service, &body).await;
     let call = |method: &str, path: &str| with_key(&service, &key, method, path);
@@ -226,9 +234,9 @@ async fn no_line_holds_a_secret_or_a_payload() {
         .expect(400)
         .await;
     call("POST", "/v1/jobs").body(format!("{{{MARK}")).expect(400).await;
-    let line =
+    let body =
         json!([{ "external_id": "1", "type": "a", "status": "failed", "error": MARK, "result": MARK }]);
-    call("POST", "/v1/admin/ingest/jobs").json(&line).expect(200).await;
+    call("POST", "/v1/admin/ingest/jobs").json(&body).expect(200).await;
     call("GET", &format!("/v1/jobs?search={MARK}")).expect(200).await;
     call("GET", &format!("/v1/jobs?colour={MARK}")).expect(422).await;
     let held = held(&service, &json!({ "type": "b", "payload": MARK })).await;

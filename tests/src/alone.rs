@@ -103,11 +103,11 @@ impl Request {
     pub fn new(method: &str, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let key = format!("Bearer {}", jobledger_local::LOCAL_KEY);
-        let parameters =
-            [("/v1/jobs/", "job_id"), ("/v1/types/", "type")].into_iter().filter_map(|(begin, name)| {
-                let value = path.strip_prefix(begin)?.split('/').next()?;
-                Some((name.to_owned(), value.to_owned()))
-            });
+        let named = [("/v1/jobs/", "job_id"), ("/v1/types/", "type"), ("/v1/admin/keys/", "key_id")];
+        let parameters = named.into_iter().filter_map(|(begin, name)| {
+            let value = path.strip_prefix(begin)?.split('/').next()?;
+            Some((name.to_owned(), value.to_owned()))
+        });
         let record = path.strip_prefix("/v1/records/").and_then(|rest| rest.split_once('/'));
         let record = record.into_iter().flat_map(|(kind, id)| [("kind", kind), ("id", id)]);
         let parameters = parameters.chain(record.map(|(name, value)| (name.to_owned(), value.to_owned())));

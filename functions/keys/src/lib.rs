@@ -63,7 +63,7 @@ struct Made<'a> {
 struct Page<'a> {
     keys: Vec<View<'a>>,
     has_more: bool,
-    next_cursor: Option<&'a KeyId>,
+    next_cursor: Option<KeyId>,
 }
 
 impl Route for Keys {
@@ -139,31 +139,31 @@ async fn list(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
     let Ledger { store, config, .. } = call.backend;
     // One more than the page has says whether there is a next one.
     let at_once = if of.is_some() { FILTERED_READ } else { limit + 1 };
-    let (mut found, mut last, mut reads) = (Vec::new(), cursor, 0);
-    let has_more = loop {
+    let mut found: Vec<StoredKey> = Vec::new();
+    let (mut last, mut reads) = (cursor, 0);
+    let next_cursor = 'reads: loop {
         reads += 1;
         let read = store.query(keys_after(&config.tables, last.as_ref(), at_once)).await?;
-        let is_last_read = read.last_evaluated_key.is_none();
-        let mut items = read.items.unwrap_or_default().into_iter();
-        for item in items.by_ref() {
+        for item in read.items.unwrap_or_default() {
             let key = key_of_item(item)?;
             last = Some(key.access.key_id.clone());
-            if of.as_ref().is_none_or(|owner| key.access.owner == *owner) {
-                found.push(key);
+            if of.as_ref().is_some_and(|owner| key.access.owner != *owner) {
+                continue;
             }
             if found.len() == limit {
-                break;
+                break 'reads found.last().map(|key| key.access.key_id.clone());
             }
+            found.push(key);
         }
-        if items.len() > 0 {
-            break true;
+        if read.last_evaluated_key.is_none() {
+            break None;
         }
-        if is_last_read || found.len() == limit || reads == MAX_READS {
-            break !is_last_read;
+        if reads == MAX_READS {
+            break last;
         }
     };
     let keys = found.iter().map(|key| view(key, call.now)).collect();
-    Ok(Answer::ok(&Page { keys, has_more, next_cursor: last.as_ref().filter(|_| has_more) }))
+    Ok(Answer::ok(&Page { keys, has_more: next_cursor.is_some(), next_cursor }))
 }
 
 /// `PATCH`: what is left out stays, and what is null goes.

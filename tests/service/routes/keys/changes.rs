@@ -2,7 +2,8 @@
 
 use futures_util::future::join_all;
 use jobledger_tests::Service;
-use serde_json::{Value, json};
+use jobledger_tests::alone::{Alone, Request};
+use serde_json::json;
 
 use super::super::is_problem;
 use super::{id_and_key, ids, make, path, text, with_key};
@@ -49,21 +50,35 @@ async fn what_is_left_out_stays_and_what_is_null_goes() {
 #[tokio::test]
 async fn changes_at_once_all_come_through() {
     let service = Service::start().await;
-    let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
-    let changes = [
-        json!({ "requests_per_minute": 1_000 }),
-        json!({ "burst": 77 }),
-        json!({ "name": "n" }),
-        json!({ "storage_quota_bytes": 9 }),
-    ];
-    let call = |change: &Value| service.call("PATCH", &path(&key_id)).json(change).expect(200);
-    join_all(changes.iter().map(call)).await;
-    let key = service.get(&path(&key_id)).expect(200).await;
-    // Each is a change of what was there, whichever came first.
-    assert_eq!(
-        (key.at("/requests_per_minute"), key.at("/burst"), key.at("/name"), key.at("/storage_quota_bytes")),
-        (&json!(1_000), &json!(77), &json!("n"), &json!(9))
-    );
+    // As many environments of the function as there are changes.
+    let environment = service.stack.environment("keys").expect("the function");
+    let functions = join_all((0..4).map(|_| Alone::start("keys", environment.clone()))).await;
+    for _ in 0..5 {
+        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let changes = [
+            json!({ "requests_per_minute": 1_000 }),
+            json!({ "burst": 77 }),
+            json!({ "name": "n" }),
+            json!({ "storage_quota_bytes": 9 }),
+        ];
+        let calls = functions.iter().zip(&changes).map(async |(function, change)| {
+            let request = Request::new("PATCH", &path(&key_id)).body(change.to_string());
+            let reply = function.call(&request).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+        });
+        join_all(calls).await;
+        let key = service.get(&path(&key_id)).expect(200).await;
+        // Each is a change of what was there, whichever came first.
+        assert_eq!(
+            (
+                key.at("/requests_per_minute"),
+                key.at("/burst"),
+                key.at("/name"),
+                key.at("/storage_quota_bytes")
+            ),
+            (&json!(1_000), &json!(77), &json!("n"), &json!(9))
+        );
+    }
 }
 
 #[tokio::test]

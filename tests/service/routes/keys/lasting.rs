@@ -7,6 +7,7 @@ use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Dynamo, text};
 use serde_json::{Value, json};
 
 use super::super::is_problem;
@@ -30,8 +31,7 @@ impl House {
         let service = Service::start().await;
         let began = system_clock();
         NOW.set(began);
-        let environment = service.stack.environment("list-jobs").expect("the function");
-        let lists = Alone::start("list-jobs", Environment { clock: || NOW.get(), ..environment }).await;
+        let lists = lists(&service).await;
         Self { service, lists, began }
     }
 
@@ -53,6 +53,12 @@ impl House {
     async fn change(&self, key_id: &str, change: &Value) {
         self.service.call("PATCH", &path(key_id)).json(change).expect(200).await;
     }
+}
+
+/// A function that remembers nothing yet.
+async fn lists(service: &Service) -> Alone {
+    let environment = service.stack.environment("list-jobs").expect("the function");
+    Alone::start("list-jobs", Environment { clock: || NOW.get(), ..environment }).await
 }
 
 const UNKNOWN: Result<(), (u16, &str)> = Err((401, "unauthenticated"));
@@ -104,6 +110,29 @@ async fn changed_scopes_come_through_within_a_minute() {
     house.change(&key_id, &json!({ "scopes": ["write", "read"] })).await;
     house.at(119_999, &key, LACKS).await;
     house.at(120_000, &key, Ok(())).await;
+}
+
+#[tokio::test]
+async fn a_key_is_held_against_the_whole_hash_that_is_kept() {
+    let mut house = House::start().await;
+    let (key_id, key) = id_and_key(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let settings =
+        house.service.stack.environment("keys").expect("the function").vars["SETTINGS_TABLE"].clone();
+    let dynamo = Dynamo::at(house.service.stack.dynamodb_endpoint());
+    let items = dynamo.scan(&settings).await;
+    let mut item = items.into_iter().find(|item| text(item, "id") == key_id).expect("the key");
+    let hash = text(&item, "hash").to_owned();
+    let last = if hash.ends_with('0') { '1' } else { '0' };
+    // As that of a text with the same first quarter would be: another one in nothing but its last digit.
+    let other = format!("{}{last}", &hash[..63]);
+    for (kept, expected) in
+        [(other.as_str(), UNKNOWN), (&hash[..16], UNKNOWN), ("", UNKNOWN), (&hash, Ok(()))]
+    {
+        item.insert("hash".to_owned(), json!({ "S": kept }));
+        dynamo.put(&settings, &item).await;
+        house.lists = lists(&house.service).await;
+        house.at(0, &key, expected).await;
+    }
 }
 
 #[tokio::test]
