@@ -104,8 +104,8 @@ impl Run {
             moods.push((until, mood));
         }
         let jumps = dice.is_one_in(3);
-        let (seen, began) = (RefCell::default(), Instant::now());
-        Self { fleet, key: key(per_minute, burst), began, moods, jumps, seen, dice: RefCell::new(dice) }
+        let (key, began) = (key(per_minute, burst), Instant::now());
+        Self { fleet, key, began, moods, jumps, seen: RefCell::default(), dice: RefCell::new(dice) }
     }
 
     fn now_ms(&self) -> i64 {
