@@ -22,7 +22,7 @@ const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";
 /// Says how many runs there are.
 const RUNS_VARIABLE: &str = "JOBLEDGER_RATES_RUNS";
 /// Runs where nobody says how many.
-const RUNS: u64 = 120;
+const RUNS: u64 = 60;
 /// How far a clock jumps at most, in milliseconds.
 const JUMP_MS: u64 = 60_000;
 
