@@ -6,6 +6,7 @@ mod exports;
 mod jobs;
 mod lists;
 mod numbers;
+mod rates;
 mod records;
 mod work;
 

@@ -22,7 +22,7 @@ const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";
 /// Says how many runs there are.
 const RUNS_VARIABLE: &str = "JOBLEDGER_RATES_RUNS";
 /// Runs where nobody says how many.
-const RUNS: u64 = 120;
+const RUNS: u64 = 60;
 /// How far a clock jumps at most, in milliseconds.
 const JUMP_MS: u64 = 60_000;
 
@@ -104,8 +104,8 @@ impl Run {
             moods.push((until, mood));
         }
         let jumps = dice.is_one_in(3);
-        let (seen, began) = (RefCell::default(), Instant::now());
-        Self { fleet, key: key(per_minute, burst), began, moods, jumps, seen, dice: RefCell::new(dice) }
+        let (key, began) = (key(per_minute, burst), Instant::now());
+        Self { fleet, key, began, moods, jumps, seen: RefCell::default(), dice: RefCell::new(dice) }
     }
 
     fn now_ms(&self) -> i64 {
