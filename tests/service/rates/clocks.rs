@@ -158,9 +158,9 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
     }
     // By now the bucket is as full as it gets while something may be out on lease.
     let at_once = spend_all(&other, &key, 10_300).await;
-    let saved = spend_all(&saver, &key, 10_300).await;
-    assert!(saved > 30, "{saved} on lease");
-    assert!(at_once + saved <= 600, "{at_once} and {saved} at once");
+    let taken_early = spend_all(&saver, &key, 10_300).await;
+    assert!(taken_early > 30, "{taken_early} on lease");
+    assert!(at_once + taken_early <= 600, "{at_once} and {taken_early} at once");
 }
 
 #[tokio::test]
