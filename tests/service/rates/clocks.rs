@@ -158,9 +158,20 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
     }
     // By now the bucket is as full as it gets while something may be out on lease.
     let at_once = spend_all(&other, &key, 10_300).await;
-    let saved = spend_all(&saver, &key, 10_300).await;
-    assert!(saved > 30, "{saved} on lease");
-    assert!(at_once + saved <= 600, "{at_once} and {saved} at once");
+    let leased = spend_all(&saver, &key, 10_300).await;
+    assert!(leased > 30, "{leased} on lease");
+    assert!(at_once + leased <= 600, "{at_once} and {leased} at once");
+}
+
+#[tokio::test]
+async fn what_is_on_lease_is_off_the_bucket() {
+    let fleet = Fleet::start(10);
+    let (key, environment) = (key(600, 600), fleet.environment().await);
+    // Leases of 1, 2 and 4: the last one from a bucket that is full again.
+    for (millis, remaining) in [(0, 539), (0, 538), (0, 537), (1_000, 539), (1_000, 538), (1_000, 537)] {
+        assert_eq!(spend(&environment, &key, millis).await.remaining, remaining, "after {millis} ms");
+    }
+    assert_eq!(fleet.take_requests(), 3);
 }
 
 #[tokio::test]
