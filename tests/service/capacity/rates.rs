@@ -34,6 +34,7 @@ async fn usage_is_a_write_for_many_calls_and_a_read_for_many_days() {
     let house = House::start().await;
     let reporter = house.metered("usage").await;
     let lister = house.metered("list-jobs").await;
+    lister.proxy.show_usage();
     for _ in 0..100 {
         lister.function.call(&Request::new("GET", "/v1/jobs").route("GET /v1/jobs")).await;
     }

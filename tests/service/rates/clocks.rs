@@ -15,7 +15,7 @@ async fn environments(fleet: &Fleet) -> Vec<Ledger> {
     join_all((0..MANY).map(|_| fleet.environment())).await
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_who_race_for_the_last_call_do_not_share_it() {
     for burst in [1, 7, 99] {
         let fleet = Fleet::start(u64::from(burst));
@@ -158,9 +158,20 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
     }
     // By now the bucket is as full as it gets while something may be out on lease.
     let at_once = spend_all(&other, &key, 10_300).await;
-    let taken_early = spend_all(&saver, &key, 10_300).await;
-    assert!(taken_early > 30, "{taken_early} on lease");
-    assert!(at_once + taken_early <= 600, "{at_once} and {taken_early} at once");
+    let leased = spend_all(&saver, &key, 10_300).await;
+    assert!(leased > 30, "{leased} on lease");
+    assert!(at_once + leased <= 600, "{at_once} and {leased} at once");
+}
+
+#[tokio::test]
+async fn what_is_on_lease_is_off_the_bucket() {
+    let fleet = Fleet::start(10);
+    let (key, environment) = (key(600, 600), fleet.environment().await);
+    // Leases of 1, 2 and 4: the last one from a bucket that is full again.
+    for (millis, remaining) in [(0, 539), (0, 538), (0, 537), (1_000, 539), (1_000, 538), (1_000, 537)] {
+        assert_eq!(spend(&environment, &key, millis).await.remaining, remaining, "after {millis} ms");
+    }
+    assert_eq!(fleet.take_requests(), 3);
 }
 
 #[tokio::test]

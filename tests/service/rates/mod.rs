@@ -1,6 +1,7 @@
 //! Rates of keys, over many execution environments: each is a ledger of its own, on one engine.
 
 mod answers;
+mod clock;
 mod clocks;
 mod simulated;
 
@@ -25,7 +26,6 @@ use jobledger::http::{AccessKey, Gate, Scope, Standing};
 use jobledger_tests::engine::Engine;
 use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::Dice;
-use tokio::time::{Duration, sleep};
 
 /// When all of this happens, in milliseconds since 1970.
 const BEGIN_MS: i64 = 1_767_225_600_000;
@@ -118,7 +118,7 @@ impl HttpConnector for Fleet {
         let fleet = self.clone();
         HttpConnectorFuture::new(async move {
             let (there_ms, back_ms, way) = fleet.way();
-            sleep(Duration::from_millis(there_ms)).await;
+            clock::pass(there_ms).await;
             let closed = || ConnectorError::io("the connection was closed".into());
             let (status, body) = match way {
                 Way::Lost => return Err(closed()),
@@ -128,7 +128,7 @@ impl HttpConnector for Fleet {
                 },
                 Way::Good | Way::AnswerLost => fleet.engine.answer(&operation, &body),
             };
-            sleep(Duration::from_millis(back_ms)).await;
+            clock::pass(back_ms).await;
             if matches!(way, Way::AnswerLost) {
                 return Err(closed());
             }

@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 use jobledger::http::{AccessKey, Gate};
 use jobledger_tests::stream::Dice;
 use tokio::task::LocalSet;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::Instant;
 
-use super::{BEGIN_MS, Fleet, at, excess, key};
+use super::{BEGIN_MS, Fleet, at, clock, excess, key};
 
 /// Names the one seed that is run.
 const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";
@@ -155,9 +155,9 @@ impl Run {
             for _ in 0..calls / at_once {
                 self.call(&environment, offset_ms, at_once).await;
             }
-            sleep(Duration::from_millis(pause_ms)).await;
+            clock::pass(pause_ms).await;
             if self.roll(50) == 0 {
-                sleep(Duration::from_millis(self.roll(15_000))).await;
+                clock::pass(self.roll(15_000)).await;
             }
             if self.roll(60) == 0 {
                 environment = self.fleet.environment().await;
