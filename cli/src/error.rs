@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use jobledger_client::ClientError;
+
 /// Exit code where the command was used wrongly, or something was refused: the same command will not help.
 pub(crate) const REFUSED: u8 = 2;
 /// Exit code where the same command goes on later.
@@ -22,9 +24,9 @@ pub enum Error {
     /// The process got nothing to run on.
     #[error("this machine gives the command nothing to run on")]
     Machine(#[source] io::Error),
-    /// A service with TLS cannot be told from others.
-    #[error("this machine has no certificates that it trusts others by; install its `ca-certificates`")]
-    Certificates(#[source] io::Error),
+    /// The service's address or the key is not one, or this machine trusts nobody.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// A file that is read or written.
     #[error("cannot {doing} {}", path.display())]
     File {
@@ -102,7 +104,7 @@ impl Error {
         match self {
             Self::Usage(_)
             | Self::Machine(_)
-            | Self::Certificates(_)
+            | Self::Client(_)
             | Self::File { .. }
             | Self::Broken { .. }
             | Self::Unreadable { .. }
@@ -118,10 +120,4 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::File { doing, path, source }
     }
-}
-
-/// An error with all that led to it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -25,7 +25,8 @@ mod stop;
 mod summary;
 
 pub use call::{MAX_BODY_BYTES, MAX_JOBS};
-pub use error::{Error, chain};
+pub use error::Error;
+pub use jobledger_client::chain;
 pub use options::{Cli, Command, Environment, Ingest};
 pub use run::ingest;
 pub use source::MAX_JOB_BYTES;

@@ -31,7 +31,7 @@ fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
     found
 }
 
-const CODE: [&str; 7] = ["benches", "cli", "shared", "functions", "infra/local", "tests", "worker"];
+const CODE: [&str; 8] = ["benches", "cli", "client", "shared", "functions", "infra/local", "tests", "worker"];
 
 /// No line of these files may have one of these words.
 #[track_caller]

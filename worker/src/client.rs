@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use jobledger_client::{Answer, StatusCode, Unanswered};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::BuildError;
-use crate::http::{Answer, Body, Http};
+use crate::http::{Body, Http};
 use crate::task::Job;
 
 /// How long any request may take, beside what it asks the service to wait.
@@ -125,8 +125,8 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Sorts an answer by what is to be done about it.
-fn taken(answer: Result<Answer, String>) -> Result<Bytes, Failure> {
-    let answer = answer.map_err(|error| Failure::Away(error, None))?;
+fn taken(answer: Result<Answer, Unanswered>) -> Result<Bytes, Failure> {
+    let answer = answer.map_err(|error| Failure::Away(error.to_string(), None))?;
     let status = answer.status;
     if status.is_success() {
         return answer.body.map_err(|error| Failure::Away(error, None));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use jobledger_client::{ClientError, chain};
 use serde::Serialize;
 
 /// Longest message, or name of a task, that the service keeps of an error, in characters.
@@ -12,12 +13,9 @@ const MAX_TEXT: usize = 500;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The service's address is not one.
-    #[error("the service's address must be http:// or https:// with a host, without query: got {0:?}")]
-    Url(String),
-    /// The key cannot be sent.
-    #[error("the key must be 1 to 256 visible ASCII characters")]
-    Key,
+    /// The service's address or the key is not one, or this machine trusts nobody.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The worker's name is none.
     #[error(
         "the worker's id must be 1 to 64 letters, digits, '_', '-', '.' or ':', the first a letter or a digit: \
@@ -46,9 +44,6 @@ pub enum BuildError {
     /// The port of `/metrics` cannot be had.
     #[error("cannot listen for /metrics, /health and /stats: choose another address")]
     Listen(#[source] io::Error),
-    /// The machine's certificates cannot be used.
-    #[error("no certificate authority was found on this machine: install its CA certificates")]
-    Roots(#[source] io::Error),
 }
 
 /// Why a run ended by itself. What ran then was finished or handed back as at any stop, where the service let it.
@@ -132,12 +127,6 @@ impl<E: std::error::Error> From<E> for TaskError {
     fn from(error: E) -> Self {
         Self::new(chain(&error))
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ async fn what_took_too_long_is_sent_again_in_smaller_calls() {
     let mock = Mock::scripted(|call| if call.jobs.len() > 2 { Fate::Held } else { Fate::In }).await;
     let source = Source::new(lines(&jobs));
     let ended = ingest(&source.path, &mock.url).with(&["--batch", "4", "--timeout", "1"]).run().await;
-    ended.says(0, &["did not answer within 1s"]);
+    ended.says(0, &["no answer within 1s"]);
     let [created, updated, unchanged, rejected] = ended.counts();
     assert_eq!((created + unchanged, updated, rejected), (8, 0, 0));
     assert_eq!(mock.sizes()[..2], [4, 2]);

@@ -137,7 +137,7 @@ async fn what_cannot_be_read_is_told_before_anything_is_sent() {
     assert!(mock.sizes().len() < 50);
     source.write(job(1));
     for (arguments, words) in [
-        (&["--url", "ftp://h"][..], "no address"),
+        (&["--url", "ftp://h"][..], "address must be"),
         (&["--owner", "a b"], "--owner"),
         (&["--key-file", "/nowhere"], "/nowhere"),
         (&["--state", "/nowhere/state"], "/nowhere/state"),

@@ -28,7 +28,7 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
     let service = Service::start().await;
     let jobs = crowd();
     // Few a call, so that slow machines answer in time too.
-    for part in jobs.chunks(1_000) {
+    for part in jobs.chunks(250) {
         ingest(&service, &json!(part)).await;
     }
     service.settled().await;
