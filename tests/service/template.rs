@@ -8,7 +8,7 @@ use jobledger::domain::{
     Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName,
 };
 use jobledger::dynamo::{AttributeMap, head_row, job_of_row, schema};
-use jobledger_local::template::{Index, Projection, Template};
+use jobledger_local::template::{Function, Index, Projection, Template};
 use jobledger_local::{Options, Stack, TEMPLATE, functions};
 
 use crate::tidy::function_crates;
@@ -55,6 +55,27 @@ fn cargo_lambda_serves_the_templates_routes() {
         }
     }
     assert_eq!(served, declared);
+}
+
+#[test]
+fn functions_that_look_at_keys_may_write_what_was_used() {
+    // The local stack imitates no permissions: without this one, every call would fail, and on AWS only.
+    let (_, resources) = TEMPLATE.split_once("\nResources:\n").expect("resources");
+    let block = |id: &str| {
+        let (_, block) = resources.split_once(&format!("\n  {id}:\n")).expect("a function");
+        block
+            .lines()
+            .take_while(|line| !line.starts_with("  ") || line.starts_with("   "))
+            .collect::<String>()
+    };
+    let is_open = |function: &&Function| ["health", "metrics"].contains(&function.name.as_str());
+    let functions = template().functions;
+    let (open, others): (Vec<&Function>, Vec<&Function>) = functions.iter().partition(is_open);
+    assert_eq!(open.len(), 2);
+    for function in others {
+        let is_called = !function.routes.is_empty() || function.url.is_some();
+        assert_eq!(block(&function.id).contains("- !Ref UsagePolicy"), is_called, "{}", function.name);
+    }
 }
 
 /// A job in each status, with every optional field.
