@@ -2,11 +2,11 @@
 
 mod foreign;
 mod forms;
+mod tickets;
 
-use jobledger::domain::{KeyHash, Owner, Timestamp};
+use jobledger::domain::{AccessKey, KeyHash, Owner, Scope, Timestamp};
 use jobledger::dynamo::Written;
 use jobledger::dynamo::keys::{StoredKey, put_key};
-use jobledger::http::{AccessKey, Scope};
 use jobledger::lambda::system_clock;
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::{Call, Reply, Service};
@@ -204,20 +204,6 @@ async fn a_revoked_key_is_no_key() {
     }
     let streamed = "/lambda-url/export-jobs/v1/jobs/export";
     is_unauthenticated(&with_key(&service, &key, "GET", streamed).send().await);
-}
-
-#[tokio::test]
-async fn a_tickets_time_is_over_with_its_key() {
-    let service = Service::start().await;
-    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
-    let ticket = async || {
-        let link = service.staying("GET", "/v1/jobs/export").header("x-api-key", &key).expect(307).await;
-        let place = link.header("location").expect("a place").to_owned();
-        format!("/lambda-url/export-jobs/v1/jobs/export?{}", place.split_once('?').expect("a ticket").1)
-    };
-    let ticket = ticket().await;
-    service.call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
-    is_unauthenticated(&service.anonymous("GET", &ticket).send().await);
 }
 
 #[tokio::test]
