@@ -21,7 +21,7 @@ use crate::routes::{create, text};
 /// Everything that functions log in this test, as the lines that Lambda would get. A test has one thread, so the lines of
 /// others are not among them.
 #[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -36,7 +36,7 @@ impl Write for Log {
 
 impl Log {
     /// Begins to listen; as long as the guard is there.
-    async fn listen(service: &Service) -> (Self, impl Drop) {
+    pub(crate) async fn listen(service: &Service) -> (Self, impl Drop) {
         // Lines that another thread writes for the first time just now could miss that somebody listens: these are written
         // once before.
         service.get("/v1/jobs").expect(200).await;
@@ -58,13 +58,13 @@ impl Log {
     }
 
     /// The fields of each line.
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["fields"].take();
         self.all().lines().map(line).collect()
     }
 
     /// The lines of the audit.
-    fn audit(&self) -> Vec<Value> {
+    pub(crate) fn audit(&self) -> Vec<Value> {
         self.lines().into_iter().filter(|line| line.get("audit").is_some()).collect()
     }
 }

@@ -7,7 +7,8 @@ use std::error::Error;
 use jobledger::Function;
 use jobledger::domain::{Invalid, KeyId, Owner, Scope, Timestamp};
 use jobledger::dynamo::keys::{
-    StoredKey, change_key, id_of_item, is_revoked_by, key_of_item, keys_after, make_key, read_key, revoke_key,
+    StoredKey, change_key, id_of_item, is_revoked_by, key_of_item, keys_after, make_key, read_key,
+    revoke_key, revoked_at_of_item,
 };
 use jobledger::dynamo::{KeyView, Ledger, StoreError, Written};
 use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, function};
@@ -51,12 +52,17 @@ struct Page<'a> {
     next_cursor: Option<String>,
 }
 
-/// What is told of a key that was revoked and cannot be read.
+/// A key that was revoked.
 #[derive(Serialize)]
-struct Remains<'a> {
-    key_id: &'a KeyId,
-    revoked_at: Timestamp,
-    active: bool,
+#[serde(untagged)]
+enum Revoked<'a> {
+    Key(KeyView<'a>),
+    /// One that cannot be read.
+    Remains {
+        key_id: &'a KeyId,
+        revoked_at: Option<Timestamp>,
+        active: bool,
+    },
 }
 
 impl Route for Keys {
@@ -175,21 +181,19 @@ async fn revoke(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Proble
     };
     // Refused, it may be for its own first try, whose answer was lost.
     let is_done = is_revoked_by(&item, call.fresh);
-    let key = match key_of_item(item) {
-        Ok(key) => key,
-        Err(error) if is_done => {
-            tracing::warn!(error = &error as &dyn Error, %key_id, "the key that was revoked cannot be read");
-            let remains = Remains { key_id, revoked_at: call.now, active: false };
-            call.audit("key.revoked", key_id, None, &remains);
-            return Ok(Answer::ok(&remains));
+    let revoked_at = revoked_at_of_item(&item);
+    let key = key_of_item(item);
+    let (owner, revoked) = match &key {
+        Ok(key) => (Some(&key.access.owner), Revoked::Key(key.view(call.now))),
+        Err(error) => {
+            tracing::warn!(error = error as &dyn Error, %key_id, "the key that was revoked cannot be read");
+            (None, Revoked::Remains { key_id, revoked_at, active: false })
         }
-        Err(error) => return Err(error.into()),
     };
-    let key = key.view(call.now);
     if is_done {
-        call.audit("key.revoked", key_id, Some(key.owner), &key);
+        call.audit("key.revoked", key_id, owner, &revoked);
     }
-    Ok(Answer::ok(&key))
+    Ok(Answer::ok(&revoked))
 }
 
 /// `?owner=` filters a list, and means nothing elsewhere: who says it would be misunderstood.

@@ -292,6 +292,11 @@ pub fn id_of_item(item: &AttributeMap) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }
 
+/// When a stored key was revoked, also where the rest of it cannot be read.
+pub fn revoked_at_of_item(item: &AttributeMap) -> Option<Timestamp> {
+    item.get("revoked_at")?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
+}
+
 /// Reads so many keys in the order of their ids, after one.
 pub fn keys_after(tables: &Tables, after: Option<&str>, limit: usize) -> QueryInputBuilder {
     let plan = QueryInput::builder()
