@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobledger_local::{DynamoDb, Options};
+use jobledger_local::{DynamoDb, LOCAL_KEY, Options};
 use jobledger_tests::PATIENCE;
 use jobledger_tests::Service;
 use jobledger_tests::alone::Request;
@@ -189,6 +189,16 @@ async fn silent() {
             ("remove a record", other.call("DELETE", "/v1/records/source/1")),
             ("count of records", other.get("/v1/records/count")),
             ("ingest", other.post("/v1/admin/ingest/jobs", &json!([line]))),
+            (
+                "bulk",
+                other.post("/v1/jobs/bulk", &json!({ "action": "cancel", "filter": { "type": "none" } })),
+            ),
+            ("recount", other.post("/v1/admin/recount", &json!({}))),
+            ("keys", other.get("/v1/admin/keys")),
+            ("a new key", other.post("/v1/admin/keys", &json!({ "owner": "a", "scopes": ["read"] }))),
+            ("usage", other.get("/v1/usage")),
+            ("export", other.staying("GET", "/v1/jobs/export").header("x-api-key", LOCAL_KEY)),
+            ("file", other.get("/lambda-url/export-jobs/v1/jobs/export")),
             ("metrics", other.anonymous("GET", "/metrics")),
         ]
     };

@@ -83,6 +83,16 @@ async fn a_new_key_works_at_once_and_a_revoked_one_for_a_minute_at_most() {
 }
 
 #[tokio::test]
+async fn a_clock_that_goes_back_lengthens_no_ones_time() {
+    let house = House::start().await;
+    let (key_id, key) = id_and_key(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    house.at(0, &key, Ok(())).await;
+    house.service.call("DELETE", &path(&key_id)).expect(200).await;
+    house.at(1, &key, Ok(())).await;
+    house.at(-1, &key, UNKNOWN).await;
+}
+
+#[tokio::test]
 async fn an_expired_key_ends_at_its_time_even_while_it_is_remembered() {
     let house = House::start().await;
     let body = |millis: i64| json!({ "owner": "a", "scopes": ["read"], "expires_at": house.began.plus_millis(millis) });
