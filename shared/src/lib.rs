@@ -3,6 +3,7 @@
 //! The modules point one way: [`domain`] knows nothing but itself; `dynamo` and [`tally`] store it; [`http`] answers
 //! with it; [`lambda`] starts it all, on AWS and on one machine. See `ARCHITECTURE.md`.
 
+pub mod audit;
 #[cfg(feature = "dynamo")]
 pub mod bulk;
 pub mod domain;

@@ -1,18 +1,18 @@
-//! Access by key, on every route of the template.
+//! Access by key, on every route and every Function URL of the template.
 
 mod foreign;
 mod forms;
+mod tickets;
 
-use jobledger::domain::{KeyHash, Owner, Timestamp};
+use jobledger::domain::{AccessKey, KeyHash, Owner, Scope, Timestamp};
 use jobledger::dynamo::Written;
 use jobledger::dynamo::keys::{StoredKey, put_key};
-use jobledger::http::{AccessKey, Scope};
 use jobledger::lambda::system_clock;
-use jobledger_local::LOCAL_KEY;
+use jobledger_local::{LOCAL_KEY, TEMPLATE};
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::json;
 
-use crate::routes::keys::{id_and_key, with_key};
+use crate::routes::keys::id_and_key;
 use crate::routes::{is_problem, refuses, tables};
 
 /// Puts a key with a known text into the settings.
@@ -37,10 +37,13 @@ pub(crate) async fn add_key(
     assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));
 }
 
-/// Routes that need no key: what the contract names as open to all.
-const OPEN: [&str; 2] = ["/health", "/metrics"];
+/// Where the local stack has Function URLs.
+const FUNCTION_URLS: &str = "/lambda-url/";
 
-/// A route of the template.
+/// What needs no key: what the contract names as open to all.
+const OPEN: [&str; 3] = ["/health", "/metrics", "/lambda-url/metrics/"];
+
+/// A route of the template, or a Function URL.
 #[derive(Debug)]
 struct Route {
     method: String,
@@ -84,17 +87,24 @@ impl Route {
     }
 }
 
-/// Every route of the template, split into those that need a key and those that do not.
+/// Every way in that the template has, split into those that need a key and those that do not.
 fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
-    let functions = service.stack.template().functions.iter();
-    let targets = functions.flat_map(|function| &function.routes).filter_map(|route| route.target.clone());
-    let routes = targets.map(|target| {
+    let functions = &service.stack.template().functions;
+    let targets = functions.iter().flat_map(|function| &function.routes).map(|route| {
+        let target = route.target.clone().expect("a route that takes everything has no access of its own");
         let path = Route::path_of(&target.path, &[]);
         Route { method: target.method, target: target.path, path }
     });
-    let (open, closed): (Vec<_>, Vec<_>) = routes.partition(|route| OPEN.contains(&route.path.as_str()));
-    assert_eq!(open.len(), OPEN.len());
-    assert!(closed.len() >= 6, "{closed:?}");
+    let urls = functions.iter().filter(|function| function.url.is_some()).map(|function| {
+        let path = format!("{FUNCTION_URLS}{}/", function.name);
+        Route { method: "GET".to_owned(), target: path.clone(), path }
+    });
+    let (open, closed): (Vec<_>, Vec<_>) =
+        targets.chain(urls).partition(|route| OPEN.contains(&route.path.as_str()));
+    // As many as its text has, however that is read.
+    let said = |words: &str| TEMPLATE.lines().filter(|line| line.trim() == words).count();
+    let all = said("Type: HttpApi") + said("FunctionUrlConfig:");
+    assert_eq!((open.len(), closed.len()), (OPEN.len(), all - OPEN.len()), "{open:?} {closed:?}");
     (open, closed)
 }
 
@@ -202,22 +212,6 @@ async fn a_revoked_key_is_no_key() {
     for route in routes(&service).1 {
         is_unauthenticated(&route.call(&service).header("x-api-key", &key).send().await);
     }
-    let streamed = "/lambda-url/export-jobs/v1/jobs/export";
-    is_unauthenticated(&with_key(&service, &key, "GET", streamed).send().await);
-}
-
-#[tokio::test]
-async fn a_tickets_time_is_over_with_its_key() {
-    let service = Service::start().await;
-    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
-    let ticket = async || {
-        let link = service.staying("GET", "/v1/jobs/export").header("x-api-key", &key).expect(307).await;
-        let place = link.header("location").expect("a place").to_owned();
-        format!("/lambda-url/export-jobs/v1/jobs/export?{}", place.split_once('?').expect("a ticket").1)
-    };
-    let ticket = ticket().await;
-    service.call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
-    is_unauthenticated(&service.anonymous("GET", &ticket).send().await);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use jobledger::Function;
 use jobledger::bulk::{Bulk, BulkState};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
-use jobledger::tasks::{Asked, Begun, begin};
+use jobledger::tasks::{Asked, begin};
 
 mod parse;
 
@@ -35,11 +35,10 @@ impl Route for BulkJobs {
         let Request { action, filter, input, fingerprint } = Request::parse(call.body, &owner)?;
         let asked = Asked::of(&call, owner, key, fingerprint, input).await?;
         let begun = begin::<Bulk>(call.backend, &asked, &BulkState::new(action, filter.clone())).await?;
-        if let Begun::New(_) = begun {
-            let Asked { id, owner, .. } = &asked;
-            let filter: BTreeMap<_, _> = filter.into_iter().collect();
-            call.audit(&format!("bulk.{}", action.as_str()), id, owner, &filter);
-        }
-        asked.answer(&begun)
+        let answer = asked.answer(&begun)?;
+        // Also where it was begun before, by a call that may have ended before it could say so.
+        let filter: BTreeMap<_, _> = filter.into_iter().collect();
+        call.audit(&format!("bulk.{}", action.as_str()), &asked.id, Some(&asked.owner), &filter);
+        Ok(answer)
     }
 }

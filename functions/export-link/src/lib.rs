@@ -33,7 +33,7 @@ impl Route for ExportLink {
         let owner = call.owner()?.clone();
         Export::parse(owner.clone(), call.query.clone())?;
         let expires_at = call.now.plus_millis(TICKET_MS);
-        let key_id = call.caller.map(|caller| caller.key_id).unwrap_or_default();
+        let key_id = call.caller()?.key.key_id.clone();
         let ticket = Ticket { key_id, owner, query: call.query, expires_at };
         let text = Environment::fresh_secret();
         let Office { ledger: Ledger { store, config, .. }, export_url } = call.backend;

@@ -1,14 +1,17 @@
 //! `/v1/admin/keys`: making, listing, changing and revoking access keys. What a key may do is read again by every
-//! execution environment within a minute; so long may a revoked key still work.
+//! execution environment within a minute; so long may a revoked key still work. Not here, where it could make itself a
+//! successor: the caller's key is read at each call.
 
-use std::collections::BTreeSet;
+use std::error::Error;
 
 use jobledger::Function;
-use jobledger::domain::{Allowance, Invalid, JobName, KeyId, Owner, Timestamp};
-use jobledger::dynamo::keys::{StoredKey, change_key, key_of_item, keys_after, put_key, revoke_key};
-use jobledger::dynamo::schema::KEYS;
-use jobledger::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
-use jobledger::http::{Access, AccessKey, Answer, Call, Problem, Route, Scope, fresh_key, function};
+use jobledger::domain::{Invalid, KeyId, Owner, Scope, Timestamp};
+use jobledger::dynamo::keys::{
+    StoredKey, change_key, id_of_item, is_revoked_by, key_of_item, keys_after, make_key, read_key,
+    revoke_key, revoked_at_of_item,
+};
+use jobledger::dynamo::{KeyView, Ledger, StoreError, Written};
+use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, function};
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 
@@ -34,50 +37,42 @@ const MAX_TRIES: u32 = 5;
 #[derive(Debug)]
 pub struct Keys;
 
-/// A key without its text.
-#[derive(Debug, Serialize)]
-struct View<'a> {
-    key_id: &'a KeyId,
-    owner: &'a Owner,
-    name: Option<&'a JobName>,
-    scopes: &'a BTreeSet<Scope>,
-    requests_per_minute: Option<u32>,
-    burst: Option<u32>,
-    storage_quota_bytes: Option<u64>,
-    created_at: Timestamp,
-    created_by: Option<&'a str>,
-    expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    active: bool,
-}
-
 #[derive(Serialize)]
 struct Made<'a> {
     #[serde(flatten)]
-    view: View<'a>,
+    view: KeyView<'a>,
     /// The only time that anybody sees it.
     key: &'a str,
 }
 
 #[derive(Serialize)]
 struct Page<'a> {
-    keys: Vec<View<'a>>,
+    keys: Vec<KeyView<'a>>,
     has_more: bool,
-    next_cursor: Option<KeyId>,
+    next_cursor: Option<String>,
+}
+
+/// A key that was revoked.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Revoked<'a> {
+    Key(KeyView<'a>),
+    /// One that cannot be read.
+    Remains {
+        key_id: &'a KeyId,
+        revoked_at: Option<Timestamp>,
+        active: bool,
+    },
 }
 
 impl Route for Keys {
     const NAME: &'static str = "keys";
-    const ACCESS: Access = Access::Scope(Scope::Admin);
+    const ACCESS: Access = Access::ScopeNow(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let one = call
-            .path
-            .iter()
-            .find(|(name, _)| name == "key_id")
-            .map(|(_, value)| KeyId::try_from(value.as_str()));
+        let one = call.path_value("key_id").map(KeyId::try_from);
         match (call.method, one) {
             (&Method::POST, None) => make(call).await,
             (_, None) => list(call).await,
@@ -88,7 +83,7 @@ impl Route for Keys {
                 match *method {
                     Method::PATCH => change(call, &key_id).await,
                     Method::DELETE => revoke(call, &key_id).await,
-                    _ => Ok(Answer::ok(&view(&read(call.backend, &key_id).await?, call.now))),
+                    _ => Ok(Answer::ok(&read(call.backend, &key_id).await?.view(call.now))),
                 }
             }
         }
@@ -99,31 +94,12 @@ impl Route for Keys {
 async fn make(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
     refuse_owner(&mut call, "must be left out: the body says whose key it is");
     call.query.clone().finish(Some(()))?;
-    let wanted = parse::new_key(call.body, call.now)?;
-    let (text, hash) = fresh_key();
-    let access = AccessKey {
-        key_id: hash.key_id(),
-        owner: wanted.owner,
-        scopes: wanted.scopes,
-        expires_at: wanted.expires_at,
-        allowance: wanted.allowance,
-        storage_quota_bytes: wanted.storage_quota_bytes,
-    };
-    let made_with = call.caller.as_ref().map(|caller| caller.key_id.clone());
-    let key = StoredKey::new(access, &hash, wanted.name, made_with, call.now);
+    let new = parse::new_key(call.body, call.now)?;
+    let made_with = call.caller()?.key.key_id.clone();
     let Ledger { store, config, .. } = call.backend;
-    match store.put(put_key(&config.tables, &key)).await? {
-        Written::Done(_) => {}
-        // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
-        Written::Refused(_) => {
-            let there = find(call.backend, &key.access.key_id).await?;
-            if there.as_ref() != Some(&key) {
-                return Err(StoreError::Unavailable("another key has the same key_id".into()).into());
-            }
-        }
-    }
-    call.audit("key.made", &key.access.key_id, &key.access.owner, &view(&key, call.now));
-    let made = Made { view: view(&key, call.now), key: &text };
+    let (key, text) = make_key(store, &config.tables, new, Some(made_with), call.now).await?;
+    call.audit("key.made", &key.access.key_id, Some(&key.access.owner), &key.view(call.now));
+    let made = Made { view: key.view(call.now), key: &text };
     Ok(Answer::json(StatusCode::CREATED, &made)
         .with("location", format!("/v1/admin/keys/{}", key.access.key_id))
         .with("cache-control", "no-store"))
@@ -131,78 +107,93 @@ async fn make(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
 
 /// `GET`: keys in the order of their ids, those that ended within the last 90 days too.
 async fn list(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+    let of = call.caller()?.acts_for.clone();
+    let bound_to = format!("keys of {of:?}");
     let limit = call.query.optional("limit", parse::limit);
-    let cursor = call.query.optional("cursor", |text: &str| KeyId::try_from(text));
+    let cursor = call.query.optional("cursor", |text: &str| Cursor::unseal(text, &bound_to));
     call.query.clone().finish(Some(()))?;
-    let limit = limit.unwrap_or(DEFAULT_PAGE);
-    let of = call.caller.as_ref().and_then(|caller| caller.acts_for.clone());
-    let Ledger { store, config, .. } = call.backend;
+    let after = cursor.map(|cursor| cursor.after);
+    let (keys, next) = page_of(call.backend, of.as_ref(), after, limit.unwrap_or(DEFAULT_PAGE)).await?;
+    let keys = keys.iter().map(|key| key.view(call.now)).collect();
+    let next_cursor = next.map(|after| Cursor { after }.seal(&bound_to));
+    Ok(Answer::ok(&Page { keys, has_more: next_cursor.is_some(), next_cursor }))
+}
+
+/// The next keys, of this owner or of all; and after which id it goes on, where it does. One that cannot be read does not
+/// hide the others.
+async fn page_of(
+    ledger: &Ledger,
+    of: Option<&Owner>,
+    mut after: Option<String>,
+    limit: usize,
+) -> Result<(Vec<StoredKey>, Option<String>), StoreError> {
     // One more than the page has says whether there is a next one.
     let at_once = if of.is_some() { FILTERED_READ } else { limit + 1 };
     let mut found: Vec<StoredKey> = Vec::new();
-    let (mut last, mut reads) = (cursor, 0);
-    let next_cursor = 'reads: loop {
-        reads += 1;
-        let read = store.query(keys_after(&config.tables, last.as_ref(), at_once)).await?;
+    for _ in 0..MAX_READS {
+        let plan = keys_after(&ledger.config.tables, after.as_deref(), at_once);
+        let read = ledger.store.query(plan).await?;
         for item in read.items.unwrap_or_default() {
-            let key = key_of_item(item)?;
-            last = Some(key.access.key_id.clone());
-            if of.as_ref().is_some_and(|owner| key.access.owner != *owner) {
-                continue;
+            let id = id_of_item(&item).map(str::to_owned);
+            match key_of_item(item) {
+                Err(error) => tracing::warn!(error = &error as &dyn Error, id, "a key is not in the list"),
+                Ok(key) if of.is_some_and(|owner| key.access.owner != *owner) => {}
+                Ok(_) if found.len() == limit => return Ok((found, after)),
+                Ok(key) => found.push(key),
             }
-            if found.len() == limit {
-                break 'reads found.last().map(|key| key.access.key_id.clone());
-            }
-            found.push(key);
+            after = id;
         }
         if read.last_evaluated_key.is_none() {
-            break None;
+            return Ok((found, None));
         }
-        if reads == MAX_READS {
-            break last;
-        }
-    };
-    let keys = found.iter().map(|key| view(key, call.now)).collect();
-    Ok(Answer::ok(&Page { keys, has_more: next_cursor.is_some(), next_cursor }))
+    }
+    Ok((found, after))
 }
 
 /// `PATCH`: what is left out stays, and what is null goes.
 async fn change(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
     let Ledger { store, config, .. } = call.backend;
     let mut before = read(call.backend, key_id).await?;
-    let mut after = None;
     for _ in 0..MAX_TRIES {
         let change = parse::change(call.body, &before.access, call.now)?;
         match store.update(change_key(&config.tables, &before, &change)).await? {
-            Written::Done(item) => after = Some(key_of_item(item.unwrap_or_default())?),
+            Written::Done(item) => {
+                let after = key_of_item(item.unwrap_or_default())?;
+                let after = after.view(call.now);
+                call.audit("key.changed", key_id, Some(after.owner), &after);
+                return Ok(Answer::ok(&after));
+            }
             Written::Refused(item) => before = key_of_item(item.ok_or_else(Problem::key_not_found)?)?,
-        }
-        if after.is_some() {
-            break;
         }
         if before.revoked_at.is_some() {
             return Err(Problem::key_revoked());
         }
     }
-    let after = after.ok_or_else(|| StoreError::Unavailable("others changed the key at every try".into()))?;
-    let after = view(&after, call.now);
-    call.audit("key.changed", key_id, after.owner, &after);
-    Ok(Answer::ok(&after))
+    Err(StoreError::Unavailable("others changed the key at every try".into()).into())
 }
 
-/// `DELETE`: revokes it; again, and it stays as it was.
+/// `DELETE`: revokes it; again, and it stays as it was. One that cannot be read is revoked all the same.
 async fn revoke(call: Call<'_, Ledger>, key_id: &KeyId) -> Result<Answer, Problem> {
     let Ledger { store, config, .. } = call.backend;
-    let (item, is_done) = match store.update(revoke_key(&config.tables, key_id, call.now)).await? {
-        Written::Done(item) => (item, true),
-        Written::Refused(item) => (Some(item.ok_or_else(Problem::key_not_found)?), false),
+    let item = match store.update(revoke_key(&config.tables, key_id, call.fresh, call.now)).await? {
+        Written::Done(item) => item.unwrap_or_default(),
+        Written::Refused(item) => item.ok_or_else(Problem::key_not_found)?,
     };
-    let key = key_of_item(item.unwrap_or_default())?;
-    let key = view(&key, call.now);
+    // Refused, it may be for its own first try, whose answer was lost.
+    let is_done = is_revoked_by(&item, call.fresh);
+    let revoked_at = revoked_at_of_item(&item);
+    let key = key_of_item(item);
+    let (owner, revoked) = match &key {
+        Ok(key) => (Some(&key.access.owner), Revoked::Key(key.view(call.now))),
+        Err(error) => {
+            tracing::warn!(error = error as &dyn Error, %key_id, "the key that was revoked cannot be read");
+            (None, Revoked::Remains { key_id, revoked_at, active: false })
+        }
+    };
     if is_done {
-        call.audit("key.revoked", key_id, key.owner, &key);
+        call.audit("key.revoked", key_id, owner, &revoked);
     }
-    Ok(Answer::ok(&key))
+    Ok(Answer::ok(&revoked))
 }
 
 /// `?owner=` filters a list, and means nothing elsewhere: who says it would be misunderstood.
@@ -213,29 +204,5 @@ fn refuse_owner(call: &mut Call<'_, Ledger>, why: &'static str) {
 }
 
 async fn read(ledger: &Ledger, key_id: &KeyId) -> Result<StoredKey, Problem> {
-    find(ledger, key_id).await?.ok_or_else(Problem::key_not_found)
-}
-
-async fn find(ledger: &Ledger, key_id: &KeyId) -> Result<Option<StoredKey>, StoreError> {
-    let plan = plans::get_setting(&ledger.config.tables, KEYS, key_id.as_str()).consistent_read(true);
-    let item: Option<AttributeMap> = ledger.store.get(plan).await?;
-    Ok(item.map(key_of_item).transpose()?)
-}
-
-fn view(key: &StoredKey, now: Timestamp) -> View<'_> {
-    let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &key.access;
-    View {
-        key_id,
-        owner,
-        name: key.name.as_ref(),
-        scopes,
-        requests_per_minute: allowance.map(Allowance::per_minute),
-        burst: allowance.map(Allowance::burst),
-        storage_quota_bytes: *storage_quota_bytes,
-        created_at: key.created_at,
-        created_by: key.created_by.as_deref(),
-        expires_at: *expires_at,
-        revoked_at: key.revoked_at,
-        active: key.is_good(now),
-    }
+    read_key(&ledger.store, &ledger.config.tables, key_id).await?.ok_or_else(Problem::key_not_found)
 }

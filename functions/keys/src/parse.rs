@@ -1,13 +1,11 @@
 //! What a key shall be, read from the body of the request.
 
-use std::collections::BTreeSet;
-
 use jobledger::domain::{
-    Allowance, DEFAULT_REQUESTS_PER_MINUTE, Invalid, JobName, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner,
-    Timestamp,
+    AccessKey, Allowance, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner,
+    Scope, Timestamp, callers_owner,
 };
-use jobledger::dynamo::keys::KeyChange;
-use jobledger::http::{AccessKey, Fields, Problem, Raw, Scope, integer, text, timestamp};
+use jobledger::dynamo::keys::{KeyChange, NewKey};
+use jobledger::http::{Fields, Problem, Raw, integer, text, timestamp};
 
 use crate::MAX_PAGE;
 
@@ -20,20 +18,9 @@ const MAX_QUOTA_BYTES: i64 = 1 << 53;
 const CHANGEABLE: [&str; 6] =
     ["name", "scopes", "requests_per_minute", "burst", "storage_quota_bytes", "expires_at"];
 
-/// A key that shall be made.
-#[derive(Debug)]
-pub(crate) struct NewKey {
-    pub(crate) owner: Owner,
-    pub(crate) name: Option<JobName>,
-    pub(crate) scopes: BTreeSet<Scope>,
-    pub(crate) allowance: Option<Allowance>,
-    pub(crate) storage_quota_bytes: Option<u64>,
-    pub(crate) expires_at: Option<Timestamp>,
-}
-
 pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let mut fields = Fields::parse(body)?;
-    let owner = fields.required("owner", text);
+    let owner = fields.required("owner", |raw| text::<Owner>(raw).and_then(callers_owner));
     let scopes = fields.each("scopes", &(1..=MAX_SCOPES), scope);
     let KeyChange { name, allowance, storage_quota_bytes, expires_at, scopes: _ } =
         common(&mut fields, Some(DEFAULT_REQUESTS_PER_MINUTE), None, now);

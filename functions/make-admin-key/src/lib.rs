@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use jobledger::domain::{Owner, Timestamp};
-use jobledger::dynamo::keys::{StoredKey, put_key};
-use jobledger::dynamo::{Ledger, Written};
-use jobledger::http::{AccessKey, Audit, Scope, fresh_key};
+use jobledger::audit::Audit;
+use jobledger::domain::{Owner, Scope, Timestamp, callers_owner};
+use jobledger::dynamo::Ledger;
+use jobledger::dynamo::keys::{NewKey, make_key};
 use jobledger::lambda::{BoxFuture, Invoke, Started};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
@@ -51,34 +51,30 @@ impl Invoke for MakeAdminKey {
         Box::pin(async move {
             let event: Event = serde_json::from_str(event.get())
                 .map_err(|error| format!("the payload must be {{\"owner\": \"...\"}}: {error}"))?;
-            let owner = Owner::try_from(event.owner).map_err(|invalid| format!("owner {invalid}"))?;
-            let (text, hash) = fresh_key();
-            let access = AccessKey {
-                key_id: hash.key_id(),
-                owner,
+            let owner = Owner::try_from(event.owner).and_then(callers_owner);
+            let new = NewKey {
+                owner: owner.map_err(|invalid| format!("owner {invalid}"))?,
+                name: None,
                 scopes: BTreeSet::from([Scope::Admin]),
-                expires_at: None,
                 allowance: None,
                 storage_quota_bytes: None,
+                expires_at: None,
             };
             let Ledger { store, config, .. } = &self.ledger;
-            let key = StoredKey::new(access, &hash, None, None, (self.clock)());
-            let (key_id, owner) = (key.access.key_id.as_str(), &key.access.owner);
-            match store.put(put_key(&config.tables, &key)).await? {
-                Written::Done(_) => {}
-                // The write was done, and its answer was lost; or another key is called the same, which does not happen.
-                Written::Refused(_) => return Err("the key may not have been kept; make another".into()),
-            }
+            let now = (self.clock)();
+            let (key, text) = make_key(store, &config.tables, new, None, now).await?;
+            let view = key.view(now);
             Audit {
                 action: "key.made",
-                subject: key_id,
-                owner,
-                detail: Some(r#"{"scopes":["admin"]}"#),
+                subject: view.key_id.as_str(),
+                owner: Some(view.owner),
+                detail: Some(&serde_json::to_string(&view)?),
                 key_id: None,
                 key_owner: None,
                 request_id: Some(&context.request_id),
             }
             .log();
+            let (key_id, owner) = (view.key_id.as_str(), view.owner);
             Ok(to_raw_value(&Made { key_id, owner, scopes: [Scope::Admin.as_str()], key: &text })?)
         })
     }

@@ -55,7 +55,7 @@ impl Route for RecordRoute {
 
 /// The record that the path names.
 fn name(call: &mut Call<'_, Ledger>) -> Result<(RecordKind, RecordId), Problem> {
-    let value = |name: &str| call.path.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+    let value = |name: &str| call.path_value(name).unwrap_or_default();
     let kind = RecordKind::try_from(value("kind"));
     let id = path::decoded(value("id")).and_then(RecordId::try_from);
     let kind = kind.map_err(|invalid| call.query.refuse("kind", invalid)).ok();

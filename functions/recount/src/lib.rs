@@ -19,7 +19,7 @@ pub struct Recount;
 
 impl Route for Recount {
     const NAME: &'static str = "recount";
-    const ACCESS: Access = Access::Scope(Scope::Admin);
+    const ACCESS: Access = Access::ScopeNow(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;
 
@@ -29,7 +29,10 @@ impl Route for Recount {
         call.query.finish(Some(()))?;
         let (request, fingerprint) = parse(call.body)?;
         let asked = Asked::of(&call, owner, key, fingerprint, request.input()?).await?;
-        asked.answer(&begin(call.backend, &asked, &request).await?)
+        let begun = begin(call.backend, &asked, &request).await?;
+        let answer = asked.answer(&begun)?;
+        call.audit(request.action(), &asked.id, Some(&asked.owner), &request);
+        Ok(answer)
     }
 }
 

@@ -1,10 +1,11 @@
 //! `schedule-recount`: begins a recount whenever the schedule calls. It repairs nothing: people decide that.
 
+use jobledger::audit::Audit;
 use jobledger::domain::{Fingerprint, IdempotencyKey, JobId, Owner, SERVICE_OWNER, Timestamp};
 use jobledger::dynamo::Ledger;
 use jobledger::lambda::{BoxFuture, Invoke, Started};
 use jobledger::recount::{RecountRequest, SETTLE_SECONDS, begin};
-use jobledger::tasks::{Asked, Begun};
+use jobledger::tasks::{Asked, AskedBy, Begun};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
 use serde::Deserialize;
@@ -13,9 +14,6 @@ use serde_json::value::{RawValue, to_raw_value};
 /// The function.
 pub const FUNCTION: Function =
     Function { name: "schedule-recount", start: |environment| Box::pin(start(environment)) };
-
-/// What the log names instead of a key.
-const KEY_ID: &str = "schedule";
 
 async fn start(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
@@ -37,7 +35,7 @@ impl Invoke for ScheduleRecount {
     fn invoke<'a>(
         &'a self,
         event: &'a RawValue,
-        _context: Context,
+        context: Context,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
         Box::pin(async move {
             let event: Event = serde_json::from_str(event.get())?;
@@ -47,16 +45,26 @@ impl Invoke for ScheduleRecount {
             let asked = Asked {
                 id,
                 owner,
-                key_id: KEY_ID.to_owned(),
+                by: AskedBy::Schedule,
                 fresh: Environment::fresh_id(),
                 now: (self.clock)(),
                 trace_id: None,
-                fingerprint: Fingerprint::of(KEY_ID.as_bytes()),
+                fingerprint: Fingerprint::of(AskedBy::Schedule.as_str().as_bytes()),
                 input: request.input()?,
             };
-            match begin(&self.ledger, &asked, &request).await? {
-                Begun::New(_) => {}
-                Begun::There(_) => tracing::info!(%id, "the event came again; the recount has begun before"),
+            let begun = begin(&self.ledger, &asked, &request).await?;
+            Audit {
+                action: request.action(),
+                subject: &id.to_string(),
+                owner: Some(&asked.owner),
+                detail: Some(&serde_json::to_string(&request)?),
+                key_id: Some(asked.by.as_str()),
+                key_owner: None,
+                request_id: Some(&context.request_id),
+            }
+            .log();
+            if let Begun::There(_) = begun {
+                tracing::info!(%id, "the event came again; the recount has begun before");
             }
             Ok(to_raw_value(&())?)
         })

@@ -60,8 +60,7 @@ impl Route for TypesRoute {
 
 /// The type that the path names; what is wrong with it is said when the query is finished.
 fn kind(call: &mut Call<'_, Ledger>) -> Option<TypeName> {
-    let text = call.path.iter().find(|(name, _)| name == "type").map_or("", |(_, value)| value);
-    let kind = TypeName::try_from(text).and_then(callers_type);
+    let kind = TypeName::try_from(call.path_value("type").unwrap_or_default()).and_then(callers_type);
     kind.map_err(|invalid| call.query.refuse("type", invalid)).ok()
 }
 

@@ -98,7 +98,7 @@ impl Route for UsageReport {
 /// A key sees what itself was used for; one of an admin what all keys of the owner were.
 fn asked(call: &Call<'_, Ledger>, key_id: Option<KeyId>) -> Result<Asked, Problem> {
     let owner = call.owner()?.clone();
-    let key = call.caller.as_ref().and_then(|caller| caller.key.as_ref());
+    let key = call.caller.as_ref().map(|caller| &caller.key);
     if call.require(Scope::Admin).is_ok() {
         return Ok(Asked { owner, key_id });
     }

@@ -111,6 +111,8 @@ impl From<[u8; 16]> for Fingerprint {
 pub struct KeyHash(String);
 
 impl KeyHash {
+    const DIGITS: usize = 64;
+
     /// The hash of a key's text.
     pub fn of(key: &str) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -130,9 +132,27 @@ impl KeyHash {
     }
 
     /// Whether both are the same, found out in a time that does not depend on where they differ.
-    pub fn is(&self, other: &str) -> bool {
-        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
+}
+
+impl TryFrom<&str> for KeyHash {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        if is_digits(text, Self::DIGITS) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Invalid(format!("must be a SHA-256: {} lower-case hexadecimal digits", Self::DIGITS)))
+        }
+    }
+}
+
+/// Whether a text is so many lower-case hexadecimal digits.
+fn is_digits(text: &str, count: usize) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == count && text.bytes().all(is_digit)
 }
 
 /// What an access key is called, in lists and logs: 16 hexadecimal digits. Whoever knows it cannot do anything with it.
@@ -152,8 +172,7 @@ impl TryFrom<&str> for KeyId {
     type Error = Invalid;
 
     fn try_from(text: &str) -> Result<Self, Invalid> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() == Self::DIGITS && text.bytes().all(is_digit) {
+        if is_digits(text, Self::DIGITS) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Invalid(format!("must be a key_id: {} lower-case hexadecimal digits", Self::DIGITS)))
@@ -203,8 +222,11 @@ mod tests {
         let hash = KeyHash::of("abc");
         assert_eq!(hash.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(hash.key_id().as_str(), "ba7816bf8f01cfea");
-        assert!(hash.is(KeyHash::of("abc").as_str()));
-        assert!(!hash.is(KeyHash::of("abd").as_str()) && !hash.is("") && !hash.is("ba7816bf8f01cfea"));
+        assert!(hash.matches(&KeyHash::of("abc")) && !hash.matches(&KeyHash::of("abd")));
+        assert!(KeyHash::try_from(hash.as_str()).is_ok_and(|stored| stored.matches(&hash)));
+        for bad in ["", "ba7816bf8f01cfea", &hash.as_str().to_uppercase(), &format!("{}0", hash.as_str())] {
+            assert!(KeyHash::try_from(bad).is_err(), "{bad}");
+        }
         assert!(KeyId::try_from("ba7816bf8f01cfea").is_ok());
         for bad in ["", "ba7816bf8f01cfe", "ba7816bf8f01cfeaa", "BA7816bf8f01cfea", "ba7816bf8f01cfé"] {
             assert!(KeyId::try_from(bad).is_err(), "{bad}");

@@ -1,5 +1,6 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
+mod access_key;
 mod allowance;
 mod bulk;
 mod decimal;
@@ -21,6 +22,7 @@ mod time;
 mod type_settings;
 pub mod work;
 
+pub use access_key::{AccessKey, Scope};
 pub use allowance::{
     Allowance, DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, micros,
 };
@@ -36,7 +38,7 @@ pub use names::{
     ErrorCode, ExternalId, IdempotencyKey, JobName, NO_STATUS, Owner, Phase, RecordId, RecordKind,
     RecordStatus, TaskName, TraceId, TypeName, WorkerId,
 };
-pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_type, is_own};
+pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_owner, callers_type, is_own};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};

@@ -1,6 +1,6 @@
 //! The service's own jobs: work that goes on after the answer shows as a job of a type that no caller may use.
 
-use super::{Invalid, TypeName};
+use super::{Invalid, Owner, TypeName};
 
 /// A job that does something to many others.
 pub const BULK: &str = "bulk";
@@ -27,6 +27,14 @@ pub fn callers_type(kind: TypeName) -> Result<TypeName, Invalid> {
     Ok(kind)
 }
 
+/// An owner, if keys may be theirs.
+pub fn callers_owner(owner: Owner) -> Result<Owner, Invalid> {
+    if owner.as_str() == SERVICE_OWNER {
+        return Err(Invalid(format!("must be another name: {SERVICE_OWNER} is the service itself")));
+    }
+    Ok(owner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +47,15 @@ mod tests {
             let kind = TypeName::try_from(name).unwrap();
             assert_eq!(is_own(&kind), !is_callers, "{name}");
             assert_eq!(callers_type(kind).is_ok(), is_callers, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_service_has_a_name_of_its_own() {
+        for (name, is_callers) in
+            [("jobledger", false), ("Jobledger", true), ("jobledger2", true), ("a", true)]
+        {
+            assert_eq!(callers_owner(Owner::try_from(name).unwrap()).is_ok(), is_callers, "{name}");
         }
     }
 }

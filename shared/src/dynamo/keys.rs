@@ -9,13 +9,20 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::memory::Memory;
 use super::schema::{EXPIRES_AT, ID, KEYS, KIND};
-use super::value::{n, s};
-use super::{AttributeMap, Corrupt, Store, StoreError, Tables, plans};
-use crate::domain::{Allowance, JobName, KeyHash, KeyId, Owner, Timestamp};
-use crate::http::{AccessKey, Scope};
+use super::value::{changing, n, s};
+use super::{AttributeMap, Corrupt, Store, StoreError, Tables, Written, plans};
+use crate::domain::{AccessKey, Allowance, Invalid, JobName, KeyHash, KeyId, Owner, Scope, Timestamp};
+use crate::http::Freshness;
+use crate::lambda::Environment;
+
+/// Begins the text of every key, so that those who look for lost secrets know one when they see it.
+const PREFIX: &str = "jobledger_";
+/// On a revoked key: which call revoked it. So that one whose answer was lost knows its own doing.
+const REVOKED_BY: &str = "revoked_by";
 
 /// How long a key is remembered, in milliseconds: so long may a revoked key still work.
 const REMEMBERED_MS: i64 = 60_000;
@@ -31,7 +38,7 @@ pub(super) struct KeyRing {
 }
 
 /// A key, as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StoredKey {
     /// What a call needs of it.
     pub access: AccessKey,
@@ -40,11 +47,28 @@ pub struct StoredKey {
     /// When it was made.
     pub created_at: Timestamp,
     /// With which key it was made.
-    pub created_by: Option<String>,
+    pub created_by: Option<KeyId>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// The SHA-256 of its text.
-    hash: String,
+    hash: KeyHash,
+}
+
+/// A key that shall be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Whose key it shall be.
+    pub owner: Owner,
+    /// What people call it.
+    pub name: Option<JobName>,
+    /// What it allows.
+    pub scopes: BTreeSet<Scope>,
+    /// How many calls it may make.
+    pub allowance: Option<Allowance>,
+    /// How many bytes its owner may keep for it to add more.
+    pub storage_quota_bytes: Option<u64>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a key may be changed to; what is left out stays.
@@ -93,22 +117,27 @@ impl KeyRing {
         store: &Store,
         tables: &Tables,
         hash: &KeyHash,
+        freshness: Freshness,
         now: Timestamp,
     ) -> Result<Option<AccessKey>, StoreError> {
-        let key = self.stored(store, tables, &hash.key_id(), now).await?;
-        Ok(key.filter(|key| hash.is(&key.hash) && key.is_good(now)).map(|key| key.access))
+        let key_id = hash.key_id();
+        let key = match freshness {
+            Freshness::Remembered => self.stored(store, tables, &key_id, now).await?,
+            Freshness::Now => read_key(store, tables, &key_id).await?,
+        };
+        Ok(key.filter(|key| hash.matches(&key.hash) && key.is_good(now)).map(|key| key.access))
     }
 
-    /// Whether the key of that name opens anything: for what was given to its holder.
-    pub(super) async fn is_good(
+    /// The key of that name: for what was given to its holder; `None`: there is none, or it has ended.
+    pub(super) async fn called(
         &self,
         store: &Store,
         tables: &Tables,
-        key_id: &str,
+        key_id: &KeyId,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let Ok(key_id) = KeyId::try_from(key_id) else { return Ok(false) };
-        Ok(self.stored(store, tables, &key_id, now).await?.is_some_and(|key| key.is_good(now)))
+    ) -> Result<Option<AccessKey>, StoreError> {
+        let key = self.stored(store, tables, key_id, now).await?;
+        Ok(key.filter(|key| key.is_good(now)).map(|key| key.access))
     }
 
     async fn stored(
@@ -121,13 +150,44 @@ impl KeyRing {
         if let Some(key) = self.seen.recall(key_id, now) {
             return Ok(key);
         }
-        // As of now: a key works as soon as it is made, and what is remembered is not older than it may be.
-        let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
-        let key = store.get(plan).await?.map(key_of_item).transpose()?;
+        let key = read_key(store, tables, key_id).await?;
         let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
         self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
         Ok(key)
     }
+}
+
+/// Reads a key as of now: it works as soon as it is made, and what is remembered of it is not older than it may be.
+pub async fn read_key(
+    store: &Store,
+    tables: &Tables,
+    key_id: &KeyId,
+) -> Result<Option<StoredKey>, StoreError> {
+    let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
+    Ok(store.get(plan).await?.map(key_of_item).transpose()?)
+}
+
+/// Makes a key. Its text, which nobody can guess, comes back once; all of it that is kept is its hash.
+pub async fn make_key(
+    store: &Store,
+    tables: &Tables,
+    new: NewKey,
+    made_with: Option<KeyId>,
+    now: Timestamp,
+) -> Result<(StoredKey, String), StoreError> {
+    let NewKey { owner, name, scopes, allowance, storage_quota_bytes, expires_at } = new;
+    let text = format!("{PREFIX}{}", Environment::fresh_secret());
+    let hash = KeyHash::of(&text);
+    let access =
+        AccessKey { key_id: hash.key_id(), owner, scopes, expires_at, allowance, storage_quota_bytes };
+    let key = StoredKey::new(access, &hash, name, made_with, now);
+    if let Written::Refused(there) = store.put(put_key(tables, &key)).await? {
+        // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
+        if !there.is_some_and(|there| there.get("hash") == Some(&s(hash.as_str()))) {
+            return Err(StoreError::Unavailable("another key has the same key_id".into()));
+        }
+    }
+    Ok((key, text))
 }
 
 impl StoredKey {
@@ -136,10 +196,10 @@ impl StoredKey {
         access: AccessKey,
         hash: &KeyHash,
         name: Option<JobName>,
-        created_by: Option<String>,
+        created_by: Option<KeyId>,
         now: Timestamp,
     ) -> Self {
-        let hash = hash.as_str().to_owned();
+        let hash = hash.clone();
         Self { access, name, created_at: now, created_by, revoked_at: None, hash }
     }
 
@@ -153,7 +213,7 @@ impl StoredKey {
 pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
     let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &key.access;
     let mut item = AttributeMap::from([
-        ("hash".to_owned(), s(&key.hash)),
+        ("hash".to_owned(), s(key.hash.as_str())),
         ("owner".to_owned(), s(owner)),
         ("scopes".to_owned(), words(scopes)),
         ("created_at".to_owned(), n(key.created_at.millis())),
@@ -171,6 +231,7 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
     plans::put_setting(tables, KEYS, key_id.as_str(), item)
         .condition_expression("attribute_not_exists(#id)")
         .expression_attribute_names("#id", ID)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
 }
 
 /// Changes a key that is not revoked; answers it as it then is. A rate is one thing of two fields, of which a change may
@@ -204,29 +265,15 @@ pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> Up
             .expression_attribute_values(":seen_rate", n(seen.per_minute()))
             .expression_attribute_values(":seen_burst", n(seen.burst())),
     };
-    let (mut set, mut remove) = (Vec::new(), Vec::new());
-    for (name, value) in changed {
-        plan = plan.expression_attribute_names(format!("#{name}"), name);
-        match value {
-            Some(value) => {
-                set.push(format!("#{name} = :{name}"));
-                plan = plan.expression_attribute_values(format!(":{name}"), value);
-            }
-            None => remove.push(format!("#{name}")),
-        }
-    }
-    let clause = |word: &str, terms: &[String]| {
-        if terms.is_empty() { String::new() } else { format!("{word} {} ", terms.join(", ")) }
-    };
-    let expression = format!("{}{}", clause("SET", &set), clause("REMOVE", &remove));
-    // An empty change only reads, and DynamoDB takes no empty expression.
-    plan.set_update_expression((!expression.is_empty()).then_some(expression))
+    changing(plan, changed)
 }
 
 /// Revokes a key, once; refused with the key as it is where it was revoked before.
-pub fn revoke_key(tables: &Tables, key_id: &KeyId, now: Timestamp) -> UpdateItemInputBuilder {
+pub fn revoke_key(tables: &Tables, key_id: &KeyId, call: Uuid, now: Timestamp) -> UpdateItemInputBuilder {
     of_key(tables, key_id)
-        .update_expression("SET #revoked = :now, #end = :end")
+        .update_expression("SET #revoked = :now, #end = :end, #by = :call")
+        .expression_attribute_names("#by", REVOKED_BY)
+        .expression_attribute_values(":call", s(call))
         .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
         .expression_attribute_names("#id", ID)
         .expression_attribute_names("#revoked", "revoked_at")
@@ -235,8 +282,23 @@ pub fn revoke_key(tables: &Tables, key_id: &KeyId, now: Timestamp) -> UpdateItem
         .expression_attribute_values(":end", n(gone_at(now)))
 }
 
+/// Whether it was this call that revoked a key.
+pub fn is_revoked_by(item: &AttributeMap, call: Uuid) -> bool {
+    item.get(REVOKED_BY) == Some(&s(call))
+}
+
+/// What a stored key is called, also where the rest of it cannot be read.
+pub fn id_of_item(item: &AttributeMap) -> Option<&str> {
+    item.get(ID)?.as_s().ok().map(String::as_str)
+}
+
+/// When a stored key was revoked, also where the rest of it cannot be read.
+pub fn revoked_at_of_item(item: &AttributeMap) -> Option<Timestamp> {
+    item.get("revoked_at")?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
+}
+
 /// Reads so many keys in the order of their ids, after one.
-pub fn keys_after(tables: &Tables, after: Option<&KeyId>, limit: usize) -> QueryInputBuilder {
+pub fn keys_after(tables: &Tables, after: Option<&str>, limit: usize) -> QueryInputBuilder {
     let plan = QueryInput::builder()
         .table_name(&tables.settings)
         .limit(i32::try_from(limit).unwrap_or(i32::MAX))
@@ -256,10 +318,15 @@ pub fn keys_after(tables: &Tables, after: Option<&KeyId>, limit: usize) -> Query
 pub fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
     let row: Row = serde_dynamo::from_item(item)
         .map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
-    let corrupt = |problem: String| Corrupt::new(format!("access key {}", row.id), problem);
-    let owner = Owner::try_from(row.owner.as_str()).map_err(|invalid| corrupt(invalid.0))?;
-    let key_id = KeyId::try_from(row.id.as_str()).map_err(|invalid| corrupt(invalid.0))?;
-    let name = row.name.map(JobName::try_from).transpose().map_err(|invalid| corrupt(invalid.0))?;
+    let corrupt = |invalid: Invalid| Corrupt::new(format!("access key {}", row.id), invalid.0);
+    let owner = Owner::try_from(row.owner.as_str()).map_err(corrupt)?;
+    let key_id = KeyId::try_from(row.id.as_str()).map_err(corrupt)?;
+    let hash = KeyHash::try_from(row.hash.as_str()).map_err(corrupt)?;
+    if hash.key_id() != key_id {
+        return Err(corrupt(Invalid::new("is kept under another name than its hash gives it")));
+    }
+    let created_by = row.created_by.as_deref().map(KeyId::try_from).transpose();
+    let name = row.name.map(JobName::try_from).transpose().map_err(corrupt)?;
     let allowance = row.per_minute.map(|per_minute| Allowance::new(per_minute, row.burst)).transpose();
     let access = AccessKey {
         key_id,
@@ -267,16 +334,16 @@ pub fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
         // A scope that we do not know allows nothing; the others still hold.
         scopes: row.scopes.iter().filter_map(|word| Scope::try_from(word.as_str()).ok()).collect(),
         expires_at: row.ends_at.map(Timestamp::from_millis),
-        allowance: allowance.map_err(|invalid| corrupt(invalid.0))?,
+        allowance: allowance.map_err(corrupt)?,
         storage_quota_bytes: row.storage_quota_bytes,
     };
     Ok(StoredKey {
         access,
         name,
         created_at: Timestamp::from_millis(row.created_at),
-        created_by: row.created_by,
+        created_by: created_by.map_err(corrupt)?,
         revoked_at: row.revoked_at.map(Timestamp::from_millis),
-        hash: row.hash,
+        hash,
     })
 }
 

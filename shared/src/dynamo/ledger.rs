@@ -5,11 +5,12 @@ use super::limiter::Limiter;
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
+use super::ticket::Tickets;
 use super::types::Types;
 use super::usage::Usage;
-use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
-use crate::domain::{KeyHash, Timestamp};
-use crate::http::{AccessKey, Backend, Flush, Gate, Problem, Standing, Ticket, Used};
+use super::{Config, Corrupt, Store, StoreError, Tables, plans};
+use crate::domain::{AccessKey, KeyHash, Timestamp};
+use crate::http::{Backend, Flush, Freshness, Gate, Problem, Standing, Ticket, Used};
 use crate::lambda::{Environment, Error};
 
 /// The store, its settings, and the access keys and types that this execution environment has seen.
@@ -20,6 +21,7 @@ pub struct Ledger {
     /// What the deployment decided.
     pub config: Config,
     keys: KeyRing,
+    tickets: Tickets,
     limiter: Limiter,
     usage: Usage,
     /// Where usage is written down: what that costs goes by time, and is not counted with any call.
@@ -56,10 +58,10 @@ impl Ledger {
         let store = Store::connect(config.endpoint.as_ref(), meter, transport).await;
         let beside = store.unmetered();
         let (limiter, usage) = (Limiter::default(), Usage::default());
-        let (keys, shards) = (KeyRing::default(), Shards::default());
-        let (types, owners) = (Types::default(), KnownOwners::default());
+        let (keys, tickets) = (KeyRing::default(), Tickets::default());
+        let (types, shards, owners) = (Types::default(), Shards::default(), KnownOwners::default());
         let clock = environment.clock;
-        Ok(Self { store, config, keys, limiter, usage, beside, types, shards, owners, clock })
+        Ok(Self { store, config, keys, tickets, limiter, usage, beside, types, shards, owners, clock })
     }
 }
 
@@ -85,16 +87,21 @@ impl Backend for Ledger {
 }
 
 impl Gate for Ledger {
-    async fn key(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        Ok(self.keys.find(&self.store, &self.config.tables, hash, now).await?)
+    async fn key(
+        &self,
+        hash: &KeyHash,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, Problem> {
+        Ok(self.keys.find(&self.store, &self.config.tables, hash, freshness, now).await?)
     }
 
-    async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<Ticket>, Problem> {
-        let Self { store, config, keys, .. } = self;
-        let Some(ticket) = ticket::find(store, &config.tables, hash, now).await? else { return Ok(None) };
+    async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<(Ticket, AccessKey)>, Problem> {
+        let Self { store, config, keys, tickets, .. } = self;
+        let Some(ticket) = tickets.find(store, &config.tables, hash, now).await? else { return Ok(None) };
         // It is over with the key that it was given for.
-        let is_good = keys.is_good(store, &config.tables, &ticket.key_id, now).await?;
-        Ok(is_good.then_some(ticket))
+        let key = keys.called(store, &config.tables, &ticket.key_id, now).await?;
+        Ok(key.map(|key| (ticket, key)))
     }
 
     async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, Problem> {

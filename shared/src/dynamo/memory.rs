@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::Timestamp;
@@ -9,10 +10,11 @@ use crate::domain::Timestamp;
 /// Most values remembered: strangers who ask for many must not fill the memory.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// Values by key, each with its end.
+/// Values by key, each for the time from when it was read until its end. Before that is no time of its own either: a clock
+/// that goes back lengthens nothing.
 #[derive(Debug)]
 pub(crate) struct Memory<K, V> {
-    seen: Mutex<HashMap<K, (V, Timestamp)>>,
+    seen: Mutex<HashMap<K, (V, Range<Timestamp>)>>,
 }
 
 impl<K, V> Default for Memory<K, V> {
@@ -24,22 +26,22 @@ impl<K, V> Default for Memory<K, V> {
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
     /// What is remembered.
     pub(crate) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
-        self.lock().get(key).filter(|(_, until)| now < *until).map(|(value, _)| value.clone())
+        self.lock().get(key).filter(|(_, time)| time.contains(&now)).map(|(value, _)| value.clone())
     }
 
     /// Remembers it for so many milliseconds.
     pub(crate) fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
         let mut seen = self.lock();
         if seen.len() >= MAX_REMEMBERED {
-            seen.retain(|_, (_, until)| now < *until);
+            seen.retain(|_, (_, time)| time.contains(&now));
         }
         if seen.len() >= MAX_REMEMBERED {
             seen.clear();
         }
-        seen.insert(key, (value, now.plus_millis(millis)));
+        seen.insert(key, (value, now..now.plus_millis(millis)));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, (V, Timestamp)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, (V, Range<Timestamp>)>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,8 +54,9 @@ mod tests {
     fn what_is_remembered_ends_and_is_bounded() {
         let memory = Memory::default();
         let at = Timestamp::from_millis;
-        memory.remember(0, 'a', at(0), 10);
-        assert_eq!((memory.recall(&0, at(9)), memory.recall(&0, at(10))), (Some('a'), None));
+        memory.remember(0, 'a', at(5), 10);
+        let recalled = [4, 5, 14, 15].map(|millis| memory.recall(&0, at(millis)));
+        assert_eq!(recalled, [None, Some('a'), Some('a'), None], "a clock that went back starts anew");
         for key in 0..10 * MAX_REMEMBERED {
             memory.remember(key, 'b', at(0), 10);
             assert!(memory.lock().len() <= MAX_REMEMBERED);

@@ -5,6 +5,7 @@
 mod config;
 mod error;
 pub(crate) mod item;
+mod key_view;
 pub mod keys;
 mod ledger;
 mod limiter;
@@ -33,6 +34,7 @@ pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
 pub(crate) use item::{progress_value, queue_key};
+pub use key_view::KeyView;
 pub use ledger::{Ledger, Source};
 pub(crate) use memory::Memory;
 pub use owners::KnownOwners;

@@ -61,7 +61,7 @@ pub const OWNERS: &str = "*owners";
 pub const KIND: &str = "kind";
 /// `settings`: sort key.
 pub const ID: &str = "id";
-/// The kind of setting that is an access key; its id is the SHA-256 of the key.
+/// The kind of setting that is an access key; its id is what the key is called, the first 16 digits of its SHA-256.
 pub const KEYS: &str = "keys";
 /// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
 pub const TICKETS: &str = "tickets";

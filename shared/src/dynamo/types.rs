@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::Memory;
 use super::schema::{ID, KIND, QUEUE_INDEX, TYPE_STATUS_INDEX, TYPES};
-use super::value::{n, s};
+use super::value::{changing, n, s};
 use super::{AttributeMap, Corrupt, Ledger, StoreError, Tables, plans};
 use crate::domain::{Mode, Owner, Stage, Stages, Status, TaskName, Timestamp, TypeName, TypeSettings};
 
@@ -142,30 +142,25 @@ pub fn put_type(
         stages.map(|stage| StageRow { name: stage.name.to_string(), weight: stage.weight }).collect();
     let stages = (!stages.is_empty()).then(|| serde_dynamo::to_attribute_value(stages)).transpose();
     let stages = stages.map_err(|error| Corrupt::new("settings of a type", error))?;
-    let mut set = vec![("backoff_seconds", n(settings.backoff_seconds))];
-    set.extend([("mode", s(settings.mode.as_str())), ("updated_at", n(now.millis()))]);
-    let mut remove = Vec::new();
-    let mut either = |name: &'static str, value: Option<AttributeValue>| match value {
-        Some(value) => set.push((name, value)),
-        None => remove.push(name),
-    };
-    either("max_concurrency", settings.max_concurrency.map(n));
-    either("timeout_seconds", settings.timeout_seconds.map(n));
-    either("max_attempts", settings.max_attempts.map(n));
-    either("stages", stages);
+    let mut changed = vec![
+        ("backoff_seconds", Some(n(settings.backoff_seconds))),
+        ("mode", Some(s(settings.mode.as_str()))),
+        ("updated_at", Some(n(now.millis()))),
+        ("max_concurrency", settings.max_concurrency.map(n)),
+        ("timeout_seconds", settings.timeout_seconds.map(n)),
+        ("max_attempts", settings.max_attempts.map(n)),
+        ("stages", stages),
+    ];
     match (seen, settings.max_concurrency) {
         (Some(_), Some(_)) => {}
-        (None, Some(_)) => {
-            either("opens_at", Some(n(now.plus_millis(CLOSED_MS).millis())));
-            either("adopted", Some(AttributeValue::Bool(false)));
-        }
-        (_, None) => {
-            either("opens_at", None);
-            either("adopted", None);
-        }
+        (None, Some(_)) => changed.extend([
+            ("opens_at", Some(n(now.plus_millis(CLOSED_MS).millis()))),
+            ("adopted", Some(AttributeValue::Bool(false))),
+        ]),
+        (_, None) => changed.extend([("opens_at", None), ("adopted", None)]),
     }
-    let plan = UpdateItemInput::builder().table_name(&tables.settings);
-    Ok(with_limit(changing(plan, set, &remove), seen).set_key(Some(type_key(owner, kind))))
+    let plan = UpdateItemInput::builder().table_name(&tables.settings).return_values(ReturnValue::AllNew);
+    Ok(with_limit(changing(plan, changed), seen).set_key(Some(type_key(owner, kind))))
 }
 
 /// Opens a type that is closed until then, as all that runs has a slot. Answers the item as it then is.
@@ -175,34 +170,11 @@ pub fn open_type(
     kind: &TypeName,
     opens_at: Timestamp,
 ) -> UpdateItemInputBuilder {
-    let plan = UpdateItemInput::builder().table_name(&tables.settings);
-    let plan = changing(plan, vec![("adopted", AttributeValue::Bool(true))], &["opens_at"]);
-    plan.set_key(Some(type_key(owner, kind)))
+    let plan = UpdateItemInput::builder().table_name(&tables.settings).return_values(ReturnValue::AllNew);
+    changing(plan, vec![("adopted", Some(AttributeValue::Bool(true))), ("opens_at", None)])
+        .set_key(Some(type_key(owner, kind)))
         .condition_expression("opens_at = :seen")
         .expression_attribute_values(":seen", n(opens_at.millis()))
-}
-
-fn changing(
-    plan: UpdateItemInputBuilder,
-    set: Vec<(&'static str, AttributeValue)>,
-    remove: &[&'static str],
-) -> UpdateItemInputBuilder {
-    let assignments: Vec<_> = set.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
-    let mut expression = format!("SET {}", assignments.join(", "));
-    if !remove.is_empty() {
-        let names: Vec<_> = remove.iter().map(|name| format!("#{name}")).collect();
-        expression = format!("{expression} REMOVE {}", names.join(", "));
-    }
-    let mut plan = plan.update_expression(expression).return_values(ReturnValue::AllNew);
-    for name in remove {
-        plan = plan.expression_attribute_names(format!("#{name}"), *name);
-    }
-    for (name, value) in set {
-        plan = plan
-            .expression_attribute_names(format!("#{name}"), name)
-            .expression_attribute_values(format!(":{name}"), value);
-    }
-    plan
 }
 
 fn with_limit(plan: UpdateItemInputBuilder, seen: Option<u32>) -> UpdateItemInputBuilder {

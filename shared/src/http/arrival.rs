@@ -9,7 +9,7 @@ use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::access::{Shown, admit, holder, look};
+use super::access::{authenticate, authorize};
 use super::{Access, Answer, Call, Caller, Gate, Problem, QueryString, Standing, Used, call, encoding};
 use crate::domain::{KeyId, Owner, Timestamp};
 use crate::lambda::Environment;
@@ -32,11 +32,18 @@ pub(super) struct Arrival {
     deadline_ms: u64,
     /// The route, as the template has it; at a Function URL, which takes any method, the name of the function.
     route: String,
-    /// The key that was shown, once it is known to be good, and its owner.
-    key: Option<(Owner, KeyId)>,
-    /// By which key, and for whom: as far as it is known, for the log.
-    caller: Option<(String, Owner)>,
+    /// By which key, once it is known to be good.
+    known: Option<Known>,
     standing: Option<Standing>,
+}
+
+/// Who calls, for the log and for the usage.
+#[derive(Debug)]
+struct Known {
+    key_id: KeyId,
+    key_owner: Owner,
+    /// For whom, as far as it is known.
+    owner: Owner,
 }
 
 /// A request that may be answered: who calls, and with which words.
@@ -94,8 +101,7 @@ impl Arrival {
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
             deadline_ms: context.map_or(0, |context| context.deadline),
             route: route_of(request).unwrap_or_else(|| function.to_owned()),
-            key: None,
-            caller: None,
+            known: None,
             standing: None,
         }
     }
@@ -114,7 +120,7 @@ impl Arrival {
     }
 
     fn who(&self) -> (Option<&str>, Option<&str>) {
-        self.caller.as_ref().map(|(key_id, owner)| (key_id.as_str(), owner.as_str())).unzip()
+        self.known.as_ref().map(|known| (known.key_id.as_str(), known.owner.as_str())).unzip()
     }
 
     /// Logs the one line of a request that was answered whole.
@@ -151,7 +157,7 @@ impl Arrival {
 
     /// Puts on an answer what every answer has, and notes the call.
     pub(super) fn leave<G: Gate>(&self, gate: &G, answer: Answer) -> Answer {
-        if let Some((owner, key_id)) = &self.key {
+        if let Some(Known { key_id, key_owner: owner, .. }) = &self.known {
             let (route, status) = (self.route.as_str(), answer.status().as_u16());
             gate.note(&Used { owner, key_id, route, status, now: self.began });
         }
@@ -173,32 +179,28 @@ impl Arrival {
         let parameters = request.query_string_parameters_ref();
         let pairs = parameters.into_iter().flat_map(|map| map.iter());
         let mut query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let (caller, query) = match look(access, request.headers(), &mut query, gate, self.began).await? {
-            Shown::Nothing => (None, query),
-            Shown::Ticket(ticket) => {
-                let (caller, query) = holder(ticket);
-                (Some(caller), query)
-            }
-            Shown::Key(key) => {
+        let shown = authenticate(access, request.headers(), &mut query, gate, self.began).await?;
+        let (caller, query) = match shown {
+            None => (None, query),
+            Some(credential) => {
                 // From here on the call counts, however it ends.
-                self.key = Some((key.owner.clone(), key.key_id.clone()));
-                self.caller = Some((key.key_id.to_string(), key.owner.clone()));
-                self.standing = gate.spend(&key, self.began).await?;
+                let key = &credential.key;
+                let (key_id, key_owner, owner) = (key.key_id.clone(), key.owner.clone(), key.owner.clone());
+                let known = self.known.insert(Known { key_id, key_owner, owner });
+                self.standing = gate.spend(key, self.began).await?;
                 if let Some(seconds) = self.standing.and_then(|standing| standing.retry_after_seconds) {
                     return Err(Problem::too_many_requests(seconds));
                 }
-                let (caller, query) = admit(access, key, query)?;
+                let (caller, query) = authorize(access, credential, query)?;
+                known.owner = caller.owner.clone();
                 (Some(caller), query)
             }
         };
-        if let Some(Caller { key_id, owner, .. }) = &caller {
-            self.caller = Some((key_id.clone(), owner.clone()));
-        }
         let body = match max_body_bytes {
             0 => Cow::Borrowed(&[][..]),
             _ => encoding::decoded(request.headers(), request.body().as_ref(), max_body_bytes)?,
         };
-        // API Gateway hands path values on as they came, still encoded.
+        // The local stack hands path values on as they came, API Gateway decodes them: see `path`.
         let decoded = |(name, value): (&str, &str)| {
             (name.to_owned(), percent_decode_str(value).decode_utf8_lossy().into_owned())
         };

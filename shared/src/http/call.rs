@@ -6,8 +6,9 @@ use lambda_http::http::{HeaderMap, Method};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Audit, Caller, Problem, QueryString, Scope, Standing, prefer};
-use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Timestamp, TraceId};
+use super::{Caller, Problem, QueryString, Standing, prefer};
+use crate::audit::Audit;
+use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Scope, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
 const MAX_WAIT_SECONDS: i64 = 25;
@@ -62,45 +63,56 @@ impl Wait {
 }
 
 impl<B> Call<'_, B> {
+    /// Who calls.
+    pub fn caller(&self) -> Result<&Caller, Problem> {
+        self.caller.as_ref().ok_or_else(|| Problem::unauthenticated("this route needs a key"))
+    }
+
     /// The owner that this call acts for.
     pub fn owner(&self) -> Result<&Owner, Problem> {
-        let caller = self.caller.as_ref();
-        caller.map(|caller| &caller.owner).ok_or_else(|| Problem::unauthenticated("this route needs a key"))
+        self.caller().map(|caller| &caller.owner)
     }
 
     /// Refuses a key without this scope: where a route's access is [`Access::Any`](super::Access::Any).
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        match &self.caller {
-            Some(caller) => caller.require(&[scope]),
-            None => Err(Problem::unauthenticated("this route needs a key")),
-        }
+        self.caller()?.require(&[scope])
     }
 
     /// How many bytes the key's owner may keep for the key to add more; `None`: no end.
     pub fn storage_quota_bytes(&self) -> Option<u64> {
-        self.caller.as_ref()?.key.as_ref()?.storage_quota_bytes
+        self.caller.as_ref()?.key.storage_quota_bytes
     }
 
     /// Logs what this call did, and to what of whom; [`Audit`] says what may stand there.
-    pub fn audit(&self, action: &str, subject: &impl fmt::Display, owner: &Owner, detail: &impl Serialize) {
-        let caller = self.caller.as_ref();
+    pub fn audit(
+        &self,
+        action: &str,
+        subject: &impl fmt::Display,
+        owner: Option<&Owner>,
+        detail: &impl Serialize,
+    ) {
+        let key = self.caller.as_ref().map(|caller| &caller.key);
         let detail = serde_json::to_string(detail).ok();
         Audit {
             action,
             subject: &subject.to_string(),
             owner,
             detail: detail.as_deref(),
-            key_id: caller.map(|caller| caller.key_id.as_str()),
-            key_owner: caller.and_then(|caller| caller.key.as_ref()).map(|key| &key.owner),
+            key_id: key.map(|key| key.key_id.as_str()),
+            key_owner: key.map(|key| &key.owner),
             request_id: Some(self.request_id),
         }
         .log();
     }
 
+    /// A value in the path, by the name that the template gives it.
+    pub fn path_value(&self, name: &str) -> Option<&str> {
+        self.path.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The job that the path names; what is wrong with it is said when the query is finished, with all else.
     pub fn job_id(&mut self) -> Option<JobId> {
-        let text = self.path.iter().find(|(name, _)| name == "job_id").map_or("", |(_, value)| value);
-        let id = JobId::try_from(text);
+        let id = JobId::try_from(self.path_value("job_id").unwrap_or_default());
         id.map_err(|invalid| self.query.refuse("job_id", invalid)).ok()
     }
 

@@ -29,22 +29,16 @@ struct Token {
 impl Cursor {
     /// The text that goes out, bound to the query.
     pub fn encode(&self, query: &JobQuery) -> String {
-        let token = Token { v: VERSION, q: binding(query), k: self.after.clone() };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+        self.seal(&said(query))
     }
 
     /// Reads a text that came back; it must have come from the same query.
     pub fn decode(text: &str, query: &JobQuery) -> Result<Self, Invalid> {
-        let wrong = || Invalid::new("must be a next_cursor of this service; begin again without one");
-        if text.len() > MAX_BYTES {
-            return Err(wrong());
-        }
-        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
-        let token: Token = serde_json::from_slice(&json).map_err(|_| wrong())?;
+        let cursor = Self::unseal(text, &said(query))?;
         let created = match query.sort {
-            SortBy::Created => token.k.as_str(),
+            SortBy::Created => cursor.after.as_str(),
             SortBy::Updated | SortBy::Completed | SortBy::Priority => {
-                let (number, created) = token.k.split_once('#').ok_or_else(wrong)?;
+                let (number, created) = cursor.after.split_once('#').ok_or_else(wrong)?;
                 if !number.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(wrong());
                 }
@@ -54,29 +48,49 @@ impl Cursor {
         let (time, id) = created.split_once('#').ok_or_else(wrong)?;
         let whole = crate::domain::Timestamp::parse(time).is_ok_and(|parsed| parsed.to_string() == time)
             && crate::domain::JobId::try_from(id).is_ok_and(|parsed| parsed.to_string() == id);
-        if token.v != VERSION || !whole {
+        if whole { Ok(cursor) } else { Err(wrong()) }
+    }
+
+    /// The text that goes out, bound to a list that this tells from all others.
+    pub fn seal(&self, list: &str) -> String {
+        let token = Token { v: VERSION, q: binding(list), k: self.after.clone() };
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+    }
+
+    /// Reads a text that came back; it must have come from the same list. The place itself is anything but nothing.
+    pub fn unseal(text: &str, list: &str) -> Result<Self, Invalid> {
+        if text.len() > MAX_BYTES {
             return Err(wrong());
         }
-        if token.q != binding(query) {
+        let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
+        let token: Token = serde_json::from_slice(&json).map_err(|_| wrong())?;
+        if token.v != VERSION || token.k.is_empty() {
+            return Err(wrong());
+        }
+        if token.q != binding(list) {
             return Err(Invalid::new("belongs to a list with other filters; begin again without one"));
         }
         Ok(Self { after: token.k })
     }
 }
 
-/// What tells one list from another.
-fn binding(query: &JobQuery) -> String {
+fn wrong() -> Invalid {
+    Invalid::new("must be a next_cursor of this service; begin again without one")
+}
+
+/// What tells one list of jobs from another.
+fn said(query: &JobQuery) -> String {
     let JobQuery { owner, types, statuses, created, filter, sort, order } = query;
     let order = match order {
         Order::Asc => "asc",
         Order::Desc => "desc",
     };
-    let said = format!(
-        "{owner}\n{types:?}\n{statuses:?}\n{}\n{}\n{filter:?}\n{sort:?}\n{order}",
-        created.from(),
-        created.to()
-    );
-    URL_SAFE_NO_PAD.encode(&Fingerprint::of(said.as_bytes()).bytes()[..9])
+    let (from, to) = (created.from(), created.to());
+    format!("{owner}\n{types:?}\n{statuses:?}\n{from}\n{to}\n{filter:?}\n{sort:?}\n{order}")
+}
+
+fn binding(list: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Fingerprint::of(list.as_bytes()).bytes()[..9])
 }
 
 #[cfg(test)]

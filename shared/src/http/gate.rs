@@ -1,50 +1,69 @@
 //! What knows who may call, how often, and what was called.
 
 use std::fmt::Debug;
-use std::future::{Future, ready};
+use std::future::Future;
 
-use super::{AccessKey, Nothing, Problem, Standing, Ticket};
-use crate::domain::{KeyHash, KeyId, Owner, Timestamp};
+use super::{Nothing, Problem, Standing, Ticket};
+use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Timestamp};
 
-/// Keys, their rates and their use. One that knows no keys lets nobody through but on open routes.
+/// Keys, their rates and their use.
 pub trait Gate: Debug + Send + Sync {
     /// The access key with this hash.
     fn key(
         &self,
-        _hash: &KeyHash,
-        _now: Timestamp,
-    ) -> impl Future<Output = Result<Option<AccessKey>, Problem>> + Send {
-        ready(Ok(None))
-    }
+        hash: &KeyHash,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<AccessKey>, Problem>> + Send;
 
-    /// The ticket with this hash.
+    /// The ticket with this hash, and the key that it stands for.
     fn ticket(
         &self,
-        _hash: &KeyHash,
-        _now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Ticket>, Problem>> + Send {
-        ready(Ok(None))
-    }
+        hash: &KeyHash,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<(Ticket, AccessKey)>, Problem>> + Send;
 
     /// Takes a call off a key's rate, where there is one left; `None`: the key has no limit.
     fn spend(
         &self,
-        _key: &AccessKey,
-        _now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Standing>, Problem>> + Send {
-        ready(Ok(None))
-    }
+        key: &AccessKey,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Standing>, Problem>> + Send;
 
     /// Notes a call that was answered.
-    fn note(&self, _used: &Used<'_>) {}
+    fn note(&self, used: &Used<'_>);
 
     /// Writes down what was noted.
-    fn flush(&self, _now: Timestamp, _flush: Flush) -> impl Future<Output = ()> + Send {
-        ready(())
-    }
+    fn flush(&self, now: Timestamp, flush: Flush) -> impl Future<Output = ()> + Send;
 }
 
-impl Gate for Nothing {}
+/// Knows no keys, and lets nobody through but on open routes.
+impl Gate for Nothing {
+    async fn key(&self, _: &KeyHash, _: Freshness, _: Timestamp) -> Result<Option<AccessKey>, Problem> {
+        Ok(None)
+    }
+
+    async fn ticket(&self, _: &KeyHash, _: Timestamp) -> Result<Option<(Ticket, AccessKey)>, Problem> {
+        Ok(None)
+    }
+
+    async fn spend(&self, _: &AccessKey, _: Timestamp) -> Result<Option<Standing>, Problem> {
+        Ok(None)
+    }
+
+    fn note(&self, _: &Used<'_>) {}
+
+    async fn flush(&self, _: Timestamp, _: Flush) {}
+}
+
+/// How fresh must be what is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It may be remembered for a while.
+    Remembered,
+    /// As it is stored now.
+    Now,
+}
 
 /// A call that was answered.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,6 @@
 mod access;
 mod answer;
 mod arrival;
-mod audit;
 mod call;
 mod canonical;
 mod cursor;
@@ -27,15 +26,14 @@ mod streaming;
 mod ticket;
 mod view;
 
-pub use access::{Access, AccessKey, Caller, KEY_PREFIX, Scope, fresh_key};
+pub use access::{Access, Caller};
 pub use answer::{Answer, MAX_ANSWER_BYTES};
-pub use audit::Audit;
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use filters::{created_range, job_query, set, start_and_end};
-pub use gate::{Flush, Gate, Used};
+pub use gate::{Flush, Freshness, Gate, Used};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
@@ -47,4 +45,6 @@ pub use serve::{Backend, Nothing, Route, function};
 pub use standing::{Standing, StandingView};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
+// What a route asks for beside `Access`.
+pub use crate::domain::{AccessKey, Scope};
 pub use view::{Beside, DateRange, JobView, StorageView, WholeJobView};

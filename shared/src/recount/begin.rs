@@ -6,7 +6,6 @@ use serde_json::value::to_raw_value;
 use super::{Recount, RecountState};
 use crate::domain::{Input, Owner};
 use crate::dynamo::{Corrupt, Ledger, StoreError};
-use crate::http::Audit;
 use crate::tasks::{self, Asked, Begun};
 
 /// What is to be compared.
@@ -22,6 +21,11 @@ pub struct RecountRequest {
 }
 
 impl RecountRequest {
+    /// What the audit calls it.
+    pub const fn action(&self) -> &'static str {
+        if self.repair { "recount.repair" } else { "recount.look" }
+    }
+
     /// The request as the job keeps it.
     pub fn input(&self) -> Result<Input, StoreError> {
         let payload = to_raw_value(self).map_err(|error| Corrupt::new("request", error))?;
@@ -31,20 +35,5 @@ impl RecountRequest {
 
 /// Makes the job, and the task that does it.
 pub async fn begin(ledger: &Ledger, asked: &Asked, request: &RecountRequest) -> Result<Begun, StoreError> {
-    let begun = tasks::begin::<Recount>(ledger, asked, &RecountState::new(request)).await?;
-    if let Begun::New(_) = begun {
-        let Asked { id, owner, key_id, .. } = asked;
-        let detail = serde_json::to_string(request).ok();
-        Audit {
-            action: if request.repair { "recount.repair" } else { "recount.look" },
-            subject: &id.to_string(),
-            owner,
-            detail: detail.as_deref(),
-            key_id: (!key_id.is_empty()).then_some(key_id),
-            key_owner: None,
-            request_id: None,
-        }
-        .log();
-    }
-    Ok(begun)
+    tasks::begin::<Recount>(ledger, asked, &RecountState::new(request)).await
 }

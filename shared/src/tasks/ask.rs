@@ -2,7 +2,7 @@
 
 use lambda_http::http::StatusCode;
 
-use super::{Asked, Begun};
+use super::{Asked, AskedBy, Begun};
 use crate::domain::{Fingerprint, IdempotencyKey, Input, JobId, Owner};
 use crate::dynamo::schema::KEY;
 use crate::dynamo::{Ledger, plans};
@@ -30,9 +30,9 @@ impl Asked {
                 id
             }
         };
-        let key_id = call.caller.as_ref().map(|caller| caller.key_id.clone()).unwrap_or_default();
+        let by = AskedBy::Key(call.caller()?.key.key_id.clone());
         let (fresh, now, trace_id) = (call.fresh, call.now, call.trace_id());
-        Ok(Self { id, owner, key_id, fresh, now, trace_id, fingerprint, input })
+        Ok(Self { id, owner, by, fresh, now, trace_id, fingerprint, input })
     }
 
     /// Answers with the job that shows the work, whether this call or the same one before it began it.

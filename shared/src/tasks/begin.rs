@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Task, Work, write};
 use crate::domain::{
-    Fingerprint, Head, Input, Job, JobId, Labels, Owner, State, Timestamp, TraceId, TypeName,
+    Fingerprint, Head, Input, Invalid, Job, JobId, KeyId, Labels, Owner, State, Timestamp, TraceId, TypeName,
 };
 use crate::dynamo::{
     AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, input_part,
@@ -26,8 +26,8 @@ pub struct Asked {
     pub id: JobId,
     /// Whose job that is.
     pub owner: Owner,
-    /// What people call the key that asks: for the log.
-    pub key_id: String,
+    /// Who asks: for the log.
+    pub by: AskedBy,
     /// An id that nobody had before.
     pub fresh: Uuid,
     /// What time it is.
@@ -38,6 +38,36 @@ pub struct Asked {
     pub fingerprint: Fingerprint,
     /// What is asked for, as the job keeps it.
     pub input: Input,
+}
+
+/// Who asks for work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// A caller with this key.
+    Key(KeyId),
+    /// Nobody: a schedule.
+    Schedule,
+}
+
+impl AskedBy {
+    /// What is kept and logged in the place of a key of a schedule. No key is called so.
+    const SCHEDULE: &str = "schedule";
+
+    /// What is kept and logged.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key(key_id) => key_id.as_str(),
+            Self::Schedule => Self::SCHEDULE,
+        }
+    }
+}
+
+impl TryFrom<&str> for AskedBy {
+    type Error = Invalid;
+
+    fn try_from(text: &str) -> Result<Self, Invalid> {
+        if text == Self::SCHEDULE { Ok(Self::Schedule) } else { KeyId::try_from(text).map(Self::Key) }
+    }
 }
 
 /// What came of it.
@@ -57,7 +87,7 @@ pub async fn begin<W: Work>(ledger: &Ledger, asked: &Asked, state: &W::State) ->
     let head = head::<W>(ledger, asked, part_bytes(&input)).await?;
     // Before the head, which decides whether there is a job.
     ledger.store.put(plans::put_part(tables, input)).await?;
-    let there = head_and_task::<W>(ledger, &head, &asked.key_id, state).await;
+    let there = head_and_task::<W>(ledger, &head, &asked.by, state).await;
     // Whether it began is not known when the store did not say: then the input may be the job's.
     if !matches!(there, Ok(None) | Err(StoreError::Unavailable(_))) {
         ledger.drop_parts(&head, None).await;
@@ -105,11 +135,11 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
 async fn head_and_task<W: Work>(
     ledger: &Ledger,
     head: &Head,
-    key_id: &str,
+    by: &AskedBy,
     state: &W::State,
 ) -> Result<Option<Head>, StoreError> {
     let Ledger { store, config, .. } = ledger;
-    let task = Task::begun(head, W::KIND, key_id, write::<W>(state)?);
+    let task = Task::begun(head, W::KIND, by, write::<W>(state)?);
     let plan = plan(&config.tables, &plans::create_head(&config.tables, head)?, task.item()?)
         .map_err(|error| StoreError::Refused(error.into()))?;
     for _ in 0..MAX_TRIES {

@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::AskedBy;
 use crate::domain::{Head, JobId, Owner, Timestamp};
 use crate::dynamo::schema::{EXPIRES_AT, TASK_ID};
 use crate::dynamo::value::{n, s};
@@ -32,8 +33,8 @@ pub struct Task {
     pub kind: String,
     /// Whose job it is.
     pub owner: Owner,
-    /// What people call the key that asked for it: for the log.
-    pub key_id: String,
+    /// Who asked for it: for the log.
+    pub by: AskedBy,
     /// When the job was created.
     pub created_at: Timestamp,
     /// Which call created the job; another one under the same id is not this task's.
@@ -83,12 +84,12 @@ pub(super) enum Turn {
 
 impl Task {
     /// The task that is begun with this job.
-    pub(super) fn begun(head: &Head, kind: &str, key_id: &str, state: String) -> Self {
+    pub(super) fn begun(head: &Head, kind: &str, by: &AskedBy, state: String) -> Self {
         Self {
             id: head.job.id,
             kind: kind.to_owned(),
             owner: head.job.owner.clone(),
-            key_id: key_id.to_owned(),
+            by: by.clone(),
             created_at: head.job.created_at,
             written_by: head.written_by,
             state,
@@ -103,7 +104,7 @@ impl Task {
             task_id: self.id.to_string(),
             kind: self.kind.clone(),
             owner: self.owner.to_string(),
-            key_id: self.key_id.clone(),
+            key_id: self.by.as_str().to_owned(),
             created_at: self.created_at.millis(),
             written_by: self.written_by,
             state: self.state.clone(),
@@ -125,7 +126,7 @@ impl Task {
             id,
             kind: row.kind,
             owner: Owner::try_from(row.owner).map_err(|error| corrupt(&error))?,
-            key_id: row.key_id,
+            by: AskedBy::try_from(row.key_id.as_str()).map_err(|error| corrupt(&error))?,
             created_at: Timestamp::from_millis(row.created_at),
             written_by: row.written_by,
             state: row.state,
@@ -215,13 +216,15 @@ fn update(tables: &Tables, id: JobId) -> UpdateItemInputBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::KeyId;
 
     fn task(claim: Option<Claim>) -> Task {
+        let by = AskedBy::Key(KeyId::try_from("0123456789abcdef").unwrap());
         Task {
             id: JobId::from(Uuid::from_u128(7)),
             kind: "bulk".to_owned(),
             owner: Owner::try_from("ann").unwrap(),
-            key_id: "first".to_owned(),
+            by,
             created_at: Timestamp::from_millis(1_768_107_600_000),
             written_by: Uuid::from_u128(8),
             state: "{}".to_owned(),
@@ -233,8 +236,9 @@ mod tests {
     #[test]
     fn a_task_comes_back_as_it_went_and_waits_while_nobody_has_it() {
         let claim = Claim { token: Uuid::from_u128(9), until: Timestamp::from_millis(5) };
-        for claim in [None, Some(claim)] {
+        for (claim, by) in [(None, None), (Some(claim), None), (None, Some(AskedBy::Schedule))] {
             let task = task(claim);
+            let task = Task { by: by.unwrap_or(task.by.clone()), ..task };
             let item = task.item().unwrap();
             assert_eq!(item.get("waits"), claim.is_none().then_some(&AttributeValue::Bool(true)));
             assert_eq!(Task::of_item(task.id, item), Ok(task));

@@ -35,7 +35,7 @@ use crate::domain::{Output, Progress, Timestamp};
 use crate::dynamo::{Corrupt, Ledger, StoreError};
 use crate::lambda::BoxFuture;
 
-pub use begin::{Asked, Begun, begin};
+pub use begin::{Asked, AskedBy, Begun, begin};
 pub use feed::{Runner, function};
 pub use item::Task;
 

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::item::{Claim, Turn};
 use super::{Bench, Kind, Step, Task, item, job};
+use crate::audit::Audit;
 use crate::domain::{JobId, Output, Timestamp};
 use crate::dynamo::{AttributeMap, Ledger, StoreError, Written, plans};
-use crate::http::Audit;
 use crate::lambda::{Environment, Error};
 
 /// How long before Lambda ends an invocation it begins no more parts, in milliseconds: as long as one takes on a bad day.
@@ -155,7 +155,7 @@ impl Held<'_> {
     /// Fails the job of a task that does not get on.
     async fn give_up(&self) -> Result<(), StoreError> {
         let Ledger { store, config, .. } = self.ledger;
-        let Task { id, kind, owner, key_id, .. } = &self.task;
+        let Task { id, kind, owner, by, .. } = &self.task;
         let message = format!(
             "the work stopped {MAX_TRIES} times at the same place and was given up; what was done until then stays done: \
              ask for it again"
@@ -164,7 +164,7 @@ impl Held<'_> {
         if let Written::Refused(head) = store.update(failed).await? {
             return self.let_go(head.as_ref()).await;
         }
-        tracing::error!(task = kind, %id, %owner, key_id, "a task was given up");
+        tracing::error!(task = kind, %id, %owner, key_id = by.as_str(), "a task was given up");
         self.audit("given_up", None);
         self.drop_output().await?;
         self.remove().await
@@ -172,13 +172,13 @@ impl Held<'_> {
 
     /// Tells the end of what somebody asked for: under the id of the job, which the line of the beginning has, too.
     fn audit(&self, end: &str, result: Option<&str>) {
-        let Task { id, kind, owner, key_id, .. } = &self.task;
+        let Task { id, kind, owner, by, .. } = &self.task;
         Audit {
             action: &format!("{kind}.{end}"),
             subject: &id.to_string(),
-            owner,
+            owner: Some(owner),
             detail: result,
-            key_id: (!key_id.is_empty()).then_some(key_id),
+            key_id: Some(by.as_str()),
             key_owner: None,
             request_id: None,
         }

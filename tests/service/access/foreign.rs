@@ -144,6 +144,25 @@ async fn no_route_shows_or_changes_what_is_anothers() {
     assert_eq!(house.stored().await, before);
 }
 
+/// What is open to all tells of jobs by their type, and of records by kind and status, and nothing else of anybody's.
+#[tokio::test]
+async fn what_is_open_shows_numbers_only() {
+    let house = House::start().await;
+    for route in routes(&house.service).0 {
+        let reply = route.call(&house.service).expect(200).await;
+        let mut told = 0;
+        for line in reply.text.lines().filter(|line| line.contains(MARK)) {
+            // That the metrics show the statuses of records is what they are for.
+            assert!(line.starts_with("jobledger_records{"), "{}: {line}", route.path);
+            told += 1;
+        }
+        assert_eq!(told, usize::from(route.path != "/health"), "{}: {}", route.path, reply.text);
+        for id in house.jobs.iter().chain([&house.key_id, &house.key, &house.held.token]) {
+            assert!(!reply.text.contains(id.as_str()), "{}: {}", route.path, reply.text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn naming_another_owner_is_refused_on_every_route() {
     let house = House::start().await;

@@ -5,6 +5,8 @@ use jobledger_tests::dynamo::{Item, text};
 use serde_json::{Value, json};
 
 use super::House;
+use crate::audit::Log;
+use crate::routes::keys::make;
 
 const SECRET_VALUE: &str = "stored-and-not-to-be-shown";
 
@@ -133,4 +135,67 @@ async fn a_key_that_cannot_be_read() {
     let reply = house.behind("list-jobs").await.call(&Request::new("GET", "/v1/jobs")).await;
     house.is_problem("list-jobs", &reply, 500, "internal");
     assert!(!reply.text.contains(SECRET_VALUE), "{}", reply.text);
+}
+
+/// One key that cannot be read hides no other, and can be revoked.
+#[tokio::test]
+async fn a_key_among_others_that_cannot_be_read() {
+    let house = House::start().await;
+    let settings =
+        house.service.stack.environment("get-job").expect("the function").vars["SETTINGS_TABLE"].clone();
+    let spoilings = [
+        ("owner", json!({ "S": format!("#{SECRET_VALUE}") })),
+        ("owner", json!({ "N": "5" })),
+        ("scopes", json!({ "S": SECRET_VALUE })),
+        ("hash", json!({ "S": SECRET_VALUE })),
+        ("hash", json!({ "S": "0".repeat(64) })),
+        ("created_by", json!({ "S": SECRET_VALUE })),
+        ("per_minute", json!({ "N": "0" })),
+        ("ends_at", json!({ "S": SECRET_VALUE })),
+    ];
+    let body = json!({ "owner": "a", "scopes": ["read"] });
+    for (attribute, value) in spoilings {
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            made.push(crate::routes::text(&make(&house.service, &body).await["key_id"]));
+        }
+        made.sort();
+        let bad = made.remove(1);
+        let mut key = house.dynamo.scan(&settings).await.into_iter().find(|item| text(item, "id") == bad);
+        let key = key.as_mut().expect("the key");
+        key.insert(attribute.to_owned(), value);
+        house.dynamo.put(&settings, key).await;
+
+        let (log, _listening) = Log::listen(&house.service).await;
+        for query in ["", "owner=a&", "limit=1&", "owner=a&limit=1&"] {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = house.service.get(&format!("/v1/admin/keys?{query}{cursor}")).expect(200).await;
+                assert!(!page.text.contains(SECRET_VALUE), "{}", page.text);
+                let keys = page.at("/keys").as_array().expect("keys").iter();
+                found.extend(keys.map(|key| crate::routes::text(&key["key_id"])));
+                let Some(next) = page.at("/next_cursor").as_str() else { break };
+                cursor = format!("cursor={next}");
+            }
+            assert!(made.iter().all(|key_id| found.contains(key_id)), "{attribute}, {query}: {found:?}");
+            assert!(!found.contains(&bad), "{attribute}");
+        }
+        assert!(log.lines().iter().any(|line| line["id"] == json!(bad)), "the log says which is missing");
+
+        let path = format!("/v1/admin/keys/{bad}");
+        let behind = house.behind("keys").await;
+        house.is_problem(attribute, &behind.call(&Request::new("GET", &path)).await, 500, "internal");
+        let change = Request::new("PATCH", &path).body(r#"{"name":"x"}"#);
+        house.is_problem(attribute, &behind.call(&change).await, 500, "internal");
+        let revoked = behind.call(&Request::new("DELETE", &path)).await;
+        let revoked_at = revoked.at("/revoked_at").clone();
+        let said = json!({ "key_id": bad, "revoked_at": revoked_at, "active": false });
+        assert_eq!((revoked.status, &revoked.json), (200, &said), "{attribute}: {}", revoked.text);
+        let audit = log.audit();
+        assert_eq!(audit.len(), 1, "{audit:?}");
+        assert_eq!((&audit[0]["audit"], &audit[0]["subject"]), (&json!("key.revoked"), &json!(bad)));
+        let again = behind.call(&Request::new("DELETE", &path)).await;
+        assert_eq!((again.status, again.at("/revoked_at")), (200, &revoked_at), "{}", again.text);
+        assert_eq!(log.audit().len(), 1, "again, it is no deed");
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use jobledger_local::{DynamoDb, Options};
+use jobledger_local::{DynamoDb, LOCAL_KEY, Options};
 use jobledger_tests::PATIENCE;
 use jobledger_tests::Service;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
-use jobledger_tests::faults::{Closed, Fault, Proxy};
+use jobledger_tests::faults::{Closed, Fault, Proxy, Seen};
 use serde_json::json;
 
 use super::{Behind, House};
+use crate::rates::make_key;
 
 /// Requests that one call may send to a store that does none of them: all its first requests, each tried again.
 const MAX_TRIES: usize = 40;
@@ -108,6 +109,42 @@ async fn refused() {
     .await;
 }
 
+/// A limited key's calls are taken off its rate in the store, where what is on lease is used up: each time, with a rate as
+/// slow as this.
+#[tokio::test]
+async fn of_a_limited_key() {
+    let house = House::start().await;
+    let rate = json!({ "requests_per_minute": 10, "burst": 14_400 });
+    let (key, _) = make_key(&house.service, &["admin"], &rate).await;
+    let requests = house.requests().await;
+    let (house, bearer) = (&house, &format!("Bearer {key}"));
+    each_of(requests.into_iter().filter(|(name, _)| *name != "metrics"), |(name, request)| async move {
+        let request = request.header("authorization", bearer);
+        let behind = house.behind(name).await.knows_the_key().await;
+        behind.proxy.plan(|seen| if is_rate(seen) { Fault::throttled() } else { Fault::None });
+        house.is_unavailable(name, &behind.call(&request).await);
+        assert!(
+            behind.proxy.seen().iter().filter(|seen| is_rate(seen)).count() >= 2,
+            "{name}: it tries again"
+        );
+        let mut lost = 0;
+        behind.proxy.plan(move |seen| {
+            lost += usize::from(is_rate(seen));
+            if is_rate(seen) && lost == 1 { Fault::AnswerLost } else { Fault::None }
+        });
+        let reply = behind.call(&request).await;
+        assert!([200, 201, 202, 307].contains(&reply.status), "{name}: {}", reply.text);
+        assert!(reply.header("ratelimit").is_some(), "{name}: {:?}", reply.headers);
+    })
+    .await;
+}
+
+/// Whether a request takes calls off a key's rate.
+fn is_rate(seen: &Seen) -> bool {
+    seen.operation == "UpdateItem"
+        && seen.body["Key"]["span"]["S"].as_str().is_some_and(|span| span.starts_with("rate#"))
+}
+
 #[tokio::test]
 async fn health_needs_no_store() {
     let house = House::start().await;
@@ -152,6 +189,16 @@ async fn silent() {
             ("remove a record", other.call("DELETE", "/v1/records/source/1")),
             ("count of records", other.get("/v1/records/count")),
             ("ingest", other.post("/v1/admin/ingest/jobs", &json!([line]))),
+            (
+                "bulk",
+                other.post("/v1/jobs/bulk", &json!({ "action": "cancel", "filter": { "type": "none" } })),
+            ),
+            ("recount", other.post("/v1/admin/recount", &json!({}))),
+            ("keys", other.get("/v1/admin/keys")),
+            ("a new key", other.post("/v1/admin/keys", &json!({ "owner": "a", "scopes": ["read"] }))),
+            ("usage", other.get("/v1/usage")),
+            ("export", other.staying("GET", "/v1/jobs/export").header("x-api-key", LOCAL_KEY)),
+            ("file", other.get("/lambda-url/export-jobs/v1/jobs/export")),
             ("metrics", other.anonymous("GET", "/metrics")),
         ]
     };

@@ -1,10 +1,11 @@
 //! Requests that are done, and whose answers are lost: trying again must not find its own first try in the way.
 
 use jobledger_tests::alone::Request;
-use jobledger_tests::faults::Fault;
+use jobledger_tests::faults::{Fault, Seen};
 use serde_json::{Value, json};
 
 use super::House;
+use crate::audit::Log;
 
 /// More requests than any one call sends.
 const MAX_REQUESTS: usize = 12;
@@ -95,6 +96,25 @@ async fn a_bulk_job_is_begun_once() {
             assert!(job.at("/payload/filter").is_object(), "its input is there: {what}");
         }
     );
+}
+
+/// A bulk call whose every answer is lost is told in the audit when it is asked again.
+#[tokio::test]
+async fn a_bulk_job_that_nobody_heard_of_is_told() {
+    let house = House::start().await;
+    let (log, _listening) = Log::listen(&house.service).await;
+    let behind = house.behind("bulk-jobs").await.knows_the_key().await;
+    let body = json!({ "action": "delete", "filter": { "type": "none" } });
+    let request = Request::new("POST", "/v1/jobs/bulk").header("idempotency-key", "k").body(body.to_string());
+    let is_begun = |seen: &Seen| seen.operation == "TransactWriteItems";
+    behind.proxy.plan(move |seen| if is_begun(seen) { Fault::AnswerLost } else { Fault::None });
+    house.is_unavailable("bulk", &behind.call(&request).await);
+    behind.proxy.heal();
+    let reply = behind.call(&request).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    house.service.settled().await;
+    let told = log.audit().into_iter().find(|line| line["audit"] == "bulk.delete").expect("the beginning");
+    assert_eq!(&told["subject"], reply.at("/job_id"));
 }
 
 /// Every answer of one call is lost, so that the caller hears 503; it asks again, under the same key.

@@ -5,10 +5,11 @@ mod broken_off;
 mod corrupt;
 mod lasting;
 mod lost;
+mod lost_keys;
 mod lost_work;
 mod passing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::dynamo::{Dynamo, Item, text};
@@ -73,7 +74,7 @@ impl House {
         heads.map(|item| (text(&item, "job_id").to_owned(), item)).collect()
     }
 
-    /// A request to each function that touches DynamoDB, on jobs that there are.
+    /// A request to each function that touches DynamoDB and answers in one piece, on jobs that there are.
     async fn requests(&self) -> Vec<(&'static str, Request)> {
         let mut ids = Vec::new();
         for _ in 0..3 {
@@ -108,6 +109,12 @@ impl House {
             Request::new("POST", "/v1/jobs/claim").body(body.to_string())
         };
         let line = r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#;
+        let mut keys = Vec::new();
+        for _ in 0..2 {
+            let made = json!({ "owner": "a", "scopes": ["read"] });
+            let made = self.service.post("/v1/admin/keys", &made).expect(201).await;
+            keys.push(format!("/v1/admin/keys/{}", made.at("/key_id").as_str().expect("an id")));
+        }
         vec![
             (
                 "create-job",
@@ -152,6 +159,17 @@ impl House {
             ("record", Request::new("DELETE", "/v1/records/source/2")),
             ("total-records", Request::new("GET", "/v1/records/count?kind=source")),
             ("metrics", Request::new("GET", "/metrics")),
+            ("usage", Request::new("GET", "/v1/usage")),
+            ("recount", Request::new("POST", "/v1/admin/recount").body(r#"{"owner":"a"}"#)),
+            (
+                "keys",
+                Request::new("POST", "/v1/admin/keys").body(r#"{"owner":"a","scopes":["read"],"name":"n"}"#),
+            ),
+            ("keys", Request::new("GET", "/v1/admin/keys?limit=1")),
+            ("keys", Request::new("GET", "/v1/admin/keys?owner=a")),
+            ("keys", Request::new("GET", &keys[0])),
+            ("keys", Request::new("PATCH", &keys[0]).body(r#"{"scopes":["work"],"burst":7}"#)),
+            ("keys", Request::new("DELETE", &keys[1])),
         ]
     }
 
@@ -199,4 +217,33 @@ impl Behind {
         self.call(&Request::new("GET", "/v1/jobs/no-id")).await;
         self
     }
+}
+
+/// Functions that no request of [`House::requests`] goes to.
+const OTHERS: [&str; 8] = [
+    // Called by streams and schedules: `counting`, `tasks`, `watching`.
+    "count-jobs",
+    "remove-parts",
+    "run-tasks",
+    "watch-queue",
+    "schedule-recount",
+    // Called by people, without HTTP: `lost_keys`.
+    "make-admin-key",
+    // Streams its answer: `routes::export_jobs::broken`.
+    "export-jobs",
+    // Touches nothing.
+    "health",
+];
+
+#[tokio::test]
+async fn each_function_has_its_bad_days() {
+    let house = House::start().await;
+    let requests = house.requests().await;
+    let asked: BTreeSet<&str> = requests.iter().map(|(name, _)| *name).collect();
+    let functions = house.service.stack.template().functions.iter().map(|function| function.name.as_str());
+    let mut expected: BTreeSet<&str> = functions.collect();
+    for other in OTHERS {
+        assert!(expected.remove(other), "{other} is no function");
+    }
+    assert_eq!(asked, expected);
 }

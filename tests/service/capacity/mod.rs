@@ -4,6 +4,7 @@
 mod counts;
 mod exports;
 mod jobs;
+mod keys;
 mod lists;
 mod numbers;
 mod rates;

@@ -85,6 +85,7 @@ async fn only_the_name_of_an_owner_is_taken() {
         json!({ "owner": "a b" }),
         json!({ "owner": "a#b" }),
         json!({ "owner": "*" }),
+        json!({ "owner": "jobledger" }),
         json!({ "owner": "a".repeat(65) }),
         json!({ "owner": "ops", "scopes": ["read"] }),
         json!({ "owner": "ops", "key": "mine" }),

@@ -6,7 +6,8 @@ use jobledger_tests::alone::{Alone, Request};
 use serde_json::json;
 
 use super::super::is_problem;
-use super::{id_and_key, ids, make, path, text, with_key};
+use super::{id_and_key, make, path, text, with_key};
+use crate::access::add_key;
 
 #[tokio::test]
 async fn what_is_left_out_stays_and_what_is_null_goes() {
@@ -136,7 +137,60 @@ async fn an_admin_key_may_revoke_itself() {
         (text(made.at("/key_id")), text(made.at("/key")))
     };
     with_key(&service, &key, "DELETE", &path(&key_id)).expect(200).await;
-    // This function remembers the key for the rest of its minute.
-    let page = with_key(&service, &key, "GET", "/v1/admin/keys").expect(200).await;
-    assert!(ids(&page).contains(&other), "{}", page.text);
+    // Not even here, where it was just known, does it work on.
+    for (method, path) in [
+        ("GET", "/v1/admin/keys".to_owned()),
+        ("GET", path(&other)),
+        ("POST", "/v1/admin/keys".to_owned()),
+        ("PATCH", path(&other)),
+        ("DELETE", path(&other)),
+        ("POST", "/v1/admin/recount".to_owned()),
+    ] {
+        let call = with_key(&service, &key, method, &path);
+        let reply = call.json(&json!({ "owner": "ops", "scopes": ["admin"] })).send().await;
+        is_problem(&reply, 401, "unauthenticated");
+    }
+    let shown = service.get(&path(&other)).expect(200).await;
+    assert_eq!((shown.at("/active"), shown.at("/scopes")), (&json!(true), &json!(["read"])));
+}
+
+/// The functions that could do lasting harm go by what is stored, and not by what they remember.
+#[tokio::test]
+async fn a_revoked_key_makes_itself_no_successor() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
+    let unmade = "jobledger_unmade";
+    let mut functions = Vec::new();
+    for (name, target, body) in [
+        ("keys", "/v1/admin/keys", r#"{"owner":"ops","scopes":["admin"]}"#),
+        ("recount", "/v1/admin/recount", "{}"),
+    ] {
+        let function = Alone::start(name, service.stack.environment(name).expect("the function")).await;
+        let call = |key: &str| Request::new("POST", target).header("authorization", &format!("Bearer {key}"));
+        assert!([201, 202].contains(&function.call(&call(&key).body(body)).await.status));
+        // Nor by what was not there.
+        assert_eq!(function.call(&call(unmade).body(body)).await.status, 401);
+        functions.push((function, call(&key).body(body), call(unmade).body(body)));
+    }
+    service.call("DELETE", &path(&key_id)).expect(200).await;
+    add_key(&service, unmade, "ops", &["admin"], None).await;
+    for (function, revoked, made) in functions {
+        assert_eq!(function.call(&revoked).await.status, 401);
+        let reply = function.call(&made).await;
+        assert!([201, 202].contains(&reply.status), "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_admin_any_more_makes_none() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
+    with_key(&service, &key, "GET", "/v1/admin/keys").expect(200).await;
+    service.call("PATCH", &path(&key_id)).json(&json!({ "scopes": ["read"] })).expect(200).await;
+    let call = with_key(&service, &key, "POST", "/v1/admin/keys");
+    is_problem(
+        &call.json(&json!({ "owner": "ops", "scopes": ["admin"] })).send().await,
+        403,
+        "missing_scope",
+    );
 }

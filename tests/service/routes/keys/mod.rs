@@ -172,9 +172,43 @@ async fn lists_go_on_page_by_page_and_show_what_has_ended() {
     assert!(shown["revoked_at"].is_string() && shown["active"] == json!(false), "{shown}");
     let nobody = service.get("/v1/admin/keys?owner=nobody").expect(200).await;
     assert_eq!(nobody.json, json!({ "keys": [], "has_more": false, "next_cursor": null }));
-    // A cursor is a place, and need not be a key's.
-    let rest = service.get("/v1/admin/keys?cursor=ffffffffffffffff").expect(200).await;
-    assert_eq!(ids(&rest), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_cursor_belongs_to_the_list_that_gave_it() {
+    let service = Service::start().await;
+    for _ in 0..2 {
+        make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    }
+    let mut cursors = Vec::new();
+    let lists = ["", "&owner=a", "&owner=b"];
+    for list in &lists[..2] {
+        let page = service.get(&format!("/v1/admin/keys?limit=1{list}")).expect(200).await;
+        let cursor = text(page.at("/next_cursor"));
+        assert!(!cursor.contains(&ids(&page)[0]), "it says nothing to callers: {cursor}");
+        cursors.push((*list, cursor));
+    }
+    for (given, cursor) in &cursors {
+        for list in lists {
+            let call = service.get(&format!("/v1/admin/keys?limit=2&cursor={cursor}{list}"));
+            if list == *given {
+                call.expect(200).await;
+            } else {
+                refuses(&call.send().await, 422, "invalid_query", &["cursor"]);
+            }
+        }
+    }
+    // Nor is one of a list of jobs a place among keys.
+    for _ in 0..2 {
+        service.post("/v1/jobs", &json!({ "type": "a" })).expect(201).await;
+    }
+    let jobs = service.get("/v1/jobs?limit=1").expect(200).await;
+    for cursor in
+        [text(jobs.at("/next_cursor")), ids(&service.get("/v1/admin/keys").expect(200).await)[0].clone()]
+    {
+        let reply = service.get(&format!("/v1/admin/keys?cursor={cursor}")).send().await;
+        refuses(&reply, 422, "invalid_query", &["cursor"]);
+    }
 }
 
 #[tokio::test]

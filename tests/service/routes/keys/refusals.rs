@@ -14,7 +14,9 @@ fn wrong_values() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     {
         all.push(("owner", bad, vec!["owner"]));
     }
-    for bad in [json!("*"), json!("ä"), json!("-a"), json!("a".repeat(65)), json!("a\u{0}b")] {
+    for bad in
+        [json!("*"), json!("ä"), json!("-a"), json!("a".repeat(65)), json!("a\u{0}b"), json!("jobledger")]
+    {
         all.push(("owner", bad, vec!["owner"]));
     }
     all.extend(wrong_changes());

@@ -80,11 +80,11 @@ async fn calls_are_told_by_day_route_and_status() {
         "POST /v1/jobs": { "calls": 2, "by_status": { "201": 1, "400": 1 } },
         "GET /v1/jobs/{job_id}": { "calls": 3, "by_status": { "200": 2, "404": 1 } },
         "POST /v1/jobs/claim": { "calls": 1, "by_status": { "403": 1 } },
-        // The link; what it leads to comes with a ticket.
+        // The link; what it leads to comes with a ticket, which stands for the key.
         "GET /v1/jobs/export": { "calls": 1, "by_status": { "307": 1 } },
-        "export-jobs": { "calls": 1, "by_status": { "200": 1 } },
+        "export-jobs": { "calls": 2, "by_status": { "200": 2 } },
     });
-    let by_status = json!({ "200": 3, "201": 1, "307": 1, "400": 1, "403": 1, "404": 1 });
+    let by_status = json!({ "200": 4, "201": 1, "307": 1, "400": 1, "403": 1, "404": 1 });
     let (left, full) =
         (reply.at("/rate_limit/remaining").clone(), reply.at("/rate_limit/full_in_seconds").clone());
     assert!(left.as_u64().is_some_and(|left| (40..50).contains(&left)), "{left}");
@@ -92,9 +92,9 @@ async fn calls_are_told_by_day_route_and_status() {
     assert_eq!(
         reply.json,
         json!({
-            "owner": "default", "key_id": id, "from_date": from, "to_date": today, "total_calls": 8,
-            "days": [{ "date": today, "calls": 8, "by_status": by_status, "by_route": by_route }],
-            "by_route": by_route, "by_status": by_status, "by_key": { &id: 8 },
+            "owner": "default", "key_id": id, "from_date": from, "to_date": today, "total_calls": 9,
+            "days": [{ "date": today, "calls": 9, "by_status": by_status, "by_route": by_route }],
+            "by_route": by_route, "by_status": by_status, "by_key": { &id: 9 },
             "rate_limit": {
                 "requests_per_minute": 600, "burst": 50, "remaining": left, "full_in_seconds": full,
             },

@@ -10,8 +10,8 @@ pub struct Audit<'a> {
     pub action: &'a str,
     /// To what: the id of a key, or of the job that shows the work.
     pub subject: &'a str,
-    /// Whose that is.
-    pub owner: &'a Owner,
+    /// Whose that is; `None`: that cannot be read.
+    pub owner: Option<&'a Owner>,
     /// More about it, as JSON.
     pub detail: Option<&'a str>,
     /// By which key; `None`: by none of ours, but by somebody whom AWS let.
@@ -26,7 +26,7 @@ impl Audit<'_> {
     /// Writes its line.
     pub fn log(&self) {
         let Self { action, subject, owner, detail, key_id, key_owner, request_id } = *self;
-        let (owner, key_owner) = (owner.as_str(), key_owner.map(Owner::as_str));
+        let (owner, key_owner) = (owner.map(Owner::as_str), key_owner.map(Owner::as_str));
         tracing::info!(audit = action, subject, owner, detail, key_id, key_owner, request_id, "audit");
     }
 }

@@ -1,0 +1,48 @@
+//! A key as answers and the audit show it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::keys::StoredKey;
+use crate::domain::{AccessKey, Allowance, JobName, KeyId, Owner, Scope, Timestamp};
+
+/// A key without its text and its hash.
+#[derive(Debug, Serialize)]
+pub struct KeyView<'a> {
+    /// What it is called.
+    pub key_id: &'a KeyId,
+    /// Whose it is.
+    pub owner: &'a Owner,
+    name: Option<&'a JobName>,
+    scopes: &'a BTreeSet<Scope>,
+    requests_per_minute: Option<u32>,
+    burst: Option<u32>,
+    storage_quota_bytes: Option<u64>,
+    created_at: Timestamp,
+    created_by: Option<&'a KeyId>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    active: bool,
+}
+
+impl StoredKey {
+    /// The key as it is shown at this time.
+    pub fn view(&self, now: Timestamp) -> KeyView<'_> {
+        let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &self.access;
+        KeyView {
+            key_id,
+            owner,
+            name: self.name.as_ref(),
+            scopes,
+            requests_per_minute: allowance.map(Allowance::per_minute),
+            burst: allowance.map(Allowance::burst),
+            storage_quota_bytes: *storage_quota_bytes,
+            created_at: self.created_at,
+            created_by: self.created_by.as_ref(),
+            expires_at: *expires_at,
+            revoked_at: self.revoked_at,
+            active: self.is_good(now),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Tickets: what they stand for is looked at whenever they are used.
+
+use jobledger_tests::Service;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::faults::Proxy;
+use serde_json::{Value, json};
+
+use super::{is_problem, is_unauthenticated};
+use crate::routes::keys::{id_and_key, with_key};
+use crate::routes::refuses;
+
+/// Where a ticket leads: the Function URL, as the local stack serves it.
+async fn place(service: &Service, key: &str, query: &str) -> String {
+    let link = service.staying("GET", &format!("/v1/jobs/export?{query}")).header("x-api-key", key);
+    let link = link.expect(307).await;
+    let place = link.header("location").expect("a place");
+    format!("/lambda-url/export-jobs/v1/jobs/export?{}", place.split_once('?').expect("a ticket").1)
+}
+
+async fn change(service: &Service, key_id: &str, change: &Value) {
+    service.call("PATCH", &format!("/v1/admin/keys/{key_id}")).json(change).expect(200).await;
+}
+
+#[tokio::test]
+async fn its_time_is_over_with_its_key() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let ticket = place(&service, &key, "").await;
+    service.call("DELETE", &format!("/v1/admin/keys/{key_id}")).expect(200).await;
+    is_unauthenticated(&service.anonymous("GET", &ticket).send().await);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_look_any_more_gives_nothing_to_see() {
+    let service = Service::start().await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read", "write"] })).await;
+    let ticket = place(&service, &key, "").await;
+    change(&service, &key_id, &json!({ "scopes": ["write"] })).await;
+    let reply = service.anonymous("GET", &ticket).send().await;
+    is_problem(&reply, 403, "missing_scope");
+    assert!(reply.text.contains("read"), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_admin_any_more_shows_nothing_of_others() {
+    let service = Service::start().await;
+    service.post("/v1/jobs?owner=b", &json!({ "type": "sesame" })).expect(201).await;
+    let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["admin"] })).await;
+    let (own, others) = (place(&service, &key, "").await, place(&service, &key, "owner=b").await);
+    change(&service, &key_id, &json!({ "scopes": ["read"] })).await;
+    let reply = service.anonymous("GET", &others).send().await;
+    is_problem(&reply, 403, "missing_scope");
+    assert!(!reply.text.contains("sesame"), "{}", reply.text);
+    service.anonymous("GET", &own).expect(200).await;
+}
+
+#[tokio::test]
+async fn a_ticket_of_an_admin_shows_what_it_was_given_for() {
+    let service = Service::start().await;
+    service.post("/v1/jobs?owner=b", &json!({ "type": "sesame" })).expect(201).await;
+    let (_, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["admin"] })).await;
+    let ticket = place(&service, &key, "owner=b").await;
+    for _ in 0..2 {
+        assert!(service.anonymous("GET", &ticket).expect(200).await.text.contains("sesame"));
+    }
+    let reply = service.anonymous("GET", &format!("{ticket}&owner=a&limit=1")).send().await;
+    refuses(&reply, 422, "invalid_query", &["limit", "owner"]);
+    // Twice is not once.
+    let again = format!("{ticket}&{}", ticket.split_once('?').expect("a ticket").1);
+    refuses(&service.anonymous("GET", &again).send().await, 422, "invalid_query", &["ticket"]);
+}
+
+/// What a ticket leads to is a call by its key: off its rate, and among its usage.
+#[tokio::test]
+async fn a_ticket_is_within_its_keys_rate_and_usage() {
+    let service = Service::start().await;
+    let body = json!({ "owner": "a", "scopes": ["read"], "requests_per_minute": 1, "burst": 3 });
+    let (key_id, key) = id_and_key(&service, &body).await;
+    let ticket = place(&service, &key, "").await;
+    for left in ["1", "0"] {
+        let file = service.anonymous("GET", &ticket).expect(200).await;
+        let standing = file.header("ratelimit").expect("how the key stands").to_owned();
+        assert!(standing.contains(&format!("r={left};")), "{standing}");
+    }
+    for _ in 0..3 {
+        let refused = service.anonymous("GET", &ticket).send().await;
+        is_problem(&refused, 429, "rate_limited");
+        let seconds = refused.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+        assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{:?}", refused.headers);
+        assert!(refused.header("ratelimit-policy").is_some(), "{:?}", refused.headers);
+    }
+    is_problem(&with_key(&service, &key, "GET", "/v1/jobs").send().await, 429, "rate_limited");
+    service.stack.flush().await;
+    let usage = service.get(&format!("/v1/usage?owner=a&key_id={key_id}")).expect(200).await;
+    let files = json!({ "calls": 5, "by_status": { "200": 2, "429": 3 } });
+    assert_eq!(usage.at("/by_route/export-jobs"), &files, "{}", usage.text);
+}
+
+/// Nobody is let in by trying, and trying the same again and again costs no read each.
+#[tokio::test]
+async fn unknown_tickets_are_remembered_as_unknown() {
+    let service = Service::start().await;
+    let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
+    let mut environment = service.stack.environment("export-jobs").expect("the function");
+    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
+    let function = Alone::start("export-jobs", environment).await;
+    proxy.heal();
+    for _ in 0..20 {
+        let request = Request::new("GET", "/v1/jobs/export?ticket=unknown").without("authorization");
+        assert_eq!(function.open(&request).await.status, 401);
+    }
+    assert_eq!(proxy.operations(), ["GetItem"]);
+}

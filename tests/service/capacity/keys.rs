@@ -1,0 +1,30 @@
+//! Keys: whoever manages them is looked up at each call, whoever uses them once a minute.
+
+use jobledger_tests::alone::Request;
+use serde_json::json;
+
+use super::House;
+use crate::routes::keys::make;
+
+#[tokio::test]
+async fn a_call_that_manages_keys_reads_its_own() {
+    let house = House::start().await;
+    let made = make(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let path = format!("/v1/admin/keys/{}", made["key_id"].as_str().expect("an id"));
+    let keys = house.metered("keys").await;
+    let new = r#"{"owner":"a","scopes":["read"]}"#;
+    for (what, request, requests, read, write) in [
+        ("a new key", Request::new("POST", "/v1/admin/keys").body(new), 2, 1, 1),
+        ("a list of keys", Request::new("GET", "/v1/admin/keys"), 2, 2, 0),
+        ("a key", Request::new("GET", &path), 2, 2, 0),
+        ("a change of a key", Request::new("PATCH", &path).body(r#"{"name":"n"}"#), 3, 2, 1),
+        ("a revocation", Request::new("DELETE", &path), 2, 1, 1),
+    ] {
+        for _ in 0..2 {
+            let (reply, bill) = keys.call(&house, &request).await;
+            assert!([200, 201].contains(&reply.status), "{what}: {}", reply.text);
+            bill.show(what);
+            bill.within(requests, read, write);
+        }
+    }
+}
