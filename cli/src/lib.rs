@@ -10,7 +10,6 @@
 //! - The key is never an argument, which other users of the machine can see, and neither key nor jobs are ever shown.
 
 mod answer;
-mod backoff;
 mod call;
 mod clock;
 mod error;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use jobledger_client::Backoff;
 
 use crate::call::MAX_JOBS;
 use crate::error::{Error, GOES_ON, PIPE_ENDS};
 use crate::source::STANDARD_INPUT;
 
+/// Longest wait before another try, unless the service asks for more.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Longest file that a key is read from.
 const MAX_KEY_FILE_BYTES: u64 = 4_096;
 
@@ -167,8 +170,8 @@ impl Ingest {
         Duration::from_secs(self.timeout)
     }
 
-    pub(crate) fn first_wait(&self) -> Duration {
-        Duration::from_millis(self.first_wait)
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff { first: Duration::from_millis(self.first_wait), longest: LONGEST_WAIT }
     }
 
     pub(crate) fn max_jobs(&self) -> usize {

@@ -5,7 +5,6 @@ use std::time::Instant;
 use indicatif::HumanCount;
 
 use crate::answer::{Answer, FieldError, Tried};
-use crate::backoff;
 use crate::call::{Call, Entry, Limits, MAX_BODY_BYTES, Next, Pending, external_id};
 use crate::clock;
 use crate::error::Error;
@@ -214,7 +213,7 @@ impl<'a> Run<'a> {
                 if self.failures >= tries {
                     return Err(Error::GaveUp { why, tries, remedy: self.options.remedy() });
                 }
-                let wait = backoff::wait(self.options.first_wait(), self.failures, retry_after);
+                let wait = self.options.backoff().wait(self.failures, retry_after);
                 let next = self.failures + 1;
                 self.show.note(&format!("{why}; try {next} of {tries} in {wait:.1?}"));
                 self.stop.wait(wait).await;
