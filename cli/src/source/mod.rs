@@ -17,7 +17,7 @@ use array::Array;
 use lines::Lines;
 
 /// Longest job: the service takes 512 KiB of JSON beside its head, so no longer one could go in.
-pub const MAX_JOB_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_JOB_BYTES: usize = 1024 * 1024;
 /// What is read from the disk at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// What stands for standard input.
@@ -48,6 +48,16 @@ pub(crate) struct Job {
     /// Its line, or its place in the array; the first 1.
     pub(crate) number: u64,
     pub(crate) content: Content,
+}
+
+impl Job {
+    /// How many bytes of it are held.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Whole(text) | Content::Unfinished(text) => text.len(),
+            Content::TooLong { start, .. } => start.len(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

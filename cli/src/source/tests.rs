@@ -1,7 +1,3 @@
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
@@ -47,9 +43,7 @@ fn check(bytes: &[u8], expect: &[(u64, &str)]) {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    jobledger_client::gzip(bytes).unwrap()
 }
 
 #[test]
