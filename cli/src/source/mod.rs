@@ -39,6 +39,7 @@ const OTHERS: [(&[u8], &str); 10] = [
     (b"\0[", WIDE),
 ];
 const WIDE: &str = "text in UTF-16; JSON is UTF-8: iconv -f UTF-16 -t UTF-8 FILE | jobledger ingest -";
+const PRETTY: &str = "JSON with several lines a job; a job has one: jq -c . FILE | jobledger ingest -";
 /// The longest beginning that tells what a file is.
 const MAX_MARK_BYTES: u64 = 5;
 
@@ -76,6 +77,8 @@ pub(crate) enum Fault {
     Io(io::Error),
     /// Where the array is broken, and how.
     Broken(String),
+    /// A job has several lines.
+    Pretty,
 }
 
 impl From<io::Error> for Fault {
@@ -136,12 +139,13 @@ impl Source {
     /// The next job.
     pub(crate) fn next(&mut self) -> Result<Option<Job>, Error> {
         let next = match &mut self.jobs {
-            Jobs::Lines(lines) => lines.next().map_err(Fault::from),
+            Jobs::Lines(lines) => lines.next(),
             Jobs::Array(array) => array.next(),
         };
         next.map_err(|fault| match fault {
             Fault::Io(source) => Error::File { doing: "read on in", path: self.name.clone().into(), source },
             Fault::Broken(what) => Error::Broken { file: self.name.clone(), what },
+            Fault::Pretty => Error::Unreadable { file: self.name.clone(), what: PRETTY },
         })
     }
 

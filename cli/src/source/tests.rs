@@ -77,6 +77,21 @@ fn a_last_line_may_be_unfinished() {
 }
 
 #[test]
+fn a_job_of_several_lines_is_told() {
+    for pretty in
+        ["{\n  \"external_id\": \"a\"\n}\n", "\n{\r\n\r\n}", "{ \"a\":\n 1 }\n", "{\"a\": 1,\n\"b\": 2}"]
+    {
+        let (jobs, fault) = read(pretty.as_bytes());
+        assert_eq!(jobs, [], "{pretty}");
+        assert!(fault.is_some_and(|fault| fault.contains("jq -c")), "{pretty}");
+    }
+    // A first line that breaks off keeps no other out; nor does a later one.
+    check(b"{\"a\":\n\n {}\n{}", &[(1, "{\"a\":"), (3, "{}"), (4, "{}")]);
+    check(b"{\n{}\n", &[(1, "{"), (2, "{}")]);
+    check(b"{}\n{\n\"a\":1\n}\n", &[(1, "{}"), (2, "{"), (3, "\"a\":1"), (4, "}")]);
+}
+
+#[test]
 fn a_broken_array_gives_what_is_before() {
     for (text, before, why) in [
         ("[{},{\"a\":[1}]", 1, "element 2: a bracket closes"),

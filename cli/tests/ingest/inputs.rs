@@ -158,6 +158,8 @@ async fn what_cannot_be_read_is_told_before_anything_is_sent() {
     ingest(&source.path, &mock.url).run().await.says(2, &["UTF-16", "iconv"]);
     source.write(b"PK\x03\x04");
     ingest(&source.path, &mock.url).run().await.says(2, &["ZIP"]);
+    source.write("{\n  \"external_id\": \"1\"\n}\n");
+    ingest(&source.path, &mock.url).run().await.says(2, &["several lines a job", "jq -c"]);
     let packed = gzip(lines(&jobs(50)).as_bytes());
     source.write(&packed[..packed.len() / 2]);
     ingest(&source.path, &mock.url).with(&["--batch", "1"]).run().await.says(2, &["cannot read on in"]);
