@@ -113,7 +113,12 @@ impl<'a> Run<'a> {
         self.since = clock::now();
         let ended = self.send_all().await;
         // Whatever ended it, no call of this run goes on that somebody waits for.
-        self.checkpoint.state.under_way = self.pending.has_lost(clock::now());
+        let state = &mut self.checkpoint.state;
+        state.under_way = self.pending.has_lost(clock::now());
+        if !self.is_unfinished {
+            // All that is told is confirmed: what comes behind it is somebody else's.
+            state.rejected_bytes = None;
+        }
         let saved = self.checkpoint.save();
         ended.and(saved)
     }

@@ -58,7 +58,7 @@ pub(crate) struct State {
     /// Calls that may have brought in some of their jobs before they were sent again.
     #[serde(default)]
     pub(crate) sent_again: u64,
-    /// Bytes of the file of rejected jobs that were there before, or tell of these jobs; none where that was not looked at yet.
+    /// Bytes of the file of rejected jobs that were there before, or tell of these jobs. None: nothing behind them is to be told again.
     pub(crate) rejected_bytes: Option<u64>,
 }
 

@@ -106,12 +106,16 @@ async fn a_list_is_emptied_only_by_whom_it_is_of() {
     let piped = ingest("-".as_ref(), &mock.url).with(&arguments);
     piped.piped(wrong(5).as_bytes()).await.is(1, [0, 0, 0, 1]);
     assert_eq!(told(&list), [wrong(1), wrong(2), wrong(4), wrong(5)]);
+    // What others have told is left alone.
+    first.write(lines(&[wrong(1), wrong(6)]));
+    ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 2]);
+    assert_eq!(told(&list), [1, 2, 4, 5, 6].map(wrong));
     // Its state is lost: what it says is told once more.
     fs::remove_file(first.beside("jobledger-ingest.json")).unwrap();
-    ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 1]);
-    assert_eq!(told(&list).len(), 5);
-    ingest(&first.path, &mock.url).with(&["--restart"]).run().await.is(1, [0, 0, 0, 1]);
-    assert_eq!(told(&list), [wrong(1)]);
+    ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 2]);
+    assert_eq!(told(&list), [1, 2, 4, 5, 6, 1, 6].map(wrong));
+    ingest(&first.path, &mock.url).with(&["--restart"]).run().await.is(1, [0, 0, 0, 2]);
+    assert_eq!(told(&list), [1, 6].map(wrong));
 }
 
 #[tokio::test]
