@@ -20,6 +20,9 @@ use crate::summary::Summary;
 /// Jobs that are passed over before somebody who wants it to end is heard.
 const SKIPPED_AT_ONCE: u64 = 1_000;
 
+/// By what part of it a call that went in lets the next one grow, once calls were halved: where a store is slow all the time, doubling
+/// would have every other call fail.
+const GROWS_BY: usize = 4;
 /// Most jobs that a dry run tells of one by one.
 const MAX_TOLD: u64 = 100;
 
@@ -189,7 +192,8 @@ impl<'a> Run<'a> {
             Tried::Confirmed(answer) => {
                 self.failures = 0;
                 self.calls += 1;
-                self.limits.jobs = self.limits.jobs.saturating_mul(2).min(self.options.max_jobs());
+                let more = (self.limits.jobs / GROWS_BY).max(1);
+                self.limits.jobs = self.limits.jobs.saturating_add(more).min(self.options.max_jobs());
                 self.taken.add(answer.taken());
                 self.settle(call, answer.rejected)
             }
