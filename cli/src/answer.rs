@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::Counts;
+
 /// Longest text of a service that is shown.
 const MAX_SHOWN_CHARS: usize = 500;
 
@@ -43,10 +45,21 @@ pub(crate) enum Tried {
     TooLarge(String),
     /// Packed bodies are not taken.
     NotPacked(String),
-    /// Another try may do. `is_lost`: whether it may have been, or still be, under way.
-    Again { why: String, retry_after: Option<Duration>, is_lost: bool },
+    /// Another try may do.
+    Again { why: String, retry_after: Option<Duration>, left: Left },
     /// No other try will do.
     Refused(String),
+}
+
+/// What a try that failed has left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing: it was not begun.
+    Nothing,
+    /// Perhaps some of its jobs, and it has ended. It had more to do than there was time or room for.
+    Some,
+    /// Perhaps some of its jobs, and it may still be under way. Perhaps it had more to do than there was time for.
+    Unknown,
 }
 
 impl Tried {
@@ -62,15 +75,32 @@ impl Tried {
             },
             413 => Self::TooLarge(told()),
             415 => Self::NotPacked(told()),
-            408 | 500.. => Self::Again { why: told(), retry_after, is_lost: !is_of_the_function(body) },
-            429 => Self::Again { why: told(), retry_after, is_lost: false },
+            408 | 500.. => {
+                let left = if is_of_the_function(body) { Left::Some } else { Left::Unknown };
+                Self::Again { why: told(), retry_after, left }
+            }
+            429 => Self::Again { why: told(), retry_after, left: Left::Nothing },
             300..400 => Self::Refused(format!("{}; give the URL that it leads to", told())),
             _ => Self::Refused(told()),
         }
     }
 }
 
+impl Refusal {
+    /// Of the only job of a call, in our own words.
+    pub(crate) fn of_one(message: String) -> Self {
+        let errors = vec![FieldError { field: "line".to_owned(), message }];
+        Self { line: 1, external_id: None, errors, errors_left_out: 0 }
+    }
+}
+
 impl Answer {
+    /// What went in.
+    pub(crate) fn taken(&self) -> Counts {
+        let Self { created, updated, unchanged, rejected: _ } = *self;
+        Counts { created, updated, unchanged, ..Counts::default() }
+    }
+
     /// Whether it tells of each of so many jobs once.
     fn is_of(&self, sent: usize) -> bool {
         let in_the_call = self.rejected.iter().all(|refusal| (1..=sent).contains(&refusal.line));
@@ -100,9 +130,14 @@ fn told(status: u16, body: &[u8]) -> String {
         detail: Option<String>,
         /// As API Gateway has it.
         message: Option<String>,
+        /// What is wrong with the call itself.
+        #[serde(default)]
+        errors: Vec<FieldError>,
     }
     let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
-    let texts: Vec<_> = [problem.title, problem.detail, problem.message].into_iter().flatten().collect();
+    let errors = problem.errors.into_iter().map(|error| format!("{} {}", error.field, error.message));
+    let texts = [problem.title, problem.detail, problem.message].into_iter().flatten();
+    let texts: Vec<_> = texts.chain(errors).collect();
     let mut line = format!("the service answered {status}");
     if !texts.is_empty() {
         line.push_str(": ");
@@ -141,12 +176,17 @@ mod tests {
         assert!(
             matches!(of(401, problem), Tried::Refused(told) if told == "the service answered 401: No [2Jkey: send one")
         );
-        assert!(matches!(of(503, r#"{"message":"Unavailable"}"#), Tried::Again { why, is_lost: true, .. }
-            if why == "the service answered 503: Unavailable"));
+        assert!(
+            matches!(of(503, r#"{"message":"Unavailable"}"#), Tried::Again { why, left: Left::Unknown, .. }
+            if why == "the service answered 503: Unavailable")
+        );
+        let query = r#"{"title":"No","errors":[{"field":"owner","message":"must be a name"}]}"#;
+        assert!(matches!(of(422, query), Tried::Refused(told)
+            if told == "the service answered 422: No: owner must be a name"));
         let own = r#"{"code":"store_unavailable"}"#;
-        assert!(matches!(of(503, own), Tried::Again { is_lost: false, .. }));
+        assert!(matches!(of(503, own), Tried::Again { left: Left::Some, .. }));
         assert!(matches!(of(502, "<html>"), Tried::Again { why, .. } if why == "the service answered 502"));
-        assert!(matches!(of(429, ""), Tried::Again { is_lost: false, .. }));
+        assert!(matches!(of(429, ""), Tried::Again { left: Left::Nothing, .. }));
         assert!(matches!(of(413, ""), Tried::TooLarge(_)));
         assert!(matches!(of(415, ""), Tried::NotPacked(_)));
         for status in [201, 204, 301, 400, 403, 404, 409, 422] {

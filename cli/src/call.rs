@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::answer::Refusal;
 use crate::error::Error;
-use crate::source::{Content, Job, Source};
+use crate::source::{Content, Job, MAX_JOB_BYTES, Source};
 
-/// Most jobs of one call: the service takes no more.
-pub const MAX_JOBS: usize = 10_000;
+/// Most jobs of one call: the service takes no more, and no more are held.
+pub(crate) const MAX_JOBS: usize = 10_000;
 /// Longest body of a call before it is packed: the service takes 5 MiB.
-pub const MAX_BODY_BYTES: usize = 4_500_000;
-/// How long a call whose answer was lost may still be under way: API Gateway ends it after 30 s.
+pub(crate) const MAX_BODY_BYTES: usize = 4_500_000;
+/// How long a call whose answer was lost may still be under way: its function is ended after 29 s (template.yaml), and the rest
+/// is for its way there.
 const MAX_CALL_TIME: Duration = Duration::from_secs(31);
 
 /// A job that is about to be sent, or to be passed over.
@@ -21,6 +23,21 @@ pub(crate) struct Entry {
     pub(crate) job: Job,
     /// Its `external_id`, where it can be read.
     pub(crate) id: Option<String>,
+    pub(crate) fate: Fate,
+}
+
+/// What has become of a job.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// Nothing yet.
+    Open,
+    /// A later line of its call tells of the same job: it is not sent. Stays so when the call is cut anew, since the later line may
+    /// be in: what is older must not come after it.
+    Superseded,
+    /// The service has it.
+    Taken,
+    /// It cannot be sent, or the service will not have it.
+    Refused(Refusal),
 }
 
 impl Entry {
@@ -29,19 +46,32 @@ impl Entry {
             Content::Whole(text) => external_id(text).ok(),
             Content::TooLong { .. } | Content::Unfinished(_) => None,
         };
-        Self { job, id }
+        let fate = refusal(&job).map_or(Fate::Open, |message| Fate::Refused(Refusal::of_one(message)));
+        Self { job, id, fate }
     }
 
-    /// What is sent of it.
-    pub(crate) fn text(&self) -> Option<&[u8]> {
-        match &self.job.content {
-            Content::Whole(text) => Some(text),
-            Content::TooLong { .. } | Content::Unfinished(_) => None,
+    /// What is to be sent of it.
+    fn text(&self) -> Option<&[u8]> {
+        match (&self.fate, &self.job.content) {
+            (Fate::Open, Content::Whole(text)) => Some(text),
+            (Fate::Open, Content::TooLong { .. } | Content::Unfinished(_))
+            | (Fate::Superseded | Fate::Taken | Fate::Refused(_), _) => None,
         }
     }
 
     fn bytes(&self) -> usize {
         self.text().map_or(0, |text| text.len() + 1)
+    }
+}
+
+/// Why a job cannot be sent, where that is known without the service.
+pub(crate) fn refusal(job: &Job) -> Option<String> {
+    match &job.content {
+        Content::Whole(_) => None,
+        Content::TooLong { bytes, .. } => {
+            Some(format!("has {bytes} bytes; a job has at most {MAX_JOB_BYTES}"))
+        }
+        Content::Unfinished(_) => Some("the file ends within it".to_owned()),
     }
 }
 
@@ -55,7 +85,7 @@ pub(crate) fn external_id(text: &[u8]) -> serde_json::Result<String> {
     Ok(named.external_id.trim().to_owned())
 }
 
-/// What one call may hold.
+/// What is sent by one call at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) jobs: usize,
@@ -66,7 +96,12 @@ pub(crate) struct Limits {
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub(crate) entries: Vec<Entry>,
+    /// How many of them are sent.
+    pub(crate) sent: usize,
+    /// The body's.
     pub(crate) bytes: usize,
+    /// Of all of them, as the file has them.
+    held: usize,
 }
 
 impl Call {
@@ -80,22 +115,70 @@ impl Call {
         body
     }
 
-    /// The jobs that are sent: the answer's line 1 is the first of them.
-    pub(crate) fn sent(&self) -> Vec<&Entry> {
-        self.entries.iter().filter(|entry| entry.text().is_some()).collect()
-    }
-
     /// Whether it is nothing but a last line that perhaps is still being written.
     pub(crate) fn is_unfinished(&self) -> bool {
         matches!(self.entries.as_slice(), [Entry { job: Job { content: Content::Unfinished(_), .. }, .. }])
     }
 
-    fn takes(&self, entry: &Entry, limits: Limits) -> bool {
+    /// Takes note of what the service will not have, by its place in the body, the first 1; it has the rest. What such a line
+    /// superseded is to be sent after all: a wrong line keeps no other out. Whether there is none of these.
+    pub(crate) fn settle(&mut self, refusals: Vec<Refusal>) -> bool {
+        let mut refusals: HashMap<_, _> =
+            refusals.into_iter().map(|refusal| (refusal.line, refusal)).collect();
+        let mut refused = HashSet::new();
+        let sent = self.entries.iter_mut().filter(|entry| entry.text().is_some());
+        for (entry, line) in sent.zip(1..) {
+            entry.fate = match refusals.remove(&line) {
+                Some(refusal) => {
+                    refused.extend(entry.id.clone());
+                    Fate::Refused(refusal)
+                }
+                None => Fate::Taken,
+            };
+        }
+        let mut is_settled = true;
+        let mut taken = HashSet::new();
+        for entry in self.entries.iter_mut().rev() {
+            let Some(id) = &entry.id else { continue };
+            match entry.fate {
+                Fate::Taken => {
+                    taken.insert(id);
+                }
+                Fate::Superseded if refused.contains(id) && !taken.contains(id) => {
+                    entry.fate = Fate::Open;
+                    is_settled = false;
+                }
+                Fate::Open | Fate::Superseded | Fate::Refused(_) => {}
+            }
+        }
+        is_settled
+    }
+
+    /// Whether there is room for one that supersedes another one of it, or none.
+    fn takes(&self, entry: &Entry, older: Option<usize>, limits: Limits) -> bool {
         // The first goes in anyhow: no limit is below one job.
-        self.entries.is_empty()
-            || (self.entries.len() < limits.jobs
-                && self.bytes + entry.bytes() <= limits.bytes
-                && !matches!(entry.job.content, Content::Unfinished(_)))
+        if self.entries.is_empty() {
+            return true;
+        }
+        let older_bytes = older.and_then(|older| self.entries.get(older)).map_or(0, Entry::bytes);
+        let sent = self.sent + usize::from(entry.text().is_some()) - usize::from(older.is_some());
+        self.entries.len() < MAX_JOBS
+            && self.held + entry.job.bytes() <= MAX_BODY_BYTES
+            && sent <= limits.jobs
+            && self.bytes - older_bytes + entry.bytes() <= limits.bytes
+            && !matches!(entry.job.content, Content::Unfinished(_))
+    }
+
+    fn push(&mut self, entry: Entry, older: Option<usize>) {
+        if let Some(older) = older.and_then(|older| self.entries.get_mut(older)) {
+            self.bytes -= older.bytes();
+            self.sent -= 1;
+            older.fate = Fate::Superseded;
+        }
+        self.sent += usize::from(entry.text().is_some());
+        self.bytes += entry.bytes();
+        self.held += entry.job.bytes();
+        self.entries.push(entry);
     }
 }
 
@@ -121,7 +204,8 @@ impl Pending {
     /// Cuts the next call from what is there.
     pub(crate) fn next(&mut self, source: &mut Source, limits: Limits, now: Instant) -> Result<Next, Error> {
         let mut call = Call::default();
-        let mut ids = HashSet::new();
+        // Where in the call each job is that is to be sent.
+        let mut places = HashMap::new();
         loop {
             if self.jobs.is_empty() && self.fault.is_none() {
                 match source.next() {
@@ -130,7 +214,16 @@ impl Pending {
                 }
             }
             let Some(entry) = self.jobs.front() else { break };
-            if !call.takes(entry, limits) || entry.id.as_ref().is_some_and(|id| ids.contains(id)) {
+            let id = entry.id.clone().filter(|_| entry.text().is_some());
+            let older = id.as_ref().and_then(|id| places.get(id)).copied();
+            if older.is_some()
+                && let Some(left) = self.late.is_unknown(now)
+            {
+                // The older line may be on its way by itself, and come after the newer one.
+                self.give_back(call);
+                return Ok(Next::Wait(left));
+            }
+            if !call.takes(entry, older, limits) {
                 break;
             }
             if let Some(left) = self.late.overtaken_by(entry, now) {
@@ -140,9 +233,9 @@ impl Pending {
                 break;
             }
             if let Some(entry) = self.jobs.pop_front() {
-                call.bytes += entry.bytes();
-                ids.extend(entry.id.clone());
-                call.entries.push(entry);
+                self.late.sees(&entry, now);
+                places.extend(id.map(|id| (id, call.entries.len())));
+                call.push(entry, older);
             }
         }
         if !call.entries.is_empty() {
@@ -160,17 +253,20 @@ impl Pending {
 
     /// Notes that this call may still be under way, although it was given up.
     pub(crate) fn lost(&mut self, call: &Call, now: Instant) {
-        self.late.0.retain(|_, (_, until)| *until > now);
-        for entry in &call.entries {
-            if let Some(id) = &entry.id {
-                self.late.0.insert(id.clone(), (entry.job.number, now + MAX_CALL_TIME));
-            }
+        self.late.jobs.retain(|_, (_, until)| *until > now);
+        for entry in call.entries.iter().filter(|entry| entry.text().is_some()) {
+            self.late.note(entry, now + MAX_CALL_TIME);
         }
+    }
+
+    /// Notes that a call may still be under way of which nobody knows any more what it has: a run was killed.
+    pub(crate) fn lost_unknown(&mut self, now: Instant) {
+        self.late.unknown = Some(now + MAX_CALL_TIME);
     }
 
     /// Whether any call that was given up may still be under way.
     pub(crate) fn has_lost(&self, now: Instant) -> bool {
-        self.late.0.values().any(|(_, until)| *until > now)
+        self.late.is_unknown(now).is_some() || self.late.jobs.values().any(|(_, until)| *until > now)
     }
 
     /// How many are held.
@@ -180,16 +276,43 @@ impl Pending {
     }
 }
 
-/// Jobs of calls whose answers were lost: by id, their numbers, and until when their calls may still write them.
+/// Calls whose answers were lost, as long as they may still write.
 #[derive(Debug, Default)]
-struct Late(HashMap<String, (u64, Instant)>);
+struct Late {
+    /// By id: the job's number, and until when.
+    jobs: HashMap<String, (u64, Instant)>,
+    /// Until when one may that nobody knows the jobs of. It has no others than the first [`MAX_JOBS`] of this run.
+    unknown: Option<Instant>,
+}
 
 impl Late {
-    /// How long a job has to wait that tells something else of one of these.
+    /// How long a job has to wait that is newer than what such a call says of it.
     fn overtaken_by(&self, entry: &Entry, now: Instant) -> Option<Duration> {
-        let (number, until) = self.0.get(entry.id.as_ref()?)?;
+        let id = entry.id.as_ref().filter(|_| entry.text().is_some())?;
+        let (number, until) = self.jobs.get(id)?;
         let left = until.saturating_duration_since(now);
-        (*number != entry.job.number && !left.is_zero()).then_some(left)
+        (*number < entry.job.number && !left.is_zero()).then_some(left)
+    }
+
+    /// For how long the unknown one may still be under way.
+    fn is_unknown(&self, now: Instant) -> Option<Duration> {
+        let left = self.unknown?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Notes a job that the unknown one may have, too.
+    fn sees(&mut self, entry: &Entry, now: Instant) {
+        if let Some(left) = self.is_unknown(now)
+            && self.jobs.len() < MAX_JOBS
+        {
+            self.note(entry, now + left);
+        }
+    }
+
+    fn note(&mut self, entry: &Entry, until: Instant) {
+        if let Some(id) = &entry.id {
+            self.jobs.insert(id.clone(), (entry.job.number, until));
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) const PIPE_ENDS: &str =
 
 /// Why not all of a file has gone in.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// An option, a variable or a key is wrong.
     #[error("{0}")]
     Usage(String),
@@ -58,6 +58,9 @@ pub enum Error {
     /// Another process sends the file.
     #[error("{0} is being sent by another run of this command; wait for its end")]
     Locked(String),
+    /// Another process writes what it rejects.
+    #[error("another run of this command writes {}; wait for its end, or name another file with --rejected", .0.display())]
+    Busy(PathBuf),
     /// The file beside the source cannot be used.
     #[error("{}: {what}", path.display())]
     State {
@@ -100,7 +103,7 @@ pub enum Error {
 
 impl Error {
     /// What the process ends with.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_)
             | Self::Machine(_)
@@ -109,6 +112,7 @@ impl Error {
             | Self::Broken { .. }
             | Self::Unreadable { .. }
             | Self::Locked(_)
+            | Self::Busy(_)
             | Self::State { .. }
             | Self::Changed { .. }
             | Self::Refused(_) => REFUSED,

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jobledger_client::{Client, Unanswered, gzip};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::answer::Tried;
+use crate::answer::{Left, Tried};
 use crate::call::Call;
 use crate::error::Error;
 
 /// Longest answer: the service's own are below 6 MB.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// Longest owner, as the service takes it.
-const MAX_OWNER_BYTES: usize = 64;
+/// What is written in a query as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b':');
 const PATH: &str = "/v1/admin/ingest/jobs";
 
 /// Sends calls to one service, for one owner.
@@ -27,7 +28,7 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(url: &str, owner: Option<&str>, key: &str, timeout: Duration) -> Result<Self, Error> {
         let client = Client::new(url, key, concat!("jobledger/", env!("CARGO_PKG_VERSION")))?;
-        Ok(Self { client, path: path(owner)?, timeout, is_packed: true })
+        Ok(Self { client, path: path(owner), timeout, is_packed: true })
     }
 
     /// Sends no packed bodies from now on; whether any were before.
@@ -52,39 +53,31 @@ impl Http {
             timeout: self.timeout,
             max_answer_bytes: MAX_ANSWER_BYTES,
         };
-        let again = |why: String, is_lost| Tried::Again { why, retry_after: None, is_lost };
+        let again = |why: String, left| Tried::Again { why, retry_after: None, left };
         let answer = match self.client.send(request).await {
             Ok(answer) => answer,
             Err(unanswered) => {
                 let why = unanswered.to_string();
                 return match unanswered {
                     Unanswered::Unsendable(_) => Tried::Refused(why),
-                    Unanswered::Unreachable(_) => again(why, false),
-                    Unanswered::Lost(_) => again(why, true),
+                    Unanswered::Unreachable(_) => again(why, Left::Nothing),
+                    Unanswered::Lost(_) => again(why, Left::Unknown),
                 };
             }
         };
         match answer.body {
-            Ok(body) => Tried::of(answer.status.as_u16(), answer.retry_after, &body, call.sent().len()),
-            Err(why) => again(why, true),
+            Ok(body) => Tried::of(answer.status.as_u16(), answer.retry_after, &body, call.sent),
+            Err(why) => again(why, Left::Unknown),
         }
     }
 }
 
-/// The route, for an owner where one is named.
-fn path(owner: Option<&str>) -> Result<String, Error> {
-    let is_word = |owner: &str| {
-        let mut bytes = owner.bytes();
-        (1..=MAX_OWNER_BYTES).contains(&owner.len())
-            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
-    };
-    match owner {
-        None => Ok(PATH.to_owned()),
-        Some(owner) if is_word(owner) => Ok(format!("{PATH}?owner={owner}")),
-        Some(_) => Err(Error::Usage(format!(
-            "--owner must be 1 to {MAX_OWNER_BYTES} letters, digits, '_', '-', '.' or ':'"
-        ))),
-    }
+/// The route, for an owner where one is named. Which names there are, the service knows.
+fn path(owner: Option<&str>) -> String {
+    owner.map_or_else(
+        || PATH.to_owned(),
+        |owner| format!("{PATH}?owner={}", utf8_percent_encode(owner, PLAIN)),
+    )
 }
 
 #[cfg(test)]
@@ -92,11 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_are_checked_before_anything_is_sent() {
-        assert_eq!(path(None).unwrap(), "/v1/admin/ingest/jobs");
-        assert_eq!(path(Some("a.b:c")).unwrap(), "/v1/admin/ingest/jobs?owner=a.b:c");
-        for bad in ["", "a b", "a&b", "ä", "a/b"] {
-            assert!(matches!(path(Some(bad)), Err(Error::Usage(_))), "{bad}");
-        }
+    fn an_owner_arrives_as_it_is_named() {
+        assert_eq!(path(None), "/v1/admin/ingest/jobs");
+        assert_eq!(path(Some("a.b:c_-")), "/v1/admin/ingest/jobs?owner=a.b:c_-");
+        assert_eq!(path(Some("-a &=%#+/ä")), "/v1/admin/ingest/jobs?owner=-a%20%26%3D%25%23%2B%2F%C3%A4");
     }
 }

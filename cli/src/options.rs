@@ -4,26 +4,30 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use jobledger_client::Backoff;
 
 use crate::call::MAX_JOBS;
 use crate::error::{Error, GOES_ON, PIPE_ENDS};
+use crate::rejected::Rejected;
 use crate::source::STANDARD_INPUT;
 
+/// Longest wait before another try, unless the service asks for more.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Longest file that a key is read from.
 const MAX_KEY_FILE_BYTES: u64 = 4_096;
 
 /// The command `jobledger`.
 #[derive(Debug, Parser)]
 #[command(name = "jobledger", version, about = "Brings jobs into a jobledger.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What the command can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Sends the jobs of a file, and goes on where it stopped when it is run again
     Ingest(Ingest),
 }
@@ -37,49 +41,49 @@ which everybody on this machine could see.
 
 Ends with 0 when all jobs are in, 1 when some were rejected, 2 when something is wrong or was refused, and 3 when it gave \
 up for now or was interrupted: then run the same command again.")]
-pub struct Ingest {
+pub(crate) struct Ingest {
     /// A job a line (NDJSON) or one JSON array of jobs, also packed by gzip; - is standard input
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The service, such as `https://jobs.example.com`; else the variable `JOBLEDGER_URL` says it
     #[arg(long)]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// Whose jobs they are; else the key's owner's
     #[arg(long, value_name = "NAME")]
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// A file that has the key and nothing else
     #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     /// Forget what was sent, and send all of it
     #[arg(long)]
-    pub restart: bool,
+    pub(crate) restart: bool,
     /// Send nothing: only read the file through, and tell what is no job
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Most jobs of one call
     #[arg(long, value_name = "JOBS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=MAX_JOBS_WIDE))]
-    pub batch: u64,
+    pub(crate) batch: u64,
     /// Tries of a call in a row before it gives up
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub tries: u32,
+    pub(crate) tries: u32,
     /// Longest wait after the first failure; it doubles with each further one, up to 30 seconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=30_000))]
-    pub first_wait: u64,
+    pub(crate) first_wait: u64,
     /// Longest wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub timeout: u64,
-    /// Where to write what is rejected, and why; else FILE.rejected.ndjson
+    pub(crate) timeout: u64,
+    /// Where to write what is rejected, and why; else FILE.rejected.ndjson, for standard input a new file in this folder
     #[arg(long, value_name = "FILE")]
-    pub rejected: Option<PathBuf>,
+    pub(crate) rejected: Option<PathBuf>,
     /// Where to write how far it is; else FILE.jobledger-ingest.json
     #[arg(long, value_name = "FILE")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
     /// Tell the end as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Tell nothing while it runs
     #[arg(long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// [`MAX_JOBS`], as options are counted.
@@ -87,11 +91,11 @@ const MAX_JOBS_WIDE: u64 = MAX_JOBS as u64;
 
 /// What the process's environment says.
 #[derive(Clone, Default)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// `JOBLEDGER_URL`.
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// `JOBLEDGER_KEY`.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
 }
 
 impl Ingest {
@@ -103,7 +107,13 @@ impl Ingest {
         if self.is_piped() { "standard input".to_owned() } else { self.file.display().to_string() }
     }
 
-    pub(crate) fn rejected_path(&self) -> PathBuf {
+    pub(crate) fn rejected(&self) -> Rejected {
+        // What several pipes of one folder send has nothing in common.
+        let is_new = self.is_piped() && self.rejected.is_none();
+        if is_new { Rejected::new(self.rejected_path()) } else { Rejected::of(self.rejected_path()) }
+    }
+
+    fn rejected_path(&self) -> PathBuf {
         self.rejected.clone().unwrap_or_else(|| self.beside("rejected.ndjson"))
     }
 
@@ -167,8 +177,8 @@ impl Ingest {
         Duration::from_secs(self.timeout)
     }
 
-    pub(crate) fn first_wait(&self) -> Duration {
-        Duration::from_millis(self.first_wait)
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff { first: Duration::from_millis(self.first_wait), longest: LONGEST_WAIT }
     }
 
     pub(crate) fn max_jobs(&self) -> usize {

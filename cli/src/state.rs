@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::answer::Answer;
 use crate::error::Error;
 use crate::source::{Content, Job};
 
@@ -23,14 +22,20 @@ pub(crate) struct Counts {
     pub(crate) updated: u64,
     pub(crate) unchanged: u64,
     pub(crate) rejected: u64,
+    /// Lines that were not sent, as a later one of their call tells of the same job.
+    #[serde(default)]
+    pub(crate) superseded: u64,
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, answer: &Answer) {
-        self.created += answer.created;
-        self.updated += answer.updated;
-        self.unchanged += answer.unchanged;
-        self.rejected += u64::try_from(answer.rejected.len()).unwrap_or(u64::MAX);
+    /// Takes in what went in.
+    pub(crate) fn add(&mut self, other: Counts) {
+        let Counts { created, updated, unchanged, rejected, superseded } = other;
+        self.created += created;
+        self.updated += updated;
+        self.unchanged += unchanged;
+        self.rejected += rejected;
+        self.superseded += superseded;
     }
 }
 
@@ -50,12 +55,15 @@ pub(crate) struct State {
     /// Whether a call may still be under way: a run did not end in order, or without an answer.
     pub(crate) under_way: bool,
     pub(crate) counts: Counts,
-    /// Bytes of the file of rejected jobs that tell of these jobs.
-    pub(crate) rejected_bytes: u64,
+    /// Calls that may have brought in some of their jobs before they were sent again.
+    #[serde(default)]
+    pub(crate) sent_again: u64,
+    /// Bytes of the file of rejected jobs that were there before, or tell of these jobs. None: nothing behind them is to be told again.
+    pub(crate) rejected_bytes: Option<u64>,
 }
 
 /// What was confirmed, and where that is kept.
-pub(crate) struct Record {
+pub(crate) struct Checkpoint {
     path: Option<PathBuf>,
     pub(crate) state: State,
     digest: Sha256,
@@ -63,7 +71,7 @@ pub(crate) struct Record {
     pub(crate) before: State,
 }
 
-impl Record {
+impl Checkpoint {
     /// Begins anew, or with what is kept for this service and owner.
     pub(crate) fn open(
         path: Option<PathBuf>,
@@ -94,6 +102,7 @@ impl Record {
             version: VERSION,
             url: url.to_owned(),
             owner: owner.map(ToOwned::to_owned),
+            rejected_bytes: is_restart.then_some(0),
             ..State::default()
         });
         let state = State { size: size.unwrap_or_default(), under_way: true, ..before.clone() };
@@ -113,7 +122,7 @@ impl Record {
     }
 
     /// Whether the jobs that were passed over are those that were confirmed.
-    pub(crate) fn is_same(&self) -> bool {
+    pub(crate) fn matches_source(&self) -> bool {
         self.before.jobs == 0 || self.hex() == self.before.sha256
     }
 
@@ -165,24 +174,24 @@ mod tests {
         Job { number, content: Content::Whole(text.as_bytes().to_vec()) }
     }
 
-    fn open(path: &Path, url: &str, owner: Option<&str>, is_restart: bool) -> Result<Record, Error> {
-        Record::open(Some(path.to_owned()), url, owner, Some(7), is_restart)
+    fn open(path: &Path, url: &str, owner: Option<&str>, is_restart: bool) -> Result<Checkpoint, Error> {
+        Checkpoint::open(Some(path.to_owned()), url, owner, Some(7), is_restart)
     }
 
     #[test]
     fn what_is_kept_is_found_again_for_the_same_service_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        let mut record = open(&path, "http://a", None, false).unwrap();
-        record.digest(&job(1, "{}"));
-        record.state.jobs = 1;
-        record.save().unwrap();
+        let mut checkpoint = open(&path, "http://a", None, false).unwrap();
+        checkpoint.digest(&job(1, "{}"));
+        checkpoint.state.jobs = 1;
+        checkpoint.save().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
         let mut again = open(&path, "http://a", None, false).unwrap();
-        assert_eq!((again.state.jobs, &again.before.sha256), (1, &record.state.sha256));
+        assert_eq!((again.state.jobs, &again.before.sha256), (1, &checkpoint.state.sha256));
         again.digest(&job(1, "{} "));
-        assert!(!again.is_same());
+        assert!(!again.matches_source());
         for (url, owner) in [("http://b", None), ("http://a", Some("o"))] {
             let error = open(&path, url, owner, false).err().expect("an error").to_string();
             assert!(error.contains("--url http://a") && error.contains("--restart"), "{error}");

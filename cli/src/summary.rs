@@ -12,7 +12,7 @@ const SOME_REJECTED: u8 = 1;
 
 /// What became of a file's jobs, in all runs together.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     pub(crate) file: String,
     /// Whether nothing was sent, because that was asked for.
     pub(crate) dry_run: bool,
@@ -28,16 +28,18 @@ pub struct Summary {
     pub(crate) jobs_before: u64,
     /// Calls of this run that were confirmed.
     pub(crate) calls: u64,
+    /// Calls of all runs that may have brought in some of their jobs before they were sent again.
+    pub(crate) sent_again: u64,
 }
 
 impl Summary {
     /// What the process ends with where nothing stopped it.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         if self.counts.rejected == 0 { 0 } else { SOME_REJECTED }
     }
 
     /// Tells it.
-    pub fn print(&self, is_json: bool) {
+    pub(crate) fn print(&self, is_json: bool) {
         if is_json {
             // Texts and numbers are always JSON.
             println!("{}", serde_json::to_string(self).unwrap_or_default());
@@ -47,7 +49,7 @@ impl Summary {
     }
 
     fn text(&self) -> String {
-        let Counts { created, updated, unchanged, rejected } = self.counts;
+        let Counts { created, updated, unchanged, rejected, superseded } = self.counts;
         let file = &self.file;
         let jobs = HumanCount(self.jobs);
         let mut text = if self.dry_run {
@@ -69,9 +71,19 @@ impl Summary {
                 HumanCount(rejected)
             )
         };
+        // Writing to a string cannot fail.
+        if superseded > 0 {
+            let _ = write!(text, ", {} superseded by later lines", HumanCount(superseded));
+        }
+        if self.sent_again > 0 {
+            let calls = HumanCount(self.sent_again);
+            let _ = write!(
+                text,
+                "\ncalls that had to be sent again: {calls}; what they had brought in before is counted as unchanged"
+            );
+        }
         if let Some(path) = &self.rejected_file {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "\nwhat was rejected, and why: {path}");
+            let _ = write!(text, "\nwhat was rejected, why, and the jobs themselves: {path}");
         }
         text
     }

@@ -18,10 +18,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
+mod backoff;
+
+pub use backoff::{Backoff, up_to};
 pub use http::StatusCode;
 
 /// How long a connection may take to come about.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept. API Gateway closes its own after some minutes; whoever uses one that was just
 /// closed has to try again.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -39,6 +42,7 @@ pub struct Client {
 
 /// Why there can be no client.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The service's address is not one.
     #[error("the service's address must be http:// or https:// with a host, without query: got {0:?}")]

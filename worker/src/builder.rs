@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use jobledger_client::Backoff;
+
 use crate::client::Client;
 use crate::handler::{Handler, handler};
 use crate::pool::{Pool, Settings};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobledger_client::up_to;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -10,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::RunError;
 use crate::attempt;
-use crate::backoff::up_to;
 use crate::client::{ClaimRequest, Failure};
 use crate::metrics::Claimed;
 use crate::pool::Pool;

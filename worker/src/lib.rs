@@ -88,7 +88,6 @@
 //! | `process_resident_memory_bytes` | Linux only |
 
 mod attempt;
-mod backoff;
 mod breaker;
 mod builder;
 mod claims;
@@ -106,6 +105,7 @@ mod server;
 mod task;
 mod worker;
 
+pub use jobledger_client::ClientError;
 pub use tokio_util::sync::CancellationToken;
 
 pub use builder::WorkerBuilder;

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use jobledger_client::Backoff;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::RunError;
-use crate::backoff::Backoff;
 use crate::breaker::{Breaker, State};
 use crate::claims;
 use crate::client::Client;

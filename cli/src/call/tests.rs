@@ -19,7 +19,23 @@ fn lines(ids: &[&str]) -> String {
 
 /// The numbers of what is sent.
 fn numbers(call: &Call) -> Vec<u64> {
-    call.sent().iter().map(|entry| entry.job.number).collect()
+    let sent: Vec<_> = call.entries.iter().filter(|entry| entry.text().is_some()).collect();
+    assert_eq!(sent.len(), call.sent);
+    assert_eq!(call.body().len(), call.bytes);
+    sent.iter().map(|entry| entry.job.number).collect()
+}
+
+/// The next call.
+fn cut(pending: &mut Pending, source: &mut Source, limits: Limits, now: Instant) -> Call {
+    match pending.next(source, limits, now).unwrap() {
+        Next::Call(call) => call,
+        other => panic!("no call: {other:?}"),
+    }
+}
+
+/// What the service says of a line that it will not have.
+fn refused(line: usize) -> Refusal {
+    Refusal { line, ..Refusal::of_one("no".to_owned()) }
 }
 
 /// The numbers of each call of a file.
@@ -36,19 +52,73 @@ fn calls(text: &str, limits: Limits) -> Vec<Vec<u64>> {
 const WIDE: Limits = Limits { jobs: MAX_JOBS, bytes: MAX_BODY_BYTES };
 
 #[test]
-fn a_call_ends_at_its_limits_and_before_an_id_that_it_has() {
+fn a_call_ends_at_its_limits() {
     let text = lines(&["a", "b", "c", "a", "a", "d"]);
-    assert_eq!(calls(&text, WIDE), [vec![1, 2, 3], vec![4], vec![5, 6]]);
-    assert_eq!(calls(&text, Limits { jobs: 2, ..WIDE }), [vec![1, 2], vec![3, 4], vec![5, 6]]);
-    let bytes = line("a").len() * 2;
-    assert_eq!(calls(&text, Limits { bytes, ..WIDE }), [vec![1, 2], vec![3, 4], vec![5, 6]]);
+    assert_eq!(calls(&text, WIDE), [[1, 2, 3, 4, 5, 6]]);
+    // What is superseded is no part of what is sent.
+    let three = [vec![1, 2], vec![3, 4, 5], vec![6]];
+    assert_eq!(calls(&text, Limits { jobs: 2, ..WIDE }), three);
+    assert_eq!(calls(&text, Limits { bytes: line("a").len() * 2, ..WIDE }), three);
     // A limit below one job lets one through.
-    assert_eq!(calls(&text, Limits { jobs: 1, bytes: 1 }).len(), 6);
-    // An id may be written in several ways, and many jobs have none that can be read.
-    assert_eq!(
-        calls("{\"external_id\":\"\\u0061\"}\n{\"external_id\":\" a\"}\n{\n{\n{}\n{}\n", WIDE).len(),
-        2
-    );
+    assert_eq!(calls(&text, Limits { bytes: 1, ..WIDE }).len(), 6);
+    // Lines about one job are held, too.
+    let text = line("a").repeat(MAX_JOBS + 1);
+    assert_eq!(calls(&text, WIDE).iter().map(Vec::len).collect::<Vec<_>>(), [MAX_JOBS, 1]);
+}
+
+#[test]
+fn what_is_held_has_a_bound() {
+    let long = format!("{}\n", "x".repeat(MAX_JOB_BYTES + 1));
+    let held = MAX_BODY_BYTES / MAX_JOB_BYTES;
+    assert_eq!(calls(&long.repeat(5), WIDE).iter().map(Vec::len).collect::<Vec<_>>(), [held, 1]);
+}
+
+#[test]
+fn of_several_lines_about_one_job_a_call_sends_the_last() {
+    let (mut source, mut pending) =
+        (source(&lines(&["a", "b", "a", "\\u0061", "c", " b"])), Pending::default());
+    let mut call = cut(&mut pending, &mut source, WIDE, clock::now());
+    assert_eq!(numbers(&call), [4, 5, 6]);
+    assert!(call.settle(Vec::new()));
+    // Many jobs have no id that can be read.
+    assert_eq!(calls("{\n{\n{}\n{}\n", WIDE), [[1, 2, 3, 4]]);
+}
+
+#[test]
+fn what_a_refused_line_superseded_is_sent_after_all() {
+    let text = lines(&["a", "b", "a", "c", "b", "a", "d"]);
+    let (mut source, mut pending) = (source(&text), Pending::default());
+    let now = clock::now();
+    let six = Limits { jobs: 3, ..WIDE };
+    let mut call = cut(&mut pending, &mut source, six, now);
+    assert_eq!((call.entries.len(), numbers(&call)), (6, vec![4, 5, 6]));
+    // c goes in; b and the last a do not.
+    assert!(!call.settle(vec![refused(2), refused(3)]));
+    pending.give_back(call);
+    let mut call = cut(&mut pending, &mut source, six, now);
+    // There is room for one more now. The first a is still superseded, by the second.
+    assert_eq!((call.entries.len(), numbers(&call)), (7, vec![2, 3, 7]));
+    assert!(!call.settle(vec![refused(2)]));
+    pending.give_back(call);
+    let mut call = cut(&mut pending, &mut source, six, now);
+    assert_eq!(numbers(&call), [1]);
+    assert!(call.settle(vec![refused(1)]));
+}
+
+#[test]
+fn what_was_taken_is_not_overtaken_by_what_it_superseded() {
+    let (mut source, mut pending) = (source(&lines(&["a", "b", "b", "a"])), Pending::default());
+    let now = clock::now();
+    let mut call = cut(&mut pending, &mut source, WIDE, now);
+    assert_eq!(numbers(&call), [3, 4]);
+    assert!(!call.settle(vec![refused(1)]));
+    pending.give_back(call);
+    // The file grows meanwhile.
+    let content = Content::Whole(line("a").trim().as_bytes().to_vec());
+    pending.jobs.push_back(Entry::new(Job { number: 5, content }));
+    let mut call = cut(&mut pending, &mut source, WIDE, now);
+    assert_eq!(numbers(&call), [2, 5]);
+    assert!(call.settle(vec![refused(2)]), "the first a is older than the one that was taken");
 }
 
 #[test]
@@ -76,16 +146,56 @@ fn a_fault_is_told_once_all_before_it_is_sent() {
 fn a_lost_call_is_not_overtaken_by_what_is_newer() {
     let (mut source, mut pending) = (source(&lines(&["a", "b", "a", "c"])), Pending::default());
     let now = clock::now();
-    let Next::Call(call) = pending.next(&mut source, WIDE, now).unwrap() else { panic!("no call") };
-    assert_eq!(numbers(&call), [1, 2]);
+    let two = Limits { jobs: 2, ..WIDE };
+    let call = cut(&mut pending, &mut source, Limits { jobs: 1, ..WIDE }, now);
+    assert_eq!(numbers(&call), [1]);
     pending.lost(&call, now);
     pending.give_back(call);
-    // The same jobs may go again at once: they say the same.
-    let Next::Call(again) = pending.next(&mut source, WIDE, now).unwrap() else { panic!("no call") };
+    // The same job may go again at once: it says the same.
+    let again = cut(&mut pending, &mut source, two, now);
     assert_eq!(numbers(&again), [1, 2]);
     let soon = now + Duration::from_secs(1);
-    let Next::Wait(left) = pending.next(&mut source, WIDE, soon).unwrap() else { panic!("no wait") };
+    let Next::Wait(left) = pending.next(&mut source, two, soon).unwrap() else { panic!("no wait") };
     assert_eq!(left, Duration::from_secs(30));
-    let Next::Call(newer) = pending.next(&mut source, WIDE, soon + left).unwrap() else { panic!("no call") };
-    assert_eq!(numbers(&newer), [3, 4]);
+    assert!(pending.has_lost(soon) && !pending.has_lost(soon + left));
+    assert_eq!(numbers(&cut(&mut pending, &mut source, two, soon + left)), [3, 4]);
+}
+
+#[test]
+fn what_a_lost_call_superseded_stays_so() {
+    let (mut source, mut pending) = (source(&lines(&["a", "b", "a"])), Pending::default());
+    let now = clock::now();
+    let call = cut(&mut pending, &mut source, WIDE, now);
+    assert_eq!(numbers(&call), [2, 3]);
+    pending.lost(&call, now);
+    pending.give_back(call);
+    // The newer line about a may be in: the older one must not come after it, nor wait.
+    let one = Limits { jobs: 1, ..WIDE };
+    assert_eq!(numbers(&cut(&mut pending, &mut source, one, now)), [2]);
+    assert_eq!(numbers(&cut(&mut pending, &mut source, one, now)), [3]);
+}
+
+#[test]
+fn after_a_kill_nobody_knows_which_line_about_a_job_is_under_way() {
+    let (mut source, mut pending) = (source(&lines(&["a", "b", "c", "a"])), Pending::default());
+    let now = clock::now();
+    pending.lost_unknown(now);
+    assert!(pending.has_lost(now));
+    // The killed run may not have seen the last line yet: neither line about a is sent before its call is over.
+    let Next::Wait(left) = pending.next(&mut source, WIDE, now).unwrap() else { panic!("no wait") };
+    assert_eq!(left, MAX_CALL_TIME);
+    assert_eq!(numbers(&cut(&mut pending, &mut source, WIDE, now + left)), [2, 3, 4]);
+    assert!(!pending.has_lost(now + left));
+}
+
+#[test]
+fn after_a_kill_other_jobs_do_not_wait() {
+    let (mut source, mut pending) = (source(&lines(&["a", "b", "c", "a"])), Pending::default());
+    let now = clock::now();
+    pending.lost_unknown(now);
+    let two = Limits { jobs: 2, ..WIDE };
+    assert_eq!(numbers(&cut(&mut pending, &mut source, two, now)), [1, 2]);
+    assert_eq!(numbers(&cut(&mut pending, &mut source, two, now)), [3]);
+    let Next::Wait(left) = pending.next(&mut source, two, now).unwrap() else { panic!("no wait") };
+    assert_eq!(numbers(&cut(&mut pending, &mut source, two, now + left)), [4]);
 }

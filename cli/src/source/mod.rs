@@ -17,7 +17,7 @@ use array::Array;
 use lines::Lines;
 
 /// Longest job: the service takes 512 KiB of JSON beside its head, so no longer one could go in.
-pub const MAX_JOB_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_JOB_BYTES: usize = 1024 * 1024;
 /// What is read from the disk at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// What stands for standard input.
@@ -39,6 +39,7 @@ const OTHERS: [(&[u8], &str); 10] = [
     (b"\0[", WIDE),
 ];
 const WIDE: &str = "text in UTF-16; JSON is UTF-8: iconv -f UTF-16 -t UTF-8 FILE | jobledger ingest -";
+const PRETTY: &str = "JSON with several lines a job; a job has one: jq -c . FILE | jobledger ingest -";
 /// The longest beginning that tells what a file is.
 const MAX_MARK_BYTES: u64 = 5;
 
@@ -48,6 +49,16 @@ pub(crate) struct Job {
     /// Its line, or its place in the array; the first 1.
     pub(crate) number: u64,
     pub(crate) content: Content,
+}
+
+impl Job {
+    /// How many bytes of it are held.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Whole(text) | Content::Unfinished(text) => text.len(),
+            Content::TooLong { start, .. } => start.len(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +77,8 @@ pub(crate) enum Fault {
     Io(io::Error),
     /// Where the array is broken, and how.
     Broken(String),
+    /// A job has several lines.
+    Pretty,
 }
 
 impl From<io::Error> for Fault {
@@ -126,12 +139,13 @@ impl Source {
     /// The next job.
     pub(crate) fn next(&mut self) -> Result<Option<Job>, Error> {
         let next = match &mut self.jobs {
-            Jobs::Lines(lines) => lines.next().map_err(Fault::from),
+            Jobs::Lines(lines) => lines.next(),
             Jobs::Array(array) => array.next(),
         };
         next.map_err(|fault| match fault {
             Fault::Io(source) => Error::File { doing: "read on in", path: self.name.clone().into(), source },
             Fault::Broken(what) => Error::Broken { file: self.name.clone(), what },
+            Fault::Pretty => Error::Unreadable { file: self.name.clone(), what: PRETTY },
         })
     }
 

@@ -1,7 +1,3 @@
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
@@ -47,9 +43,7 @@ fn check(bytes: &[u8], expect: &[(u64, &str)]) {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    jobledger_client::gzip(bytes).unwrap()
 }
 
 #[test]
@@ -80,6 +74,21 @@ fn a_last_line_may_be_unfinished() {
     check(b"{}\n{\"a\":", &[(1, "{}"), (2, "unfinished {\"a\":")]);
     check(b"{\"a\":\n", &[(1, "{\"a\":")]);
     check(b"{}\n{} ", &[(1, "{}"), (2, "{}")]);
+}
+
+#[test]
+fn a_job_of_several_lines_is_told() {
+    for pretty in
+        ["{\n  \"external_id\": \"a\"\n}\n", "\n{\r\n\r\n}", "{ \"a\":\n 1 }\n", "{\"a\": 1,\n\"b\": 2}"]
+    {
+        let (jobs, fault) = read(pretty.as_bytes());
+        assert_eq!(jobs, [], "{pretty}");
+        assert!(fault.is_some_and(|fault| fault.contains("jq -c")), "{pretty}");
+    }
+    // A first line that breaks off keeps no other out; nor does a later one.
+    check(b"{\"a\":\n\n {}\n{}", &[(1, "{\"a\":"), (3, "{}"), (4, "{}")]);
+    check(b"{\n{}\n", &[(1, "{"), (2, "{}")]);
+    check(b"{}\n{\n\"a\":1\n}\n", &[(1, "{}"), (2, "{"), (3, "\"a\":1"), (4, "}")]);
 }
 
 #[test]

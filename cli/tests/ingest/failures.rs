@@ -40,17 +40,44 @@ async fn a_call_whose_answer_was_lost_is_sent_again() {
 
 #[tokio::test]
 async fn what_took_too_long_is_sent_again_in_smaller_calls() {
-    let jobs = jobs(8);
-    let mock = Mock::scripted(|call| if call.jobs.len() > 2 { Fate::Held } else { Fate::In }).await;
+    let jobs = jobs(18);
+    let mock = Mock::scripted(|call| if call.place == 0 { Fate::Held } else { Fate::In }).await;
     let source = Source::new(lines(&jobs));
     let ended = ingest(&source.path, &mock.url).with(&["--batch", "4", "--timeout", "1"]).run().await;
     ended.says(0, &["no answer within 1s"]);
     let [created, updated, unchanged, rejected] = ended.counts();
-    assert_eq!((created + unchanged, updated, rejected), (8, 0, 0));
-    assert_eq!(mock.sizes()[..2], [4, 2]);
-    // What went in makes calls grow again.
-    assert!(mock.sizes()[2..].contains(&4), "{:?}", mock.sizes());
+    assert_eq!((created + unchanged, updated, rejected), (18, 0, 0));
+    // What goes in makes calls grow again, up to what was asked for.
+    assert_eq!(mock.sizes(), [4, 2, 3, 4, 4, 4, 1]);
     mock.has(&jobs);
+}
+
+#[tokio::test]
+async fn a_store_that_is_slow_gets_smaller_calls_until_all_is_in() {
+    let jobs = jobs(1_000);
+    // At worst, a call brings in one job in its time.
+    for most in [1, 20] {
+        let mock = Mock::scripted(move |_| Fate::Part(most)).await;
+        let source = Source::new(lines(&jobs[..50 * most]));
+        let ended = ingest(&source.path, &mock.url).run().await;
+        ended.says(0, &["503"]);
+        let [created, updated, unchanged, rejected] = ended.counts();
+        assert_eq!((created + unchanged, updated, rejected), (mock.seen().jobs.len() as u64, 0, 0));
+        assert_eq!(ended.summary["sent_again"], ended.errors.matches("; try ").count());
+        mock.has(&jobs[..50 * most]);
+    }
+}
+
+#[tokio::test]
+async fn the_first_call_goes_in_by_ten_tries_if_each_brings_in_a_job() {
+    let mock = Mock::scripted(|_| Fate::Part(1)).await;
+    let source = Source::new(lines(&jobs(1_000)));
+    let running = ingest(&source.path, &mock.url).start();
+    mock.calls(10).await;
+    let sizes = mock.sizes();
+    assert_eq!(sizes[..8], [1_000, 500, 250, 125, 62, 31, 15, 7], "{sizes:?}");
+    drop(running);
+    assert!(source.confirmed() > 0);
 }
 
 #[tokio::test]

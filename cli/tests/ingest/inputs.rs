@@ -1,10 +1,5 @@
 //! What a file may look like.
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
 use crate::command::{Source, ingest};
 use crate::mock::Mock;
 
@@ -20,10 +15,11 @@ pub(crate) fn lines(jobs: &[String]) -> String {
     jobs.iter().flat_map(|job| [job, "\n"]).collect()
 }
 
+/// Longest job that is held, as the command's documentation says.
+const MAX_JOB_BYTES: usize = 1024 * 1024;
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    jobledger_client::gzip(bytes).unwrap()
 }
 
 #[tokio::test]
@@ -64,17 +60,48 @@ async fn of_several_lines_about_one_job_the_last_one_wins() {
     let last = "{\"type\":\"c\",\"external_id\":\"\\u0031\"}".to_owned();
     let all = [job(1), job(2), again.clone(), job(3), last.clone(), job(2)];
     let source = Source::new(lines(&all));
-    ingest(&source.path, &mock.url).run().await.is(0, [3, 2, 1, 0]);
-    assert_eq!(mock.sizes(), [2, 2, 2]);
+    let ended = ingest(&source.path, &mock.url).run().await;
+    ended.is(0, [3, 0, 0, 0]);
+    assert_eq!((&ended.summary["jobs"], &ended.summary["superseded"]), (&6.into(), &3.into()));
+    assert_eq!((mock.sizes(), source.confirmed()), (vec![3], 6));
     mock.has(&[job(2), job(3), last.clone()]);
-    assert_eq!(mock.seen().jobs["1"], [job(1), again, last]);
+    // In another call, it is sent.
+    let ended = ingest(&source.path, &mock.url).with(&["--restart", "--batch", "2"]).run().await;
+    ended.is(0, [0, 2, 3, 0]);
+    assert_eq!((&ended.summary["superseded"], &mock.sizes()[1..]), (&1.into(), &[2, 2, 1][..]));
+    assert_eq!(mock.seen().jobs["1"], [last.clone(), again, last]);
+}
+
+#[tokio::test]
+async fn an_event_log_goes_in_with_as_many_calls_as_it_has_jobs() {
+    let mock = Mock::start().await;
+    let events =
+        |number| (0..3).map(move |event| format!("{{\"external_id\":\"{number}\",\"type\":\"{event}\"}}"));
+    let all: Vec<_> = (0..1_000).flat_map(events).collect();
+    let ended = ingest(&Source::new(lines(&all)).path, &mock.url).run().await;
+    ended.is(0, [1_000, 0, 0, 0]);
+    assert_eq!((&ended.summary["superseded"], mock.sizes()), (&2_000.into(), vec![1_000]));
+    mock.has(&all.into_iter().skip(2).step_by(3).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_wrong_line_does_not_keep_out_the_one_that_it_supersedes() {
+    let mock = Mock::start().await;
+    // Only the service sees that these are.
+    let wrong = |number: usize| format!("{{\"external_id\":\"{number}\",\"wrong\":true}}");
+    let source = Source::new(lines(&[job(1), job(2), wrong(1), job(3), wrong(2), wrong(3), job(3)]));
+    let ended = ingest(&source.path, &mock.url).run().await;
+    ended.is(1, [3, 0, 0, 2]);
+    assert_eq!((&ended.summary["superseded"], &ended.summary["jobs"]), (&2.into(), &7.into()));
+    let lines: Vec<_> = source.rejected().into_iter().map(|(line, _)| line).collect();
+    assert_eq!((lines, mock.sizes()), (vec![3, 5], vec![3, 2]));
+    mock.has(&jobs(3));
 }
 
 #[tokio::test]
 async fn a_broken_line_keeps_no_other_out() {
     let mock = Mock::start().await;
-    let long =
-        format!("{{\"external_id\":\"long\",\"payload\":\"{}\"}}", "x".repeat(jobledger_cli::MAX_JOB_BYTES));
+    let long = format!("{{\"external_id\":\"long\",\"payload\":\"{}\"}}", "x".repeat(MAX_JOB_BYTES));
     let source = Source::new(format!("{}\n\n{{broken\n{}\n{long}\n{}\n[]\n", job(1), job(2), job(3)));
     let ended = ingest(&source.path, &mock.url).with(&["--batch", "4"]).run().await;
     ended.is(1, [3, 0, 0, 3]);
@@ -131,6 +158,8 @@ async fn what_cannot_be_read_is_told_before_anything_is_sent() {
     ingest(&source.path, &mock.url).run().await.says(2, &["UTF-16", "iconv"]);
     source.write(b"PK\x03\x04");
     ingest(&source.path, &mock.url).run().await.says(2, &["ZIP"]);
+    source.write("{\n  \"external_id\": \"1\"\n}\n");
+    ingest(&source.path, &mock.url).run().await.says(2, &["several lines a job", "jq -c"]);
     let packed = gzip(lines(&jobs(50)).as_bytes());
     source.write(&packed[..packed.len() / 2]);
     ingest(&source.path, &mock.url).with(&["--batch", "1"]).run().await.says(2, &["cannot read on in"]);
@@ -138,7 +167,6 @@ async fn what_cannot_be_read_is_told_before_anything_is_sent() {
     source.write(job(1));
     for (arguments, words) in [
         (&["--url", "ftp://h"][..], "address must be"),
-        (&["--owner", "a b"], "--owner"),
         (&["--key-file", "/nowhere"], "/nowhere"),
         (&["--state", "/nowhere/state"], "/nowhere/state"),
         (&["--rejected", source.path.to_str().unwrap()], "three files"),

@@ -59,6 +59,9 @@ async fn two_hundred_thousand_jobs_stream_through_little_memory() {
     process.store(running.id().into(), Ordering::Relaxed);
     running.ended().await.is(0, [JOBS, 0, 0, 0]);
     assert_eq!(next.load(Ordering::Relaxed), JOBS);
-    let peak = peak.load(Ordering::Relaxed);
-    assert!(peak < MAX_RESIDENT_KB, "{peak} KB");
+    // Elsewhere, nobody tells how much a process has held.
+    if cfg!(target_os = "linux") {
+        let peak = peak.load(Ordering::Relaxed);
+        assert!((1..MAX_RESIDENT_KB).contains(&peak), "{peak} KB");
+    }
 }

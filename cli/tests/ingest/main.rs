@@ -7,6 +7,7 @@ mod failures;
 mod inputs;
 mod large;
 mod mock;
+mod rejected;
 mod resume;
 mod service;
 mod stops;

@@ -35,6 +35,8 @@ pub(crate) enum Fate {
     In,
     /// It goes in, and nobody hears of it.
     InUnheard,
+    /// So many of its jobs go in that were not in; where these are not all, the store is too slow for it.
+    Part(usize),
     /// It is answered so: status, `Retry-After`, body.
     Refused(u16, Option<u64>, Value),
     /// It is never answered.
@@ -135,20 +137,23 @@ fn id(job: &str) -> Option<String> {
     Some(job["external_id"].as_str()?.to_owned())
 }
 
-/// As the service does: what is no JSON is rejected, and all else upserted.
+/// As the service does: what is no JSON, or says that it is wrong, is rejected, and all else upserted.
 fn take_in(seen: &mut Seen, text: &str) -> Value {
     let [mut created, mut updated, mut unchanged] = [0; 3];
     let mut rejected = Vec::new();
     let mut ids = BTreeSet::new();
     for (line, job) in (1..).zip(text.lines()) {
-        let Some(id) = id(job) else {
-            let errors = json!([{ "field": "line", "message": "is no job" }]);
-            rejected.push(json!({ "line": line, "external_id": null, "errors": errors }));
-            continue;
-        };
-        if !ids.insert(id.clone()) {
+        let id = id(job);
+        if let Some(id) = &id
+            && !ids.insert(id.clone())
+        {
             seen.twice.push(id.clone());
         }
+        let Some(id) = id.clone().filter(|_| !job.contains("\"wrong\":true")) else {
+            let errors = json!([{ "field": "line", "message": "is no job" }]);
+            rejected.push(json!({ "line": line, "external_id": id, "errors": errors }));
+            continue;
+        };
         let told = seen.jobs.entry(id).or_default();
         match told.last() {
             None => created += 1,
@@ -160,6 +165,16 @@ fn take_in(seen: &mut Seen, text: &str) -> Value {
         }
     }
     json!({ "created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected })
+}
+
+/// Takes in so many of what is new, and says whether that is all of it.
+fn take_in_part(seen: &mut Seen, text: &str, most: usize) -> bool {
+    let is_new = |job: &&str| id(job).is_some_and(|id| !seen.jobs.contains_key(&id));
+    let new: Vec<_> = text.lines().filter(is_new).map(ToOwned::to_owned).collect();
+    for job in new.iter().take(most) {
+        take_in(seen, job);
+    }
+    new.len() <= most
 }
 
 async fn answer(State(mock): State<Arc<Mock>>, request: Request<Body>) -> Response {
@@ -198,6 +213,14 @@ async fn answer(State(mock): State<Arc<Mock>>, request: Request<Body>) -> Respon
             let broken = std::io::Error::other("broken off");
             let cut = Body::from_stream(stream::iter([Ok("{"), Err(broken)]));
             Response::builder().header("content-length", "100").body(cut).unwrap()
+        }
+        Fate::Part(most) => {
+            let mut seen = mock.seen();
+            if take_in_part(&mut seen, &text, most) {
+                return (StatusCode::OK, take_in(&mut seen, &text).to_string()).into_response();
+            }
+            let problem = json!({ "title": "No", "code": "store_unavailable" });
+            (StatusCode::SERVICE_UNAVAILABLE, problem.to_string()).into_response()
         }
         Fate::Refused(status, retry_after, body) => {
             let status = StatusCode::from_u16(status).unwrap();

@@ -99,6 +99,14 @@ async fn jobs_go_to_the_owner_that_is_named_and_to_nobody_without_a_key() {
     let ended = sending(&service, &source).with(&["--owner", "other"]).run().await;
     ended.is(0, [3, 0, 0, 0]);
     assert_eq!((total(&service, "").await, total(&service, "owner=other").await), (0, 3));
+    // Which names there are, the service says; nothing goes in, and nothing is kept of it.
+    for owner in ["", "-a", "a b&owner=local", "ä"] {
+        let other = Source::new(array(&log()[..1]));
+        let refused = sending(&service, &other).with(&[&format!("--owner={owner}")]).run().await;
+        refused.says(2, &["422", "owner", "must be"]);
+        assert_eq!(other.confirmed(), 0);
+        sending(&service, &other).with(&["--owner", "third"]).run().await.says(0, &[]);
+    }
     sending(&service, &source)
         .with(&["--url", &format!("{}/v2", url(&service)), "--restart"])
         .run()

@@ -4,13 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobledger_worker::RunError;
+use jobledger_worker::{BuildError, ClientError, RunError, Worker};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::mock::{Mock, Run, eventually};
 
 const AWAY: (u16, Option<u64>, serde_json::Value) = (503, None, serde_json::Value::Null);
+
+#[test]
+fn why_nothing_can_be_sent_can_be_told_apart() {
+    let refused = |url, key| Worker::builder(url, key).handle("a", |_| async { Ok(()) }).build().err();
+    assert!(matches!(refused("h", "k"), Some(BuildError::Client(ClientError::Url(_)))));
+    assert!(matches!(refused("http://h", "a b"), Some(BuildError::Client(ClientError::Key))));
+}
 
 #[tokio::test]
 async fn a_claim_says_who_asks_for_what() {

@@ -1,5 +1,6 @@
 //! What is seen while it runs, on standard error.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(250);
 
 /// A bar on a terminal; elsewhere (in a log), a line every few seconds; or nothing.
-pub(crate) enum Show {
+pub(crate) enum Display {
     Bar(ProgressBar),
     Lines { last: Instant },
     Nothing,
@@ -21,7 +22,7 @@ pub(crate) enum Show {
 
 /// How far it is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Far {
+pub(crate) struct Progress {
     /// Bytes of the file that were read.
     pub(crate) read: u64,
     /// And that it has, where that is known.
@@ -31,10 +32,11 @@ pub(crate) struct Far {
     /// Of which in this run.
     pub(crate) in_this_run: u64,
     pub(crate) rejected: u64,
+    pub(crate) superseded: u64,
     pub(crate) since: Instant,
 }
 
-impl Show {
+impl Display {
     pub(crate) fn new(is_quiet: bool, size: Option<u64>) -> Self {
         if is_quiet {
             return Self::Nothing;
@@ -75,17 +77,17 @@ impl Show {
         }
     }
 
-    pub(crate) fn at(&mut self, far: Far) {
+    pub(crate) fn at(&mut self, progress: Progress) {
         match self {
             Self::Bar(bar) => {
-                bar.set_message(told(far));
-                bar.set_position(far.read);
+                bar.set_message(told(progress));
+                bar.set_position(progress.read);
             }
             Self::Lines { last } if last.elapsed() >= LINE_EVERY => {
                 *last = clock::now();
-                let part = far.size.filter(|size| *size > 0);
-                let part = part.map(|size| format!(", {} % of the file", percent(far.read, size)));
-                eprintln!("{}{}", told(far), part.unwrap_or_default());
+                let part = progress.size.filter(|size| *size > 0);
+                let part = part.map(|size| format!(", {} % of the file", percent(progress.read, size)));
+                eprintln!("{}{}", told(progress), part.unwrap_or_default());
             }
             Self::Lines { .. } | Self::Nothing => {}
         }
@@ -103,9 +105,18 @@ fn percent(read: u64, size: u64) -> u64 {
     u64::try_from(u128::from(read) * 100 / u128::from(size)).map_or(100, |percent| percent.min(100))
 }
 
-fn told(far: Far) -> String {
-    let millis = far.since.elapsed().as_millis().max(1);
-    let per_second = u64::try_from(u128::from(far.in_this_run) * 1_000 / millis).unwrap_or(u64::MAX);
-    let jobs = HumanCount(far.jobs);
-    format!("{jobs} jobs, {} a second, {} rejected", HumanCount(per_second), HumanCount(far.rejected))
+fn told(progress: Progress) -> String {
+    let millis = progress.since.elapsed().as_millis().max(1);
+    let per_second = u64::try_from(u128::from(progress.in_this_run) * 1_000 / millis).unwrap_or(u64::MAX);
+    let mut told = format!(
+        "{} jobs, {} a second, {} rejected",
+        HumanCount(progress.jobs),
+        HumanCount(per_second),
+        HumanCount(progress.rejected)
+    );
+    if progress.superseded > 0 {
+        // Writing to a string cannot fail.
+        let _ = write!(told, ", {} superseded", HumanCount(progress.superseded));
+    }
+    told
 }

@@ -7,23 +7,23 @@ const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// Doubling waits, each jittered between half and whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     /// The longest first wait.
-    pub(crate) first: Duration,
+    pub first: Duration,
     /// The longest of all.
-    pub(crate) longest: Duration,
+    pub longest: Duration,
 }
 
 impl Backoff {
     /// The longest wait after so many failures in a row.
-    pub(crate) fn limit(self, failures: u32) -> Duration {
+    fn limit(self, failures: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
         self.first.saturating_mul(doubled).min(self.longest)
     }
 
-    /// The wait after so many failures in a row. What the service asked for is never cut short, and workers that were
+    /// The wait after so many failures in a row. What the service asked for is never cut short, and those that were
     /// asked together do not come back together.
-    pub(crate) fn wait(self, failures: u32, retry_after: Option<Duration>) -> Duration {
+    pub fn wait(self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let limit = self.limit(failures);
         let own = limit / 2 + up_to(limit / 2);
         match retry_after {
@@ -33,8 +33,8 @@ impl Backoff {
     }
 }
 
-/// Some time up to this one: the only chance in this crate, beside a worker's default name.
-pub(crate) fn up_to(longest: Duration) -> Duration {
+/// Some time up to this one: the only chance here.
+pub fn up_to(longest: Duration) -> Duration {
     let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
     Duration::from_micros(fastrand::u64(0..=micros))
 }
