@@ -76,13 +76,14 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<A
     }
 }
 
+/// What is stored as of now: that a line says nothing new, or may not go in, is said without a write that would find out.
 async fn read_heads(
     ledger: &Ledger,
     defaults: &Defaults,
     lines: &[Line],
 ) -> Result<HashMap<JobId, Head>, StoreError> {
     let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
-    let found = ledger.store.batch_get(plans::get_heads(&ledger.config.tables, &ids)?).await?;
+    let found = ledger.store.batch_get(plans::get_heads_now(&ledger.config.tables, &ids)?).await?;
     let heads = found.into_values().flatten().map(head_of_row);
     heads.map(|head| head.map(|head| (head.job.id, head)).map_err(StoreError::from)).collect()
 }

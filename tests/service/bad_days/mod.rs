@@ -7,6 +7,7 @@ mod lasting;
 mod lost;
 mod lost_work;
 mod passing;
+mod stale;
 
 use std::collections::BTreeMap;
 
