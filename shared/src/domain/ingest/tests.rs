@@ -203,6 +203,27 @@ fn what_is_stored_decides_what_a_line_leaves_out() {
 }
 
 #[test]
+fn nobody_is_due_before_they_are_there() {
+    let due = |at: Timestamp| Upsert {
+        created_at: None,
+        available_at: Some(at),
+        fingerprint: Fingerprint::of(b"due"),
+        ..line(Status::Queued)
+    };
+    let times = |head: &Head| match &head.job.state {
+        State::Queued { available_at } => (head.job.created_at, *available_at),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(times(&stored(&due(at(1)))), (at(1), at(1)));
+    assert_eq!(times(&stored(&due(at(200)))), (at(100), at(200)));
+    // What is stored counts where the line says nothing.
+    let existing = stored(&line(Status::Queued));
+    assert_eq!(times(&updated(&due(at(1)), &existing)), (at(1), at(1)));
+    let wrong = judge(&due(at(0)), Some(&existing), &defaults()).unwrap_err();
+    assert_eq!(wrong.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["available_at"]);
+}
+
+#[test]
 fn progress_is_kept_where_the_status_does_not_settle_it() {
     let said = Progress { overall_progress: Percent::try_from("33.33").unwrap(), ..Progress::default() };
     for (status, kept, shown) in [
@@ -274,6 +295,8 @@ proptest! {
             let ended = job.state.ended();
             let times = [job.state.started_at(), ended.map(|ended| ended.completed_at)];
             prop_assert!(times.into_iter().flatten().all(|time| time >= job.created_at), "{:?}", job);
+            let due = if let State::Queued { available_at } = job.state { Some(available_at) } else { None };
+            prop_assert!(due.is_none_or(|due| due >= job.created_at), "{:?}", job);
             prop_assert!(line.created_at.is_none_or(|time| time == job.created_at));
             prop_assert!(ended.and_then(|ended| ended.expires_at).is_none_or(|time| time > at(100)));
             existing = Some(head);
