@@ -26,7 +26,8 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn parse(number: usize, line: &[u8], now: Timestamp) -> Result<Self, Rejected> {
         let mut fields = Fields::parse(line).map_err(|error| {
-            Rejected::new(number, None, vec![FieldError::new("line", Invalid(error.to_string()))])
+            let hint = if is_begun(line) { "; a job takes one line, as `jq -c` writes it" } else { "" };
+            Rejected::new(number, None, vec![FieldError::new("line", Invalid(format!("{error}{hint}")))])
         })?;
         fields.rename("tool", "type");
         fields.rename("params", "payload");
@@ -112,6 +113,11 @@ impl Line {
     pub(crate) fn rejected(&self, errors: Vec<FieldError>) -> Rejected {
         Rejected::new(self.number, Some(self.upsert.external_id.to_string()), errors)
     }
+}
+
+/// Whether an object begins here that ends on another line: so programs print it for people.
+fn is_begun(line: &[u8]) -> bool {
+    line.starts_with(b"{") && !line.ends_with(b"}")
 }
 
 /// How far a job is: a task that is left out is not known, and all of it is then at its beginning.

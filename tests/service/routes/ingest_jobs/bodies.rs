@@ -66,6 +66,20 @@ async fn a_broken_line_keeps_no_other_out() {
     assert_eq!(total(&service, "").await, 3);
 }
 
+/// As `jq` prints it by default: every line is rejected, and the first one says what to do.
+#[tokio::test]
+async fn a_job_over_several_lines_is_told_to_take_one() {
+    let service = Service::start().await;
+    let pretty = serde_json::to_string_pretty(&completed("1")).expect("JSON");
+    let reply = send(&service, pretty.clone()).await;
+    assert_eq!(went_in(&reply), [0, 0, 0, pretty.lines().count() as u64], "{}", reply.text);
+    let hints =
+        |index: usize| text(reply.at(&format!("/rejected/{index}/errors/0/message"))).contains("jq -c");
+    assert!(hints(0) && !hints(1), "{}", reply.text);
+    // In an array it may be as pretty as it likes.
+    assert_eq!(went_in(&send(&service, format!("[\n{pretty}\n]")).await), [1, 0, 0, 0]);
+}
+
 #[tokio::test]
 async fn a_body_without_jobs_is_refused() {
     let service = Service::start().await;
