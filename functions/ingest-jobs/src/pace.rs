@@ -70,9 +70,9 @@ impl Pace {
             let outcome = request().await;
             let is_refused = matches!(outcome, Err(StoreError::Unavailable(_)));
             if is_refused {
-                self.cut(cuts)
+                self.cut(cuts);
             } else {
-                self.grow()
+                self.grow();
             }
             self.give_back(permit);
             if !is_refused || !self.is_patient() {
@@ -186,7 +186,7 @@ mod tests {
 
     async fn write_all(pace: &Pace, store: &Slow, writes: usize) -> usize {
         let outcomes = join_all((0..writes).map(|_| pace.send(|| store.write()))).await;
-        outcomes.into_iter().filter(Result::is_ok).count()
+        outcomes.into_iter().flatten().count()
     }
 
     #[tokio::test(start_paused = true)]

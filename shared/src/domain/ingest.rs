@@ -83,7 +83,7 @@ pub enum Verdict {
 
 /// What a line says of where its job stands, and since when: `None` where it says nothing, or nothing that can be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Course<'a> {
+pub struct Timeline<'a> {
     /// Where it stands.
     pub status: Option<Status>,
     /// When it came to be.
@@ -98,7 +98,7 @@ pub struct Course<'a> {
     pub error: Option<&'a JobError>,
 }
 
-impl Course<'_> {
+impl Timeline<'_> {
     /// Every field that contradicts another, or the clock, each as often as it does.
     pub fn contradictions(&self, now: Timestamp) -> Vec<(&'static str, Invalid)> {
         let mut found = Vec::new();

@@ -119,7 +119,7 @@ pub struct StatusInput {
     pub phase: Option<&'static str>,
 }
 
-/// Other systems' words for a status, where they can mean only one: those of River, Oban, BullMQ, Temporal, Airflow, Celery,
+/// Other systems' words for a status, where they can mean only one: those of River, Oban, `BullMQ`, Temporal, Airflow, Celery,
 /// Sidekiq and others, in small letters. The finer words of older services come with a phase.
 const ALIASES: [(Status, &[&str]); 5] = [
     (

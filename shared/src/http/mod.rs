@@ -15,6 +15,7 @@ mod export;
 mod fields;
 mod filters;
 mod gate;
+mod object;
 mod page;
 pub mod path;
 mod prefer;

@@ -67,7 +67,7 @@ fn updated(upsert: &Upsert, existing: &Head) -> Head {
 }
 
 fn contradictions(upsert: &Upsert) -> Vec<(&'static str, Invalid)> {
-    let course = Course {
+    let timeline = Timeline {
         status: Some(upsert.status),
         created_at: upsert.created_at,
         available_at: upsert.available_at,
@@ -75,7 +75,7 @@ fn contradictions(upsert: &Upsert) -> Vec<(&'static str, Invalid)> {
         completed_at: upsert.completed_at,
         error: upsert.error.as_ref(),
     };
-    course.contradictions(at(100))
+    timeline.contradictions(at(100))
 }
 
 #[track_caller]
@@ -130,7 +130,7 @@ fn times_come_in_order_and_not_from_the_future() {
 
 #[test]
 fn times_are_compared_where_no_status_can_be_read() {
-    let course = Course {
+    let timeline = Timeline {
         status: None,
         created_at: Some(at(3)),
         available_at: Some(at(2)),
@@ -138,7 +138,7 @@ fn times_are_compared_where_no_status_can_be_read() {
         completed_at: None,
         error: None,
     };
-    let found: Vec<_> = course.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
+    let found: Vec<_> = timeline.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
     assert_eq!(found, ["started_at", "available_at"]);
 }
 
