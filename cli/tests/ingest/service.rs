@@ -73,7 +73,7 @@ async fn what_is_rejected_is_told_with_its_place_in_the_file_and_every_reason() 
         })
         .to_string()
     };
-    let wrong = json!({ "external_id": "w", "type": "", "status": "done", "colour": 1 }).to_string();
+    let wrong = json!({ "external_id": "w", "type": "", "status": "gone", "colour": 1 }).to_string();
     let lines = [good("1", "red"), "{".to_owned(), good("2", "red"), String::new(), wrong, good("1", "blue")];
     let source = Source::new(lines.join("\n"));
     let ended: Ended = sending(&service, &source).with(&["--batch", "2"]).run().await;

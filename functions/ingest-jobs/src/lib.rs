@@ -13,12 +13,14 @@ use serde::Serialize;
 
 mod line;
 mod lines;
+mod pace;
 mod rejected;
 mod upsert;
 
 use line::Line;
+use pace::Pace;
 use rejected::{Rejected, fitting};
-use upsert::Done;
+use upsert::{Done, Upserts};
 
 /// The function.
 pub const FUNCTION: Function = function::<IngestJobs>();
@@ -71,8 +73,9 @@ impl Route for IngestJobs {
             ttl_hours: ledger.config.default_ttl_hours,
         };
         let (lines, mut rejected) = read(&texts, &defaults);
-        let chunks: Vec<_> =
-            lines.chunks(CHUNK).map(|chunk| upsert::chunk(ledger, &defaults, chunk)).collect();
+        let pace = Pace::new(call.now, call.clock);
+        let upserts = Upserts { ledger, defaults: &defaults, pace: &pace };
+        let chunks: Vec<_> = lines.chunks(CHUNK).map(|chunk| upserts.chunk(chunk)).collect();
         let done: Vec<Vec<Done>> = stream::iter(chunks).buffered(MAX_CHUNKS_AT_ONCE).try_collect().await?;
         let mut body = Body::default();
         for (line, done) in lines.iter().zip(done.into_iter().flatten()) {

@@ -1,8 +1,8 @@
 //! One job as its source describes it, read field by field.
 
 use jobledger::domain::{
-    Course, ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS,
-    Output, Phase, Progress, Status, StatusInput, Timestamp, Upsert, callers_type,
+    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output,
+    PartError, Phase, Progress, Status, StatusInput, Timeline, Timestamp, Upsert, callers_type,
 };
 use jobledger::http::{
     FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text,
@@ -26,7 +26,8 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) fn parse(number: usize, line: &[u8], now: Timestamp) -> Result<Self, Rejected> {
         let mut fields = Fields::parse(line).map_err(|error| {
-            Rejected::new(number, None, vec![FieldError::new("line", Invalid(error.to_string()))])
+            let hint = if is_begun(line) { "; a job takes one line, as `jq -c` writes it" } else { "" };
+            Rejected::new(number, None, vec![FieldError::new("line", Invalid(format!("{error}{hint}")))])
         })?;
         fields.rename("tool", "type");
         fields.rename("params", "payload");
@@ -59,7 +60,7 @@ impl Line {
         {
             fields.refuse("phase", Invalid::new("only a running job has one"));
         }
-        let course = Course {
+        let timeline = Timeline {
             status: status.map(|status| status.status),
             created_at,
             available_at,
@@ -69,7 +70,7 @@ impl Line {
         };
         // A field that cannot be read is not missing too.
         let readable = |(field, _): &(&str, Invalid)| !fields.is_refused(field);
-        let contradictions: Vec<_> = course.contradictions(now).into_iter().filter(readable).collect();
+        let contradictions: Vec<_> = timeline.contradictions(now).into_iter().filter(readable).collect();
         for (field, invalid) in contradictions {
             fields.refuse(field, invalid);
         }
@@ -95,23 +96,30 @@ impl Line {
             output: Output { result, artifacts: artifacts.unwrap_or_default(), timings },
             fingerprint,
         });
-        let parts = upsert.as_ref().map(|upsert| (upsert.input.to_json(), upsert.output.to_json()));
-        for (field, part) in parts.iter().flat_map(|(input, output)| [("payload", input), ("result", output)])
-        {
-            if let Err(error) = part {
-                fields.refuse(field, Invalid(error.to_string()));
-            }
-        }
+        let (input, output) = upsert.as_ref().map(|upsert| parts(upsert, &mut fields)).unwrap_or_default();
         let upsert = fields.finish(upsert).map_err(|errors| Rejected::new(number, said, errors))?;
-        let (input, output) = parts
-            .map(|(input, output)| (input.unwrap_or_default(), output.unwrap_or_default()))
-            .unwrap_or_default();
         Ok(Self { number, upsert, input, output })
     }
 
     pub(crate) fn rejected(&self, errors: Vec<FieldError>) -> Rejected {
         Rejected::new(self.number, Some(self.upsert.external_id.to_string()), errors)
     }
+}
+
+/// The JSON of a line's input and output; what is too long is refused by the field that is longest as a rule.
+fn parts(upsert: &Upsert, fields: &mut Fields) -> (Vec<u8>, Vec<u8>) {
+    let mut part = |field, json: Result<Vec<u8>, _>| {
+        json.unwrap_or_else(|error: PartError| {
+            fields.refuse(field, Invalid(error.to_string()));
+            Vec::new()
+        })
+    };
+    (part("payload", upsert.input.to_json()), part("result", upsert.output.to_json()))
+}
+
+/// Whether an object begins here that ends on another line: so programs print it for people.
+fn is_begun(line: &[u8]) -> bool {
+    line.starts_with(b"{") && !line.ends_with(b"}")
 }
 
 /// How far a job is: a task that is left out is not known, and all of it is then at its beginning.

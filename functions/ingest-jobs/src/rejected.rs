@@ -17,12 +17,12 @@ pub(crate) struct Rejected {
     pub(crate) external_id: Option<String>,
     pub(crate) errors: Vec<FieldError>,
     /// How many more errors there are: an answer has an end.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     errors_left_out: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
-const fn is_none(count: &usize) -> bool {
+const fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 

@@ -11,9 +11,12 @@ use jobledger::dynamo::{
 use jobledger::http::FieldError;
 
 use crate::line::Line;
+use crate::pace::Pace;
 
 /// Lines of a chunk that are written at the same time.
 const MAX_WRITES_AT_ONCE: usize = 16;
+/// Parts that are sent in one request: as many as one of DynamoDB takes.
+const MAX_PARTS_AT_ONCE: usize = 25;
 /// How often a line is judged anew because its job changed meanwhile. One call changes a job once, so this is how many
 /// calls may tell of the same job at once.
 const MAX_TRIES: usize = 16;
@@ -27,27 +30,82 @@ pub(crate) enum Done {
     Rejected(Vec<FieldError>),
 }
 
-/// Writes up to 100 lines, none of which says the same job.
-pub(crate) async fn chunk(
-    ledger: &Ledger,
-    defaults: &Defaults,
-    lines: &[Line],
-) -> Result<Vec<Done>, StoreError> {
-    let mut stored = read_heads(ledger, defaults, lines).await?;
-    let mut parts = Vec::new();
-    let judged: Vec<_> = lines
-        .iter()
-        .map(|line| {
-            let stored = stored.remove(&line.upsert.job_id(&defaults.owner));
-            let (step, its_parts) = next(line, stored.as_ref(), defaults);
-            parts.extend(its_parts);
-            (line, stored, step)
-        })
-        .collect();
-    ledger.store.batch_put(&ledger.config.tables.jobs, parts).await?;
-    let writes: Vec<_> =
-        judged.into_iter().map(|(line, stored, step)| upsert(ledger, defaults, line, stored, step)).collect();
-    stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
+/// Writes the lines of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upserts<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) pace: &'a Pace,
+}
+
+impl Upserts<'_> {
+    /// Writes up to 100 lines, none of which says the same job.
+    pub(crate) async fn chunk(self, lines: &[Line]) -> Result<Vec<Done>, StoreError> {
+        let mut stored = self.read_heads(lines).await?;
+        let mut parts = Vec::new();
+        let judged: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                let stored = stored.remove(&line.upsert.job_id(&self.defaults.owner));
+                let (step, its_parts) = next(line, stored.as_ref(), self.defaults);
+                parts.extend(its_parts);
+                (line, stored, step)
+            })
+            .collect();
+        for parts in parts.chunks(MAX_PARTS_AT_ONCE) {
+            let jobs = &self.ledger.config.tables.jobs;
+            self.pace.send(|| self.ledger.store.batch_put(jobs, parts.to_vec())).await?;
+        }
+        let writes: Vec<_> =
+            judged.into_iter().map(|(line, stored, step)| self.upsert(line, stored, step)).collect();
+        stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
+    }
+
+    /// What is stored as of now: that a line says nothing new, or may not go in, is said without a write that would find
+    /// out.
+    async fn read_heads(self, lines: &[Line]) -> Result<HashMap<JobId, Head>, StoreError> {
+        let Self { ledger, defaults, pace } = self;
+        let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
+        let plan = plans::get_heads_now(&ledger.config.tables, &ids)?;
+        let found = pace.send(|| ledger.store.batch_get(plan.clone())).await?;
+        let heads = found.into_values().flatten().map(head_of_row);
+        heads.map(|head| head.map(|head| (head.job.id, head)).map_err(StoreError::from)).collect()
+    }
+
+    /// Writes one line. What was read may be old: a condition that fails tells what is there now.
+    async fn upsert(self, line: &Line, mut stored: Option<Head>, mut step: Step) -> Result<Done, StoreError> {
+        let Self { ledger, defaults, pace } = self;
+        for _ in 0..MAX_TRIES {
+            let (head, done) = match step {
+                Step::Stop(done) => return Ok(done),
+                Step::Write(head, done) => (head, done),
+            };
+            let plan = match &stored {
+                None => plans::create_head(&ledger.config.tables, &head)?,
+                Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
+            };
+            let (is_done, there) = match pace.send(|| ledger.store.put(plan.clone())).await? {
+                Written::Done(_) => (true, None),
+                Written::Refused(item) => {
+                    let there = item.map(head_of_row).transpose()?;
+                    (there.as_ref().is_some_and(|there| there.is_same_write(&head)), there)
+                }
+            };
+            if is_done {
+                if let Some(gone) = &stored {
+                    pace.send(|| ledger.remove_parts(gone, Some(&head))).await?;
+                }
+                return Ok(done);
+            }
+            stored = there;
+            // All tries of this call name their parts alike: they are there already, or no longer wanted.
+            step = next(line, stored.as_ref(), defaults).0;
+            if let Step::Stop(_) = step {
+                pace.send(|| ledger.remove_parts(&head, stored.as_ref())).await?;
+            }
+        }
+        Err(StoreError::Unavailable("the job changed at every try".into()))
+    }
 }
 
 /// What is to be done next about a line.
@@ -74,57 +132,6 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<A
             (Step::Stop(Done::Rejected(errors.collect())), Vec::new())
         }
     }
-}
-
-async fn read_heads(
-    ledger: &Ledger,
-    defaults: &Defaults,
-    lines: &[Line],
-) -> Result<HashMap<JobId, Head>, StoreError> {
-    let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
-    let found = ledger.store.batch_get(plans::get_heads(&ledger.config.tables, &ids)?).await?;
-    let heads = found.into_values().flatten().map(head_of_row);
-    heads.map(|head| head.map(|head| (head.job.id, head)).map_err(StoreError::from)).collect()
-}
-
-/// Writes one line. What was read may be old: a condition that fails tells what is there now.
-async fn upsert(
-    ledger: &Ledger,
-    defaults: &Defaults,
-    line: &Line,
-    mut stored: Option<Head>,
-    mut step: Step,
-) -> Result<Done, StoreError> {
-    for _ in 0..MAX_TRIES {
-        let (head, done) = match step {
-            Step::Stop(done) => return Ok(done),
-            Step::Write(head, done) => (head, done),
-        };
-        let plan = match &stored {
-            None => plans::create_head(&ledger.config.tables, &head)?,
-            Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
-        };
-        let (is_done, there) = match ledger.store.put(plan).await? {
-            Written::Done(_) => (true, None),
-            Written::Refused(item) => {
-                let there = item.map(head_of_row).transpose()?;
-                (there.as_ref().is_some_and(|there| there.is_same_write(&head)), there)
-            }
-        };
-        if is_done {
-            if let Some(gone) = &stored {
-                ledger.remove_parts(gone, Some(&head)).await?;
-            }
-            return Ok(done);
-        }
-        stored = there;
-        // All tries of this call name their parts alike: they are there already, or no longer wanted.
-        step = next(line, stored.as_ref(), defaults).0;
-        if let Step::Stop(_) = step {
-            ledger.remove_parts(&head, stored.as_ref()).await?;
-        }
-    }
-    Err(StoreError::Unavailable("the job changed at every try".into()))
 }
 
 /// What a line gives to keep beside the head.

@@ -28,7 +28,7 @@ impl Consumer for RemoveParts {
 
     /// All that is done here may be done again. Parts of a job have names of their own, and tries say which life of the job
     /// they are of: so a delivery that comes late cannot touch a job that was created again.
-    async fn consume(ledger: &Ledger, batch: Batch, _: Timestamp) -> Result<(), Error> {
+    async fn consume(ledger: &Ledger, batch: Batch, now: Timestamp) -> Result<(), Error> {
         for record in batch.records {
             let step = match record {
                 Ok(record) if record.target == Target::Part(HEAD.to_owned()) => step(record),
@@ -36,7 +36,7 @@ impl Consumer for RemoveParts {
                 Err(unreadable) => Err(unreadable.into()),
             };
             match step {
-                Ok(Some(Step::Remove(head))) => remove(ledger, &head).await?,
+                Ok(Some(Step::Remove(head))) => remove(ledger, &head, now).await?,
                 Ok(Some(Step::Keep(head, tried))) => keep(ledger, &head, &tried).await?,
                 Ok(None) => {}
                 Err(error) => {
@@ -60,10 +60,11 @@ fn step(record: Record) -> Result<Option<Step>, Error> {
     Ok(gone.map(|tried| Step::Keep(Box::new(old), tried)))
 }
 
-async fn remove(ledger: &Ledger, head: &Head) -> Result<(), StoreError> {
+async fn remove(ledger: &Ledger, head: &Head, now: Timestamp) -> Result<(), StoreError> {
     let Ledger { store, config, .. } = ledger;
     let (tables, job) = (&config.tables, &head.job);
     ledger.remove_parts(head, None).await?;
+    ledger.sweep_parts(job.id, now).await?;
     // Only once there was a second one is any but the last a part.
     if job.last_try.as_ref().is_none_or(|tried| tried.number < 2) {
         return Ok(());

@@ -27,7 +27,7 @@ pub struct Upsert {
     pub name: Option<JobName>,
     /// What it is told apart by.
     pub labels: Labels,
-    /// When it came to be; left out: the earliest time that is known.
+    /// When it came to be; left out: what is stored, else the earliest time that is known.
     pub created_at: Option<Timestamp>,
     /// From when on it may be claimed; only queued jobs have one.
     pub available_at: Option<Timestamp>,
@@ -83,7 +83,7 @@ pub enum Verdict {
 
 /// What a line says of where its job stands, and since when: `None` where it says nothing, or nothing that can be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Course<'a> {
+pub struct Timeline<'a> {
     /// Where it stands.
     pub status: Option<Status>,
     /// When it came to be.
@@ -98,7 +98,7 @@ pub struct Course<'a> {
     pub error: Option<&'a JobError>,
 }
 
-impl Course<'_> {
+impl Timeline<'_> {
     /// Every field that contradicts another, or the clock, each as often as it does.
     pub fn contradictions(&self, now: Timestamp) -> Vec<(&'static str, Invalid)> {
         let mut found = Vec::new();
@@ -157,6 +157,7 @@ impl Upsert {
         JobId::of_external_id(owner, &self.external_id)
     }
 
+    /// The first time at which the job is known to have been there.
     fn earliest(&self) -> Option<Timestamp> {
         self.created_at.or(self.started_at).or(self.completed_at)
     }
@@ -211,9 +212,16 @@ pub fn judge(
         .created_at
         .or(existing.map(|head| head.job.created_at))
         .or(upsert.earliest())
+        // Who has been due for a year was there then; who will be due is there now.
+        .or(upsert.available_at.filter(|due| *due < defaults.now))
         .unwrap_or(defaults.now);
     if upsert.earliest().is_some_and(|time| time < created_at) {
         wrong.push(("created_at", Invalid(format!("the job is stored as created at {created_at}"))));
+    }
+    if upsert.available_at.is_some_and(|due| due < created_at) {
+        let message =
+            format!("must not be before created_at, and the job is stored as created at {created_at}");
+        wrong.push(("available_at", Invalid(message)));
     }
     if !wrong.is_empty() {
         return Err(wrong);

@@ -29,7 +29,7 @@ pub use allowance::{
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
-pub use ingest::{Course, Defaults, Upsert, Verdict, judge};
+pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
 pub use labels::Labels;
 pub use lease::{LeaseToken, Terms, code};

@@ -119,19 +119,47 @@ pub struct StatusInput {
     pub phase: Option<&'static str>,
 }
 
+/// Other systems' words for a status, where they can mean only one: those of River, Oban, `BullMQ`, Temporal, Airflow, Celery,
+/// Sidekiq and others, in small letters. The finer words of older services come with a phase.
+const ALIASES: [(Status, &[&str]); 5] = [
+    (
+        Status::Queued,
+        &[
+            "pending",
+            "available",
+            "scheduled",
+            "retryable",
+            "waiting",
+            "delayed",
+            "prioritized",
+            "enqueued",
+            "retry",
+            "up_for_retry",
+        ],
+    ),
+    (
+        Status::Running,
+        &["processing", "transcoding", "uploading", "active", "executing", "in_progress", "started"],
+    ),
+    (Status::Completed, &["complete", "success", "succeeded", "successful", "done", "finished"]),
+    (Status::Failed, &["failure", "error", "errored", "discarded", "timed_out"]),
+    (Status::Cancelled, &["canceled", "terminated", "aborted", "revoked"]),
+];
+/// The words that say more than their status does.
+const PHASES: [&str; 3] = ["processing", "transcoding", "uploading"];
+
 impl TryFrom<&str> for StatusInput {
     type Error = Invalid;
 
     fn try_from(word: &str) -> Result<Self, Invalid> {
-        let (status, phase) = match word {
-            "pending" => (Status::Queued, None),
-            "processing" => (Status::Running, Some("processing")),
-            "transcoding" => (Status::Running, Some("transcoding")),
-            "uploading" => (Status::Running, Some("uploading")),
-            "canceled" => (Status::Cancelled, None),
-            word => (Status::try_from(word)?, None),
-        };
-        Ok(Self { status, phase })
+        let meant = ALIASES.iter().find(|(_, words)| words.contains(&word));
+        let status = meant.map_or_else(|| Status::try_from(word), |(status, _)| Ok(*status));
+        let status = status.map_err(|Invalid(message)| {
+            Invalid(format!(
+                "{message}, or another system's word for one of them: docs/api.md lists them under \"A job\""
+            ))
+        })?;
+        Ok(Self { status, phase: PHASES.into_iter().find(|phase| *phase == word) })
     }
 }
 
@@ -175,10 +203,32 @@ mod tests {
             assert_eq!(StatusInput::try_from(word), Ok(StatusInput { status, phase }), "{word}");
         };
         check("pending", Status::Queued, None);
+        check("retryable", Status::Queued, None);
         check("transcoding", Status::Running, Some("transcoding"));
+        check("active", Status::Running, None);
+        check("succeeded", Status::Completed, None);
+        check("discarded", Status::Failed, None);
         check("canceled", Status::Cancelled, None);
-        for bad in ["", "Queued", "done", "queued "] {
-            assert!(StatusInput::try_from(bad).is_err(), "{bad}");
+        for bad in ["", "Queued", "gone", "queued ", "created", "deferred", "skipped", "paused"] {
+            let Invalid(message) = StatusInput::try_from(bad).unwrap_err();
+            assert!(Status::ALL.iter().all(|status| message.contains(status.as_str())), "{message}");
+            assert!(message.contains("docs/api.md"), "{message}");
         }
+    }
+
+    #[test]
+    fn each_word_means_one_status() {
+        let mut words: Vec<&str> = ALIASES.iter().flat_map(|(_, words)| words.iter().copied()).collect();
+        words.extend(Status::ALL.map(Status::as_str));
+        let count = words.len();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), count);
+        // What is documented is what is understood.
+        let documented = include_str!("../../../docs/api.md");
+        for word in words {
+            assert!(documented.contains(&format!("`{word}`")), "docs/api.md does not list {word}");
+        }
+        assert!(PHASES.iter().all(|word| StatusInput::try_from(*word).is_ok()));
     }
 }

@@ -1,12 +1,11 @@
 //! A JSON object from outside, read field by field; what is left over is refused, and every wrong field is named.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::object::Object;
 use super::{FieldError, Problem, Raw, canonical, read::list};
 use crate::domain::{Fingerprint, Invalid};
 
@@ -208,38 +207,6 @@ impl BodyError {
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         Self::invalid_json(error.to_string())
-    }
-}
-
-/// An object whose fields stay as they were written, and the names that came twice.
-struct Object {
-    fields: BTreeMap<String, Box<RawValue>>,
-    twice: Vec<String>,
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor;
-
-        impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
-                let mut object = Object { fields: BTreeMap::new(), twice: Vec::new() };
-                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    if object.fields.insert(name.clone(), value).is_some() {
-                        object.twice.push(name);
-                    }
-                }
-                Ok(object)
-            }
-        }
-
-        deserializer.deserialize_map(ObjectVisitor)
     }
 }
 

@@ -1,13 +1,11 @@
 //! How single values of a JSON body are read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::object::distinct;
 use crate::domain::{
     Artifact, ErrorCode, Invalid, JobError, JobId, Json, Labels, MAX_ERROR_CHARS, MicroDollars, Percent,
     StatusInput, Timestamp, bounded,
@@ -119,9 +117,8 @@ pub fn object(raw: Raw<'_>) -> Result<Json, Invalid> {
 
 /// Labels: an object of strings.
 pub fn labels(raw: Raw<'_>) -> Result<Labels, Invalid> {
-    let map: Result<Unique<String>, _> = serde_json::from_str(raw.0.get());
-    let wrong = |_| Invalid::new("must be an object of strings, each name once");
-    Labels::try_from(map.map_err(wrong)?.0)
+    let wrong = || Invalid::new("must be an object of strings, each name once");
+    Labels::try_from(distinct::<String>(raw.0.get()).ok_or_else(wrong)?)
 }
 
 /// An amount of US dollars: a decimal string, or a number that is written as one.
@@ -147,7 +144,7 @@ pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
     let (message, failed_task, code) = if written.starts_with('"') {
         (raw.string()?, None, None)
     } else {
-        let Unique(mut said): Unique<Option<String>> = serde_json::from_str(written).map_err(|_| wrong())?;
+        let mut said: BTreeMap<String, Option<String>> = distinct(written).ok_or_else(wrong)?;
         let message = said.remove("message").flatten().ok_or_else(wrong)?;
         let (failed_task, code) = (said.remove("failed_task").flatten(), said.remove("code").flatten());
         if !said.is_empty() {
@@ -169,8 +166,7 @@ pub fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Inv
     let wrong = || {
         Invalid(format!("must be an object of at most {MAX_TIMINGS} stages, each once, and their seconds"))
     };
-    let Unique(timings): Unique<serde_json::Number> =
-        serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    let timings: BTreeMap<String, serde_json::Number> = distinct(raw.0.get()).ok_or_else(wrong)?;
     let negative = |number: &serde_json::Number| number.as_f64().is_none_or(f64::is_sign_negative);
     if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
 }
@@ -199,35 +195,6 @@ pub fn artifacts(raw: Raw<'_>) -> Result<Vec<Artifact>, Invalid> {
         }
     }
     Ok(artifacts)
-}
-
-/// An object whose names all differ: of two that are the same, nobody knows which one was meant.
-struct Unique<V>(BTreeMap<String, V>);
-
-impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct UniqueVisitor<V>(PhantomData<V>);
-
-        impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
-            type Value = Unique<V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Unique<V>, M::Error> {
-                let mut found = BTreeMap::new();
-                while let Some((name, value)) = map.next_entry()? {
-                    if found.insert(name, value).is_some() {
-                        return Err(M::Error::custom("a name is given twice"));
-                    }
-                }
-                Ok(Unique(found))
-            }
-        }
-
-        deserializer.deserialize_map(UniqueVisitor(PhantomData))
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Calls that break off at each of their requests, and are sent again: the second time must do what is left to do.
 
-use jobledger_tests::alone::Request;
+use jobledger::Environment;
+use jobledger::lambda::system_clock;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::{Item, text};
 use jobledger_tests::faults::Fault;
+use jobledger_tests::stream::{event, raw_record};
 use serde_json::{Value, json};
 
 use super::House;
@@ -87,8 +91,74 @@ async fn an_ingestion_goes_on_where_it_broke_off() {
         }
     }
     assert!(round > 15, "a call has several requests, and each was broken");
+    leaves_nothing(&house).await;
     house.service.settled().await;
     let report = house.service.get("/v1/analytics/cost/by-team").expect(200).await;
     let dollars = u64::try_from(round).expect("few") * (1 + 2 * (LINES - 1));
     assert_eq!(report.at("/total_cost_usd"), &json!(format!("{dollars}.000000")), "each is counted once");
+}
+
+/// What calls that broke off wrote, and nobody names, goes with the job.
+async fn leaves_nothing(house: &House) {
+    let heads = house.heads().await;
+    delete(house, heads.values()).await;
+    house.service.settled().await;
+    let left = house.dynamo.scan(&house.jobs).await;
+    assert!(!left.is_empty(), "some calls broke off between parts and heads");
+    let later = later(house).await;
+    removed(&later, heads.values()).await;
+    assert_eq!(house.dynamo.scan(&house.jobs).await.len(), 0, "of {} before", left.len());
+}
+
+/// `remove-parts`, ten minutes later: no call that runs now runs then.
+async fn later(house: &House) -> Alone {
+    let environment = house.environment("remove-parts", house.service.stack.dynamodb_endpoint());
+    let clock = || system_clock().plus_millis(600_000);
+    Alone::start("remove-parts", Environment { clock, ..environment }).await
+}
+
+/// Tells it that these heads were removed.
+async fn removed(function: &Alone, heads: impl Iterator<Item = &Item>) {
+    let record = |(place, head): (usize, &Item)| {
+        let keys = json!({ "job_id": head["job_id"], "part": head["part"] });
+        raw_record(place, &keys, Some(head.clone()), None)
+    };
+    let records: Vec<Value> = heads.enumerate().map(record).collect();
+    function.invoke(&event("shard", &records)).await.expect("they are removed");
+}
+
+async fn delete(house: &House, heads: impl Iterator<Item = &Item>) {
+    for head in heads {
+        house.service.call("DELETE", &format!("/v1/jobs/{}", text(head, "job_id"))).expect(200).await;
+    }
+}
+
+/// A record of an earlier life of a job that comes late, or again, takes nothing of the job that is there now.
+#[tokio::test]
+async fn what_a_job_names_stays_when_an_earlier_one_is_swept_up() {
+    let house = House::start().await;
+    let ingest = |version: u64| house.service.post("/v1/admin/ingest/jobs", &json!([line(0, 0, version)]));
+    ingest(1).expect(200).await;
+    let first = house.heads().await;
+    delete(&house, first.values()).await;
+    house.service.settled().await;
+    assert_eq!(went_in(&ingest(2).expect(200).await), [1, 0, 0, 0]);
+    let later = later(&house).await;
+    removed(&later, first.values()).await;
+    assert_eq!(version(&house, 0, 0).await, Some(2));
+    // Between its parts and its head, a call has written what nobody names yet.
+    let behind = house.behind("ingest-jobs").await.knows_the_key().await;
+    behind.proxy.plan(|seen| if seen.operation == "PutItem" { Fault::refused() } else { Fault::None });
+    let body = json!([line(0, 1, 1)]).to_string();
+    let broken = behind.call(&Request::new("POST", "/v1/admin/ingest/jobs").body(body)).await;
+    assert_eq!(broken.status, 500, "{}", broken.text);
+    let parts = house.dynamo.scan(&house.jobs).await;
+    let mut head = house.heads().await.into_values().next().expect("the job");
+    let written = parts.iter().find(|item| item["job_id"] != head["job_id"]).expect("a part");
+    head.insert("job_id".to_owned(), written["job_id"].clone());
+    let now = house.function_at("remove-parts", house.service.stack.dynamodb_endpoint()).await;
+    removed(&now, [&head].into_iter()).await;
+    assert_eq!(house.dynamo.scan(&house.jobs).await.len(), parts.len());
+    removed(&later, [&head].into_iter()).await;
+    assert_eq!(house.dynamo.scan(&house.jobs).await.len(), 3, "a head, its input and its output");
 }

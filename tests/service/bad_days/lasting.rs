@@ -233,7 +233,7 @@ async fn at_the_end_of_its_time() {
 #[tokio::test]
 async fn left_over() {
     let house = House::start().await;
-    let behind = house.behind("ingest-jobs").await.knows_the_key().await;
+    let behind = house.hurried("ingest-jobs").await;
     let request = Request::new("POST", "/v1/admin/ingest/jobs")
         .body(r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#);
     for (operation, left) in [("BatchGetItem", 0), ("BatchWriteItem", 0)] {

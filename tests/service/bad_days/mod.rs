@@ -8,9 +8,16 @@ mod lost;
 mod lost_keys;
 mod lost_work;
 mod passing;
+mod stale;
+mod throttled;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger::lambda::system_clock;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::faults::{Proxy, SECRET};
@@ -40,15 +47,36 @@ impl House {
 
     /// The function behind a proxy of its own, started while all is well.
     async fn behind(&self, name: &str) -> Behind {
+        self.behind_by(name, system_clock).await
+    }
+
+    /// The same, by a clock that stands still: its patience never ends.
+    async fn patient(&self, name: &str) -> Behind {
+        static NOW: LazyLock<Timestamp> = LazyLock::new(system_clock);
+        self.behind_by(name, || *NOW).await
+    }
+
+    /// The same, by a clock that every look at it puts ten seconds ahead: its patience ends soon.
+    async fn hurried(&self, name: &str) -> Behind {
+        static LOOKS: AtomicI64 = AtomicI64::new(0);
+        self.behind_by(name, || system_clock().plus_millis(10_000 * LOOKS.fetch_add(1, Ordering::Relaxed)))
+            .await
+    }
+
+    async fn behind_by(&self, name: &str, clock: fn() -> Timestamp) -> Behind {
         let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
-        let function = self.function_at(name, proxy.url()).await;
-        Behind { function, proxy }
+        let environment = Environment { clock, ..self.environment(name, proxy.url()) };
+        Behind { function: Alone::start(name, environment).await, proxy }
     }
 
     async fn function_at(&self, name: &str, endpoint: &str) -> Alone {
+        Alone::start(name, self.environment(name, endpoint)).await
+    }
+
+    fn environment(&self, name: &str, endpoint: &str) -> Environment {
         let mut environment = self.service.stack.environment(name).expect("the function");
         environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
-        Alone::start(name, environment).await
+        environment
     }
 
     /// Creates a job straight, past every proxy; answers its id.

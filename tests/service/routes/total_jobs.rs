@@ -82,7 +82,7 @@ async fn what_is_wrong_is_named() {
         ("sort_by=created_at&sort_order=asc", vec!["sort_by", "sort_order"]),
         ("limit=1&offset=0&skip=0", vec!["limit", "offset", "skip"]),
         ("cursor=x&page=1&per_page=1", vec!["cursor", "page", "per_page"]),
-        ("type=a%20b&status=done&priority=11&colour=red", vec!["type", "status", "priority", "colour"]),
+        ("type=a%20b&status=gone&priority=11&colour=red", vec!["type", "status", "priority", "colour"]),
         ("created_after=soon&created_before=2026-02-30", vec!["created_after", "created_before"]),
         ("created_after=2026-01-02&created_before=2026-01-01", vec!["created_before"]),
         ("from_date=2026-01-02&to_date=2026-01-01", vec!["to_date"]),

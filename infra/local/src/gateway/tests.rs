@@ -69,8 +69,13 @@ fn a_request_is_written_as_payload_2() {
 fn bytes_that_are_no_text_are_base64() {
     for (content_type, body, encoded) in [
         ("application/json", &b"{}"[..], false),
-        ("application/problem+json", b"{}", false),
+        ("Application/JSON; charset=utf-8", b"{}", false),
+        ("application/xml", b"<a/>", false),
+        ("application/javascript", b"1", false),
         ("text/csv", "é".as_bytes(), false),
+        ("application/problem+json", b"{}", true),
+        ("application/x-www-form-urlencoded", b"{}", true),
+        ("", b"{}", true),
         ("application/json", b"\xff\xfe", true),
         ("application/octet-stream", b"{}", true),
         ("application/x-ndjson", b"{}", true),

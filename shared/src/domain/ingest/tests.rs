@@ -67,7 +67,7 @@ fn updated(upsert: &Upsert, existing: &Head) -> Head {
 }
 
 fn contradictions(upsert: &Upsert) -> Vec<(&'static str, Invalid)> {
-    let course = Course {
+    let timeline = Timeline {
         status: Some(upsert.status),
         created_at: upsert.created_at,
         available_at: upsert.available_at,
@@ -75,7 +75,7 @@ fn contradictions(upsert: &Upsert) -> Vec<(&'static str, Invalid)> {
         completed_at: upsert.completed_at,
         error: upsert.error.as_ref(),
     };
-    course.contradictions(at(100))
+    timeline.contradictions(at(100))
 }
 
 #[track_caller]
@@ -130,7 +130,7 @@ fn times_come_in_order_and_not_from_the_future() {
 
 #[test]
 fn times_are_compared_where_no_status_can_be_read() {
-    let course = Course {
+    let timeline = Timeline {
         status: None,
         created_at: Some(at(3)),
         available_at: Some(at(2)),
@@ -138,7 +138,7 @@ fn times_are_compared_where_no_status_can_be_read() {
         completed_at: None,
         error: None,
     };
-    let found: Vec<_> = course.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
+    let found: Vec<_> = timeline.contradictions(at(100)).into_iter().map(|(field, _)| field).collect();
     assert_eq!(found, ["started_at", "available_at"]);
 }
 
@@ -200,6 +200,27 @@ fn what_is_stored_decides_what_a_line_leaves_out() {
     // Without any, the first time that is known is the beginning.
     assert_eq!(stored(&early).job.created_at, at(0));
     assert_eq!(stored(&Upsert { created_at: None, ..line(Status::Queued) }).job.created_at, at(100));
+}
+
+#[test]
+fn nobody_is_due_before_they_are_there() {
+    let due = |at: Timestamp| Upsert {
+        created_at: None,
+        available_at: Some(at),
+        fingerprint: Fingerprint::of(b"due"),
+        ..line(Status::Queued)
+    };
+    let times = |head: &Head| match &head.job.state {
+        State::Queued { available_at } => (head.job.created_at, *available_at),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(times(&stored(&due(at(1)))), (at(1), at(1)));
+    assert_eq!(times(&stored(&due(at(200)))), (at(100), at(200)));
+    // What is stored counts where the line says nothing.
+    let existing = stored(&line(Status::Queued));
+    assert_eq!(times(&updated(&due(at(1)), &existing)), (at(1), at(1)));
+    let wrong = judge(&due(at(0)), Some(&existing), &defaults()).unwrap_err();
+    assert_eq!(wrong.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["available_at"]);
 }
 
 #[test]
@@ -274,6 +295,8 @@ proptest! {
             let ended = job.state.ended();
             let times = [job.state.started_at(), ended.map(|ended| ended.completed_at)];
             prop_assert!(times.into_iter().flatten().all(|time| time >= job.created_at), "{:?}", job);
+            let due = if let State::Queued { available_at } = job.state { Some(available_at) } else { None };
+            prop_assert!(due.is_none_or(|due| due >= job.created_at), "{:?}", job);
             prop_assert!(line.created_at.is_none_or(|time| time == job.created_at));
             prop_assert!(ended.and_then(|ended| ended.expires_at).is_none_or(|time| time > at(100)));
             existing = Some(head);

@@ -27,7 +27,7 @@ async fn every_wrong_field_is_named() {
     check(json!({ "action": "delete", "filter": [] }), &["filter"]).await;
     // Names and values as in a list.
     let filter = json!({
-        "type": "a b", "status": ["done"], "created_after": "soon", "priority": 11, "team": "", "owner": "x",
+        "type": "a b", "status": ["gone"], "created_after": "soon", "priority": 11, "team": "", "owner": "x",
         "limit": 5, "nonsense": 1,
     });
     let fields = ["created_after", "limit", "nonsense", "owner", "priority", "status", "team", "type"];

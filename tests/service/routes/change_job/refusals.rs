@@ -28,7 +28,7 @@ async fn every_wrong_field_is_named() {
         (vec!["progress"], json!({ "progress": 40 })),
         (vec!["lease_seconds"], json!({ "lease_seconds": 9 })),
         (vec!["lease_seconds"], json!({ "lease_seconds": 901 })),
-        (vec!["status"], json!({ "status": "done" })),
+        (vec!["status"], json!({ "status": "gone" })),
         (vec!["status"], json!({ "status": 1 })),
         (vec!["error"], json!({ "status": "failed" })),
         (vec!["error"], json!({ "status": "failed", "error": "" })),

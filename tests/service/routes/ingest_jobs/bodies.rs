@@ -1,5 +1,9 @@
 //! Which bodies hold jobs, and how many of them.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jobledger_tests::{Reply, Service};
 use serde_json::json;
 
@@ -62,6 +66,20 @@ async fn a_broken_line_keeps_no_other_out() {
     assert_eq!(total(&service, "").await, 3);
 }
 
+/// As `jq` prints it by default: every line is rejected, and the first one says what to do.
+#[tokio::test]
+async fn a_job_over_several_lines_is_told_to_take_one() {
+    let service = Service::start().await;
+    let pretty = serde_json::to_string_pretty(&completed("1")).expect("JSON");
+    let reply = send(&service, pretty.clone()).await;
+    assert_eq!(went_in(&reply), [0, 0, 0, pretty.lines().count() as u64], "{}", reply.text);
+    let hints =
+        |index: usize| text(reply.at(&format!("/rejected/{index}/errors/0/message"))).contains("jq -c");
+    assert!(hints(0) && !hints(1), "{}", reply.text);
+    // In an array it may be as pretty as it likes.
+    assert_eq!(went_in(&send(&service, format!("[\n{pretty}\n]")).await), [1, 0, 0, 0]);
+}
+
 #[tokio::test]
 async fn a_body_without_jobs_is_refused() {
     let service = Service::start().await;
@@ -112,22 +130,76 @@ async fn a_call_has_a_limit_of_jobs() {
     }
 }
 
+/// Lines of as many bytes together. Of a log's fields, more than one byte in five is a quotation mark; of a text, few are.
+fn lines(bytes: usize, is_text: bool) -> String {
+    let payload = if is_text { json!("word ".repeat(20_000)) } else { json!(vec!["word"; 12_500]) };
+    let mut body = String::new();
+    for number in 0.. {
+        let mut job = completed(&number.to_string());
+        job["payload"] = payload.clone();
+        let line = format!("{job}\n");
+        if body.len() + line.len() > bytes {
+            break;
+        }
+        body.push_str(&line);
+    }
+    let rest = " ".repeat(bytes - body.len());
+    body + &rest
+}
+
 #[tokio::test]
 async fn a_call_has_a_limit_of_bytes() {
+    const MIB_5: usize = 5 * 1024 * 1024;
     let service = Service::start().await;
-    let limit = 5 * 1024 * 1024;
-    let body = |bytes: usize| {
-        let job = completed("1").to_string();
-        format!("{job}\n{}", " ".repeat(bytes - job.len() - 1))
-    };
-    for bytes in [limit + 1, 7_000_000] {
-        let reply = send(&service, body(bytes)).await;
+    // What is no text to API Gateway comes as base64, and what is text as JSON: of Lambda's 6 MB, that is the more.
+    let no_text = [None, Some("application/x-ndjson"), Some("application/x-www-form-urlencoded")];
+    let text_types = [Some("text/plain"), Some("application/json")];
+    let cases = no_text
+        .into_iter()
+        .flat_map(|r#type| [(r#type, 4_700_000, false, None), (r#type, 4_750_000, false, Some("6 MB"))])
+        .chain(text_types.into_iter().flat_map(|r#type| {
+            [
+                (r#type, 4_700_000, false, None),
+                (r#type, MIB_5, false, Some("6 MB")),
+                (r#type, MIB_5, true, None),
+                (r#type, MIB_5 + 1, true, Some("5242880")),
+                (r#type, 7_000_000, true, Some("6 MB")),
+            ]
+        }));
+    for (r#type, bytes, is_text, refusal) in cases {
+        let mut call = service.call("POST", "/v1/admin/ingest/jobs").body(lines(bytes, is_text));
+        if let Some(r#type) = r#type {
+            call = call.header("content-type", r#type);
+        }
+        let (reply, what) = (call.send().await, format!("{bytes} bytes as {type:?}"));
+        let Some(detail) = refusal else {
+            assert_eq!(reply.status, 200, "{what}: {}", reply.text);
+            assert_eq!(went_in(&reply)[3], 0, "{what}");
+            continue;
+        };
         is_problem(&reply, 413, "too_large");
-        assert!(text(reply.at("/detail")).contains(if bytes == 7_000_000 { "6 MB" } else { "5242880" }));
+        assert!(text(reply.at("/detail")).contains(detail), "{what}: {}", reply.text);
     }
-    service.settled().await;
-    assert_eq!(total(&service, "").await, 0, "nothing was written");
-    assert_eq!(went_in(&send(&service, body(limit)).await), [1, 0, 0, 0]);
+}
+
+/// Packed, it is what comes out that counts, whatever it is.
+#[tokio::test]
+async fn a_packed_call_has_all_of_its_bytes() {
+    const MIB_5: usize = 5 * 1024 * 1024;
+    let service = Service::start().await;
+    let send = async |bytes: usize| {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(lines(bytes, false).as_bytes()).expect("memory");
+        let call = service.call("POST", "/v1/admin/ingest/jobs").header("content-encoding", "gzip");
+        let call = call.header("content-type", "application/x-ndjson");
+        call.body(packed.finish().expect("memory")).send().await
+    };
+    let reply = send(MIB_5 + 1).await;
+    is_problem(&reply, 413, "too_large");
+    assert!(text(reply.at("/detail")).contains("5242880"), "{}", reply.text);
+    let reply = send(MIB_5).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(went_in(&reply)[1..], [0, 0, 0]);
 }
 
 #[tokio::test]

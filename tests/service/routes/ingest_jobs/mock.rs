@@ -67,6 +67,30 @@ fn the_sample_is_what_it_says() {
     }
 }
 
+/// No number is another one's in disguise: models and runs differ.
+#[test]
+fn no_fine_tune_is_a_copy_of_another() {
+    let jobs = sample();
+    let done: Vec<&Value> =
+        jobs.iter().filter(|job| job["type"] == "fine-tune" && job["status"] == "completed").collect();
+    assert!(done.len() > 4);
+    let differ = |what: &str, number: &dyn Fn(&Value) -> String| {
+        let numbers: BTreeSet<String> = done.iter().map(|job| number(job)).collect();
+        assert_eq!(numbers.len(), done.len(), "{what}: {numbers:?}");
+    };
+    let thousandths = |loss: &Value| seconds_as_ms(loss);
+    differ("loss that it does not generalise by", &|job| {
+        (thousandths(&job["result"]["eval_loss"]) - thousandths(&job["result"]["train_loss"])).to_string()
+    });
+    differ("upload", &|job| job["timings"]["upload"].to_string());
+    differ("what it made", &|job| job["artifacts"][0]["size_bytes"].to_string());
+    differ("log", &|job| job["artifacts"][1]["size_bytes"].to_string());
+    differ("time a step", &|job| {
+        (seconds_as_ms(&job["timings"]["train"]) / job["result"]["steps"].as_u64().expect("steps"))
+            .to_string()
+    });
+}
+
 #[tokio::test]
 async fn the_sample_goes_in_once() {
     let service = Service::start().await;

@@ -36,7 +36,7 @@ async fn check(service: &Service, changes: Value, mut fields: Vec<&str>) {
 async fn every_wrong_field_of_a_line_is_told_at_once() {
     let service = Service::start().await;
     let all = json!({
-        "external_id": "", "type": "a b", "status": "done", "phase": "#", "priority": 11, "name": " ", "labels": [],
+        "external_id": "", "type": "a b", "status": "gone", "phase": "#", "priority": 11, "name": " ", "labels": [],
         "created_at": "soon", "available_at": 1, "started_at": "2026-02-30T00:00:00Z", "completed_at": "2026-01-01",
         "error": 1, "cost_usd": "-1", "max_attempts": 0, "timeout_seconds": 0, "ttl_hours": 169, "metadata": [],
         "timings": { "a": -1 }, "colour": "red",

@@ -89,7 +89,7 @@ async fn order_and_clock_are_held_against_all_times_at_once() {
         errors(&send(&service, &job).await).into_iter().map(|(field, _)| field).collect();
     assert_eq!(named, ["created_at", "started_at", "started_at", "completed_at", "completed_at"]);
     // Where status, type and id cannot be read, the times are looked at all the same.
-    job["status"] = json!("done");
+    job["status"] = json!("gone");
     job["type"] = json!("a b");
     job["external_id"] = Value::Null;
     job["available_at"] = json!(ahead(1));
@@ -107,6 +107,20 @@ async fn order_and_clock_are_held_against_all_times_at_once() {
     assert_eq!(errors, [("available_at".to_owned(), "must not be before created_at".to_owned())]);
     queued["available_at"] = json!("2100-01-01T00:00:00Z");
     assert_eq!(went_in(&send(&service, &queued).await), [1, 0, 0, 0], "it may be due in the future");
+}
+
+#[tokio::test]
+async fn who_is_due_was_there_before() {
+    let service = Service::start().await;
+    let job = json!({ "external_id": "1", "type": "a", "status": "queued", "available_at": "2020-01-01T00:00:00Z" });
+    assert_eq!(went_in(&send(&service, &job).await), [1, 0, 0, 0]);
+    let stored = only_job(&service, "type=a").await;
+    assert_eq!(stored["created_at"], "2020-01-01T00:00:00.000Z", "{stored}");
+    let mut job = job;
+    job["available_at"] = json!("2019-01-01T00:00:00Z");
+    let errors = errors(&send(&service, &job).await);
+    let [(field, message)] = &errors[..] else { panic!("{errors:?}") };
+    assert!(field == "available_at" && message.contains("2020-01-01T00:00:00.000Z"), "{errors:?}");
 }
 
 #[tokio::test]

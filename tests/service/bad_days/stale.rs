@@ -1,0 +1,88 @@
+//! Reads that may be a moment old are a moment old: what is said of a job must be true all the same.
+
+use jobledger_tests::alone::Request;
+use jobledger_tests::dynamo::Item;
+use jobledger_tests::faults::{Fault, Seen};
+use serde_json::{Value, json};
+
+use super::{Behind, House};
+use crate::routes::went_in;
+
+const LINES: usize = 3;
+
+fn ingest(name: &str) -> Request {
+    let line = |number: usize| {
+        json!({
+            "external_id": number.to_string(), "type": "render", "status": "completed",
+            "completed_at": "2026-03-01T00:00:00Z", "name": name,
+        })
+    };
+    let lines: Vec<Value> = (0..LINES).map(line).collect();
+    Request::new("POST", "/v1/admin/ingest/jobs").body(json!(lines).to_string())
+}
+
+/// Answers every read of heads that does not ask for what is there now with what there was.
+fn as_it_was(table: String, heads: Vec<Item>) -> impl FnMut(&Seen) -> Fault + Send + 'static {
+    move |seen| {
+        let asked = &seen.body["RequestItems"][&table];
+        if seen.operation != "BatchGetItem" || asked["ConsistentRead"] == json!(true) {
+            return Fault::None;
+        }
+        let ids: Vec<&Value> =
+            asked["Keys"].as_array().into_iter().flatten().map(|key| &key["job_id"]).collect();
+        let found: Vec<&Item> = heads.iter().filter(|head| ids.contains(&&head["job_id"])).collect();
+        Fault::Answered(200, json!({ "Responses": { &table: found }, "UnprocessedKeys": {} }))
+    }
+}
+
+async fn names(house: &House) -> Vec<String> {
+    let name = |head: &Item| head["name"]["S"].as_str().expect("a name").to_owned();
+    house.heads().await.values().map(name).collect()
+}
+
+async fn behind_with(house: &House, name: &str) -> Behind {
+    let behind = house.behind("ingest-jobs").await.knows_the_key().await;
+    assert_eq!(went_in(&behind.call(&ingest(name)).await), [LINES as u64, 0, 0, 0]);
+    behind
+}
+
+#[tokio::test]
+async fn a_line_is_not_unchanged_by_what_was_stored_before() {
+    let house = House::start().await;
+    let behind = behind_with(&house, "a").await;
+    let before: Vec<Item> = house.heads().await.into_values().collect();
+    assert_eq!(went_in(&behind.call(&ingest("b")).await), [0, LINES as u64, 0, 0]);
+    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+    let reply = behind.call(&ingest("a")).await;
+    assert_eq!(went_in(&reply), [0, LINES as u64, 0, 0], "{}", reply.text);
+    assert_eq!(names(&house).await, ["a"; LINES]);
+}
+
+#[tokio::test]
+async fn a_line_of_a_job_that_was_deleted_makes_it_anew() {
+    let house = House::start().await;
+    let behind = behind_with(&house, "a").await;
+    let before: Vec<Item> = house.heads().await.into_values().collect();
+    for id in house.heads().await.into_keys() {
+        house.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+    }
+    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+    let reply = behind.call(&ingest("a")).await;
+    assert_eq!(went_in(&reply), [LINES as u64, 0, 0, 0], "{}", reply.text);
+    assert_eq!(names(&house).await, ["a"; LINES]);
+}
+
+/// What is rejected is rejected by what is stored now: here a job that had ended, and was deleted.
+#[tokio::test]
+async fn a_line_is_not_rejected_by_what_was_stored_before() {
+    let house = House::start().await;
+    let behind = behind_with(&house, "a").await;
+    let before: Vec<Item> = house.heads().await.into_values().collect();
+    for id in house.heads().await.into_keys() {
+        house.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+    }
+    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+    let queued = json!([{ "external_id": "0", "type": "render", "status": "queued" }]);
+    let reply = behind.call(&Request::new("POST", "/v1/admin/ingest/jobs").body(queued.to_string())).await;
+    assert_eq!(went_in(&reply), [1, 0, 0, 0], "{}", reply.text);
+}
