@@ -1,6 +1,7 @@
 //! Who did what to what: lines of the log for those who have to know it later.
 
 use crate::domain::Owner;
+use crate::lambda::logging::AUDIT;
 
 /// One deed. Its line has these fields, those that are `None` left out. It never holds the text or the hash of a key, and
 /// nothing of what jobs are given or give.
@@ -23,10 +24,10 @@ pub struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// Writes its line.
+    /// Writes its line, at whatever level the process logs.
     pub fn log(&self) {
         let Self { action, subject, owner, detail, key_id, key_owner, request_id } = *self;
         let (owner, key_owner) = (owner.map(Owner::as_str), key_owner.map(Owner::as_str));
-        tracing::info!(audit = action, subject, owner, detail, key_id, key_owner, request_id, "audit");
+        tracing::info!(target: AUDIT, audit = action, subject, owner, detail, key_id, key_owner, request_id, "audit");
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::domain::Timestamp;
 use crate::meter::Meter;
 
+pub mod logging;
 mod streaming;
 
 /// Any error that ends a function's start or an invocation.
@@ -165,8 +166,9 @@ pub fn system_clock() -> Timestamp {
 /// Runs a function as a process: the whole `main` of each binary.
 pub fn run(function: Function) -> Result<(), Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
-        lambda_http::tracing::init_default_subscriber();
-        match (function.start)(Environment::of_process()).await? {
+        let environment = Environment::of_process();
+        logging::init(&environment.vars, function.name);
+        match (function.start)(environment).await? {
             Started::Whole(started) => {
                 let started: Arc<dyn Invoke> = Arc::from(started);
                 let ending = Arc::clone(&started);

@@ -34,12 +34,12 @@ pub struct Batch {
     /// The shard; only events of a tumbling window name it.
     pub shard_id: Option<String>,
     /// The records; those that could not be read are errors.
-    pub records: Vec<Result<Record, Unreadable>>,
+    pub records: Vec<Result<StreamRecord, Unreadable>>,
 }
 
 /// One write to an item.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct StreamRecord {
     /// Its place in the shard.
     pub sequence: SequenceNumber,
     /// When it was written, to the second; `None`: the stream does not say.
@@ -57,7 +57,7 @@ pub struct Record {
 pub enum Target {
     /// A part of a job, and which.
     Part(String),
-    /// One of the records that jobs produced: not to be mixed up with those of a stream.
+    /// One of the records that jobs produced.
     Record,
 }
 
@@ -117,7 +117,7 @@ impl<C: Consumer> Invoke for Consuming<C> {
     }
 }
 
-fn read(record: &RawValue) -> Result<Record, Unreadable> {
+fn read(record: &RawValue) -> Result<StreamRecord, Unreadable> {
     let unreadable = |sequence: Option<SequenceNumber>, problem: String| Unreadable { sequence, problem };
     let event: EventRecord = serde_json::from_str(record.get())
         .map_err(|error| unreadable(sequence_of(record), error.to_string()))?;
@@ -141,7 +141,13 @@ fn read(record: &RawValue) -> Result<Record, Unreadable> {
     // A record without a time reads as 1970.
     let written_at = Timestamp::from(change.approximate_creation_date_time);
     let written_at = (written_at.millis() > 0).then_some(written_at);
-    Ok(Record { sequence, written_at, target, old: change.old_image.into(), new: change.new_image.into() })
+    Ok(StreamRecord {
+        sequence,
+        written_at,
+        target,
+        old: change.old_image.into(),
+        new: change.new_image.into(),
+    })
 }
 
 /// The sequence number of a record of which nothing else may be readable.

@@ -223,10 +223,12 @@ async fn every_request_says_by_which_key_and_for_whom() {
 
 /// Stands in all that a caller gives and gets, and must not be in the log.
 const MARK: &str = "sesame";
+/// What scrapers send.
+const SCRAPE_TOKEN: &str = "scrape-0123456789";
 
 #[tokio::test]
 async fn no_line_holds_a_secret_or_a_payload() {
-    let service = Service::start().await;
+    let service = Service::with(&[("ScrapeToken", SCRAPE_TOKEN)]).await;
     let (log, _listening) = Log::listen(&service).await;
     let body = json!({ "owner": "acme", "scopes": ["admin"] });
     let (key_id, key) = id_and_key(&service, &body).await;
@@ -265,10 +267,16 @@ async fn no_line_holds_a_secret_or_a_payload() {
     let other = format!("{key}0");
     with_key(&service, &other, "GET", "/v1/jobs").expect(401).await;
 
+    for token in [SCRAPE_TOKEN.to_owned(), format!("{SCRAPE_TOKEN}0")] {
+        let call = service.anonymous("GET", "/metrics").header("authorization", &format!("Bearer {token}"));
+        call.send().await;
+    }
+
     let all = log.all();
     let (secret, hash) = (key.trim_start_matches("jobledger_"), KeyHash::of(&key));
     let local = KeyHash::of(LOCAL_KEY);
-    let secrets = [secret, hash.as_str(), LOCAL_KEY, local.as_str(), &ticket, &held.token, MARK];
+    let secrets =
+        [secret, hash.as_str(), LOCAL_KEY, local.as_str(), &ticket, &held.token, MARK, SCRAPE_TOKEN];
     for line in all.lines() {
         for secret in secrets {
             assert!(!line.contains(secret), "{secret}: {line}");

@@ -26,6 +26,27 @@ fn crates_template_and_registry_name_the_same_functions() {
     assert_eq!(registered, function_crates());
 }
 
+#[test]
+fn parameters_reach_the_functions_that_they_are_for() {
+    let with = |name: &str, value: &str| {
+        let given = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        Template::parse(TEMPLATE, &given, "").map(|template| template.functions)
+    };
+    // At that level, what functions are built on would log whole events.
+    assert!(with("LogLevel", "TRACE").is_err());
+    for function in with("LogLevel", "ERROR").expect("our template") {
+        assert_eq!(function.variables["LOG_LEVEL"], "ERROR", "{}", function.name);
+    }
+    for function in with("ScrapeToken", "scrape-0123456789").expect("our template") {
+        let token = function.variables.get("SCRAPE_TOKEN").map(String::as_str);
+        assert_eq!(token, (function.name == "metrics").then_some("scrape-0123456789"), "{}", function.name);
+    }
+    for most in ["0", "5"] {
+        assert_eq!(with("ReservedConcurrency", most).expect("our template").len(), function_crates().len());
+    }
+    assert!(with("ReservedConcurrency", "-1").is_err());
+}
+
 #[tokio::test]
 async fn a_stack_does_not_start_without_one_of_its_functions() {
     let mut functions = functions::all();

@@ -12,9 +12,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use futures_util::StreamExt;
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
 
@@ -25,6 +27,7 @@ const DEADLINE_MS: &str = "4102444800000";
 #[derive(Debug)]
 pub struct RunningFunction {
     process: Child,
+    log: JoinHandle<String>,
     events: mpsc::Sender<String>,
     answers: mpsc::Receiver<Taken>,
 }
@@ -82,7 +85,7 @@ impl RunningFunction {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        let process = Command::new(binary)
+        let mut process = Command::new(binary)
             .env_clear()
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", address)
@@ -92,11 +95,17 @@ impl RunningFunction {
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "test")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .expect("the binary starts");
-        Self { process, events, answers }
+        let mut output = process.stdout.take().expect("its output");
+        let log = tokio::spawn(async move {
+            let mut log = Vec::new();
+            output.read_to_end(&mut log).await.expect("it can be read");
+            String::from_utf8(log).expect("text")
+        });
+        Self { process, log, events, answers }
     }
 
     /// Hands the function an event; what it answers, or the error that it reports.
@@ -122,14 +131,15 @@ impl RunningFunction {
         answer.expect("the function answers in time").expect("the Runtime API runs")
     }
 
-    /// Ends the process as Lambda ends an environment, and waits until it has ended.
-    pub async fn terminate(mut self) {
+    /// Ends the process as Lambda ends an environment, and waits until it has ended; all that it has logged.
+    pub async fn terminate(mut self) -> String {
         let id = self.process.id().expect("the process runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("the signal is sent");
         assert!(sent.success());
         let ended = tokio::time::timeout(PATIENCE, self.process.wait()).await;
         let status = ended.expect("the process ends").expect("it can be waited for");
         assert!(status.success(), "{status}");
+        self.log.await.expect("it was read")
     }
 
     /// Whether the process still runs.

@@ -7,10 +7,10 @@ use jobledger::domain::Timestamp;
 use jobledger::dynamo::records::record_of_item;
 use jobledger::dynamo::schema::{HEAD, PROBE};
 use jobledger::dynamo::{AttributeMap, Corrupt, Ledger, StoreError, job_of_row};
-use jobledger::stream::{Batch, Consumer, Record, Target, Unreadable, function};
+use jobledger::stream::{Batch, Consumer, StreamRecord, Target, Unreadable, function};
 use jobledger::tally::{
-    Change, Commit, Delta, Fold, RecordChange, SequenceNumber, commit, deltas, probe_time, read_checkpoint,
-    record_deltas,
+    Change, Commit, Delta, Fold, RecordChange, SequenceNumber, Stream, commit, deltas, lessened, probe_time,
+    read_checkpoint, record_deltas, remove_empty,
 };
 use jobledger::{Error, Function};
 
@@ -33,14 +33,41 @@ impl Consumer for CountJobs {
         }
         let shard_id =
             batch.shard_id.ok_or("the event names no shard: the event source needs a tumbling window")?;
+        let stream = batch.records.iter().flatten().map(|record| stream_of(&record.target)).next();
+        let shard = Shard { id: &shard_id, stream };
         let steps: Vec<Step> = batch.records.into_iter().map(|record| Step::of(record, now)).collect();
         for _ in 0..MAX_TRIES {
-            if count(ledger, &shard_id, &steps, now).await? {
-                return Ok(());
+            if count(ledger, shard, &steps, now).await? {
+                return remove_what_is_empty(ledger, &steps).await;
             }
         }
         Err("other deliveries of this shard were faster at every try".into())
     }
+}
+
+/// The shard that a batch is of.
+#[derive(Clone, Copy, Debug)]
+struct Shard<'a> {
+    id: &'a str,
+    /// `None`: no record of the batch can be read.
+    stream: Option<Stream>,
+}
+
+const fn stream_of(target: &Target) -> Stream {
+    match target {
+        Target::Part(_) => Stream::Jobs,
+        Target::Record => Stream::Records,
+    }
+}
+
+/// Removes counts of records that the batch has left at nothing. Those are told by all of the batch, also by what was
+/// counted before: so a delivery that ended between its commit and this is made good by the next.
+async fn remove_what_is_empty(ledger: &Ledger, steps: &[Step]) -> Result<(), Error> {
+    let moves = steps.iter().filter_map(|step| match &step.does {
+        Does::Move(deltas) => Some(deltas),
+        Does::Probe(_) | Does::Fail => None,
+    });
+    Ok(remove_empty(&ledger.store, &ledger.config.tables, lessened(moves.flatten())).await?)
 }
 
 /// What one record does to the counts.
@@ -63,7 +90,7 @@ enum Does {
 }
 
 impl Step {
-    fn of(record: Result<Record, Unreadable>, now: Timestamp) -> Self {
+    fn of(record: Result<StreamRecord, Unreadable>, now: Timestamp) -> Self {
         let failed = |unreadable: &Unreadable| {
             tracing::error!(error = unreadable as &dyn std::error::Error, "a stream record cannot be read");
             Self { sequence: unreadable.sequence.clone(), written_at: now, does: Does::Fail }
@@ -115,16 +142,21 @@ struct Pending {
 }
 
 /// Counts what lies after the checkpoint; false: the checkpoint moved meanwhile, and all has to be looked at anew.
-async fn count(ledger: &Ledger, shard_id: &str, steps: &[Step], now: Timestamp) -> Result<bool, StoreError> {
+async fn count(
+    ledger: &Ledger,
+    shard: Shard<'_>,
+    steps: &[Step],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let Ledger { store, config, .. } = ledger;
-    let checkpoint = read_checkpoint(store, &config.tables, shard_id).await?;
+    let checkpoint = read_checkpoint(store, &config.tables, shard.id).await?;
     let mut read = checkpoint.map(|checkpoint| checkpoint.sequence);
     let mut pending = Pending::default();
     for step in after(steps, read.as_ref()) {
         if let Does::Move(deltas) = &step.does
             && !pending.fold.add(deltas)
         {
-            if !write(ledger, shard_id, &mut read, &pending, now).await? {
+            if !write(ledger, shard, &mut read, &pending, now).await? {
                 return Ok(false);
             }
             pending = Pending::default();
@@ -139,7 +171,7 @@ async fn count(ledger: &Ledger, shard_id: &str, steps: &[Step], now: Timestamp) 
             pending.last = Some((sequence.clone(), step.written_at));
         }
     }
-    write(ledger, shard_id, &mut read, &pending, now).await
+    write(ledger, shard, &mut read, &pending, now).await
 }
 
 /// The records after the checkpoint. One that does not say which it is goes with the one before it, or, where none is
@@ -157,7 +189,7 @@ fn after<'a>(steps: &'a [Step], read: Option<&SequenceNumber>) -> Vec<&'a Step> 
 /// Writes what has been added up, if anything, and moves the checkpoint with it.
 async fn write(
     ledger: &Ledger,
-    shard_id: &str,
+    shard: Shard<'_>,
     read: &mut Option<SequenceNumber>,
     pending: &Pending,
     now: Timestamp,
@@ -166,7 +198,8 @@ async fn write(
     let Pending { fold, unreadable, probe, .. } = pending;
     let owners = ledger.owners.unknown(fold.owners());
     let plan = Commit {
-        shard_id,
+        shard_id: shard.id,
+        stream: shard.stream,
         read: read.as_ref(),
         last,
         written_at: *written_at,

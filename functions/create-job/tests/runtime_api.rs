@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jobledger::domain::KeyHash;
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::Service;
 use jobledger_tests::runtime_api::RunningFunction;
@@ -79,4 +80,31 @@ async fn what_was_called_is_written_down_when_the_environment_ends() {
         usage.at("/by_route"),
         &json!({ "POST /v1/jobs": { "calls": 3, "by_status": { "201": 2, "400": 1 } } })
     );
+}
+
+/// At the most talkative level, and with all that could have others talk, too.
+#[tokio::test]
+async fn no_level_logs_a_key_or_an_event() {
+    let service = Service::start().await;
+    let mut variables = service.stack.environment("create-job").expect("a function of the template").vars;
+    for name in ["LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"] {
+        variables.insert(name.to_owned(), "TRACE".to_owned());
+    }
+    variables.insert("AWS_LAMBDA_LOG_FORMAT".to_owned(), "JSON".to_owned());
+    let binary = Path::new(env!("CARGO_BIN_EXE_create-job"));
+    let mut function = RunningFunction::start(binary, "create-job", &variables).await;
+    for key in [LOCAL_KEY, "jobledger_unknown"] {
+        let body = r#"{"type":"scrape","payload":"sesame"}"#;
+        function.invoke(&event(body, key)).await.expect("an answer");
+    }
+    assert!(function.invoke(&json!({ "headers": { "authorization": LOCAL_KEY } })).await.is_err());
+    let log = function.terminate().await;
+    for secret in [LOCAL_KEY, "jobledger_unknown", "sesame", KeyHash::of(LOCAL_KEY).as_str()] {
+        let told = log.lines().find(|line| line.contains(secret));
+        assert_eq!(told, None, "{secret}");
+    }
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let requests = lines.iter().filter(|line| line["fields"]["function"] == "create-job");
+    let statuses: Vec<_> = requests.map(|line| line["fields"]["status"].clone()).collect();
+    assert_eq!(statuses, [201, 401]);
 }

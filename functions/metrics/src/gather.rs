@@ -1,11 +1,11 @@
 //! What a scrape shows, family by family. Every series of a known type is there from zero.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jobledger::domain::{NO_STATUS, RecordStatus, Status, Timestamp};
 use jobledger::dynamo::schema::ALL_OWNERS;
-use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Tally, TryEnd};
+use jobledger::tally::{BOUNDS_MS, Cell, Measure, Scrape, Stream, Tally, TryEnd};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -94,7 +94,7 @@ impl Gathered {
         family.encode_gauge(&seconds(u64::try_from(queue.noted_at.millis()).unwrap_or(0)))
     }
 
-    /// The records that jobs produced; nothing of a kind and status that none ever had.
+    /// The records that jobs produced; nothing of a kind and status that none has.
     fn encode_records(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let gauge = MetricType::Gauge;
         let help = "Records that are there now, by kind and status; status none is for those without one";
@@ -111,13 +111,14 @@ impl Gathered {
     /// What the last recount found; nothing before the first one.
     fn encode_recount(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Some(recounted) = &self.scrape.recounted else { return Ok(()) };
-        let help =
-            "Numbers that the last recount found wrong and left so, by owner; * is the sum of all owners";
+        let help = "Numbers that the last recount found wrong and left so: * in the sums of all owners, owners in theirs";
         let mut family = encoder.encode_descriptor("jobledger_tally_drift", help, None, MetricType::Gauge)?;
-        let everybody = (ALL_OWNERS, recounted.drift.get(ALL_OWNERS).copied().unwrap_or(0));
-        let owners = recounted.drift.iter().map(|(scope, count)| (scope.as_str(), *count));
-        for (scope, count) in [everybody].into_iter().chain(owners.filter(|(scope, _)| *scope != ALL_OWNERS))
-        {
+        // Whose they are is not for everybody: the recount tells it to admins.
+        let of = |is_all: bool| -> u64 {
+            let scopes = recounted.drift.iter().filter(|(scope, _)| (*scope == ALL_OWNERS) == is_all);
+            scopes.map(|(_, count)| count).sum()
+        };
+        for (scope, count) in [(ALL_OWNERS, of(true)), ("owners", of(false))] {
             family.encode_family(&[("scope", scope)])?.encode_gauge(&count)?;
         }
 
@@ -136,9 +137,16 @@ impl Gathered {
         family.encode_gauge(&recounted.busy)
     }
 
-    /// The newest record that was counted, over all shards.
-    fn counted_until(&self) -> Option<Timestamp> {
-        self.scrape.checkpoints.iter().map(|checkpoint| checkpoint.written_at).max()
+    /// The newest record of each stream that was counted, over its shards.
+    fn counted_until(&self) -> BTreeMap<Stream, Timestamp> {
+        let mut newest = BTreeMap::new();
+        for checkpoint in &self.scrape.checkpoints {
+            if let Some(stream) = checkpoint.stream {
+                let until = newest.entry(stream).or_insert(checkpoint.written_at);
+                *until = checkpoint.written_at.max(*until);
+            }
+        }
+        newest
     }
 }
 
@@ -200,15 +208,12 @@ impl Collector for Gathered {
             encoder.encode_descriptor("jobledger_tally_lag", help, Some(&Unit::Seconds), gauge)?;
         family.encode_gauge(&seconds(self.lag_ms))?;
 
-        if let Some(time) = self.counted_until() {
-            let help = "When the newest change that was counted was written, in Unix time";
-            let mut family = encoder.encode_descriptor(
-                "jobledger_counted_until_timestamp",
-                help,
-                Some(&Unit::Seconds),
-                gauge,
-            )?;
-            family.encode_gauge(&seconds(u64::try_from(time.millis()).unwrap_or(0)))?;
+        let help = "When the newest change that was counted was written, by stream, in Unix time";
+        let name = "jobledger_counted_until_timestamp";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge)?;
+        for (stream, time) in self.counted_until() {
+            let seconds = seconds(u64::try_from(time.millis()).unwrap_or(0));
+            family.encode_family(&[("stream", stream.as_str())])?.encode_gauge(&seconds)?;
         }
 
         let help = "Stream records that could not be read, and so were not counted";

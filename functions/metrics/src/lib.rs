@@ -8,10 +8,14 @@ use jobledger::{Environment, Error, Function};
 mod exposition;
 mod gather;
 mod lag;
+mod shares;
+mod token;
 
 use exposition::Format;
 use gather::Gathered;
 use lag::Probing;
+use shares::Shares;
+use token::Token;
 
 /// The function.
 pub const FUNCTION: Function = function::<Metrics>();
@@ -27,10 +31,14 @@ impl Route for Metrics {
     type Backend = Scraper;
 
     async fn answer(mut call: Call<'_, Scraper>) -> Result<Answer, Problem> {
-        let Scraper { ledger, probing } = call.backend;
+        let Scraper { ledger, probing, shares, token } = call.backend;
+        token.check(call.headers)?;
         call.query.finish(Some(()))?;
-        let (scrape, ()) =
+        let (mut scrape, ()) =
             tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
+        if scrape.are_records_cut {
+            scrape.records = shares.get(ledger, call.now).await?;
+        }
         let lag_ms = probing.lag_ms(scrape.probe, call.now);
         let format = Format::wanted(call.headers);
         let text = format.write(Gathered::new(scrape, lag_ms, call.now)).map_err(Problem::internal)?;
@@ -43,13 +51,17 @@ impl Route for Metrics {
 pub struct Scraper {
     ledger: Ledger,
     probing: Probing,
+    shares: Shares,
+    token: Token,
 }
 
 impl Backend for Scraper {
     type Gate = Ledger;
 
     async fn start(environment: &Environment) -> Result<Self, Error> {
-        Ok(Self { ledger: Ledger::open(environment).await?, probing: Probing::default() })
+        let ledger = Ledger::open(environment).await?;
+        let token = Token::of(&environment.vars);
+        Ok(Self { ledger, probing: Probing::default(), shares: Shares::default(), token })
     }
 
     fn gate(&self) -> &Ledger {

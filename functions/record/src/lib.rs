@@ -1,7 +1,7 @@
 //! `PUT`, `GET` and `DELETE /v1/records/{kind}/{id}`: something that jobs produced and that is counted.
 
 use jobledger::Function;
-use jobledger::domain::{JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
+use jobledger::domain::{Invalid, JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
 use jobledger::dynamo::records::{delete_record, get_record, is_made_by, put_record, record_of_item};
 use jobledger::dynamo::{Ledger, Written};
 use jobledger::http::{Access, Answer, Call, Fields, Problem, Route, Scope, function, job_id, path, text};
@@ -11,8 +11,8 @@ use serde::Serialize;
 /// The function.
 pub const FUNCTION: Function = function::<RecordRoute>();
 
-/// Longest body: two short fields, with white space.
-const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Longest body: the longest id with all of it escaped, two short fields, and white space.
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// `PUT`, `GET` and `DELETE /v1/records/{kind}/{id}`.
 #[derive(Debug)]
@@ -66,6 +66,11 @@ fn name(call: &mut Call<'_, Ledger>) -> Result<(RecordKind, RecordId), Problem> 
 /// Puts it there as a whole: what the body leaves out is not there afterwards. One write, whatever was there before.
 async fn put(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<Answer, Problem> {
     let mut fields = Fields::parse(if call.body.is_empty() { b"{}" } else { call.body })?;
+    if let Some(said) = fields.optional("id", text::<RecordId>)
+        && said != id
+    {
+        fields.refuse("id", another(&id));
+    }
     let record = Record {
         owner: call.owner()?.clone(),
         kind,
@@ -87,6 +92,15 @@ async fn put(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<
     }
     let location = format!("/v1/records/{}/{}", record.kind, path::encoded(record.id.as_str()));
     Ok(Answer::json(StatusCode::CREATED, &body(&record)).with("location", location))
+}
+
+/// The path says another id than the body.
+fn another(id: &RecordId) -> Invalid {
+    Invalid(format!(
+        "is another than the path's, which reads {:?}; a path is decoded until nothing in it is encoded any more, so an id \
+         with a % before two hexadecimal digits cannot be kept: replace the %, or hash the id",
+        id.as_str()
+    ))
 }
 
 async fn get(call: &Call<'_, Ledger>, kind: &RecordKind, id: &RecordId) -> Result<Answer, Problem> {

@@ -5,7 +5,7 @@ use jobledger::domain::{Head, Timestamp, Try};
 use jobledger::dynamo::schema::{HEAD, PART};
 use jobledger::dynamo::tries::{MAX_KEPT_TRIES, delete_try, encode_try, find_tries, try_part};
 use jobledger::dynamo::{AttributeMap, Ledger, StoreError, head_of_row, plans};
-use jobledger::stream::{Batch, Consumer, Record, Target, function};
+use jobledger::stream::{Batch, Consumer, StreamRecord, Target, function};
 use jobledger::{Error, Function};
 
 /// The function.
@@ -49,7 +49,7 @@ impl Consumer for RemoveParts {
     }
 }
 
-fn step(record: Record) -> Result<Option<Step>, Error> {
+fn step(record: StreamRecord) -> Result<Option<Step>, Error> {
     let old = head_of_row(record.old)?;
     if record.new.is_empty() {
         return Ok(Some(Step::Remove(Box::new(old))));

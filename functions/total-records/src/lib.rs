@@ -6,7 +6,7 @@ use jobledger::Function;
 use jobledger::domain::{Invalid, NO_STATUS, RecordKind, RecordStatus};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function, set};
-use jobledger::tally::{MAX_RECORD_PAIRS, RecordCounts, count_records};
+use jobledger::tally::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCounts, count_records};
 use serde::Serialize;
 
 /// The function.
@@ -50,15 +50,9 @@ impl Route for TotalRecords {
         call.query.finish(Some(()))?;
         let (kinds, statuses) = (kinds.unwrap_or_default(), statuses.unwrap_or_default());
         let Ledger { store, config, .. } = call.backend;
-        let counts = count_records(store, &config.tables, call.owner()?, &kinds).await?;
-        let mut counts = counts.ok_or_else(too_many)?;
-        counts.retain(|(kind, status), count| {
-            *count > 0
-                && (kinds.is_empty() || kinds.contains(kind))
-                && (statuses.is_empty() || statuses.contains(status))
-        });
-        let answer = Answer::ok(&body(counts));
-        if answer.fits() { Ok(answer) } else { Err(too_many()) }
+        let counts = count_records(store, &config.tables, call.owner()?, &kinds, &statuses).await?;
+        let counts = counts.ok_or_else(|| too_many(&kinds))?;
+        Ok(Answer::ok(&body(counts)))
     }
 }
 
@@ -80,9 +74,13 @@ fn body(counts: RecordCounts) -> Body {
     Body { total, total_kind: "exact", by_kind, by_status, items }
 }
 
-fn too_many() -> Problem {
-    let message = format!(
-        "has more than {MAX_RECORD_PAIRS} pairs of kind and status, as far as any were ever used; ask for one kind"
-    );
-    Problem::invalid_query(vec![FieldError::new("kind", Invalid(message))])
+/// What to ask for where there is too much to look at.
+fn too_many(kinds: &BTreeSet<RecordKind>) -> Problem {
+    let (field, whose, remedy) = match kinds.len() {
+        0 => ("kind", "there are", "name kinds".to_owned()),
+        1 => ("status", "this kind has", format!("name statuses too, at most {MAX_PAIRS_ONE_BY_ONE}")),
+        _ => ("kind", "these kinds have", "name fewer kinds".to_owned()),
+    };
+    let message = format!("{whose} more than {MAX_RECORD_PAIRS} pairs of kind and status; {remedy}");
+    Problem::invalid_query(vec![FieldError::new(field, Invalid(message))])
 }

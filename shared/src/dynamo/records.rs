@@ -29,7 +29,7 @@ struct Row {
 }
 
 /// The key of a record's item. Owner and kind hold no `#`, so no two records have the same.
-pub fn record_key(owner: &Owner, kind: &RecordKind, id: &RecordId) -> String {
+fn record_key(owner: &Owner, kind: &RecordKind, id: &RecordId) -> String {
     format!("{owner}#{kind}#{id}")
 }
 

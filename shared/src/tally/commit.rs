@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteIt
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
-use super::checkpoint::checkpoint_bucket;
+use super::checkpoint::{STREAM, checkpoint_bucket};
 use super::probe::{PROBE_BUCKET, Probe};
-use super::{Cell, Checkpoint, Fold, SequenceNumber};
+use super::{Cell, Checkpoint, Fold, SequenceNumber, Stream};
 use crate::domain::Timestamp;
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::dynamo::value::{n, s};
@@ -27,6 +27,8 @@ const CHECKPOINT_TTL_HOURS: i64 = 72;
 pub struct Commit<'a> {
     /// The shard that was read.
     pub shard_id: &'a str,
+    /// Whose it is, as far as its records say.
+    pub stream: Option<Stream>,
     /// The checkpoint as it was read: if it moved since, nothing is written.
     pub read: Option<&'a SequenceNumber>,
     /// The last record that is included.
@@ -86,10 +88,18 @@ impl Commit<'_> {
 
     fn checkpoint(&self, tables: &Tables) -> Result<Update, BuildError> {
         let bucket = checkpoint_bucket(self.shard_id);
-        let item = update(tables, ALL_OWNERS, &bucket)
-            .update_expression(
-                "SET #sequence = :last, written_at = :written_at, counted_at = :now, expires_at = :expires_at",
-            )
+        let mut sets =
+            "SET #sequence = :last, written_at = :written_at, counted_at = :now, expires_at = :expires_at"
+                .to_owned();
+        let mut item = update(tables, ALL_OWNERS, &bucket);
+        if let Some(stream) = self.stream {
+            sets.push_str(", #stream = :stream");
+            item = item
+                .expression_attribute_names("#stream", STREAM)
+                .expression_attribute_values(":stream", s(stream.as_str()));
+        }
+        let item = item
+            .update_expression(sets)
             .expression_attribute_names("#sequence", "sequence")
             .expression_attribute_values(":last", s(self.last))
             .expression_attribute_values(":written_at", n(self.written_at.millis()))

@@ -23,13 +23,14 @@ mod queue;
 mod read;
 mod records;
 mod scrape;
+mod series;
 mod spans;
 mod storage;
 
 pub use bucket::{Bucket, Granularity};
 pub use cell::{BOUNDS_MS, Cell, Measure, Tally, TryEnd};
 pub use change::{Change, Delta, deltas};
-pub use checkpoint::{Checkpoint, SequenceNumber};
+pub use checkpoint::{Checkpoint, SequenceNumber, Stream};
 pub(crate) use commit::REVISION;
 pub use commit::{Commit, commit, read_checkpoint};
 pub use fold::{Fold, MAX_ITEMS};
@@ -42,8 +43,10 @@ pub use queue::{MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, counts_b
 pub(crate) use read::{Counted, Totals, count_segments, totals};
 pub use read::{StatusCounts, total};
 pub use records::{
-    MAX_RECORD_PAIRS, MAX_RECORD_SERIES, RecordChange, RecordCounts, count_records, record_deltas,
+    MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordChange, RecordCounts, RecordPair, count_records, lessened,
+    record_deltas, remove_empty,
 };
 pub use scrape::{Recounted, Scrape, mean_run_ms, scrape};
+pub use series::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER, share_series};
 pub use spans::{Segment, Span, segments, whole_segments, widened};
 pub use storage::{check_quota, used_bytes};

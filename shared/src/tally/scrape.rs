@@ -11,7 +11,7 @@ use super::commit::FAILED_BUCKET;
 use super::items::{name_of, read_items, read_one};
 use super::probe::PROBE_BUCKET;
 use super::queue::QUEUE_BUCKET;
-use super::records::scrape_records;
+use super::series::scrape_records;
 use super::{Bucket, Checkpoint, Group, Measure, Place, Probe, QueueNote, RecordCounts, Tally};
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::dynamo::schema::{ALL_OWNERS, BUCKET, SCOPE};
@@ -47,7 +47,8 @@ pub struct Scrape {
     pub queue: Option<QueueNote>,
     /// The records of all owners.
     pub records: RecordCounts,
-    /// Whether there are pairs of kind and status that are left out of these, as they are too many.
+    /// Whether there are pairs of kind and status that are left out of these, as they are too many: then these are only
+    /// the first by name, and [`share_series`](super::share_series) tells which to show.
     pub are_records_cut: bool,
 }
 

@@ -75,7 +75,9 @@ async fn counting_a_batch_of_a_thousand_writes() {
     let most: usize = costs.map(|(old, new)| write(&house.tallies, old, new).in_transaction_at_most()).sum();
     assert_eq!(bill.write, most);
     bill.show("count 1,000 writes of records of one kind, in two statuses");
-    bill.within(2, 1, 10);
+    // Both counts of the status that all have left may be at nothing: they are asked to go, side by side.
+    assert_eq!(bill.requests, 2 + 2);
+    bill.within(3, 1, 10);
 }
 
 #[tokio::test]

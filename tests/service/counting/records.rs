@@ -21,8 +21,8 @@ const HISTORIES: u64 = 4;
 const DELIVERIES: usize = 30;
 /// Kinds of which a batch takes two commits.
 const MANY_KINDS: usize = 60;
-/// One read and two commits.
-const REQUESTS: usize = 3;
+/// One read, two commits, and the removal of what is at nothing: both statuses of some kinds, of the owner and of all.
+const REQUESTS: usize = 3 + MANY_KINDS / 10 * 4;
 
 /// What was written to a table of records, and what is in it after each write.
 struct History {
@@ -97,6 +97,15 @@ fn plain<'a>(items: impl IntoIterator<Item = &'a Item>) -> Counts {
     counts
 }
 
+impl Counter {
+    /// No count of records is kept that is at nothing.
+    async fn has_nothing_empty(&self) {
+        let empty = |item: &Item| text(item, "bucket").starts_with("records#") && item["records"]["N"] == "0";
+        let items = self.dynamo.scan(&self.table).await;
+        assert_eq!(items.iter().filter(|item| empty(item)).collect::<Vec<_>>(), Vec::<&Item>::new());
+    }
+}
+
 /// A random history: records of three owners come, change their status, are put again as they are, go, and come again.
 async fn history(house: &House, seed: u64) -> History {
     let mut dice = Dice::new(seed);
@@ -147,6 +156,7 @@ async fn repeated_overlapping_and_cut_batches_count_once() {
             }
             taken = taken.max(to);
             history.expect(&counter, taken).await;
+            counter.has_nothing_empty().await;
         }
         let function = counter.function().await;
         deliver(&function, RECORD_SHARD, &history.stream[taken.saturating_sub(1)..]).await;
@@ -190,12 +200,15 @@ async fn a_crash_at_any_request_counts_every_write_once() {
             history.expect_up_to_the_checkpoint(&counter).await;
             deliver(&counter.function().await, RECORD_SHARD, &history.stream).await;
             history.expect(&counter, history.stream.len()).await;
+            counter.has_nothing_empty().await;
         }
     }
     let counter = house.counter().await;
     let proxy = Proxy::start(house.endpoint()).await;
     deliver(&counter.function_at(proxy.url()).await, RECORD_SHARD, &history.stream).await;
-    assert_eq!(proxy.operations(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
+    let operations = proxy.operations();
+    assert_eq!(operations[..3], ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
+    assert_eq!(operations[3..], ["DeleteItem"].repeat(REQUESTS - 3));
 }
 
 /// Both streams go to the same function; each shard has its own checkpoint, and neither touches the other's numbers.

@@ -144,6 +144,35 @@ async fn an_id_is_any_text_however_it_is_encoded() {
     assert_eq!(get(&service, &path::encoded(&longest)).await["id"], json!(longest));
 }
 
+/// A path cannot tell an id that looks as if it were encoded from another one; who says the id in the body, too, is told.
+#[tokio::test]
+async fn an_id_of_the_body_is_held_against_the_path() {
+    let service = Service::start().await;
+    for (id, paths) in IDS {
+        for (place, path) in paths.iter().enumerate() {
+            put(&service, path, &json!({ "id": id }), if place == 0 { 201 } else { 200 }).await;
+        }
+    }
+    let before = stored(&service).await.len();
+    for (path, id) in
+        [("%41", "%41"), ("%2541", "%41"), ("a%2525zz%41", "a%25zz%41"), ("1", "2"), ("1", "1 ")]
+    {
+        let reply = call(&service, "PUT", path).json(&json!({ "id": id, "status": "ready" })).send().await;
+        refuses(&reply, 400, "invalid_body", &["id"]);
+    }
+    let reply = call(&service, "PUT", "%2541").json(&json!({ "id": "%41" })).send().await;
+    assert!(reply.text.contains("reads \\\"A\\\""), "{}", reply.text);
+    assert!(reply.text.contains("replace the %"), "{}", reply.text);
+    for bad in [json!(1), json!(""), json!(["1"]), json!("x".repeat(513))] {
+        let reply = call(&service, "PUT", "1").json(&json!({ "id": bad })).send().await;
+        refuses(&reply, 400, "invalid_body", &["id"]);
+    }
+    assert_eq!(stored(&service).await.len(), before);
+    put(&service, "1", &json!({ "id": null }), 201).await;
+    let longest = "\u{1f600}".repeat(475);
+    put(&service, &path::encoded(&longest), &json!({ "id": longest }), 201).await;
+}
+
 #[tokio::test]
 async fn what_is_no_kind_and_no_id_is_refused() {
     let service = Service::start().await;
@@ -194,7 +223,7 @@ async fn every_wrong_field_is_named() {
     }
     let twice = call(&service, "PUT", "1").body(r#"{"status":"a","status":"b"}"#).send().await;
     refuses(&twice, 400, "invalid_body", &["status"]);
-    is_problem(&call(&service, "PUT", "1").body(" ".repeat(4_097)).send().await, 413, "too_large");
+    is_problem(&call(&service, "PUT", "1").body(" ".repeat(16 * 1_024 + 1)).send().await, 413, "too_large");
     assert!(stored(&service).await.is_empty());
 }
 

@@ -1,8 +1,8 @@
 //! `GET /v1/records/count`.
 
-use jobledger::domain::{Owner, RecordKind, RecordStatus};
+use jobledger::domain::{RecordKind, RecordStatus};
 use jobledger::tally::{Bucket, Group, MAX_RECORD_PAIRS, Place};
-use jobledger_tests::dynamo::Dynamo;
+use jobledger_tests::dynamo::{Dynamo, text};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
@@ -198,34 +198,86 @@ async fn what_is_wrong_is_named() {
     }
 }
 
-#[tokio::test]
-async fn more_pairs_than_are_read_are_refused() {
-    let service = Service::start().await;
-    let config = tables(&service).await.1;
+/// Counts as they would be with so many pairs of kind and status, two records each.
+async fn counted(service: &Service, pairs: impl IntoIterator<Item = (String, String)>) {
+    let config = tables(service).await.1;
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-    let owner = Owner::try_from("default").expect("a name");
-    let mut requests = Vec::new();
-    for number in 0..=MAX_RECORD_PAIRS {
-        let kind = RecordKind::try_from(format!("kind-{}", number / 100)).expect("a word");
-        let status = RecordStatus::try_from(format!("status-{}", number % 100)).expect("a word");
-        let place = Place::new(Bucket::Total, Group::Records(kind, Some(status)));
-        requests.push(json!({ "PutRequest": { "Item": {
-            "scope": { "S": owner.as_str() }, "bucket": { "S": place.to_string() }, "records": { "N": "2" },
-        } } }));
-    }
+    let requests: Vec<Value> = pairs
+        .into_iter()
+        .map(|(kind, status)| {
+            let kind = RecordKind::try_from(kind).expect("a word");
+            let status = RecordStatus::try_from(status).expect("a word");
+            let place = Place::new(Bucket::Total, Group::Records(kind, Some(status)));
+            json!({ "PutRequest": { "Item": {
+            "scope": { "S": "default" }, "bucket": { "S": place.to_string() }, "records": { "N": "2" },
+        } } })
+        })
+        .collect();
     for chunk in requests.chunks(25) {
         let table = config.tables.tallies.clone();
         dynamo.call("BatchWriteItem", &json!({ "RequestItems": { table: chunk } })).await;
     }
-    let reply = service.get("/v1/records/count").send().await;
-    refuses(&reply, 422, "invalid_query", &["kind"]);
+}
+
+async fn too_many(service: &Service, query: &str, field: &str, remedy: &str) {
+    let reply = service.get(&format!("/v1/records/count?{query}")).send().await;
+    refuses(&reply, 422, "invalid_query", &[field]);
     assert!(reply.text.contains("10000"), "the limit is named: {}", reply.text);
+    assert!(reply.text.contains(remedy), "what helps is named: {}", reply.text);
+}
+
+#[tokio::test]
+async fn more_pairs_than_are_read_are_refused() {
+    let service = Service::start().await;
+    let pairs = (0..=MAX_RECORD_PAIRS)
+        .map(|number| (format!("kind-{}", number / 100), format!("status-{}", number % 100)));
+    counted(&service, pairs).await;
+    too_many(&service, "", "kind", "name kinds").await;
     let one = count(&service, "kind=kind-7").await;
     assert_eq!((&one["total"], one["items"].as_array().map(Vec::len)), (&json!(200), Some(100)));
+    // Kinds at both ends: what lies between them is not looked at.
+    assert_eq!(count(&service, "kind=kind-0,kind-99").await["total"], 400);
+    let most: Vec<String> = (0..100).map(|number| format!("kind-{number}")).collect();
+    assert_eq!(count(&service, &format!("kind={}", most.join(","))).await["total"], 2 * MAX_RECORD_PAIRS);
     // One fewer are all.
-    let last = Place::parse("records#kind-100#status-0").expect("a place");
-    let key = json!({ "scope": { "S": owner.as_str() }, "bucket": { "S": last.to_string() } });
+    let config = tables(&service).await.1;
+    let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+    let key = json!({ "scope": { "S": "default" }, "bucket": { "S": "records#kind-100#status-0" } });
     dynamo.call("DeleteItem", &json!({ "TableName": config.tables.tallies, "Key": key })).await;
-    let all = count(&service, "").await;
-    assert_eq!(all["total"], json!(2 * MAX_RECORD_PAIRS));
+    assert_eq!(count(&service, "").await["total"], json!(2 * MAX_RECORD_PAIRS));
+}
+
+#[tokio::test]
+async fn a_kind_with_too_many_statuses_is_counted_by_status() {
+    let service = Service::start().await;
+    let many = (0..=MAX_RECORD_PAIRS).map(|number| ("x".to_owned(), format!("status-{number:05}")));
+    counted(&service, many.chain([("a".to_owned(), "b".to_owned()), ("z".to_owned(), "b".to_owned())])).await;
+    too_many(&service, "kind=x", "status", "name statuses").await;
+    too_many(&service, "kind=a,x", "kind", "fewer kinds").await;
+    // What helps, helps.
+    assert_eq!(count(&service, "kind=x&status=status-00007,status-10000").await["total"], 4);
+    assert_eq!(count(&service, "kind=a,x,z&status=b,none,status-00007").await["total"], 6);
+    assert_eq!(count(&service, "kind=a,z").await["total"], 4);
+}
+
+/// Two records, of two kinds: they can be counted, whatever there once was besides.
+#[tokio::test]
+async fn what_is_gone_is_in_nobodys_way() {
+    let service = Service::start().await;
+    for (name, status) in [("a/1", None), ("z/1", None), ("m/1", Some("s-0"))] {
+        put(&service, name, status).await;
+    }
+    for number in 1..60 {
+        put(&service, "m/1", Some(&format!("s-{number}"))).await;
+        if number % 20 == 0 {
+            service.settled().await;
+        }
+    }
+    service.call("DELETE", "/v1/records/m/1").expect(200).await;
+    service.settled().await;
+    assert_eq!(count(&service, "").await["by_kind"], json!({ "a": 1, "z": 1 }));
+    let config = tables(&service).await.1;
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.tallies).await;
+    let kept = items.iter().filter(|item| text(item, "bucket").starts_with("records#")).count();
+    assert_eq!(kept, 4, "two pairs, of the owner and of all");
 }

@@ -1,0 +1,105 @@
+//! More kinds and statuses of records than a scrape shows: whoever may write makes as many as they like.
+
+use futures_util::stream::{self, StreamExt};
+use jobledger::tally::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
+use jobledger_tests::Service;
+use jobledger_tests::dynamo::{Dynamo, text};
+use serde_json::json;
+
+use super::{Samples, is_well_formed};
+use crate::access::add_key;
+use crate::routes::{create, tables};
+
+/// One more kind than a scrape shows.
+const FLOOD: usize = MAX_RECORD_SERIES + 1;
+/// Requests that one caller has under way.
+const AT_ONCE: usize = 16;
+/// The key of the flood, which allows no more than to write.
+const KEY: &str = "flooder";
+
+/// Records of three owners, and a job.
+async fn others(service: &Service) {
+    create(service, &json!({ "type": "a" })).await;
+    for (path, status) in [
+        ("source/1?owner=ann", "ready"),
+        ("source/2?owner=ann", "failed"),
+        ("source/1?owner=bob", "ready"),
+        ("zebra/1?owner=bob", "seen"),
+    ] {
+        let call = service.call("PUT", &format!("/v1/records/{path}"));
+        call.json(&json!({ "status": status })).expect(201).await;
+    }
+    add_key(service, KEY, "aaa", &["write"], None).await;
+}
+
+/// A record of the flood's owner in each of many kinds, whose names come before all others: made or deleted.
+async fn flood(service: &Service, method: &str, status: u16) {
+    let calls = (0..FLOOD).map(|number| {
+        let path = format!("/v1/records/aaa-{number}/1");
+        service.anonymous(method, &path).header("x-api-key", KEY).expect(status)
+    });
+    let calls: Vec<_> = calls.map(async |call| drop(call.await)).collect();
+    stream::iter(calls).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    service.settled().await;
+}
+
+/// What the others have is shown, whatever the flood does.
+fn shows_the_others(samples: &Samples) {
+    for (kind, status, count) in [("source", "ready", "2"), ("source", "failed", "1"), ("zebra", "seen", "1")]
+    {
+        samples.check(&format!("jobledger_records{{kind=\"{kind}\",status=\"{status}\"}}"), count);
+    }
+    samples.check("jobledger_jobs_created_total{type=\"a\"}", "1");
+}
+
+#[tokio::test]
+async fn one_owners_flood_hides_nobodys_records() {
+    let service = Service::start().await;
+    others(&service).await;
+    flood(&service, "PUT", 201).await;
+    // The flood has a kind of the others', too: the sum is of all, whatever is shown of whom.
+    let call = service.anonymous("PUT", "/v1/records/source/9").header("x-api-key", KEY);
+    call.json(&json!({ "status": "failed" })).expect(201).await;
+    service.call("DELETE", "/v1/records/source/2?owner=ann").expect(200).await;
+    let call = service.call("PUT", "/v1/records/source/2?owner=bob");
+    call.json(&json!({ "status": "failed" })).expect(201).await;
+    let call = service.call("DELETE", "/v1/records/source/9?owner=aaa");
+    call.expect(200).await;
+    service.settled().await;
+    let samples = Samples::scrape(&service).await;
+    shows_the_others(&samples);
+    samples.check("jobledger_records_cut", "1");
+    assert_eq!(samples.of("jobledger_records{").count(), MAX_RECORD_SERIES_OF_OWNER + 3);
+    is_well_formed(&service).await;
+
+    flood(&service, "DELETE", 200).await;
+    let samples = Samples::scrape(&service).await;
+    shows_the_others(&samples);
+    samples.check("jobledger_records_cut", "0");
+    assert_eq!(samples.of("jobledger_records{").count(), 3);
+    // Nothing of the flood is left to be read.
+    let table = tables(&service).await.1.tables.tallies;
+    let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
+    let left = items.iter().filter(|item| text(item, "bucket").starts_with("records#aaa")).count();
+    assert_eq!(left, 0);
+}
+
+/// The items as they would be after counts that were left at nothing: they are neither shown nor take a place.
+#[tokio::test]
+async fn what_is_at_nothing_takes_no_place() {
+    let service = Service::start().await;
+    others(&service).await;
+    service.settled().await;
+    let table = tables(&service).await.1.tables.tallies;
+    let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+    for number in 0..FLOOD {
+        let item = json!({
+            "scope": { "S": "*" }, "bucket": { "S": format!("records#aaa-{number}#") }, "records": { "N": "0" },
+        });
+        dynamo.put(&table, item.as_object().expect("an item")).await;
+    }
+    let samples = Samples::scrape(&service).await;
+    shows_the_others(&samples);
+    samples.check("jobledger_records_cut", "0");
+    assert_eq!(samples.of("jobledger_records{").count(), 3);
+}
