@@ -176,6 +176,20 @@ fn what_a_lost_call_superseded_stays_so() {
 }
 
 #[test]
+fn what_a_refused_line_superseded_waits_for_no_lost_call() {
+    let (mut source, mut pending) = (source(&lines(&["a", "a"])), Pending::default());
+    let now = clock::now();
+    let call = cut(&mut pending, &mut source, WIDE, now);
+    pending.lost(&call, now);
+    pending.give_back(call);
+    let mut again = cut(&mut pending, &mut source, WIDE, now);
+    assert_eq!(numbers(&again), [2]);
+    assert!(!again.settle(vec![refused(1)]));
+    pending.give_back(again);
+    assert_eq!(numbers(&cut(&mut pending, &mut source, WIDE, now)), [1]);
+}
+
+#[test]
 fn after_a_kill_nobody_knows_which_line_about_a_job_is_under_way() {
     let (mut source, mut pending) = (source(&lines(&["a", "b", "c", "a"])), Pending::default());
     let now = clock::now();

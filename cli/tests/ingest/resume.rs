@@ -33,6 +33,24 @@ async fn killed_at_any_call_it_goes_on_where_it_was_confirmed() {
 }
 
 #[tokio::test]
+async fn a_job_that_comes_twice_waits_until_what_a_killed_run_sent_is_over() {
+    let mock = Mock::scripted(|_| Fate::Held).await;
+    let source = Source::new(lines(&jobs(2)));
+    let killed = ingest(&source.path, &mock.url).start();
+    mock.calls(1).await;
+    killed.signal("-KILL").await;
+    killed.ended().await;
+    // What the killed run sent of the first job may still go in, and must not come after what is new.
+    source.write(lines(&[job(1), job(2), job(3), "{\"external_id\":\"1\",\"type\":\"b\"}".to_owned()]));
+    let running = ingest(&source.path, &mock.url).start();
+    running.says("waiting 3").await;
+    running.signal("-INT").await;
+    let ended = running.ended().await;
+    ended.says(3, &["interrupted"]);
+    assert_eq!((mock.sizes(), &source.state()["under_way"]), (vec![2], &true.into()));
+}
+
+#[tokio::test]
 async fn what_was_rejected_by_an_unconfirmed_call_is_not_told_twice() {
     let mock = Mock::start().await;
     let all = ["{".to_owned(), job(1), "[".to_owned()];
