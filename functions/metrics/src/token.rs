@@ -23,7 +23,7 @@ impl Token {
     /// long it is.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(token) = &self.0 else { return Ok(()) };
-        if sent(headers).is_some_and(|sent| KeyHash::of(sent).is(token.as_str())) {
+        if sent(headers).is_some_and(|sent| KeyHash::of(sent).matches(token)) {
             return Ok(());
         }
         Err(Problem::unauthenticated(
