@@ -44,7 +44,25 @@ pub enum Started {
     /// In one piece.
     Whole(Box<dyn Invoke>),
     /// Piece by piece.
-    Streamed(Box<dyn InvokeStreaming>),
+    Streamed(Arc<dyn InvokeStreaming>),
+}
+
+impl Started {
+    /// Whether something is only remembered.
+    fn remembers(&self) -> bool {
+        match self {
+            Self::Whole(function) => function.remembers(),
+            Self::Streamed(function) => function.remembers(),
+        }
+    }
+
+    /// Writes down what is only remembered: the execution environment ends.
+    pub async fn finish(&self) {
+        match self {
+            Self::Whole(function) => function.finish().await,
+            Self::Streamed(function) => function.finish().await,
+        }
+    }
 }
 
 /// A function that answers in one piece: events in, answers out, both as the JSON text that the Lambda service sends and
@@ -56,6 +74,11 @@ pub trait Invoke: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+
+    /// Whether something is only remembered, which [`finish`](Self::finish) writes down.
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Writes down what is only remembered: the execution environment ends.
     fn finish(&self) -> BoxFuture<'_, ()> {
@@ -72,6 +95,11 @@ pub trait InvokeStreaming: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<StreamedAnswer, Error>>;
+
+    /// Whether something is only remembered, which [`finish`](Self::finish) writes down.
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Writes down what is only remembered: the execution environment ends.
     fn finish(&self) -> BoxFuture<'_, ()> {
@@ -166,23 +194,20 @@ pub fn system_clock() -> Timestamp {
 pub fn run(function: Function) -> Result<(), Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         lambda_http::tracing::init_default_subscriber();
-        match (function.start)(Environment::of_process()).await? {
+        let started = Arc::new((function.start)(Environment::of_process()).await?);
+        if started.remembers() {
+            let ending = Arc::clone(&started);
+            // Makes the function its own extension: without one, Lambda ends it unasked.
+            spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
+        }
+        match started.as_ref() {
             Started::Whole(started) => {
-                let started: Arc<dyn Invoke> = Arc::from(started);
-                let ending = Arc::clone(&started);
-                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
-                let started = &started;
                 lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
                     started.invoke(&event.payload, event.context).await
                 }))
                 .await
             }
-            Started::Streamed(started) => {
-                let started: Arc<dyn InvokeStreaming> = Arc::from(started);
-                let ending = Arc::clone(&started);
-                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
-                streaming::run(started).await
-            }
+            Started::Streamed(started) => streaming::run(Arc::clone(started)).await,
         }
     })
 }

@@ -1,14 +1,14 @@
 //! What a function works with: the store, its settings, and the keys it has seen.
 
-use super::keys::KeyRing;
-use super::limiter::Limiter;
+use super::keys::{KeyRing, key_of_item};
+use super::limiter::{self, Limiter};
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
 use super::types::Types;
 use super::usage::Usage;
 use super::{Config, Corrupt, Store, StoreError, Tables, plans, ticket};
-use crate::domain::{KeyHash, Timestamp};
+use crate::domain::{KeyHash, KeyId, Timestamp};
 use crate::http::{AccessKey, Backend, Flush, Gate, Problem, Standing, Ticket, Used};
 use crate::lambda::{Environment, Error};
 
@@ -63,6 +63,20 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// The key that is called so, as it is now, whether it is still good or not.
+    pub async fn key_called(&self, key_id: &KeyId) -> Result<Option<AccessKey>, StoreError> {
+        let plan = plans::get_setting(&self.config.tables, KEYS, key_id.as_str());
+        let key = self.store.get(plan).await?.map(key_of_item).transpose()?;
+        Ok(key.map(|key| key.access))
+    }
+
+    /// How a key stands with its rate, as far as it is stored; `None`: it has no limit.
+    pub async fn standing_of(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        limiter::look(&self.store, &self.config.tables, key, now).await
+    }
+}
+
 impl Backend for Ledger {
     type Gate = Self;
 
@@ -101,8 +115,16 @@ impl Gate for Ledger {
         Ok(self.limiter.spend(&self.store, &self.config.tables, key, now).await?)
     }
 
+    async fn take(&self, key: &AccessKey, calls: u32, now: Timestamp) -> Result<u32, Problem> {
+        Ok(self.limiter.take(&self.store, &self.config.tables, key, calls, now).await?)
+    }
+
     fn note(&self, used: &Used<'_>) {
         self.usage.note(used);
+    }
+
+    fn remembers(&self) -> bool {
+        true
     }
 
     async fn flush(&self, now: Timestamp, flush: Flush) {

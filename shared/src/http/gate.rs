@@ -35,8 +35,24 @@ pub trait Gate: Debug + Send + Sync {
         ready(Ok(None))
     }
 
+    /// Takes up to so many calls off a key's rate, besides those that were made; answers how many were left to take. A key
+    /// without a limit gives all.
+    fn take(
+        &self,
+        _key: &AccessKey,
+        calls: u32,
+        _now: Timestamp,
+    ) -> impl Future<Output = Result<u32, Problem>> + Send {
+        ready(Ok(calls))
+    }
+
     /// Notes a call that was answered.
     fn note(&self, _used: &Used<'_>) {}
+
+    /// Whether what is noted has to be written down.
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Writes down what was noted.
     fn flush(&self, _now: Timestamp, _flush: Flush) -> impl Future<Output = ()> + Send {
