@@ -140,7 +140,7 @@ async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
         let key = key(per_minute, burst);
         let [off, right] = [fleet.environment().await, fleet.environment().await];
         let between = async {
-            clock::pass(every_ms.unsigned_abs() / 2).await;
+            clock::pass(u64::try_from(every_ms / 2).expect("a time")).await;
             calls(&right, &key, (every_ms / 2, 0), every_ms).await
         };
         let both = future::join(calls(&off, &key, (0, off_ms), every_ms), between).await;
