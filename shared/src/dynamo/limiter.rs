@@ -28,6 +28,8 @@ use lease::Lease;
 const RATE: &str = "rate#";
 /// When the bucket is full, in microseconds since 1970.
 const FULL_AT: &str = "full_at";
+/// What time it was, by the clock that all go by, when somebody last took from the bucket; in microseconds since 1970.
+const TAKEN_AT: &str = "taken_at";
 /// How often a lease is tried anew because others took from the bucket meanwhile. Each time it is known better how much is left.
 const MAX_TRIES: usize = 8;
 /// Most keys whose leases an environment knows.
@@ -112,7 +114,7 @@ impl Taker<'_> {
             if allowance.is_beyond(lease.full_at_us, now) {
                 let (Written::Done(item) | Written::Refused(item)) =
                     store.update(self.begin_empty(lease.full_at_us)).await?;
-                lease.learn(allowance, full_at(item.as_ref()));
+                learn(lease, allowance, item.as_ref());
                 continue;
             }
             let time = lease.time(allowance, now, self.came);
@@ -126,12 +128,12 @@ impl Taker<'_> {
             let size = lease.wish(allowance, calls - spent, level.free, now);
             match store.update(self.lease(lease.full_at_us, size, time)).await? {
                 Written::Done(item) => {
-                    lease.learn(allowance, full_at(item.as_ref()));
+                    learn(lease, allowance, item.as_ref());
                     let made = size.min(calls - spent);
                     lease.took(size, made, now);
                     return Ok(spent + made);
                 }
-                Written::Refused(item) => lease.learn(allowance, full_at(item.as_ref())),
+                Written::Refused(item) => learn(lease, allowance, item.as_ref()),
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
@@ -144,12 +146,12 @@ impl Taker<'_> {
         let allowance = self.allowance;
         let plan = self.of_bucket().expression_attribute_values(":now", n(micros(time)));
         if full_at_us > micros(time) {
-            plan.update_expression("SET #full = #full + :cost, #end = :end")
+            plan.update_expression("SET #full = #full + :cost, #taken = :now, #end = :end")
                 .condition_expression("#full > :now AND #full <= :latest")
                 .expression_attribute_values(":cost", n(allowance.cost_us(calls)))
                 .expression_attribute_values(":latest", n(allowance.latest_us(calls, time)))
         } else {
-            plan.update_expression("SET #full = :full, #end = :end")
+            plan.update_expression("SET #full = :full, #taken = :now, #end = :end")
                 .condition_expression("attribute_not_exists(#full) OR #full <= :now")
                 .expression_attribute_values(":full", n(allowance.taken(full_at_us, calls, time)))
         }
@@ -158,9 +160,10 @@ impl Taker<'_> {
     /// Puts an empty bucket in the place of one that no clock could have left so.
     fn begin_empty(self, seen_us: i64) -> UpdateItemInputBuilder {
         self.of_bucket()
-            .update_expression("SET #full = :full, #end = :end")
+            .update_expression("SET #full = :full, #taken = :now, #end = :end")
             .condition_expression("#full = :seen")
             .expression_attribute_values(":seen", n(seen_us))
+            .expression_attribute_values(":now", n(micros(self.now)))
             .expression_attribute_values(":full", n(self.allowance.latest_us(0, self.now)))
     }
 
@@ -171,6 +174,7 @@ impl Taker<'_> {
             .key(OWNER, owner)
             .key(SPAN, span)
             .expression_attribute_names("#full", FULL_AT)
+            .expression_attribute_names("#taken", TAKEN_AT)
             .expression_attribute_names("#end", EXPIRES_AT)
             .expression_attribute_values(":end", n(self.now.plus_hours(KEPT_HOURS).seconds_ceil()))
             .return_values(ReturnValue::UpdatedNew)
@@ -190,7 +194,7 @@ pub(super) async fn look(
     let plan = GetItemInput::builder().table_name(&tables.usage).key(OWNER, owner).key(SPAN, span);
     let came = Instant::now();
     let mut lease = Lease::default();
-    lease.learn(allowance, full_at(store.get(plan).await?.as_ref()));
+    learn(&mut lease, allowance, store.get(plan).await?.as_ref());
     Ok(Some(lease.standing(allowance, lease.time(allowance, now, came))))
 }
 
@@ -200,7 +204,10 @@ fn name(key: &AccessKey, allowance: Allowance) -> (AttributeValue, AttributeValu
     (s(&key.owner), s(format!("{RATE}{key_id}#{per_minute}/{burst}")))
 }
 
-fn full_at(item: Option<&AttributeMap>) -> i64 {
-    let value = item.and_then(|item| item.get(FULL_AT)).and_then(|value| value.as_n().ok());
-    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+fn learn(lease: &mut Lease, allowance: Allowance, item: Option<&AttributeMap>) {
+    let time = |name: &str| {
+        let value = item.and_then(|item| item.get(name)).and_then(|value| value.as_n().ok());
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    lease.learn(allowance, time(FULL_AT), time(TAKEN_AT));
 }

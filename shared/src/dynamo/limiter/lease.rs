@@ -58,13 +58,13 @@ impl Lease {
         spent
     }
 
-    /// Notes when the bucket is full, as the store has just said. No bucket is emptier than empty; where one seems so,
-    /// somebody's clock is ahead by as much.
-    pub(super) fn learn(&mut self, allowance: Allowance, full_at_us: i64) {
+    /// Notes when the bucket is full, and what time it was when somebody last took from it, as the store has just said. No
+    /// bucket is emptier than empty, either; where one seems so, somebody's clock is ahead by as much.
+    pub(super) fn learn(&mut self, allowance: Allowance, full_at_us: i64, taken_at_us: i64) {
         self.full_at_us = full_at_us;
         let (now, emptied_us) = (Instant::now(), allowance.emptied_us(full_at_us));
         let known_us = self.furthest_us(now).unwrap_or(i64::MIN);
-        self.furthest = Some((known_us.max(emptied_us), now));
+        self.furthest = Some((known_us.max(emptied_us).max(taken_at_us), now));
     }
 
     /// What time it is at least by the clock that is furthest ahead. By one that nobody sets: a clock that jumps must not pass
