@@ -67,9 +67,9 @@ impl Limiter {
         let taker = Taker { store, tables, key, allowance, now, came: Instant::now() };
         let lease = self.of(&key.key_id);
         let mut lease = lease.lock().await;
-        let taken = taker.take(&mut lease, 1).await?;
+        let made = taker.take(&mut lease, 1).await?;
         let time = lease.time(allowance, now, taker.came);
-        Ok(Some(match taken {
+        Ok(Some(match made {
             0 => lease.refused(allowance, time, now),
             _ => lease.standing(allowance, time),
         }))

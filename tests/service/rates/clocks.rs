@@ -254,9 +254,10 @@ async fn a_lease_ends_when_the_clock_goes_back() {
         spend(&environment, &key, millis).await;
     }
     assert_eq!(fleet.take_requests(), 0);
-    assert!(spend(&environment, &key, 0).await.retry_after_seconds.is_some());
-    assert_eq!(spend(&environment, &key, MINUTE_MS + 5_999).await.retry_after_seconds, None);
-    assert_eq!(fleet.take_requests(), 1, "what was on lease is over");
+    for millis in [0, MINUTE_MS + 5_999] {
+        assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None);
+        assert_eq!(fleet.take_requests(), 1, "what was on lease is over");
+    }
     // Nothing of an old lease is left beside a new one.
     assert_eq!(spend(&environment, &key, 20 * MINUTE_MS).await.remaining, 539);
 }
