@@ -45,7 +45,25 @@ pub enum Started {
     /// In one piece.
     Whole(Box<dyn Invoke>),
     /// Piece by piece.
-    Streamed(Box<dyn InvokeStreaming>),
+    Streamed(Arc<dyn InvokeStreaming>),
+}
+
+impl Started {
+    /// Whether something is only remembered.
+    fn remembers(&self) -> bool {
+        match self {
+            Self::Whole(function) => function.remembers(),
+            Self::Streamed(function) => function.remembers(),
+        }
+    }
+
+    /// Writes down what is only remembered: the execution environment ends.
+    pub async fn finish(&self) {
+        match self {
+            Self::Whole(function) => function.finish().await,
+            Self::Streamed(function) => function.finish().await,
+        }
+    }
 }
 
 /// A function that answers in one piece: events in, answers out, both as the JSON text that the Lambda service sends and
@@ -57,6 +75,11 @@ pub trait Invoke: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>>;
+
+    /// Whether something is only remembered, which [`finish`](Self::finish) writes down.
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Writes down what is only remembered: the execution environment ends.
     fn finish(&self) -> BoxFuture<'_, ()> {
@@ -73,6 +96,11 @@ pub trait InvokeStreaming: Send + Sync {
         event: &'a RawValue,
         context: Context,
     ) -> BoxFuture<'a, Result<StreamedAnswer, Error>>;
+
+    /// Whether something is only remembered, which [`finish`](Self::finish) writes down.
+    fn remembers(&self) -> bool {
+        false
+    }
 
     /// Writes down what is only remembered: the execution environment ends.
     fn finish(&self) -> BoxFuture<'_, ()> {
@@ -168,23 +196,20 @@ pub fn run(function: Function) -> Result<(), Error> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(async {
         let environment = Environment::of_process();
         logging::init(&environment.vars, function.name);
-        match (function.start)(environment).await? {
+        let started = Arc::new((function.start)(environment).await?);
+        if started.remembers() {
+            let ending = Arc::clone(&started);
+            // Makes the function its own extension: without one, Lambda ends it unasked.
+            spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
+        }
+        match started.as_ref() {
             Started::Whole(started) => {
-                let started: Arc<dyn Invoke> = Arc::from(started);
-                let ending = Arc::clone(&started);
-                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
-                let started = &started;
                 lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
                     started.invoke(&event.payload, event.context).await
                 }))
                 .await
             }
-            Started::Streamed(started) => {
-                let started: Arc<dyn InvokeStreaming> = Arc::from(started);
-                let ending = Arc::clone(&started);
-                spawn_graceful_shutdown_handler(|| async move { ending.finish().await }).await;
-                streaming::run(started).await
-            }
+            Started::Streamed(started) => streaming::run(Arc::clone(started)).await,
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Storage quotas: what a key may not do once its owner keeps so much, as the stream has counted it.
 
+use jobledger::tally::HEAD_BYTES;
 use jobledger_tests::dynamo::Dynamo;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::{Value, json};
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 use crate::routes::keys::{id_and_key, with_key};
 use crate::routes::{is_problem, text};
 
-/// What one job of [`body`] keeps.
-const JOB_BYTES: u64 = r#"{"payload":12345}"#.len() as u64;
+/// What one job of [`body`] keeps: its payload, and what is counted for each job.
+const JOB_BYTES: u64 = r#"{"payload":12345}"#.len() as u64 + HEAD_BYTES;
 
 fn body() -> Value {
     json!({ "type": "a", "payload": 12_345 })
@@ -198,4 +199,19 @@ async fn a_quota_of_nothing_lets_nothing_in() {
     let storage = json!({ "used_bytes": 0, "quota_bytes": 0, "percent": null });
     assert_eq!(stats.at("/storage"), &storage, "of nothing there is no part");
     house.call("GET", "/v1/jobs").expect(200).await;
+}
+
+#[tokio::test]
+async fn jobs_without_a_payload_are_not_free() {
+    let house = House::with_quota(2 * HEAD_BYTES).await;
+    let bare = json!({ "type": "a" });
+    for _ in 0..2 {
+        house.call("POST", "/v1/jobs").json(&bare).expect(201).await;
+    }
+    house.service.settled().await;
+    is_problem(&house.call("POST", "/v1/jobs").json(&bare).send().await, 403, "quota_exceeded");
+    for path in ["/v1/jobs/stats", "/v1/usage"] {
+        let reply = house.call("GET", path).expect(200).await;
+        assert_eq!(reply.at("/storage/used_bytes"), &json!(2 * HEAD_BYTES), "{path}");
+    }
 }

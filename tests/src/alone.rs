@@ -57,10 +57,7 @@ impl Alone {
 
     /// Ends the function's environment, as Lambda does when nobody has called for a while.
     pub async fn finish(&self) {
-        match &self.started {
-            Started::Whole(function) => function.finish().await,
-            Started::Streamed(function) => function.finish().await,
-        }
+        self.started.finish().await;
     }
 
     /// Sends a request to a function that streams, and takes its answer as far as the head.

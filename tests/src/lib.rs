@@ -6,6 +6,7 @@ pub mod alone;
 pub mod at_once;
 pub mod capacity;
 mod client;
+pub mod clock;
 mod dice;
 pub mod dynamo;
 pub mod engine;

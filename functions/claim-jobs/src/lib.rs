@@ -22,7 +22,7 @@ pub const FUNCTION: Function = function::<ClaimJobs>();
 /// Longest body: 20 types of 64 characters, a name, and some numbers.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Longest time that a claim waits for jobs.
-const MAX_WAIT_SECONDS: i64 = 20;
+const MAX_WAIT_SECONDS: u32 = 20;
 /// Time between the first two looks at queues that are empty; grows by half.
 const FIRST_PAUSE_MS: u64 = 200;
 /// Longest time between two looks.
@@ -79,7 +79,7 @@ impl Route for ClaimJobs {
         let max = fields.optional("max", |raw| integer(raw, 1..=MAX_CLAIMED));
         let lease_seconds =
             fields.optional("lease_seconds", |raw| integer(raw, MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS));
-        let wait = fields.optional("wait_seconds", |raw| integer::<i64>(raw, 0..=MAX_WAIT_SECONDS));
+        let wait = fields.optional("wait_seconds", |raw| integer(raw, 0..=i64::from(MAX_WAIT_SECONDS)));
         let request = worker.zip(kinds).map(|(worker, kinds)| ClaimRequest {
             owner,
             worker,
@@ -88,8 +88,7 @@ impl Route for ClaimJobs {
             lease_seconds: lease_seconds.unwrap_or(DEFAULT_LEASE_SECONDS),
         });
         let request = fields.finish(request).map_err(Problem::invalid_body)?;
-        let deadline = call.now.plus_millis(wait.unwrap_or(0) * 1_000);
-        let claimed = claim(&call, &request, deadline).await?;
+        let claimed = claim(&call, &request, wait.unwrap_or(0)).await?;
         Ok(answer(&claimed, (call.clock)()))
     }
 }
@@ -98,18 +97,24 @@ impl Route for ClaimJobs {
 async fn claim(
     call: &Call<'_, Claimer>,
     request: &ClaimRequest,
-    deadline: Timestamp,
+    wait_seconds: u32,
 ) -> Result<Vec<Claimed>, Problem> {
     let Claimer { ledger, claims } = call.backend;
+    let mut claimed = claims.claim(ledger, request, call.clock).await?;
+    if !claimed.is_empty() {
+        return Ok(claimed);
+    }
+    let seconds = call.pay_wait(wait_seconds).await;
+    let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
     let mut pause_ms = FIRST_PAUSE_MS;
     loop {
-        let claimed = claims.claim(ledger, request, call.clock).await?;
         let left_ms = deadline.since((call.clock)());
         if !claimed.is_empty() || left_ms == 0 {
             return Ok(claimed);
         }
         tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
         pause_ms = (pause_ms * 3 / 2).min(MAX_PAUSE_MS);
+        claimed = claims.claim(ledger, request, call.clock).await?;
     }
 }
 

@@ -9,7 +9,7 @@ use jobledger::dynamo::{
     AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, input_part, part_bytes, plans,
 };
 use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
-use jobledger::tally::{check_quota, mean_run_ms};
+use jobledger::tally::{mean_run_ms, used_bytes};
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ impl Route for CreateJob {
         };
         let location = format!("/v1/jobs/{}", head.job.id);
         if let Some(wait) = wait::wait_of(preferred, settings.mode)
-            && let Some(whole) = wait::ended(call.backend, &head, wait, call.now).await
+            && let Some(whole) = wait::ended(&call, &head, wait).await
         {
             let mut answer = Answer::ok(&whole.view((call.clock)()));
             if let Some(Wait { seconds }) = preferred {
@@ -124,7 +124,10 @@ impl Route for CreateJob {
 
 /// Refuses where the owner keeps too much for one more job. One that is there already, for the same request, is no more.
 async fn check_room(call: &Call<'_, Ledger>, head: &Head) -> Result<(), Problem> {
-    let checked = check_quota(call.backend, &head.job.owner, call.storage_quota_bytes()).await;
+    if call.storage_quota_bytes().is_none() {
+        return Ok(());
+    }
+    let checked = call.check_room(used_bytes(call.backend, &head.job.owner).await?);
     let Err(problem) = checked else { return Ok(()) };
     if head.job.id == JobId::from(call.fresh) {
         return Err(problem);

@@ -1,8 +1,8 @@
 //! An answer that is held back until the job has ended.
 
-use jobledger::domain::{Head, Mode, Timestamp};
+use jobledger::domain::{Head, Mode};
 use jobledger::dynamo::{Ledger, Pace, StoreError, WholeJob};
-use jobledger::http::Wait;
+use jobledger::http::{Call, Wait};
 
 /// How long creating a job of an immediate type waits by itself.
 const IMMEDIATE: Wait = Wait { seconds: 5 };
@@ -20,18 +20,21 @@ pub(crate) fn wait_of(preferred: Option<Wait>, mode: Mode) -> Option<Wait> {
 /// The whole job, if it has ended, or ends in time.
 ///
 /// The job is there, so a fault is no reason to say that it is not: who heard so would create another.
-pub(crate) async fn ended(ledger: &Ledger, head: &Head, wait: Wait, began: Timestamp) -> Option<WholeJob> {
-    let deadline = began.plus_millis(i64::from(wait.seconds) * 1_000);
-    look(ledger, head, deadline).await.unwrap_or_else(|error| {
+pub(crate) async fn ended(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Option<WholeJob> {
+    look(call, head, wait).await.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a created job could not be waited for");
         None
     })
 }
 
-async fn look(ledger: &Ledger, head: &Head, deadline: Timestamp) -> Result<Option<WholeJob>, StoreError> {
-    let id = head.job.id;
-    if !head.job.status().is_ended() && !ledger.wait_for_end(id, PACE, deadline).await? {
-        return Ok(None);
+async fn look(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Result<Option<WholeJob>, StoreError> {
+    let (ledger, id) = (call.backend, head.job.id);
+    if !head.job.status().is_ended() {
+        let seconds = call.pay_wait(wait.seconds.into()).await;
+        let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
+        if seconds == 0 || !ledger.wait_for_end(id, PACE, deadline).await? {
+            return Ok(None);
+        }
     }
     let whole = WholeJob::read(&ledger.store, &ledger.config.tables, id).await?;
     // It may have been queued again meanwhile.

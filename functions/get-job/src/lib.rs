@@ -33,8 +33,12 @@ impl Route for GetJob {
             return Err(Problem::other_owner());
         }
         let wait = wait.filter(|wait| wait.seconds > 0 && !whole.head.job.status().is_ended());
-        if let Some(wait) = wait {
-            let deadline = call.now.plus_millis(i64::from(wait.seconds) * 1_000);
+        let seconds = match wait {
+            Some(wait) => call.pay_wait(wait.seconds.into()).await,
+            None => 0,
+        };
+        if seconds > 0 {
+            let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
             call.backend.wait_for_end(id, PACE, deadline).await?;
             whole = read().await?.ok_or_else(Problem::job_not_found)?;
         }

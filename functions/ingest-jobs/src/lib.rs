@@ -8,7 +8,7 @@ use jobledger::Function;
 use jobledger::domain::{Defaults, Invalid};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function};
-use jobledger::tally::check_quota;
+use jobledger::tally::used_bytes;
 use serde::Serialize;
 
 mod line;
@@ -59,7 +59,9 @@ impl Route for IngestJobs {
         let owner = call.owner()?.clone();
         call.query.finish(Some(()))?;
         let ledger = call.backend;
-        check_quota(ledger, &owner, call.storage_quota_bytes()).await?;
+        if call.storage_quota_bytes().is_some() {
+            call.check_room(used_bytes(ledger, &owner).await?)?;
+        }
         let texts = lines::split(if is_mock(call.uri_path) { sample(call.body)? } else { call.body })?;
         if texts.len() > MAX_JOBS {
             let detail = format!("{} jobs in one call; send at most {MAX_JOBS} at a time", texts.len());

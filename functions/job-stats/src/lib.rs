@@ -8,7 +8,7 @@ use jobledger::dynamo::Ledger;
 use jobledger::http::{
     Access, Answer, Call, DateRange, Problem, Route, Scope, StorageView, created_range, function,
 };
-use jobledger::tally::{Cell, Granularity, Measure, StatusCounts, Tally, sum, widened};
+use jobledger::tally::{Cell, Granularity, Measure, StatusCounts, Tally, bytes_of, sum, widened};
 use serde::Serialize;
 
 /// The function.
@@ -58,7 +58,7 @@ impl Route for JobStats {
         } else {
             tokio::try_join!(sum(source, owner, CreatedRange::ALL), sum(source, owner, created))?
         };
-        let storage = StorageView::new(all.count(Cell::Bytes), call.storage_quota_bytes());
+        let storage = StorageView::new(bytes_of(&all), call.storage_quota_bytes());
         Ok(Answer::ok(&body(&within, storage, widened(created, Granularity::Hour))))
     }
 }

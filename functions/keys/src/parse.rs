@@ -40,8 +40,8 @@ pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<Key
     let says_nothing = !CHANGEABLE.iter().any(|name| fields.has(name));
     let scopes = fields.has("scopes").then(|| fields.each("scopes", &(1..=MAX_SCOPES), scope));
     let (per_minute, burst) = key.allowance.map(|it| (it.per_minute(), it.burst())).unzip();
-    // Its burst was only what a minute gave: it follows.
-    let burst = burst.filter(|burst| Some(*burst) != per_minute);
+    // Its burst was only what nobody had said: it follows.
+    let burst = burst.filter(|burst| Some(*burst) != per_minute.map(Allowance::default_burst));
     let mut change = common(&mut fields, per_minute, burst, now);
     change.scopes = scopes.flatten().map(|scopes| scopes.into_iter().collect());
     if says_nothing {

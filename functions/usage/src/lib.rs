@@ -1,12 +1,16 @@
-//! `GET /v1/usage`: what keys were used for, day by day; what is left of the key's rate; what its owner keeps.
+//! `GET /v1/usage`: what keys were used for, day by day; what is left of a key's rate; what the owner keeps.
 
 use std::collections::BTreeMap;
 
 use jobledger::Function;
 use jobledger::domain::{Invalid, KeyId, Owner, Timestamp, parse_bound_end, parse_bound_start};
-use jobledger::dynamo::usage::{UsedDay, used_between, used_day};
-use jobledger::dynamo::{Ledger, StoreError};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, StandingView, StorageView, function};
+use jobledger::dynamo::Ledger;
+use jobledger::dynamo::keys::read_key;
+use jobledger::dynamo::usage::{UsedDay, used_between, used_day, used_on};
+use jobledger::http::{
+    Access, AccessKey, Answer, Call, FieldError, Problem, Route, Scope, Standing, StandingView, StorageView,
+    function,
+};
 use jobledger::tally::used_bytes;
 use serde::Serialize;
 
@@ -15,30 +19,35 @@ pub const FUNCTION: Function = function::<UsageReport>();
 
 /// Days of a report where nobody says from when.
 const DEFAULT_DAYS: i64 = 30;
-/// Most days of a report.
-const MAX_DAYS: u64 = 100;
-/// Most reads of a report, 1 MB each: what a function has time for.
+/// Most days of a report: what one request can name of a key's days.
+const MAX_DAYS: usize = 100;
+/// Most reads of a report over all keys, 1 MB each: what a function has time for.
 const MAX_READS: usize = 32;
-
-const DAY_MS: u64 = 86_400_000;
 
 /// `GET /v1/usage`.
 #[derive(Debug)]
 pub struct UsageReport;
 
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    owner: &'a Owner,
+    key_id: Option<&'a KeyId>,
+    from_date: &'a str,
+    to_date: &'a str,
+    #[serde(flatten)]
+    used: Sums,
+    rate_limit: Option<StandingView>,
+    storage: StorageView,
+}
+
+/// What was called, summed up in several ways.
 #[derive(Debug, Default, Serialize)]
-struct Body {
-    owner: String,
-    key_id: Option<String>,
-    from_date: String,
-    to_date: String,
+struct Sums {
     total_calls: u64,
     days: Vec<Day>,
     by_route: BTreeMap<String, Calls>,
     by_status: BTreeMap<u16, u64>,
     by_key: BTreeMap<String, u64>,
-    rate_limit: Option<StandingView>,
-    storage: Option<StorageView>,
 }
 
 /// What was called on one day; days without a call are left out.
@@ -64,6 +73,13 @@ struct Asked {
     key_id: Option<KeyId>,
 }
 
+/// What the reported key may do, as far as it goes by a key.
+#[derive(Default)]
+struct Limits {
+    standing: Option<Standing>,
+    quota_bytes: Option<u64>,
+}
+
 impl Route for UsageReport {
     const NAME: &'static str = "usage";
     const ACCESS: Access = Access::Scope(Scope::Read);
@@ -75,34 +91,58 @@ impl Route for UsageReport {
         let from = call.query.optional("from_date", parse_bound_start);
         let to = call.query.optional("to_date", parse_bound_end).unwrap_or(call.now);
         let from = from.unwrap_or_else(|| to.plus_hours(-24 * (DEFAULT_DAYS - 1)));
+        let days = days(from, to);
         if from > to {
             call.query.refuse("to_date", Invalid::new("must not lie before from_date"));
-        } else if to.since(from) > MAX_DAYS * DAY_MS {
-            call.query.refuse("to_date", Invalid(format!("must be at most {MAX_DAYS} days after from_date")));
+        } else if days.len() > MAX_DAYS {
+            let must = format!("must be at most the {MAX_DAYS}th day, that of from_date being the first");
+            call.query.refuse("to_date", Invalid(must));
         }
         call.query.clone().finish(Some(()))?;
         let asked = asked(&call, key_id)?;
-        let ledger = call.backend;
-        let (used, used_bytes) =
-            tokio::try_join!(read(ledger, &asked.owner, from, to), used_bytes(ledger, &asked.owner))?;
-        let mut body = report(&used, asked.key_id.as_ref());
-        body.owner = asked.owner.to_string();
-        body.key_id = asked.key_id.map(|key_id| key_id.to_string());
-        (body.from_date, body.to_date) = (from.day(), to.day());
-        body.rate_limit = call.standing.map(StandingView::from);
-        body.storage = Some(StorageView::new(used_bytes, call.storage_quota_bytes()));
-        Ok(Answer::ok(&body))
+        let used = async {
+            match &asked.key_id {
+                Some(key_id) => of_key(call.backend, &asked.owner, key_id, &days).await,
+                None => of_owner(call.backend, &asked.owner, &days).await,
+            }
+        };
+        let kept = async { Ok(used_bytes(call.backend, &asked.owner).await?) };
+        let (used, kept, limits) = tokio::try_join!(used, kept, limits(&call, &asked))?;
+        let [from_date, to_date] = [days.first(), days.last()].map(|day| day.map_or("", String::as_str));
+        Ok(Answer::ok(&Body {
+            owner: &asked.owner,
+            key_id: asked.key_id.as_ref(),
+            from_date,
+            to_date,
+            used: sums(&used),
+            rate_limit: limits.standing.map(StandingView::from),
+            storage: StorageView::new(kept, limits.quota_bytes),
+        }))
     }
+}
+
+/// The days from one time to another, both included, and one more where they are too many.
+fn days(from: Timestamp, to: Timestamp) -> Vec<String> {
+    let last = to.day();
+    let mut days = Vec::new();
+    for number in 0..=MAX_DAYS {
+        let day = from.plus_hours(24 * i64::try_from(number).unwrap_or(i64::MAX)).day();
+        let is_last = day >= last;
+        days.push(day);
+        if is_last {
+            break;
+        }
+    }
+    days
 }
 
 /// A key sees what itself was used for; one of an admin what all keys of the owner were.
 fn asked(call: &Call<'_, Ledger>, key_id: Option<KeyId>) -> Result<Asked, Problem> {
     let owner = call.owner()?.clone();
-    let key = call.caller.as_ref().map(|caller| &caller.key);
     if call.require(Scope::Admin).is_ok() {
         return Ok(Asked { owner, key_id });
     }
-    let own = key.map(|key| key.key_id.clone());
+    let own = own_key(call).map(|key| key.key_id.clone());
     if key_id.is_some() && key_id != own {
         let detail = "only an admin key sees what other keys were used for";
         return Err(Problem::forbidden("missing_scope", detail));
@@ -110,13 +150,47 @@ fn asked(call: &Call<'_, Ledger>, key_id: Option<KeyId>) -> Result<Asked, Proble
     Ok(Asked { owner, key_id: own })
 }
 
-async fn read(
+fn own_key<'a>(call: &'a Call<'_, Ledger>) -> Option<&'a AccessKey> {
+    call.caller.as_ref().map(|caller| &caller.key)
+}
+
+/// Of the key that is reported. Where it is all keys of an owner, of the one that asks, if it is the owner's.
+async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Problem> {
+    let own = own_key(call);
+    match &asked.key_id {
+        Some(key_id) if own.is_none_or(|own| own.key_id != *key_id) => {
+            let Ledger { store, config, .. } = call.backend;
+            let key = read_key(store, &config.tables, key_id).await?.map(|key| key.access);
+            let Some(key) = key.filter(|key| key.owner == asked.owner) else { return Ok(Limits::default()) };
+            let standing = call.backend.standing_of(&key, call.now).await?;
+            Ok(Limits { standing, quota_bytes: key.storage_quota_bytes })
+        }
+        Some(_) | None => {
+            let is_own = own.is_some_and(|own| own.owner == asked.owner);
+            let own = Limits { standing: call.standing, quota_bytes: call.storage_quota_bytes() };
+            Ok(if is_own { own } else { Limits::default() })
+        }
+    }
+}
+
+/// What one key was used for: its days by name, however many other keys the owner has.
+async fn of_key(
     ledger: &Ledger,
     owner: &Owner,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<UsedDay>, StoreError> {
-    let plan = used_between(&ledger.config.tables, owner, &from.day(), &to.day());
+    key_id: &KeyId,
+    days: &[String],
+) -> Result<Vec<UsedDay>, Problem> {
+    let plan = used_on(&ledger.config.tables, owner, key_id, days)?;
+    let items = ledger.store.batch_get(plan).await?.into_values().flatten();
+    let mut used = items.map(|item| used_day(&item)).collect::<Result<Vec<_>, _>>()?;
+    used.sort_by(|one, other| one.day.cmp(&other.day));
+    Ok(used)
+}
+
+/// What all keys of an owner were used for.
+async fn of_owner(ledger: &Ledger, owner: &Owner, days: &[String]) -> Result<Vec<UsedDay>, Problem> {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
+    let plan = used_between(&ledger.config.tables, owner, first, last);
     let (mut used, mut next) = (Vec::new(), None);
     for _ in 0..MAX_READS {
         let page = ledger.store.query(plan.clone().set_exclusive_start_key(next)).await?;
@@ -128,31 +202,30 @@ async fn read(
             return Ok(used);
         }
     }
-    Err(StoreError::Unavailable("there are too many keys and days for one report".into()))
+    let invalid =
+        Invalid::new("is too far back for all keys together: ask for fewer days, or for one key_id");
+    Err(Problem::invalid_query(vec![FieldError::new("from_date", invalid)]))
 }
 
-fn report(used: &[UsedDay], key_id: Option<&KeyId>) -> Body {
-    let mut body = Body::default();
-    for UsedDay { day, key_id: used_by, calls } in used {
-        if key_id.is_some_and(|key_id| key_id != used_by) {
-            continue;
-        }
-        if body.days.last().is_none_or(|last| last.date != *day) {
+fn sums(used: &[UsedDay]) -> Sums {
+    let mut sums = Sums::default();
+    for UsedDay { day, key_id, calls } in used {
+        if sums.days.last().is_none_or(|last| last.date != *day) {
             let (date, by_route) = (day.clone(), BTreeMap::new());
-            body.days.push(Day { date, all: Calls::default(), by_route });
+            sums.days.push(Day { date, all: Calls::default(), by_route });
         }
         for ((route, status), calls) in calls {
-            body.total_calls += calls;
-            *body.by_status.entry(*status).or_default() += calls;
-            *body.by_key.entry(used_by.to_string()).or_default() += calls;
-            body.by_route.entry(route.clone()).or_default().add(*status, *calls);
-            if let Some(day) = body.days.last_mut() {
+            sums.total_calls += calls;
+            *sums.by_status.entry(*status).or_default() += calls;
+            *sums.by_key.entry(key_id.to_string()).or_default() += calls;
+            sums.by_route.entry(route.clone()).or_default().add(*status, *calls);
+            if let Some(day) = sums.days.last_mut() {
                 day.all.add(*status, *calls);
                 day.by_route.entry(route.clone()).or_default().add(*status, *calls);
             }
         }
     }
-    body
+    sums
 }
 
 impl Calls {

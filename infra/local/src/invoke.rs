@@ -91,8 +91,8 @@ pub(crate) struct StreamingInstance {
 }
 
 impl StreamingInstance {
-    pub(crate) fn new(name: &str, timeout: Duration, handler: Box<dyn InvokeStreaming>) -> Self {
-        Self { name: name.into(), timeout, handler: Arc::from(handler) }
+    pub(crate) fn new(name: &str, timeout: Duration, handler: Arc<dyn InvokeStreaming>) -> Self {
+        Self { name: name.into(), timeout, handler }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -9,6 +9,10 @@ pub const MAX_REQUESTS_PER_MINUTE: u32 = 1_000_000;
 pub const DEFAULT_REQUESTS_PER_MINUTE: u32 = 6_000;
 /// Most calls that a bucket may hold.
 pub const MAX_BURST: u32 = 1_000_000;
+/// Most calls that a bucket holds where nobody says, if a second gives no more: one key's burst shall fit through the API's
+/// own throttle.
+const MAX_DEFAULT_BURST: u32 = 600;
+const SECONDS_A_MINUTE: u32 = 60;
 /// Longest time that a bucket may need to fill, in minutes.
 const MAX_FILL_MINUTES: u32 = 1_440;
 
@@ -19,8 +23,9 @@ const LEAST_LEASED_BURST: u32 = 100;
 const LEASED_PART: u32 = 10;
 /// Longest that leased calls may be kept, in microseconds: a tenth of a minute.
 const MAX_LEASE_US: i64 = MINUTE_US / 10;
-/// How far clocks may lie apart, in microseconds. A time further ahead than that is nobody's clock.
-const MAX_SKEW_US: i64 = 5 * MINUTE_US;
+/// How far clocks may lie apart, in microseconds: DynamoDB talks to those that lie up to 5 minutes before and behind its own.
+/// A time further ahead than that is nobody's clock.
+const MAX_SKEW_US: i64 = 10 * MINUTE_US;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +41,33 @@ pub struct Level {
     pub free: u32,
     /// Microseconds until one may be made; 0: now.
     pub wait_us: i64,
+    /// Microseconds until one more may be made; `None`: the bucket gives no more.
+    pub next_us: Option<i64>,
     /// Microseconds until the bucket is full.
     pub fill_us: i64,
 }
 
 impl Allowance {
-    /// So many calls a minute, and so many at once: by default as many as a minute gives.
+    /// So many calls a minute, and so many at once. Neither may be nothing: a key that may do nothing is revoked.
     pub fn new(per_minute: u32, burst: Option<u32>) -> Result<Self, Invalid> {
-        let burst = burst.unwrap_or(per_minute);
+        let burst = burst.unwrap_or_else(|| Self::default_burst(per_minute));
+        for (value, most, what) in
+            [(per_minute, MAX_REQUESTS_PER_MINUTE, "requests a minute"), (burst, MAX_BURST, "calls at once")]
+        {
+            if !(1..=most).contains(&value) {
+                return Err(Invalid(format!("must be from 1 to {most} {what}")));
+            }
+        }
         if burst > per_minute.saturating_mul(MAX_FILL_MINUTES) {
             let most = per_minute.saturating_mul(MAX_FILL_MINUTES);
             return Err(Invalid(format!("must be at most {most}, which is what a day gives")));
         }
-        // Neither may be nothing: a key that may do nothing is revoked.
-        Ok(Self { per_minute: per_minute.max(1), burst: burst.max(1) })
+        Ok(Self { per_minute, burst })
+    }
+
+    /// Calls at once where nobody says: what a minute gives, at most 600, but at least what a second gives.
+    pub fn default_burst(per_minute: u32) -> u32 {
+        per_minute.min(MAX_DEFAULT_BURST).max(per_minute.div_ceil(SECONDS_A_MINUTE))
     }
 
     /// Calls a minute, in the long run.
@@ -101,8 +119,11 @@ impl Allowance {
     pub fn level(self, full_at_us: i64, now: Timestamp) -> Level {
         let fill_us = full_at_us.saturating_sub(micros(now)).max(0);
         let room_us = self.fill_us() - self.lease_us() - fill_us;
-        let free = u32::try_from(room_us.max(0) / self.call_us()).unwrap_or(u32::MAX);
-        Level { free, wait_us: (self.call_us() - room_us).max(0), fill_us }
+        let free = room_us.max(0) / self.call_us();
+        let most = (self.fill_us() - self.lease_us()) / self.call_us();
+        let next_us = (free < most).then(|| (free + 1) * self.call_us() - room_us);
+        let free = u32::try_from(free).unwrap_or(u32::MAX);
+        Level { free, wait_us: (self.call_us() - room_us).max(0), next_us, fill_us }
     }
 
     /// When a bucket will be full from which so many calls are taken now.
@@ -118,6 +139,11 @@ impl Allowance {
     /// The latest time of being full from which so many calls can still be taken.
     pub fn latest_us(self, calls: u32, now: Timestamp) -> i64 {
         micros(now) + self.fill_us() - self.lease_us() - self.cost_us(calls)
+    }
+
+    /// What time it was, at the earliest, when a bucket was left that will be full then: it was empty at most.
+    pub fn emptied_us(self, full_at_us: i64) -> i64 {
+        full_at_us - (self.fill_us() - self.lease_us())
     }
 
     /// Whether a time of being full lies further ahead than any bucket and any clock could be.
@@ -148,10 +174,15 @@ mod tests {
             assert_eq!(allowance.level(full_at, at(0)).free, left);
         }
         let empty = allowance.level(full_at, at(0));
-        assert_eq!((empty.wait_us, empty.fill_us), (1_000_000, 5_000_000));
+        assert_eq!((empty.wait_us, empty.next_us, empty.fill_us), (1_000_000, Some(1_000_000), 5_000_000));
+        assert_eq!(allowance.emptied_us(full_at), 0);
+        assert_eq!(allowance.level(full_at, at(1_400)).next_us, Some(600_000));
         assert_eq!(allowance.level(full_at, at(999)).free, 0);
         assert_eq!(allowance.level(full_at, at(1_000)).free, 1);
-        assert_eq!(allowance.level(full_at, at(60_000)), Level { free: 5, wait_us: 0, fill_us: 0 });
+        assert_eq!(
+            allowance.level(full_at, at(60_000)),
+            Level { free: 5, wait_us: 0, next_us: None, fill_us: 0 }
+        );
     }
 
     #[test]

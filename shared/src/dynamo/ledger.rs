@@ -1,7 +1,7 @@
 //! What a function works with: the store, its settings, and the keys it has seen.
 
 use super::keys::KeyRing;
-use super::limiter::Limiter;
+use super::limiter::{self, Limiter};
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
@@ -63,6 +63,11 @@ impl Ledger {
         let clock = environment.clock;
         Ok(Self { store, config, keys, tickets, limiter, usage, beside, types, shards, owners, clock })
     }
+
+    /// How a key stands with its rate, as far as it is stored; `None`: it has no limit.
+    pub async fn standing_of(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        limiter::look(&self.store, &self.config.tables, key, now).await
+    }
 }
 
 impl Backend for Ledger {
@@ -108,8 +113,16 @@ impl Gate for Ledger {
         Ok(self.limiter.spend(&self.store, &self.config.tables, key, now).await?)
     }
 
+    async fn take(&self, key: &AccessKey, calls: u32, now: Timestamp) -> Result<u32, Problem> {
+        Ok(self.limiter.take(&self.store, &self.config.tables, key, calls, now).await?)
+    }
+
     fn note(&self, used: &Used<'_>) {
         self.usage.note(used);
+    }
+
+    fn remembers(&self) -> bool {
+        true
     }
 
     async fn flush(&self, now: Timestamp, flush: Flush) {

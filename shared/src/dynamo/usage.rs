@@ -1,16 +1,18 @@
 //! What each key was used for: calls by day, route and status. They add up in the execution environment, and are written
-//! down every few seconds, beside a call, and at the environment's end.
+//! down once a minute, beside a call, and at the environment's end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
+use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, TransactWriteItem, Update};
 
 use super::schema::{EXPIRES_AT, OWNER, SPAN};
 use super::value::{n, s};
@@ -26,7 +28,7 @@ const CALLS: &str = "calls:";
 /// How long a day is kept, in hours: 400 days, so that each month can be held against that of the year before.
 const KEPT_HOURS: i64 = 400 * 24;
 /// How much time passes between two writes, in milliseconds: so much is lost where an environment ends without notice.
-const FLUSH_EVERY_MS: u64 = 10_000;
+const FLUSH_EVERY_MS: u64 = 60_000;
 /// Longest that a call is held up by writing down earlier ones; Lambda gives as long at the end of an environment.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(450);
 /// Most days and keys of one write: what a transaction takes.
@@ -63,6 +65,10 @@ struct Span {
 }
 
 impl Span {
+    fn sort_key(&self) -> String {
+        format!("{DAY}{}#{}", self.day, self.key_id)
+    }
+
     /// When it leaves the table, in seconds since 1970.
     fn gone_at(&self) -> i64 {
         let begin = parse_bound_start(&self.day).unwrap_or(Timestamp::MAX);
@@ -72,8 +78,9 @@ impl Span {
 
 #[derive(Clone, Debug)]
 struct Sent {
-    token: String,
-    counts: Counts,
+    /// Built once: under one token the same has to come, to the order of its names.
+    plan: TransactWriteItemsInputBuilder,
+    calls: u64,
     first_at: Timestamp,
     tried_at: Timestamp,
 }
@@ -103,8 +110,8 @@ impl Usage {
                 },
                 Flush::All => self.writing.lock().await,
             };
-            while let Some(sent) = self.next(now, flush) {
-                store.transact(sent.plan(tables)?).await?;
+            while let Some(plan) = self.next(tables, now, flush)? {
+                store.transact(plan).await?;
                 self.lock().sent = None;
             }
             Ok::<(), StoreError>(())
@@ -118,7 +125,12 @@ impl Usage {
     }
 
     /// What to send: what was sent before and not answered, else the next of what waits.
-    fn next(&self, now: Timestamp, flush: Flush) -> Option<Sent> {
+    fn next(
+        &self,
+        tables: &Tables,
+        now: Timestamp,
+        flush: Flush,
+    ) -> Result<Option<TransactWriteItemsInputBuilder>, StoreError> {
         let mut state = self.lock();
         let is_due = |since: Timestamp| match flush {
             // A clock that went back makes no age, and must not keep all waiting.
@@ -129,21 +141,20 @@ impl Usage {
             if now.since(sent.first_at) < REMEMBERED_MS {
                 // A store that does not answer must not hold up every call.
                 if !is_due(sent.tried_at) {
-                    return None;
+                    return Ok(None);
                 }
                 sent.tried_at = now;
-                return Some(sent.clone());
+                return Ok(Some(sent.plan.clone()));
             }
             // It may be written down or not. Nobody shall be told of more calls than were made.
-            let calls: u64 = sent.counts.values().flat_map(BTreeMap::values).sum();
             tracing::error!(
-                calls,
+                calls = sent.calls,
                 "calls may be missing from the usage: the store did not answer for minutes"
             );
             state.sent = None;
         }
-        if !is_due(state.since?) || state.waiting.is_empty() {
-            return None;
+        if !state.since.is_some_and(is_due) || state.waiting.is_empty() {
+            return Ok(None);
         }
         let rest = state.waiting.keys().nth(MAX_ITEMS).cloned();
         let rest = rest.map(|first| state.waiting.split_off(&first)).unwrap_or_default();
@@ -151,9 +162,10 @@ impl Usage {
         if state.waiting.is_empty() {
             state.since = None;
         }
-        let token = Environment::fresh_secret_id().to_string();
-        state.sent = Some(Sent { token, counts, first_at: now, tried_at: now });
-        state.sent.clone()
+        let plan = plan(tables, &counts).map_err(|error| StoreError::Refused(error.into()))?;
+        let calls = counts.values().flat_map(BTreeMap::values).sum();
+        state.sent = Some(Sent { plan: plan.clone(), calls, first_at: now, tried_at: now });
+        Ok(Some(plan))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,16 +173,13 @@ impl Usage {
     }
 }
 
-impl Sent {
-    /// A transaction although nothing depends on anything: only those are known again when they come twice.
-    fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, StoreError> {
-        let items = self.counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
-        let items: Vec<_> =
-            items.collect::<Result<_, _>>().map_err(|error| StoreError::Refused(error.into()))?;
-        let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
-        let plan = TransactWriteItemsInput::builder().set_transact_items(Some(items.collect()));
-        Ok(plan.client_request_token(&self.token))
-    }
+/// A transaction although nothing depends on anything: only those are known again when they come twice.
+fn plan(tables: &Tables, counts: &Counts) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+    let items = counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
+    let items = items.map(|item| item.map(|item| TransactWriteItem::builder().update(item).build()));
+    let items = items.collect::<Result<Vec<_>, _>>()?;
+    let plan = TransactWriteItemsInput::builder().set_transact_items(Some(items));
+    Ok(plan.client_request_token(Environment::fresh_secret_id().to_string()))
 }
 
 fn add(
@@ -182,7 +191,7 @@ fn add(
     let mut item = Update::builder()
         .table_name(&tables.usage)
         .key(OWNER, s(owner))
-        .key(SPAN, s(format!("{DAY}{}#{}", span.day, span.key_id)))
+        .key(SPAN, s(span.sort_key()))
         .expression_attribute_names("#end", EXPIRES_AT)
         .expression_attribute_values(":end", n(span.gone_at()));
     let mut terms = Vec::new();
@@ -219,7 +228,23 @@ pub fn used_between(tables: &Tables, owner: &Owner, first: &str, last: &str) -> 
         .expression_attribute_values(":last", s(format!("{DAY}{last}$")))
 }
 
-/// Reads an item of [`used_between`].
+/// Reads what a key was used for on these days, 100 at most.
+pub fn used_on(
+    tables: &Tables,
+    owner: &Owner,
+    key_id: &KeyId,
+    days: &[String],
+) -> Result<BatchGetItemInputBuilder, StoreError> {
+    let keys = days.iter().map(|day| {
+        let span = Span { day: day.clone(), key_id: key_id.clone() };
+        HashMap::from([(OWNER.to_owned(), s(owner)), (SPAN.to_owned(), s(span.sort_key()))])
+    });
+    let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).build();
+    let wanted = wanted.map_err(|error| StoreError::Refused(error.into()))?;
+    Ok(BatchGetItemInput::builder().request_items(&tables.usage, wanted))
+}
+
+/// Reads an item of [`used_between`] or [`used_on`].
 pub fn used_day(item: &AttributeMap) -> Result<UsedDay, Corrupt> {
     let span = item.get(SPAN).and_then(|span| span.as_s().ok()).map_or("", String::as_str);
     let corrupt = || Corrupt::new(format!("usage {span}"), "is no day of a key");

@@ -6,12 +6,15 @@ use lambda_http::http::{HeaderMap, Method};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Caller, Problem, QueryString, Standing, prefer};
+use super::{Backend, Caller, Gate, Problem, QueryString, Standing, prefer};
 use crate::audit::Audit;
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Scope, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
 const MAX_WAIT_SECONDS: i64 = 25;
+
+/// A call that waits takes one more off its key's rate for each so many seconds, begun.
+const WAIT_SECONDS_A_CALL: u32 = 5;
 
 /// One request: who calls, what came in, what time it is.
 #[derive(Debug)]
@@ -62,6 +65,26 @@ impl Wait {
     }
 }
 
+impl<B: Backend> Call<'_, B> {
+    /// Takes off the key's rate what waiting so many seconds costs, in one go, and answers how many of them that pays for: all
+    /// where the key has no limit, none where nothing is left. A call that waits keeps a function busy, and all functions of an
+    /// account share one bound. Nobody is refused for it: who may not wait is answered at once.
+    pub async fn pay_wait(&self, seconds: u32) -> u32 {
+        let Some(Caller { key, .. }) = &self.caller else { return seconds };
+        let calls = seconds.div_ceil(WAIT_SECONDS_A_CALL);
+        if calls == 0 {
+            return 0;
+        }
+        match self.backend.gate().take(key, calls, self.now).await {
+            Ok(taken) => seconds.min(taken.saturating_mul(WAIT_SECONDS_A_CALL)),
+            Err(problem) => {
+                tracing::warn!(cause = problem.chain(), "a wait could not be paid for, and is left out");
+                0
+            }
+        }
+    }
+}
+
 impl<B> Call<'_, B> {
     /// Who calls.
     pub fn caller(&self) -> Result<&Caller, Problem> {
@@ -81,6 +104,16 @@ impl<B> Call<'_, B> {
     /// How many bytes the key's owner may keep for the key to add more; `None`: no end.
     pub fn storage_quota_bytes(&self) -> Option<u64> {
         self.caller.as_ref()?.key.storage_quota_bytes
+    }
+
+    /// Refuses where the owner keeps so much already that the key lets it keep no more.
+    pub fn check_room(&self, used_bytes: u64) -> Result<(), Problem> {
+        match self.storage_quota_bytes() {
+            Some(quota_bytes) if used_bytes >= quota_bytes => {
+                Err(Problem::quota_exceeded(used_bytes, quota_bytes))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Logs what this call did, and to what of whom; [`Audit`] says what may stand there.

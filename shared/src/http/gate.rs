@@ -30,8 +30,20 @@ pub trait Gate: Debug + Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<Standing>, Problem>> + Send;
 
+    /// Takes up to so many calls off a key's rate, besides those that were made; answers how many were left to take. A key
+    /// without a limit gives all.
+    fn take(
+        &self,
+        key: &AccessKey,
+        calls: u32,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<u32, Problem>> + Send;
+
     /// Notes a call that was answered.
     fn note(&self, used: &Used<'_>);
+
+    /// Whether what is noted has to be written down.
+    fn remembers(&self) -> bool;
 
     /// Writes down what was noted.
     fn flush(&self, now: Timestamp, flush: Flush) -> impl Future<Output = ()> + Send;
@@ -51,7 +63,15 @@ impl Gate for Nothing {
         Ok(None)
     }
 
+    async fn take(&self, _: &AccessKey, _: u32, _: Timestamp) -> Result<u32, Problem> {
+        Ok(0)
+    }
+
     fn note(&self, _: &Used<'_>) {}
+
+    fn remembers(&self) -> bool {
+        false
+    }
 
     async fn flush(&self, _: Timestamp, _: Flush) {}
 }

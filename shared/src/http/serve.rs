@@ -93,6 +93,10 @@ impl<R: Route> Invoke for Serving<R> {
         })
     }
 
+    fn remembers(&self) -> bool {
+        self.backend.gate().remembers()
+    }
+
     fn finish(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.backend.gate().flush((self.clock)(), Flush::All))
     }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::Answer;
 use crate::domain::Allowance;
 
-/// The name of our one policy.
-const POLICY: &str = "\"requests\"";
+/// The names of our policies, as structured fields have strings: calls in the long run, and at once.
+const MINUTE: &str = "\"minute\"";
+const BURST: &str = "\"burst\"";
 
 /// What is left of a key's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +17,11 @@ pub struct Standing {
     pub allowance: Allowance,
     /// Calls that may be made now.
     pub remaining: u32,
+    /// Seconds until one more may be made; `None`: there are as many as there can be.
+    pub next_in_seconds: Option<u64>,
     /// Seconds until the whole burst may be made again.
     pub full_in_seconds: u64,
-    /// After how many seconds a call may be made; `None`: this one may.
+    /// After how many seconds this call should come again; `None`: it is let through.
     pub retry_after_seconds: Option<u64>,
 }
 
@@ -32,24 +35,25 @@ pub struct StandingView {
 }
 
 impl Standing {
-    /// Puts both headers on an answer.
+    /// Puts both headers on an answer. Where a redirection leads to costs nothing more; a client that is told of nothing left
+    /// might wait before it follows.
     pub(super) fn on(self, answer: Answer) -> Answer {
-        let Self { allowance, remaining, full_in_seconds, retry_after_seconds: _ } = self;
-        let window = u64::try_from(allowance.fill_us()).unwrap_or(0).div_ceil(1_000_000);
+        if answer.status().is_redirection() {
+            return answer;
+        }
+        let Self { allowance, remaining, next_in_seconds, full_in_seconds: _, retry_after_seconds: _ } = self;
+        let (per_minute, burst) = (allowance.per_minute(), allowance.burst());
+        let next = next_in_seconds.map_or_else(String::new, |seconds| format!(";t={seconds}"));
         answer
-            .with("ratelimit-policy", format!("{POLICY};q={};w={window}", allowance.burst()))
-            .with("ratelimit", format!("{POLICY};r={remaining};t={full_in_seconds}"))
+            .with("ratelimit-policy", format!("{MINUTE};q={per_minute};w=60, {BURST};q={burst}"))
+            .with("ratelimit", format!("{BURST};r={remaining}{next}"))
     }
 }
 
 impl From<Standing> for StandingView {
     fn from(standing: Standing) -> Self {
-        let Standing { allowance, remaining, full_in_seconds, retry_after_seconds: _ } = standing;
-        Self {
-            requests_per_minute: allowance.per_minute(),
-            burst: allowance.burst(),
-            remaining,
-            full_in_seconds,
-        }
+        let Standing { allowance, remaining, full_in_seconds, .. } = standing;
+        let (requests_per_minute, burst) = (allowance.per_minute(), allowance.burst());
+        Self { requests_per_minute, burst, remaining, full_in_seconds }
     }
 }

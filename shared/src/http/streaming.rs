@@ -59,7 +59,7 @@ pub const fn streaming<R: StreamRoute>() -> Function {
 async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Error> {
     let backend = R::Backend::start(&environment).await?;
     let serving = Serving::<R> { backend: Arc::new(backend), clock: environment.clock };
-    Ok(Started::Streamed(Box::new(serving)))
+    Ok(Started::Streamed(Arc::new(serving)))
 }
 
 struct Serving<R: StreamRoute> {
@@ -78,6 +78,10 @@ impl<R: StreamRoute> InvokeStreaming for Serving<R> {
             let request = Request::from(payload).with_lambda_context(context);
             Ok(serve::<R>(&self.backend, self.clock, request).await)
         })
+    }
+
+    fn remembers(&self) -> bool {
+        self.backend.gate().remembers()
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {

@@ -49,4 +49,4 @@ pub use records::{
 pub use scrape::{Recounted, Scrape, mean_run_ms, scrape};
 pub use series::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER, share_series};
 pub use spans::{Segment, Span, segments, whole_segments, widened};
-pub use storage::{check_quota, used_bytes};
+pub use storage::{HEAD_BYTES, bytes_of, used_bytes};

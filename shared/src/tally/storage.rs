@@ -1,18 +1,20 @@
-//! What an owner keeps, and whether it may keep more.
+//! What an owner keeps.
 
-use super::{Cell, sum};
+use super::{Cell, StatusCounts, Tally, sum};
 use crate::domain::{CreatedRange, Owner};
 use crate::dynamo::{Ledger, StoreError};
-use crate::http::Problem;
 
-/// Bytes of the inputs and outputs of an owner's jobs, as they have been counted: some seconds ago.
+/// What a job takes besides its inputs and outputs, in bytes: its head, and its rows in the indexes. About that, so that jobs
+/// without a payload are not free.
+pub const HEAD_BYTES: u64 = 1_024;
+
+/// Bytes that an owner's jobs take, as they have been counted: some seconds ago.
 pub async fn used_bytes(ledger: &Ledger, owner: &Owner) -> Result<u64, StoreError> {
-    Ok(sum(ledger.source().await?, owner, CreatedRange::ALL).await?.count(Cell::Bytes))
+    Ok(bytes_of(&sum(ledger.source().await?, owner, CreatedRange::ALL).await?))
 }
 
-/// Refuses where an owner keeps as much as a key lets it. Only keys with a quota have it looked at.
-pub async fn check_quota(ledger: &Ledger, owner: &Owner, quota_bytes: Option<u64>) -> Result<(), Problem> {
-    let Some(quota_bytes) = quota_bytes else { return Ok(()) };
-    let used_bytes = used_bytes(ledger, owner).await?;
-    if used_bytes < quota_bytes { Ok(()) } else { Err(Problem::quota_exceeded(used_bytes, quota_bytes)) }
+/// Bytes that the jobs of a tally take: of their inputs and outputs, and so much for each.
+pub fn bytes_of(tally: &Tally) -> u64 {
+    let jobs = StatusCounts::of(tally).total();
+    tally.count(Cell::Bytes).saturating_add(jobs.saturating_mul(HEAD_BYTES))
 }

@@ -14,6 +14,8 @@ mod work;
 use std::sync::Arc;
 
 use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger::lambda::system_clock;
 use jobledger::meter::Meter;
 use jobledger_local::template::Table;
 use jobledger_tests::alone::{Alone, Request};
@@ -60,11 +62,16 @@ impl House {
     }
 
     async fn metered(&self, name: &str) -> Metered {
+        self.metered_by(name, system_clock).await
+    }
+
+    /// One that goes by this clock.
+    async fn metered_by(&self, name: &str, clock: fn() -> Timestamp) -> Metered {
         let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
         let meter = Arc::new(Meter::default());
         let mut environment = self.service.stack.environment(name).expect("the function");
         environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-        let environment = Environment { meter: Some(Arc::clone(&meter)), ..environment };
+        let environment = Environment { meter: Some(Arc::clone(&meter)), clock, ..environment };
         Metered { function: Alone::start(name, environment).await, meter, proxy }
     }
 

@@ -1,18 +1,21 @@
-//! Rates and usage: a fraction of a write for each call, a write for each ten seconds, a read for a report.
+//! Rates and usage: a write for a call at most, a write for each minute, a read for a report.
 
+use jobledger::lambda::system_clock;
 use jobledger_tests::alone::Request;
 use jobledger_tests::capacity::write;
+use jobledger_tests::clock;
 use jobledger_tests::dynamo::text;
 use serde_json::json;
 
 use super::House;
-use crate::rates::make_key;
+use crate::routes::keys::id_and_key;
 
 #[tokio::test]
 async fn calls_of_a_limited_key_are_leased_many_at_a_time() {
     let house = House::start().await;
-    let rate = json!({ "requests_per_minute": 60_000 });
-    let (key, _) = make_key(&house.service, &["read"], &rate).await;
+    let body =
+        json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": 60_000, "burst": 60_000 });
+    let (_, key) = id_and_key(&house.service, &body).await;
     let lister = house.metered("list-jobs").await;
     let request = Request::new("GET", "/v1/jobs").header("authorization", &format!("Bearer {key}"));
     let (reply, bill) = lister.call(&house, &request).await;
@@ -27,6 +30,37 @@ async fn calls_of_a_limited_key_are_leased_many_at_a_time() {
     bill.show("200 lists by a limited key");
     // A lease may end where the machine is slow; each takes up to twice as many as the last one.
     assert!(bill.write <= 2 * 40, "{bill:?}");
+}
+
+#[tokio::test]
+async fn who_calls_now_and_then_costs_a_write_a_call_and_usage_one_a_minute() {
+    let house = House::start().await;
+    let (_, key) = id_and_key(&house.service, &json!({ "owner": "default", "scopes": ["read"] })).await;
+    clock::set(system_clock());
+    let getter = house.metered_by("get-job", clock::now).await;
+    getter.proxy.show_usage();
+    let request = Request::new("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001")
+        .route("GET /v1/jobs/{job_id}")
+        .header("authorization", &format!("Bearer {key}"));
+    assert_eq!(getter.function.call(&request).await.status, 404);
+    getter.meter.take();
+    getter.proxy.heal();
+    // Ten minutes, a call each 12 seconds.
+    for _ in 0..50 {
+        clock::set(clock::now().plus_millis(12_000));
+        assert_eq!(getter.function.call(&request).await.status, 404);
+    }
+    let operations = getter.proxy.operations();
+    let count = |name: &str| operations.iter().filter(|operation| *operation == name).count();
+    println!(
+        "50 calls in 10 minutes: {} writes of the rate, {} of usage",
+        count("UpdateItem"),
+        count("TransactWriteItems")
+    );
+    assert_eq!(count("UpdateItem"), 50);
+    assert!(getter.meter.take().write_units <= 50.0);
+    // Each begins a minute; one that is late on a slow machine is sent once more.
+    assert!((8..=12).contains(&count("TransactWriteItems")), "{operations:?}");
 }
 
 #[tokio::test]

@@ -1,40 +1,27 @@
 //! What answers say of a key's rate, and what becomes of calls that come too often.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use jobledger::Environment;
-use jobledger::domain::Timestamp;
 use jobledger_local::TEMPLATE;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::clock;
 use jobledger_tests::faults::Proxy;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::{Value, json};
 
-use super::BEGIN_MS;
+use super::at;
+use crate::routes::keys::id_and_key;
 use crate::routes::{create, is_problem};
 
-thread_local! {
-    static NOW_MS: Cell<i64> = const { Cell::new(BEGIN_MS) };
-}
-
-/// What time it is for the functions of this thread that are asked to go by it.
-fn clock() -> Timestamp {
-    Timestamp::from_millis(NOW_MS.get())
-}
-
-/// Makes a key of the owner `default`; answers its text and what it is called.
-pub(crate) async fn make_key(service: &Service, scopes: &[&str], rate: &Value) -> (String, String) {
-    let mut body = json!({ "owner": "default", "scopes": scopes });
-    body.as_object_mut().expect("an object").extend(rate.as_object().expect("an object").clone());
-    let reply = service.post("/v1/admin/keys", &body).expect(201).await;
-    let text = |name: &str| reply.at(name).as_str().expect("a text").to_owned();
-    (text("/key"), text("/key_id"))
-}
-
-/// An item of a structured field (RFC 9651), as far as these headers go: a string, and whole numbers by name.
+/// A list of structured fields (RFC 9651), as far as these headers go: strings, each with whole numbers by name.
 #[track_caller]
-fn item(text: &str) -> (String, BTreeMap<String, u64>) {
+fn list(text: &str) -> BTreeMap<String, BTreeMap<String, u64>> {
+    text.split(',').map(|item| item_of(item.trim_matches(' '))).collect()
+}
+
+#[track_caller]
+fn item_of(text: &str) -> (String, BTreeMap<String, u64>) {
     let mut parts = text.split(';');
     let name = parts.next().and_then(|name| name.strip_prefix('"')?.strip_suffix('"')).expect("a string");
     let parameters = parts.map(|part| {
@@ -45,16 +32,23 @@ fn item(text: &str) -> (String, BTreeMap<String, u64>) {
     (name.to_owned(), parameters.collect())
 }
 
-/// What is left, and after how many seconds nothing is missing. `RateLimit-Policy` must say what the key may do.
+/// What is left, and after how many seconds there is one more. `RateLimit-Policy` must say what the key may do.
 #[track_caller]
-fn standing(reply: &Reply, quota: u64, window: u64) -> (u64, u64) {
-    let header = |name: &str| reply.header(name).unwrap_or_else(|| panic!("no {name}: {}", reply.text));
-    let (policy, parameters) = item(header("ratelimit-policy"));
-    let expected = [("q".to_owned(), quota), ("w".to_owned(), window)];
-    assert_eq!((policy.as_str(), parameters), ("requests", BTreeMap::from(expected)));
-    let (policy, parameters) = item(header("ratelimit"));
-    assert_eq!((policy.as_str(), parameters.len()), ("requests", 2));
-    (parameters["r"], parameters["t"])
+fn standing(reply: &Reply, per_minute: u64, burst: u64) -> (u64, Option<u64>) {
+    let header = |name: &str| list(reply.header(name).unwrap_or_else(|| panic!("no {name}: {}", reply.text)));
+    let numbers = |numbers: &[(&str, u64)]| -> BTreeMap<String, u64> {
+        numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    };
+    let expected = [
+        ("minute".to_owned(), numbers(&[("q", per_minute), ("w", 60)])),
+        ("burst".to_owned(), numbers(&[("q", burst)])),
+    ];
+    assert_eq!(header("ratelimit-policy"), BTreeMap::from(expected));
+    let mut limits = header("ratelimit");
+    let mut limit = limits.remove("burst").expect("a limit of the policy");
+    let said = (limit.remove("r").expect("r"), limit.remove("t"));
+    assert!(limits.is_empty() && limit.is_empty(), "{limits:?} {limit:?}");
+    said
 }
 
 #[track_caller]
@@ -65,8 +59,10 @@ fn says_nothing(reply: &Reply) {
 #[tokio::test]
 async fn every_answer_to_a_limited_key_tells_what_is_left() {
     let service = Service::start().await;
-    let rate = json!({ "requests_per_minute": 60, "burst": 50 });
-    let (key, _) = make_key(&service, &["read", "write"], &rate).await;
+    let body = json!({
+        "owner": "default", "scopes": ["read", "write"], "requests_per_minute": 60, "burst": 50,
+    });
+    let (_, key) = id_and_key(&service, &body).await;
     let call = |method: &str, path: &str| service.anonymous(method, path).header("x-api-key", &key);
     let id = create(&service, &json!({ "type": "render" })).await;
     service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
@@ -83,21 +79,23 @@ async fn every_answer_to_a_limited_key_tells_what_is_left() {
         (call("GET", "/v1/admin/keys"), 403),
         (call("GET", "/lambda-url/export-jobs/v1/jobs/export?format=csv"), 200),
         (call("GET", "/lambda-url/export-jobs/v1/jobs/export?format=x"), 422),
-        (service.staying("GET", "/v1/jobs/export").header("x-api-key", &key), 307),
         (call("GET", "/v1/usage"), 200),
     ];
     let (mut before, count) = (50, calls.len());
     for (call, status) in calls {
-        let (left, full_in) = standing(&call.expect(status).await, 50, 50);
+        let (left, next) = standing(&call.expect(status).await, 60, 50);
         // A second gives one back.
         assert!(left < 50 && left + 2 >= before, "{left} after {before}");
-        assert!((1..=50).contains(&full_in), "{full_in}");
+        assert_eq!(next, Some(1));
         before = left;
     }
     assert!(before + 2 >= 50 - u64::try_from(count).expect("a count") && before <= 49, "{before}");
     // Nothing is said where there is no limit, no key, or none that is good.
-    let (free, _) = make_key(&service, &["read"], &json!({ "requests_per_minute": null })).await;
+    let body = json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": null });
+    let (_, free) = id_and_key(&service, &body).await;
     for reply in [
+        // Nor on the way to what costs nothing more.
+        service.staying("GET", "/v1/jobs/export").header("x-api-key", &key).expect(307).await,
         service.anonymous("GET", "/v1/jobs").header("x-api-key", &free).expect(200).await,
         service.get("/v1/jobs").expect(200).await,
         service.anonymous("GET", "/health").header("x-api-key", &key).expect(200).await,
@@ -115,36 +113,44 @@ async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
     let mut environment = service.stack.environment(name).expect("the function");
     environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    (Alone::start(name, Environment { clock, ..environment }).await, proxy)
+    (Alone::start(name, Environment { clock: clock::now, ..environment }).await, proxy)
 }
 
 #[tokio::test]
 async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
     let service = Service::start().await;
-    let rate = json!({ "requests_per_minute": 20, "burst": 2 });
-    let (key, _) = make_key(&service, &["write"], &rate).await;
+    let body = json!({ "owner": "default", "scopes": ["write"], "requests_per_minute": 5, "burst": 2 });
+    let (_, key) = id_and_key(&service, &body).await;
+    clock::set(at(0));
     let (function, proxy) = behind(&service, "create-job").await;
     let request = Request::new("POST", "/v1/jobs")
         .header("authorization", &format!("Bearer {key}"))
         .body(r#"{"type":"render"}"#);
     for left in [1, 0] {
         let reply = function.call(&request).await;
-        assert_eq!((reply.status, standing(&reply, 2, 6).0), (201, left));
+        assert_eq!((reply.status, standing(&reply, 5, 2)), (201, (left, Some(12))));
     }
-    NOW_MS.set(BEGIN_MS + 500);
+    clock::set(at(500));
     proxy.heal();
-    for _ in 0..5 {
+    // Each is told to come after the one before: there is one call for each twelve seconds.
+    for again in [12, 24, 36, 48, 60] {
         let refused = function.call(&request).await;
         is_problem(&refused, 429, "rate_limited");
-        assert_eq!(standing(&refused, 2, 6), (0, 6));
-        assert_eq!(refused.header("retry-after"), Some("3"));
+        assert_eq!(standing(&refused, 5, 2), (0, Some(12)));
+        assert_eq!(refused.header("retry-after"), Some(again.to_string().as_str()));
+    }
+    // The queue has an end, and who comes after it is told any time in it.
+    for _ in 0..20 {
+        let refused = function.call(&request).await;
+        let again: u64 = refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+        assert!((12..=72).contains(&again), "{again}");
     }
     assert_eq!(proxy.operations(), Vec::<String>::new(), "a refused call asks nobody");
     assert_eq!(service.get("/v1/jobs").expect(200).await.at("/total"), 2);
-    NOW_MS.set(BEGIN_MS + 2_500);
+    clock::set(at(11_500));
     let refused = function.call(&request).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
-    NOW_MS.set(BEGIN_MS + 3_500);
+    assert_eq!((refused.status, standing(&refused, 5, 2)), (429, (0, Some(1))));
+    clock::set(at(12_500));
     let reply = function.call(&request).await;
     assert_eq!((reply.status, reply.header("retry-after")), (201, None));
     // One that began only now knows it after one look.
@@ -157,8 +163,9 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
 #[tokio::test]
 async fn a_changed_limit_comes_through_within_a_minute() {
     let service = Service::start().await;
-    let rate = json!({ "requests_per_minute": 60, "burst": 5 });
-    let (key, key_id) = make_key(&service, &["read"], &rate).await;
+    let body = json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": 5, "burst": 5 });
+    let (key_id, key) = id_and_key(&service, &body).await;
+    clock::set(at(0));
     let (function, _proxy) = behind(&service, "list-jobs").await;
     let request = Request::new("GET", "/v1/jobs").header("authorization", &format!("Bearer {key}"));
     for _ in 0..5 {
@@ -168,10 +175,10 @@ async fn a_changed_limit_comes_through_within_a_minute() {
     let path = format!("/v1/admin/keys/{key_id}");
     service.call("PATCH", &path).json(&json!({ "requests_per_minute": 600, "burst": 60 })).expect(200).await;
     assert_eq!(function.call(&request).await.status, 429, "the key is remembered");
-    NOW_MS.set(BEGIN_MS + 60_000);
-    assert_eq!(standing(&function.call(&request).await, 60, 6), (59, 1));
+    clock::set(at(60_000));
+    assert_eq!(standing(&function.call(&request).await, 600, 60), (59, Some(1)));
     service.call("PATCH", &path).json(&json!({ "requests_per_minute": null })).expect(200).await;
-    NOW_MS.set(BEGIN_MS + 120_000);
+    clock::set(at(120_000));
     for _ in 0..70 {
         says_nothing(&function.call(&request).await);
     }

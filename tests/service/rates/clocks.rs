@@ -2,10 +2,11 @@
 
 use futures_util::future::join_all;
 use jobledger::dynamo::Ledger;
+use jobledger::http::AccessKey;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
 
-use super::{BEGIN_MS, Fleet, excess, key, spend, spend_all};
+use super::{BEGIN_MS, Fleet, clock, excess, key, spend, spend_all};
 
 /// Execution environments that call at the same time.
 const MANY: usize = 64;
@@ -31,7 +32,7 @@ async fn many_who_race_for_the_last_call_do_not_share_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_steady_caller_gets_its_burst_and_its_rate() {
     let fleet = Fleet::start(1);
     let (key, environment) = (key(600, 600), fleet.environment().await);
@@ -56,7 +57,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
     assert!(writes <= 150, "{writes} writes for 3,000 calls");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_environments_get_most_of_the_rate() {
     // So many calls a second by all together, where 100 may be.
     for (per_second, least_percent, most_writes_percent) in [(50, 100, 60), (90, 99, 40), (300, 85, 70)] {
@@ -83,7 +84,7 @@ async fn many_environments_get_most_of_the_rate() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
     for (per_minute, burst) in [(60, 3), (600, 600), (7, 1), (1, 1)] {
         let fleet = Fleet::start(3);
@@ -93,6 +94,9 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
         let refused = spend(&environment, &key, 1).await;
         let seconds = i64::try_from(refused.retry_after_seconds.expect("refused")).expect("seconds");
         assert_eq!(refused.remaining, 0);
+        let seconds_told = seconds;
+        let seconds = i64::try_from(refused.next_in_seconds.expect("a time")).expect("seconds");
+        assert!(seconds <= seconds_told);
         for millis in [1, 1_000 * (seconds - 1)] {
             assert!(spend(&environment, &key, millis).await.retry_after_seconds.is_some(), "{millis} ms");
         }
@@ -105,29 +109,139 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
     }
 }
 
-#[tokio::test]
-async fn a_clock_a_minute_ahead_keeps_the_others_waiting_for_a_minute_at_most() {
-    let fleet = Fleet::start(4);
-    let key = key(600, 600);
-    let [ahead, right] = [fleet.environment().await, fleet.environment().await];
-    assert_eq!(spend_all(&ahead, &key, MINUTE_MS).await, 540);
-    let seconds = spend(&right, &key, 0).await.retry_after_seconds.expect("refused");
-    assert!((60..=61).contains(&seconds), "{seconds}");
-    assert_eq!(spend(&right, &key, 61_000).await.retry_after_seconds, None);
-    // Where all clocks jump, nobody waits; and when they are right again, for a minute.
-    let fleet = Fleet::start(5);
-    let environments = environments(&fleet).await;
-    for environment in &environments {
-        assert_eq!(spend(environment, &key, MINUTE_MS).await.retry_after_seconds, None);
+/// Calls steadily for a minute, by a clock that lies so far off; answers how many came and how many passed.
+async fn calls(
+    environment: &Ledger,
+    key: &AccessKey,
+    (from_ms, off_ms): (i64, i64),
+    every_ms: i64,
+) -> [u32; 2] {
+    let (mut came, mut passed) = (0, 0);
+    for millis in (from_ms..from_ms + MINUTE_MS).step_by(usize::try_from(every_ms).expect("a step")) {
+        came += 1;
+        passed += u32::from(spend(environment, key, millis + off_ms).await.retry_after_seconds.is_none());
+        clock::pass(every_ms.unsigned_abs()).await;
     }
-    for environment in &environments {
-        let waits = spend(environment, &key, 0).await.retry_after_seconds;
-        assert!(waits.is_none_or(|seconds| seconds <= 60), "{waits:?}");
-        assert_eq!(spend(environment, &key, 61_000).await.retry_after_seconds, None);
+    [came, passed]
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
+    for (per_minute, burst, off_ms, every_ms) in [
+        (60, 1, 10_000, 3_100),
+        (60, 5, 10_000, 2_500),
+        (300, 5, 10_000, 500),
+        (6_000, 1, 20, 50),
+        (6_000, 60, 60_000, 100),
+        (600, 600, 300_000, 250),
+        (60, 5, -10_000, 2_500),
+    ] {
+        let fleet = Fleet::start(4);
+        let key = key(per_minute, burst);
+        let [off, right] = [fleet.environment().await, fleet.environment().await];
+        // At paces of their own: who always comes as long after the other learns nothing new of its clock.
+        let other_ms = every_ms + every_ms / 7;
+        let both = [calls(&off, &key, (0, off_ms), every_ms), calls(&right, &key, (0, 0), other_ms)];
+        let what = format!("{burst} of {per_minute}, {off_ms} ms off");
+        for [came, passed] in join_all(both).await {
+            println!("{what}: {passed} of {came}");
+            // With one call at once, who comes a moment after the other is refused, and some are until the clocks are known.
+            let least = if burst == 1 { came / 2 } else { came - 1 };
+            assert!(passed >= least, "{what}: {passed} of {came}");
+        }
+        // Nor must they wait until their clocks are there, when it is gone; and one that begins only then knows it, too.
+        let late = fleet.environment().await;
+        for environment in [&right, &late] {
+            let [came, passed] = calls(environment, &key, (MINUTE_MS, 0), every_ms).await;
+            assert!(passed + 1 >= came, "{what}, afterwards: {passed} of {came}");
+        }
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_gives_what_the_rate_gives_in_the_jump_and_no_more() {
+    let fleet = Fleet::start(5);
+    let key = key(600, 600);
+    let [jumping, other] = [fleet.environment().await, fleet.environment().await];
+    assert_eq!(spend_all(&jumping, &key, 0).await, 540);
+    assert_eq!(spend_all(&jumping, &key, MINUTE_MS).await, 540);
+    for _ in 0..5 {
+        assert_eq!(spend_all(&jumping, &key, 0).await, 0, "no time has passed");
+        assert_eq!(spend_all(&other, &key, 0).await, 0);
+        assert_eq!(spend_all(&jumping, &key, MINUTE_MS).await, 0);
+    }
+    clock::pass(1_000).await;
+    assert_eq!(spend_all(&other, &key, 1_000).await, 10, "a second is a second, by all clocks");
+    assert_eq!(spend_all(&jumping, &key, MINUTE_MS + 1_000).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_many_functions_gets_nearly_all_of_its_burst() {
+    for (count, least) in [(1, 540), (8, 500), (64, 440)] {
+        let fleet = Fleet::start(11);
+        let key = key(600, 600);
+        let environments = join_all((0..count).map(|_| fleet.environment())).await;
+        let mut passed = 0;
+        // One call each 5 ms, to one after the other, until the first is refused.
+        for (environment, millis) in environments.iter().cycle().zip((0..).step_by(5)) {
+            if spend(environment, &key, millis).await.retry_after_seconds.is_some() {
+                break;
+            }
+            passed += 1;
+        }
+        println!("{count} functions: the first {passed} passed, by {} writes", fleet.take_requests());
+        assert!(passed >= least, "{passed} of {count} functions");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_as_long_as_it_was_told_passes_wherever_it_calls() {
+    let fleet = Fleet::start(12);
+    let key = key(60, 2);
+    let [one, other] = [fleet.environment().await, fleet.environment().await];
+    assert_eq!(spend_all(&one, &key, 0).await, 2);
+    let mut now = 0;
+    for _ in 0..15 {
+        // Others were faster: the other environment misses again and again.
+        now += 1_050;
+        clock::pass(1_050).await;
+        assert_eq!(spend(&one, &key, now).await.retry_after_seconds, None);
+        assert!(spend(&other, &key, now).await.retry_after_seconds.is_some());
+        let told = spend(&one, &key, now).await.next_in_seconds.expect("seconds");
+        clock::pass(1_000 * told).await;
+        now += i64::try_from(1_000 * told).expect("seconds");
+        assert_eq!(spend(&other, &key, now).await.retry_after_seconds, None, "after {told} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_as_told_do_not_all_come_at_once() {
+    let fleet = Fleet::start(13);
+    let (key, environment) = (key(60, 1), fleet.environment().await);
+    // When each of 64 clients calls next: whenever it may.
+    let mut next = [0_i64; MANY];
+    let (mut passed, mut refused) = (0, 0);
+    for second in 0..30 {
+        for at in next.iter_mut().filter(|at| **at <= 1_000 * second) {
+            // Who passes calls again at once.
+            while *at <= 1_000 * second {
+                match spend(&environment, &key, 1_000 * second).await.retry_after_seconds {
+                    None => passed += 1,
+                    Some(seconds) => {
+                        refused += 1;
+                        *at = 1_000 * (second + i64::try_from(seconds).expect("seconds"));
+                    }
+                }
+            }
+        }
+        clock::pass(1_000).await;
+    }
+    println!("64 clients at one call a second: {passed} passed, {refused} refused");
+    assert_eq!(passed, 30);
+    assert!(refused <= 64 + 3 * 30, "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_ends_when_the_clock_goes_back() {
     let fleet = Fleet::start(6);
     let (key, environment) = (key(600, 600), fleet.environment().await);
@@ -140,14 +254,15 @@ async fn a_lease_ends_when_the_clock_goes_back() {
         spend(&environment, &key, millis).await;
     }
     assert_eq!(fleet.take_requests(), 0);
-    assert!(spend(&environment, &key, 0).await.retry_after_seconds.is_some());
-    assert_eq!(spend(&environment, &key, MINUTE_MS + 5_999).await.retry_after_seconds, None);
-    assert_eq!(fleet.take_requests(), 1, "what was on lease is over");
+    for millis in [0, MINUTE_MS + 5_999] {
+        assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None);
+        assert_eq!(fleet.take_requests(), 1, "what was on lease is over");
+    }
     // Nothing of an old lease is left beside a new one.
     assert_eq!(spend(&environment, &key, 20 * MINUTE_MS).await.remaining, 539);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn leases_of_a_moment_ago_do_not_come_on_top() {
     let fleet = Fleet::start(7);
     let key = key(600, 600);
@@ -163,7 +278,7 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
     assert!(at_once + leased <= 600, "{at_once} and {leased} at once");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_on_lease_is_off_the_bucket() {
     let fleet = Fleet::start(10);
     let (key, environment) = (key(600, 600), fleet.environment().await);
@@ -174,29 +289,36 @@ async fn what_is_on_lease_is_off_the_bucket() {
     assert_eq!(fleet.take_requests(), 3);
 }
 
-#[tokio::test]
+/// When the key's bucket is full, as it is stored: in microseconds since 1970.
+fn full_at(fleet: &Fleet, span: &str) -> i64 {
+    let name = json!({ "owner": { "S": "somebody" }, "span": { "S": span } });
+    let item =
+        fleet.engine.call("GetItem", &json!({ "TableName": fleet.engine.table("USAGE_TABLE"), "Key": name }));
+    item["Item"]["full_at"]["N"].as_str().and_then(|text| text.parse().ok()).expect("a time")
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_time_that_no_clock_can_have_left_is_begun_anew_as_empty() {
     let fleet = Fleet::start(8);
     let key = key(600, 600);
     spend(&fleet.environment().await, &key, 0).await;
     let table = fleet.engine.table("USAGE_TABLE");
     let span = format!("rate#{}#600/600", key.key_id);
-    let name = json!({ "owner": { "S": "somebody" }, "span": { "S": span } });
-    for (ahead_ms, waits) in [(5 * MINUTE_MS, 300 - 54 + 1), (MINUTE_MS + 5 * MINUTE_MS + 1, 7)] {
+    let name = json!({ "owner": { "S": "somebody" }, "span": { "S": &span } });
+    for ahead_ms in [5 * MINUTE_MS, MINUTE_MS + 10 * MINUTE_MS + 1] {
         let update = json!({
             "TableName": table, "Key": name, "UpdateExpression": "SET full_at = :at",
             "ExpressionAttributeValues": { ":at": { "N": (1_000 * (BEGIN_MS + ahead_ms)).to_string() } },
         });
         fleet.engine.call("UpdateItem", &update);
         let environment = fleet.environment().await;
-        assert_eq!(spend(&environment, &key, 0).await.retry_after_seconds, Some(waits));
+        assert_eq!(spend(&environment, &key, 0).await.retry_after_seconds, Some(1), "{ahead_ms}");
     }
-    let environment = fleet.environment().await;
-    assert!(spend(&environment, &key, 6_000).await.retry_after_seconds.is_some());
-    assert_eq!(spend(&environment, &key, 7_000).await.retry_after_seconds, None);
+    assert_eq!(full_at(&fleet, &span), 1_000 * (BEGIN_MS + MINUTE_MS - 6_000));
+    assert_eq!(spend(&fleet.environment().await, &key, 100).await.retry_after_seconds, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     let fleet = Fleet::start(9);
     let environment = fleet.environment().await;
@@ -206,12 +328,9 @@ async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     assert_eq!(spend_all(&environment, &key(600, 600), 0).await, 540);
     // Back again, it is as empty as it was left.
     assert_eq!(spend_all(&environment, &few, 2_000).await, 2);
-    let other = jobledger::http::AccessKey {
-        key_id: jobledger::domain::KeyHash::of("another key").key_id(),
-        ..few.clone()
-    };
+    let other = AccessKey { key_id: jobledger::domain::KeyHash::of("another key").key_id(), ..few.clone() };
     assert_eq!(spend_all(&environment, &other, 2_000).await, 5);
-    let free = jobledger::http::AccessKey { allowance: None, ..few };
+    let free = AccessKey { allowance: None, ..few };
     fleet.take_requests();
     let standing = jobledger::http::Gate::spend(&environment, &free, super::at(0)).await;
     assert_eq!((standing.expect("an answer"), fleet.take_requests()), (None, 0));

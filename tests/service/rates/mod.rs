@@ -4,8 +4,7 @@ mod answers;
 mod clock;
 mod clocks;
 mod simulated;
-
-pub(crate) use answers::make_key;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -41,7 +41,7 @@ async fn an_owner_is_told_in_numbers() {
     jobs[0]["payload"] = json!([1, 2]);
     assert_eq!(ingest(&service, &json!(jobs)).await, [5, 0, 0, 0]);
     service.settled().await;
-    let used = r#"{"payload":[1,2]}"#.len();
+    let used = r#"{"payload":[1,2]}"#.len() + 5 * 1_024;
     let reply = service.get("/v1/jobs/stats").expect(200).await;
     let expect = format!(
         "{{\"total_jobs\":5,\"status_breakdown\":{{\"queued\":1,\"running\":1,\"completed\":2,\"failed\":1,\
@@ -91,7 +91,7 @@ async fn what_happened_stays_when_jobs_go() {
     );
     // It was cancelled first.
     assert_eq!(after["ended"], json!({ "completed": 1, "failed": 1, "cancelled": 1 }));
-    assert_eq!((&after["success_rate"], &after["storage"]["used_bytes"]), (&json!(33.33), &json!(0)));
+    assert_eq!((&after["success_rate"], &after["storage"]["used_bytes"]), (&json!(33.33), &json!(2 * 1_024)));
     // A job that becomes another type's is removed there and created here, with all that is known of it.
     let mut moved = job(1, "completed", "2026-01-11T05:00:00.000Z");
     moved["type"] = json!("b");

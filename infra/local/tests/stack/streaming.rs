@@ -1,5 +1,7 @@
 //! Answers that come piece by piece, through a Function URL.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use jobledger::lambda::{BoxFuture, Chunks, InvokeStreaming, Started, StreamedAnswer};
@@ -23,7 +25,7 @@ static GO: Semaphore = Semaphore::const_new(0);
 
 pub(crate) const DRIP: Function = Function {
     name: "drip",
-    start: |environment| Box::pin(async move { Ok(Started::Streamed(Box::new(Drip { environment }))) }),
+    start: |environment| Box::pin(async move { Ok(Started::Streamed(Arc::new(Drip { environment }))) }),
 };
 
 struct Drip {

@@ -24,9 +24,10 @@ async fn what_is_left_out_stays_and_what_is_null_goes() {
         (json!({ "scopes": ["work", "admin"] }), json!({ "scopes": ["work", "admin"] })),
         (json!({ "requests_per_minute": 200 }), json!({ "requests_per_minute": 200 })),
         (json!({ "burst": 60 }), json!({ "burst": 60 })),
-        // Without a word of its own, the burst is what a minute gives, and goes with it.
+        // Without a word of its own, the burst goes with the rate.
         (json!({ "burst": null }), json!({ "burst": 200 })),
         (json!({ "requests_per_minute": 300 }), json!({ "requests_per_minute": 300, "burst": 300 })),
+        (json!({ "requests_per_minute": 900 }), json!({ "requests_per_minute": 900, "burst": 600 })),
         (json!({ "requests_per_minute": null }), json!({ "requests_per_minute": null, "burst": null })),
         (json!({ "requests_per_minute": 5, "burst": 10 }), json!({ "requests_per_minute": 5, "burst": 10 })),
         (json!({ "storage_quota_bytes": 0 }), json!({ "storage_quota_bytes": 0 })),
@@ -122,7 +123,7 @@ async fn a_change_and_a_revocation_at_once_leave_it_revoked() {
         }
         let key = service.get(&path(&key_id)).expect(200).await;
         assert!(key.at("/revoked_at").is_string(), "{}", key.text);
-        assert_eq!(key.at("/burst"), if changed.status == 200 { 5 } else { 6_000 });
+        assert_eq!(key.at("/burst"), if changed.status == 200 { 5 } else { 600 });
     }
 }
 

@@ -1,12 +1,11 @@
 //! How long functions go by what they remember of keys: one function by itself, with a clock that stands still.
 
-use std::cell::Cell;
-
 use jobledger::Environment;
 use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::clock;
 use jobledger_tests::dynamo::{Dynamo, text};
 use serde_json::{Value, json};
 
@@ -14,12 +13,7 @@ use super::super::is_problem;
 use super::{id_and_key, path};
 use crate::access::add_key;
 
-thread_local! {
-    /// What time it is for the functions of this thread's test.
-    static NOW: Cell<Timestamp> = const { Cell::new(Timestamp::MIN) };
-}
-
-/// A stack, and a function beside it that goes by [`NOW`].
+/// A stack, and a function beside it that goes by a clock of the test's.
 struct House {
     service: Service,
     lists: Alone,
@@ -30,7 +24,7 @@ impl House {
     async fn start() -> Self {
         let service = Service::start().await;
         let began = system_clock();
-        NOW.set(began);
+        clock::set(began);
         let lists = lists(&service).await;
         Self { service, lists, began }
     }
@@ -39,7 +33,7 @@ impl House {
     #[track_caller]
     fn at(&self, millis: i64, key: &str, expected: Result<(), (u16, &str)>) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
-        NOW.set(self.began.plus_millis(millis));
+        clock::set(self.began.plus_millis(millis));
         let request = Request::new("GET", "/v1/jobs").header("authorization", &format!("Bearer {key}"));
         async move {
             let reply = self.lists.call(&request).await;
@@ -58,7 +52,7 @@ impl House {
 /// A function that remembers nothing yet.
 async fn lists(service: &Service) -> Alone {
     let environment = service.stack.environment("list-jobs").expect("the function");
-    Alone::start("list-jobs", Environment { clock: || NOW.get(), ..environment }).await
+    Alone::start("list-jobs", Environment { clock: clock::now, ..environment }).await
 }
 
 const UNKNOWN: Result<(), (u16, &str)> = Err((401, "unauthenticated"));

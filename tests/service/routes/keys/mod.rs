@@ -63,7 +63,7 @@ async fn a_key_is_made_and_its_text_is_shown_once() {
     assert!(created_at >= before.to_string(), "{created_at}");
     let shown = json!({
         "key_id": key_id, "owner": "acme", "name": null, "scopes": ["read", "write"], "requests_per_minute": 6_000,
-        "burst": 6_000, "storage_quota_bytes": null, "created_at": created_at,
+        "burst": 600, "storage_quota_bytes": null, "created_at": created_at,
         "created_by": KeyHash::of(jobledger_local::LOCAL_KEY).key_id().as_str(), "expires_at": null,
         "revoked_at": null, "active": true,
     });
@@ -92,7 +92,8 @@ async fn every_field_goes_to_its_bounds() {
         ),
         (json!({ "burst": 1 }), json!({ "requests_per_minute": 6_000, "burst": 1 })),
         (json!({ "requests_per_minute": null }), json!({ "requests_per_minute": null, "burst": null })),
-        (json!({ "burst": null }), json!({ "requests_per_minute": 6_000, "burst": 6_000 })),
+        (json!({ "burst": null }), json!({ "requests_per_minute": 6_000, "burst": 600 })),
+        (json!({ "requests_per_minute": 90_000 }), json!({ "requests_per_minute": 90_000, "burst": 1_500 })),
         (json!({ "storage_quota_bytes": 0 }), json!({ "storage_quota_bytes": 0 })),
         (
             json!({ "storage_quota_bytes": 9_007_199_254_740_992_i64 }),

@@ -8,11 +8,12 @@ use jobledger::domain::{KeyHash, KeyId, Owner, Timestamp};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{Flush, Gate, Used};
 use jobledger::lambda::system_clock;
+use jobledger_tests::dynamo::Dynamo;
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
+use super::keys::id_and_key;
 use super::{create, is_problem, refuses};
-use crate::rates::make_key;
 
 /// Calls that somebody made.
 #[derive(Clone, Copy)]
@@ -54,8 +55,11 @@ async fn usage(service: &Service, key: &str, query: &str) -> Reply {
 #[tokio::test]
 async fn calls_are_told_by_day_route_and_status() {
     let service = Service::start().await;
-    let rate = json!({ "requests_per_minute": 600, "burst": 50, "storage_quota_bytes": 1_000_000 });
-    let (key, id) = make_key(&service, &["read", "write"], &rate).await;
+    let body = json!({
+        "owner": "default", "scopes": ["read", "write"], "requests_per_minute": 600, "burst": 50,
+        "storage_quota_bytes": 1_024_000,
+    });
+    let (id, key) = id_and_key(&service, &body).await;
     let call = |method: &str, path: &str| service.anonymous(method, path).header("x-api-key", &key);
     let job = call("POST", "/v1/jobs").json(&json!({ "type": "a" })).expect(201).await;
     let job = job.at("/job_id").as_str().expect("an id");
@@ -73,6 +77,7 @@ async fn calls_are_told_by_day_route_and_status() {
     call("GET", "/health").expect(200).await;
     call("GET", "/nowhere").expect(404).await;
     service.stack.flush().await;
+    service.settled().await;
 
     let today = system_clock().day();
     let reply = usage(&service, &key, "").await;
@@ -98,7 +103,7 @@ async fn calls_are_told_by_day_route_and_status() {
             "rate_limit": {
                 "requests_per_minute": 600, "burst": 50, "remaining": left, "full_in_seconds": full,
             },
-            "storage": { "used_bytes": 0, "quota_bytes": 1_000_000, "percent": 0.0 },
+            "storage": { "used_bytes": 1_024, "quota_bytes": 1_024_000, "percent": 0.1 },
         }),
         "{}",
         reply.text
@@ -111,22 +116,32 @@ async fn calls_are_told_by_day_route_and_status() {
 #[tokio::test]
 async fn a_refused_call_is_counted() {
     let service = Service::start().await;
-    let rate = json!({ "requests_per_minute": 1, "burst": 2 });
-    let (key, id) = make_key(&service, &["read"], &rate).await;
+    let body = json!({
+        "owner": "default", "scopes": ["read"], "requests_per_minute": 1, "burst": 2, "storage_quota_bytes": 4_096,
+    });
+    let (id, key) = id_and_key(&service, &body).await;
     for status in [200, 200, 429, 429, 429] {
         service.anonymous("GET", "/v1/jobs").header("x-api-key", &key).expect(status).await;
     }
     service.stack.flush().await;
     let reply = service.get(&format!("/v1/usage?key_id={id}")).expect(200).await;
     assert_eq!(reply.at("/by_status"), &json!({ "200": 2, "429": 3 }));
-    assert_eq!(reply.at("/rate_limit"), &Value::Null, "the admin's key has no limit");
+    // The admin is told of the key, and not of its own.
+    let left = reply.at("/rate_limit/full_in_seconds").as_u64();
+    assert!(left.is_some_and(|seconds| (60..=120).contains(&seconds)), "{}", reply.text);
+    let rate = json!({ "requests_per_minute": 1, "burst": 2, "remaining": 0, "full_in_seconds": left });
+    assert_eq!(reply.at("/rate_limit"), &rate);
+    assert_eq!(reply.at("/storage/quota_bytes"), &json!(4_096));
+    let all = service.get("/v1/usage").expect(200).await;
+    let limits = (all.at("/rate_limit"), all.at("/storage/quota_bytes"));
+    assert_eq!(limits, (&Value::Null, &Value::Null), "the admin's key has no limit");
 }
 
 #[tokio::test]
 async fn a_key_sees_itself_and_an_admin_all_keys_of_an_owner() {
     let service = Service::start().await;
-    let (mine, my_id) = make_key(&service, &["read"], &json!({})).await;
-    let (write, _) = make_key(&service, &["write"], &json!({})).await;
+    let (my_id, mine) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["read"] })).await;
+    let (_, write) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["write"] })).await;
     let ledger = ledger(&service).await;
     let now = system_clock();
     for (owner, key, times) in
@@ -204,6 +219,8 @@ async fn days_are_whole_and_both_ends_belong_to_it() {
     }
     for (query, field) in [
         ("from_date=2025-10-12&to_date=2026-01-20", "to_date"),
+        // Less than 100 times 24 hours, on 101 days.
+        ("from_date=2025-10-12T12:00:00Z&to_date=2026-01-20T11:00:00Z", "to_date"),
         ("from_date=2026-01-12&to_date=2026-01-11", "to_date"),
         ("from_date=9999-01-01", "to_date"),
         ("from_date=yesterday", "from_date"),
@@ -226,6 +243,74 @@ async fn what_the_owner_keeps_is_told_beside_its_quota() {
     create(&service, &json!({ "type": "a", "payload": { "text": "x".repeat(50) } })).await;
     service.settled().await;
     let reply = service.get("/v1/usage").expect(200).await;
-    assert!(reply.at("/storage/used_bytes").as_u64().is_some_and(|bytes| bytes > 50), "{}", reply.text);
+    let used = 1_024 + json!({ "payload": { "text": "x".repeat(50) } }).to_string().len();
+    assert_eq!(reply.at("/storage/used_bytes"), &json!(used));
     assert_eq!(reply.at("/storage/quota_bytes"), &Value::Null);
+}
+
+#[tokio::test]
+async fn limits_are_those_of_the_key_that_is_reported() {
+    let service = Service::start().await;
+    let key = async |owner: &str, scopes: &[&str], quota: u64| {
+        let body = json!({
+            "owner": owner, "scopes": scopes, "requests_per_minute": quota, "burst": 7, "storage_quota_bytes": quota,
+        });
+        id_and_key(&service, &body).await
+    };
+    let (admin_id, admin) = key("ops", &["admin"], 60).await;
+    let (acme_id, acme) = key("acme", &["read"], 1).await;
+    usage(&service, &acme, "").await;
+    let limits = async |query: &str| {
+        let reply = usage(&service, &admin, query).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let at = |path: &str| reply.at(path).as_u64();
+        let rate = reply.at("/rate_limit").is_object();
+        let burst = at(if rate { "/rate_limit/burst" } else { "/total_calls" });
+        (rate, burst.unwrap_or(0), at("/storage/quota_bytes"))
+    };
+    assert_eq!(limits("").await, (true, 7, Some(60)), "its own");
+    assert_eq!(limits("?owner=acme").await, (false, 0, None), "of all keys of another owner there is none");
+    assert_eq!(limits(&format!("?owner=acme&key_id={acme_id}")).await, (true, 7, Some(1)));
+    assert_eq!(limits(&format!("?owner=acme&key_id={admin_id}")).await, (false, 0, None), "not acme's");
+    assert_eq!(limits("?key_id=0123456789abcdef").await, (false, 0, None), "no key");
+    let reply = usage(&service, &admin, &format!("?owner=acme&key_id={acme_id}")).await;
+    assert_eq!(reply.at("/rate_limit/remaining"), &json!(6), "a look costs the key nothing");
+    let reply = usage(&service, &acme, "").await;
+    assert_eq!((reply.at("/rate_limit/remaining"), reply.at("/storage/quota_bytes")), (&json!(5), &json!(1)));
+}
+
+#[tokio::test]
+async fn one_key_is_told_of_however_many_there_are_beside_it() {
+    let service = Service::start().await;
+    let (my_id, mine) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["read"] })).await;
+    let now = system_clock();
+    let ledger = ledger(&service).await;
+    for days in 0..30 {
+        let one = Calls { owner: "default", key: &mine, route: "GET /v1/jobs", status: 200, times: 1 };
+        note(&ledger, one, now.plus_hours(-24 * days));
+    }
+    ledger.flush(now, Flush::All).await;
+    // More than a report reads, of other keys.
+    let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+    let table = service.stack.environment("usage").expect("the function").vars["USAGE_TABLE"].clone();
+    for number in 0..100 {
+        let item = json!({
+            "owner": { "S": "default" }, "span": { "S": format!("day#{}#{number:016x}", now.day()) },
+            "padding": { "S": "x".repeat(390_000) },
+        });
+        dynamo.put(&table, item.as_object().expect("an item")).await;
+    }
+    for reply in [
+        usage(&service, &mine, "").await,
+        service.get(&format!("/v1/usage?key_id={my_id}")).expect(200).await,
+    ] {
+        assert_eq!((reply.status, reply.at("/total_calls")), (200, &json!(30)), "{}", reply.text);
+        let days = reply.at("/days").as_array().expect("days").iter().map(|day| day["date"].as_str());
+        assert!(days.is_sorted() && reply.at("/to_date") == &json!(now.day()), "{}", reply.text);
+    }
+    let reply = service.get("/v1/usage").send().await;
+    refuses(&reply, 422, "invalid_query", &["from_date"]);
+    assert!(reply.text.contains("for one key_id"), "{}", reply.text);
+    let before = now.plus_hours(-24).day();
+    assert_eq!(service.get(&format!("/v1/usage?to_date={before}")).expect(200).await.at("/total_calls"), 29);
 }
