@@ -11,7 +11,7 @@ use jobledger_tests::faults::{Closed, Fault, Proxy, Seen};
 use serde_json::json;
 
 use super::{Behind, House};
-use crate::rates::make_key;
+use crate::routes::keys::id_and_key;
 
 /// Requests that one call may send to a store that does none of them: all its first requests, each tried again.
 const MAX_TRIES: usize = 40;
@@ -114,8 +114,8 @@ async fn refused() {
 #[tokio::test]
 async fn of_a_limited_key() {
     let house = House::start().await;
-    let rate = json!({ "requests_per_minute": 10, "burst": 14_400 });
-    let (key, _) = make_key(&house.service, &["admin"], &rate).await;
+    let key = json!({ "owner": "default", "scopes": ["admin"], "requests_per_minute": 10, "burst": 14_400 });
+    let (_, key) = id_and_key(&house.service, &key).await;
     let requests = house.requests().await;
     let (house, bearer) = (&house, &format!("Bearer {key}"));
     each_of(requests.into_iter().filter(|(name, _)| *name != "metrics"), |(name, request)| async move {
