@@ -35,12 +35,8 @@ pub struct StandingView {
 }
 
 impl Standing {
-    /// Puts both headers on an answer. Where a redirection leads to costs nothing more; a client that is told of nothing left
-    /// might wait before it follows.
+    /// Puts both headers on an answer.
     pub(super) fn on(self, answer: Answer) -> Answer {
-        if answer.status().is_redirection() {
-            return answer;
-        }
         let Self { allowance, remaining, next_in_seconds, full_in_seconds: _, retry_after_seconds: _ } = self;
         let (per_minute, burst) = (allowance.per_minute(), allowance.burst());
         let next = next_in_seconds.map_or_else(String::new, |seconds| format!(";t={seconds}"));
