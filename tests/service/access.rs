@@ -30,7 +30,7 @@ pub(crate) async fn add_key(
         owner: Owner::try_from(owner).expect("an owner"),
         scopes: scopes.iter().map(|&scope| Scope::try_from(scope).expect("a scope")).collect(),
         expires_at: end,
-        allowance: None,
+        rate_limit: None,
         storage_quota_bytes: None,
     };
     let plan = put_key(&config.tables, &StoredKey::new(access, &hash, None, None, system_clock()));

@@ -1,7 +1,7 @@
 //! What a key shall be, read from the body of the request.
 
 use jobledger::domain::{
-    AccessKey, Allowance, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner,
+    AccessKey, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner, RateLimit,
     Scope, Timestamp, callers_owner,
 };
 use jobledger::dynamo::keys::{KeyChange, NewKey};
@@ -22,13 +22,13 @@ pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let mut fields = Fields::parse(body)?;
     let owner = fields.required("owner", |raw| text::<Owner>(raw).and_then(callers_owner));
     let scopes = fields.each("scopes", &(1..=MAX_SCOPES), scope);
-    let KeyChange { name, allowance, storage_quota_bytes, expires_at, scopes: _ } =
+    let KeyChange { name, rate_limit, storage_quota_bytes, expires_at, scopes: _ } =
         common(&mut fields, Some(DEFAULT_REQUESTS_PER_MINUTE), None, now);
     let key = owner.zip(scopes).map(|(owner, scopes)| NewKey {
         owner,
         scopes: scopes.into_iter().collect(),
         name: name.flatten(),
-        allowance: allowance.unwrap_or_else(|| Allowance::new(DEFAULT_REQUESTS_PER_MINUTE, None).ok()),
+        rate_limit: rate_limit.unwrap_or_else(|| RateLimit::new(DEFAULT_REQUESTS_PER_MINUTE, None).ok()),
         storage_quota_bytes: storage_quota_bytes.flatten(),
         expires_at: expires_at.flatten(),
     });
@@ -39,9 +39,9 @@ pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<Key
     let mut fields = Fields::parse(body)?;
     let says_nothing = !CHANGEABLE.iter().any(|name| fields.has(name));
     let scopes = fields.has("scopes").then(|| fields.each("scopes", &(1..=MAX_SCOPES), scope));
-    let (per_minute, burst) = key.allowance.map(|it| (it.per_minute(), it.burst())).unzip();
+    let (per_minute, burst) = key.rate_limit.map(|it| (it.per_minute(), it.burst())).unzip();
     // Its burst was only what nobody had said: it follows.
-    let burst = burst.filter(|burst| Some(*burst) != per_minute.map(Allowance::default_burst));
+    let burst = burst.filter(|burst| Some(*burst) != per_minute.map(RateLimit::default_burst));
     let mut change = common(&mut fields, per_minute, burst, now);
     change.scopes = scopes.flatten().map(|scopes| scopes.into_iter().collect());
     if says_nothing {
@@ -62,10 +62,10 @@ fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now:
         fields.refuse("expires_at", Invalid::new("must lie in the future; to end a key now, revoke it"));
     }
     let per_minute = rate.unwrap_or(per_minute);
-    let allowance = match (per_minute, at_once.unwrap_or(burst)) {
+    let rate_limit = match (per_minute, at_once.unwrap_or(burst)) {
         (Some(per_minute), burst) => {
-            let allowance = Allowance::new(per_minute, burst);
-            allowance.map_err(|invalid| fields.refuse("burst", invalid)).ok()
+            let rate_limit = RateLimit::new(per_minute, burst);
+            rate_limit.map_err(|invalid| fields.refuse("burst", invalid)).ok()
         }
         (None, Some(_)) if at_once.flatten().is_some() => {
             fields.refuse("burst", Invalid::new("needs requests_per_minute"));
@@ -74,7 +74,13 @@ fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now:
         (None, _) => None,
     };
     let is_said = rate.is_some() || at_once.is_some();
-    KeyChange { name, scopes: None, allowance: is_said.then_some(allowance), storage_quota_bytes, expires_at }
+    KeyChange {
+        name,
+        scopes: None,
+        rate_limit: is_said.then_some(rate_limit),
+        storage_quota_bytes,
+        expires_at,
+    }
 }
 
 fn scope(raw: Raw<'_>) -> Result<Scope, Invalid> {

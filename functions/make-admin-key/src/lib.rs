@@ -56,7 +56,7 @@ impl Invoke for MakeAdminKey {
                 owner: owner.map_err(|invalid| format!("owner {invalid}"))?,
                 name: None,
                 scopes: BTreeSet::from([Scope::Admin]),
-                allowance: None,
+                rate_limit: None,
                 storage_quota_bytes: None,
                 expires_at: None,
             };

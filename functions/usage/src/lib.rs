@@ -8,8 +8,8 @@ use jobledger::dynamo::Ledger;
 use jobledger::dynamo::keys::read_key;
 use jobledger::dynamo::usage::{UsedDay, used_between, used_day, used_on};
 use jobledger::http::{
-    Access, AccessKey, Answer, Call, FieldError, Problem, Route, Scope, Standing, StandingView, StorageView,
-    function,
+    Access, AccessKey, Answer, Call, FieldError, Problem, RateLimitStatus, RateLimitView, Route, Scope,
+    StorageView, function,
 };
 use jobledger::tally::used_bytes;
 use serde::Serialize;
@@ -36,7 +36,7 @@ struct Body<'a> {
     to_date: &'a str,
     #[serde(flatten)]
     used: Sums,
-    rate_limit: Option<StandingView>,
+    rate_limit: Option<RateLimitView>,
     storage: StorageView,
 }
 
@@ -76,7 +76,7 @@ struct Asked {
 /// What the reported key may do, as far as it goes by a key.
 #[derive(Default)]
 struct Limits {
-    standing: Option<Standing>,
+    limit_status: Option<RateLimitStatus>,
     quota_bytes: Option<u64>,
 }
 
@@ -115,7 +115,7 @@ impl Route for UsageReport {
             from_date,
             to_date,
             used: sums(&used),
-            rate_limit: limits.standing.map(StandingView::from),
+            rate_limit: limits.limit_status.map(RateLimitView::from),
             storage: StorageView::new(kept, limits.quota_bytes),
         }))
     }
@@ -162,12 +162,12 @@ async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Proble
             let Ledger { store, config, .. } = call.backend;
             let key = read_key(store, &config.tables, key_id).await?.map(|key| key.access);
             let Some(key) = key.filter(|key| key.owner == asked.owner) else { return Ok(Limits::default()) };
-            let standing = call.backend.standing_of(&key, call.now).await?;
-            Ok(Limits { standing, quota_bytes: key.storage_quota_bytes })
+            let limit_status = call.backend.limit_status_of(&key, call.now).await?;
+            Ok(Limits { limit_status, quota_bytes: key.storage_quota_bytes })
         }
         Some(_) | None => {
             let is_own = own.is_some_and(|own| own.owner == asked.owner);
-            let own = Limits { standing: call.standing, quota_bytes: call.storage_quota_bytes() };
+            let own = Limits { limit_status: call.limit_status, quota_bytes: call.storage_quota_bytes() };
             Ok(if is_own { own } else { Limits::default() })
         }
     }

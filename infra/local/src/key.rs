@@ -32,7 +32,7 @@ pub(crate) async fn put(client: &Client, template: &Template) -> Result<()> {
         owner: Owner::try_from(LOCAL_OWNER).map_err(|invalid| failed(invalid.into()))?,
         scopes: BTreeSet::from([Scope::Admin]),
         expires_at: None,
-        allowance: None,
+        rate_limit: None,
         storage_quota_bytes: None,
     };
     let tables = Tables { settings: table.name.clone(), ..Tables::default() };

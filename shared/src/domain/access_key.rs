@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use super::{Allowance, Invalid, KeyId, Owner, Timestamp};
+use super::{Invalid, KeyId, Owner, RateLimit, Timestamp};
 
 /// What a key allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +68,7 @@ pub struct AccessKey {
     /// When it ends.
     pub expires_at: Option<Timestamp>,
     /// How many calls it may make; `None`: as many as the API lets through.
-    pub allowance: Option<Allowance>,
+    pub rate_limit: Option<RateLimit>,
     /// How many bytes its owner may keep for it to add more; `None`: no end.
     pub storage_quota_bytes: Option<u64>,
 }

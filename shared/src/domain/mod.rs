@@ -1,7 +1,6 @@
 //! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
 mod access_key;
-mod allowance;
 mod bulk;
 mod decimal;
 mod id;
@@ -15,6 +14,7 @@ mod own;
 mod parts;
 mod progress;
 mod query;
+mod rate_limit;
 mod record;
 mod spelling;
 mod status;
@@ -23,9 +23,6 @@ mod type_settings;
 pub mod work;
 
 pub use access_key::{AccessKey, Scope};
-pub use allowance::{
-    Allowance, DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, micros,
-};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
@@ -42,6 +39,9 @@ pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_owner, callers_ty
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
+pub use rate_limit::{
+    DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, RateLimit, micros,
+};
 pub use record::Record;
 pub use status::{Status, StatusInput};
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};

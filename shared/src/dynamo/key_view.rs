@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::keys::StoredKey;
-use crate::domain::{AccessKey, Allowance, JobName, KeyId, Owner, Scope, Timestamp};
+use crate::domain::{AccessKey, JobName, KeyId, Owner, RateLimit, Scope, Timestamp};
 
 /// A key without its text and its hash.
 #[derive(Debug, Serialize)]
@@ -29,14 +29,14 @@ pub struct KeyView<'a> {
 impl StoredKey {
     /// The key as it is shown at this time.
     pub fn view(&self, now: Timestamp) -> KeyView<'_> {
-        let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &self.access;
+        let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes } = &self.access;
         KeyView {
             key_id,
             owner,
             name: self.name.as_ref(),
             scopes,
-            requests_per_minute: allowance.map(Allowance::per_minute),
-            burst: allowance.map(Allowance::burst),
+            requests_per_minute: rate_limit.map(RateLimit::per_minute),
+            burst: rate_limit.map(RateLimit::burst),
             storage_quota_bytes: *storage_quota_bytes,
             created_at: self.created_at,
             created_by: self.created_by.as_ref(),

@@ -15,7 +15,7 @@ use super::memory::Memory;
 use super::schema::{EXPIRES_AT, ID, KEYS, KIND};
 use super::value::{changing, n, s};
 use super::{AttributeMap, Corrupt, Store, StoreError, Tables, Written, plans};
-use crate::domain::{AccessKey, Allowance, Invalid, JobName, KeyHash, KeyId, Owner, Scope, Timestamp};
+use crate::domain::{AccessKey, Invalid, JobName, KeyHash, KeyId, Owner, RateLimit, Scope, Timestamp};
 use crate::http::Freshness;
 use crate::lambda::Environment;
 
@@ -64,7 +64,7 @@ pub struct NewKey {
     /// What it allows.
     pub scopes: BTreeSet<Scope>,
     /// How many calls it may make.
-    pub allowance: Option<Allowance>,
+    pub rate_limit: Option<RateLimit>,
     /// How many bytes its owner may keep for it to add more.
     pub storage_quota_bytes: Option<u64>,
     /// When it ends.
@@ -79,7 +79,7 @@ pub struct KeyChange {
     /// What it allows.
     pub scopes: Option<BTreeSet<Scope>>,
     /// Its rate; `Some(None)`: no limit.
-    pub allowance: Option<Option<Allowance>>,
+    pub rate_limit: Option<Option<RateLimit>>,
     /// Most bytes that its owner may keep; `Some(None)`: no limit.
     pub storage_quota_bytes: Option<Option<u64>>,
     /// When it ends; `Some(None)`: never.
@@ -175,11 +175,11 @@ pub async fn make_key(
     made_with: Option<KeyId>,
     now: Timestamp,
 ) -> Result<(StoredKey, String), StoreError> {
-    let NewKey { owner, name, scopes, allowance, storage_quota_bytes, expires_at } = new;
+    let NewKey { owner, name, scopes, rate_limit, storage_quota_bytes, expires_at } = new;
     let text = format!("{PREFIX}{}", Environment::fresh_secret());
     let hash = KeyHash::of(&text);
     let access =
-        AccessKey { key_id: hash.key_id(), owner, scopes, expires_at, allowance, storage_quota_bytes };
+        AccessKey { key_id: hash.key_id(), owner, scopes, expires_at, rate_limit, storage_quota_bytes };
     let key = StoredKey::new(access, &hash, name, made_with, now);
     if let Written::Refused(there) = store.put(put_key(tables, &key)).await? {
         // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
@@ -211,7 +211,7 @@ impl StoredKey {
 
 /// Keeps a new key; refused where one is called the same, which chance does not bring about.
 pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
-    let AccessKey { key_id, owner, scopes, expires_at, allowance, storage_quota_bytes } = &key.access;
+    let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes } = &key.access;
     let mut item = AttributeMap::from([
         ("hash".to_owned(), s(key.hash.as_str())),
         ("owner".to_owned(), s(owner)),
@@ -223,8 +223,8 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
     };
     set("name", key.name.as_ref().map(s));
     set("created_by", key.created_by.as_ref().map(s));
-    set("per_minute", allowance.map(|allowance| n(allowance.per_minute())));
-    set("burst", allowance.map(|allowance| n(allowance.burst())));
+    set("per_minute", rate_limit.map(|rate_limit| n(rate_limit.per_minute())));
+    set("burst", rate_limit.map(|rate_limit| n(rate_limit.burst())));
     set("storage_quota_bytes", storage_quota_bytes.map(n));
     set("ends_at", expires_at.map(|end| n(end.millis())));
     set(EXPIRES_AT, expires_at.map(|end| n(gone_at(end))));
@@ -238,13 +238,13 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
 /// say one: it is refused where the key has another rate than the change was made for.
 pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
     let key_id = &before.access.key_id;
-    let KeyChange { name, scopes, allowance, storage_quota_bytes, expires_at } = change;
+    let KeyChange { name, scopes, rate_limit, storage_quota_bytes, expires_at } = change;
     let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
     changed.extend(name.as_ref().map(|name| ("name", name.as_ref().map(s))));
     changed.extend(scopes.as_ref().map(|scopes| ("scopes", Some(words(scopes)))));
-    for allowance in allowance.iter().copied() {
-        changed.push(("per_minute", allowance.map(|allowance| n(allowance.per_minute()))));
-        changed.push(("burst", allowance.map(|allowance| n(allowance.burst()))));
+    for rate_limit in rate_limit.iter().copied() {
+        changed.push(("per_minute", rate_limit.map(|rate_limit| n(rate_limit.per_minute()))));
+        changed.push(("burst", rate_limit.map(|rate_limit| n(rate_limit.burst()))));
     }
     changed.extend(storage_quota_bytes.map(|bytes| ("storage_quota_bytes", bytes.map(n))));
     for end in expires_at.iter().copied() {
@@ -255,7 +255,7 @@ pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> Up
         .expression_attribute_names("#id", ID)
         .expression_attribute_names("#revoked", "revoked_at");
     let there = "attribute_exists(#id) AND attribute_not_exists(#revoked)";
-    plan = match (allowance, before.access.allowance) {
+    plan = match (rate_limit, before.access.rate_limit) {
         (None, _) => plan.condition_expression(there),
         (Some(_), None) => {
             plan.condition_expression(format!("{there} AND attribute_not_exists(#per_minute)"))
@@ -327,14 +327,14 @@ pub fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
     }
     let created_by = row.created_by.as_deref().map(KeyId::try_from).transpose();
     let name = row.name.map(JobName::try_from).transpose().map_err(corrupt)?;
-    let allowance = row.per_minute.map(|per_minute| Allowance::new(per_minute, row.burst)).transpose();
+    let rate_limit = row.per_minute.map(|per_minute| RateLimit::new(per_minute, row.burst)).transpose();
     let access = AccessKey {
         key_id,
         owner,
         // A scope that we do not know allows nothing; the others still hold.
         scopes: row.scopes.iter().filter_map(|word| Scope::try_from(word.as_str()).ok()).collect(),
         expires_at: row.ends_at.map(Timestamp::from_millis),
-        allowance: allowance.map_err(corrupt)?,
+        rate_limit: rate_limit.map_err(corrupt)?,
         storage_quota_bytes: row.storage_quota_bytes,
     };
     Ok(StoredKey {

@@ -10,7 +10,7 @@ use super::types::Types;
 use super::usage::Usage;
 use super::{Config, Corrupt, Store, StoreError, Tables, plans};
 use crate::domain::{AccessKey, KeyHash, Timestamp};
-use crate::http::{Backend, Flush, Freshness, Gate, Problem, Standing, Ticket, Used};
+use crate::http::{Backend, Flush, Freshness, Gate, Problem, RateLimitStatus, Ticket, Used};
 use crate::lambda::{Environment, Error};
 
 /// The store, its settings, and the access keys and types that this execution environment has seen.
@@ -65,7 +65,11 @@ impl Ledger {
     }
 
     /// How a key stands with its rate, as far as it is stored; `None`: it has no limit.
-    pub async fn standing_of(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+    pub async fn limit_status_of(
+        &self,
+        key: &AccessKey,
+        now: Timestamp,
+    ) -> Result<Option<RateLimitStatus>, StoreError> {
         limiter::look(&self.store, &self.config.tables, key, now).await
     }
 }
@@ -109,7 +113,7 @@ impl Gate for Ledger {
         Ok(key.map(|key| (ticket, key)))
     }
 
-    async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<Standing>, Problem> {
+    async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<RateLimitStatus>, Problem> {
         Ok(self.limiter.spend(&self.store, &self.config.tables, key, now).await?)
     }
 

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use super::schema::{EXPIRES_AT, OWNER, SPAN};
 use super::value::{n, s};
 use super::{AttributeMap, Store, StoreError, Tables, Written};
-use crate::domain::{Allowance, KeyId, Timestamp, micros};
-use crate::http::{AccessKey, Standing};
+use crate::domain::{KeyId, RateLimit, Timestamp, micros};
+use crate::http::{AccessKey, RateLimitStatus};
 
 mod lease;
 
@@ -49,7 +49,7 @@ struct Taker<'a> {
     store: &'a Store,
     tables: &'a Tables,
     key: &'a AccessKey,
-    allowance: Allowance,
+    rate_limit: RateLimit,
     now: Timestamp,
     came: Instant,
 }
@@ -62,16 +62,16 @@ impl Limiter {
         tables: &Tables,
         key: &AccessKey,
         now: Timestamp,
-    ) -> Result<Option<Standing>, StoreError> {
-        let Some(allowance) = key.allowance else { return Ok(None) };
-        let taker = Taker { store, tables, key, allowance, now, came: Instant::now() };
+    ) -> Result<Option<RateLimitStatus>, StoreError> {
+        let Some(rate_limit) = key.rate_limit else { return Ok(None) };
+        let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
         let lease = self.of(&key.key_id);
         let mut lease = lease.lock().await;
         let made = taker.take(&mut lease, 1).await?;
-        let time = lease.time(allowance, now, taker.came);
+        let time = lease.time(rate_limit, now, taker.came);
         Ok(Some(match made {
-            0 => lease.refused(allowance, time, now),
-            _ => lease.standing(allowance, time),
+            0 => lease.refused(rate_limit, time, now),
+            _ => lease.limit_status(rate_limit, time),
         }))
     }
 
@@ -84,8 +84,8 @@ impl Limiter {
         calls: u32,
         now: Timestamp,
     ) -> Result<u32, StoreError> {
-        let Some(allowance) = key.allowance else { return Ok(calls) };
-        let taker = Taker { store, tables, key, allowance, now, came: Instant::now() };
+        let Some(rate_limit) = key.rate_limit else { return Ok(calls) };
+        let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
         let lease = self.of(&key.key_id);
         taker.take(&mut *lease.lock().await, calls).await
     }
@@ -104,36 +104,36 @@ impl Limiter {
 impl Taker<'_> {
     /// Takes up to so many calls: from the lease, and what it lacks from the bucket.
     async fn take(self, lease: &mut Lease, calls: u32) -> Result<u32, StoreError> {
-        let Self { store, allowance, now, .. } = self;
-        lease.go_by(allowance);
-        let spent = lease.spend(allowance, calls, now);
+        let Self { store, rate_limit, now, .. } = self;
+        lease.go_by(rate_limit);
+        let spent = lease.spend(rate_limit, calls, now);
         if spent == calls {
             return Ok(spent);
         }
         for tried in 0..MAX_TRIES {
-            if allowance.is_beyond(lease.full_at_us, now) {
+            if rate_limit.is_beyond(lease.full_at_us, now) {
                 let (Written::Done(item) | Written::Refused(item)) =
                     store.update(self.begin_empty(lease.full_at_us)).await?;
-                learn(lease, allowance, item.as_ref());
+                learn(lease, rate_limit, item.as_ref());
                 continue;
             }
-            let time = lease.time(allowance, now, self.came);
-            let level = allowance.level(lease.full_at_us, time);
+            let time = lease.time(rate_limit, now, self.came);
+            let level = rate_limit.level(lease.full_at_us, time);
             if level.free == 0 && tried > 0 {
                 lease.pause(now);
             }
             if level.free == 0 || lease.paused_us(level, now) > 0 {
                 return Ok(spent);
             }
-            let size = lease.wish(allowance, calls - spent, level.free, now);
+            let size = lease.next_size(rate_limit, calls - spent, level.free, now);
             match store.update(self.lease(lease.full_at_us, size, time)).await? {
                 Written::Done(item) => {
-                    learn(lease, allowance, item.as_ref());
+                    learn(lease, rate_limit, item.as_ref());
                     let made = size.min(calls - spent);
                     lease.took(size, made, now);
                     return Ok(spent + made);
                 }
-                Written::Refused(item) => learn(lease, allowance, item.as_ref()),
+                Written::Refused(item) => learn(lease, rate_limit, item.as_ref()),
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
@@ -143,17 +143,17 @@ impl Taker<'_> {
     /// Takes so many calls from a bucket that is believed to be full then. Who takes from one that is being filled does so
     /// whatever others take meanwhile, as long as there is enough; only the first after a rest has to be alone.
     fn lease(self, full_at_us: i64, calls: u32, time: Timestamp) -> UpdateItemInputBuilder {
-        let allowance = self.allowance;
+        let rate_limit = self.rate_limit;
         let plan = self.of_bucket().expression_attribute_values(":now", n(micros(time)));
         if full_at_us > micros(time) {
             plan.update_expression("SET #full = #full + :cost, #taken = :now, #end = :end")
                 .condition_expression("#full > :now AND #full <= :latest")
-                .expression_attribute_values(":cost", n(allowance.cost_us(calls)))
-                .expression_attribute_values(":latest", n(allowance.latest_us(calls, time)))
+                .expression_attribute_values(":cost", n(rate_limit.cost_us(calls)))
+                .expression_attribute_values(":latest", n(rate_limit.latest_us(calls, time)))
         } else {
             plan.update_expression("SET #full = :full, #taken = :now, #end = :end")
                 .condition_expression("attribute_not_exists(#full) OR #full <= :now")
-                .expression_attribute_values(":full", n(allowance.taken(full_at_us, calls, time)))
+                .expression_attribute_values(":full", n(rate_limit.taken(full_at_us, calls, time)))
         }
     }
 
@@ -164,11 +164,11 @@ impl Taker<'_> {
             .condition_expression("#full = :seen")
             .expression_attribute_values(":seen", n(seen_us))
             .expression_attribute_values(":now", n(micros(self.now)))
-            .expression_attribute_values(":full", n(self.allowance.latest_us(0, self.now)))
+            .expression_attribute_values(":full", n(self.rate_limit.latest_us(0, self.now)))
     }
 
     fn of_bucket(self) -> UpdateItemInputBuilder {
-        let (owner, span) = name(self.key, self.allowance);
+        let (owner, span) = name(self.key, self.rate_limit);
         UpdateItemInput::builder()
             .table_name(&self.tables.usage)
             .key(OWNER, owner)
@@ -188,26 +188,26 @@ pub(super) async fn look(
     tables: &Tables,
     key: &AccessKey,
     now: Timestamp,
-) -> Result<Option<Standing>, StoreError> {
-    let Some(allowance) = key.allowance else { return Ok(None) };
-    let (owner, span) = name(key, allowance);
+) -> Result<Option<RateLimitStatus>, StoreError> {
+    let Some(rate_limit) = key.rate_limit else { return Ok(None) };
+    let (owner, span) = name(key, rate_limit);
     let plan = GetItemInput::builder().table_name(&tables.usage).key(OWNER, owner).key(SPAN, span);
     let came = Instant::now();
     let mut lease = Lease::default();
-    learn(&mut lease, allowance, store.get(plan).await?.as_ref());
-    Ok(Some(lease.standing(allowance, lease.time(allowance, now, came))))
+    learn(&mut lease, rate_limit, store.get(plan).await?.as_ref());
+    Ok(Some(lease.limit_status(rate_limit, lease.time(rate_limit, now, came))))
 }
 
 /// A key whose rate is changed gets another bucket: what is missing in the old one says nothing about the new.
-fn name(key: &AccessKey, allowance: Allowance) -> (AttributeValue, AttributeValue) {
-    let (key_id, per_minute, burst) = (&key.key_id, allowance.per_minute(), allowance.burst());
+fn name(key: &AccessKey, rate_limit: RateLimit) -> (AttributeValue, AttributeValue) {
+    let (key_id, per_minute, burst) = (&key.key_id, rate_limit.per_minute(), rate_limit.burst());
     (s(&key.owner), s(format!("{RATE}{key_id}#{per_minute}/{burst}")))
 }
 
-fn learn(lease: &mut Lease, allowance: Allowance, item: Option<&AttributeMap>) {
+fn learn(lease: &mut Lease, rate_limit: RateLimit, item: Option<&AttributeMap>) {
     let time = |name: &str| {
         let value = item.and_then(|item| item.get(name)).and_then(|value| value.as_n().ok());
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     };
-    lease.learn(allowance, time(FULL_AT), time(TAKEN_AT));
+    lease.learn(rate_limit, time(FULL_AT), time(TAKEN_AT));
 }

@@ -10,7 +10,9 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::access::{authenticate, authorize};
-use super::{Access, Answer, Call, Caller, Gate, Problem, QueryString, Standing, Used, call, encoding};
+use super::{
+    Access, Answer, Call, Caller, Gate, Problem, QueryString, RateLimitStatus, Used, call, encoding,
+};
 use crate::domain::{KeyId, Owner, Timestamp};
 use crate::lambda::Environment;
 
@@ -34,7 +36,7 @@ pub(super) struct Arrival {
     route: String,
     /// By which key, once it is known to be good.
     known: Option<Known>,
-    standing: Option<Standing>,
+    limit_status: Option<RateLimitStatus>,
 }
 
 /// Who calls, for the log and for the usage.
@@ -66,7 +68,7 @@ impl Admitted<'_> {
         Call {
             backend,
             caller: self.caller.take(),
-            standing: arrival.standing,
+            limit_status: arrival.limit_status,
             headers: request.headers(),
             body: &self.body,
             method: request.method(),
@@ -102,7 +104,7 @@ impl Arrival {
             deadline_ms: context.map_or(0, |context| context.deadline),
             route: route_of(request).unwrap_or_else(|| function.to_owned()),
             known: None,
-            standing: None,
+            limit_status: None,
         }
     }
 
@@ -162,8 +164,8 @@ impl Arrival {
             gate.note(&Used { owner, key_id, route, status, now: self.began });
         }
         let answer = answer.with("x-request-id", &self.request_id);
-        match self.standing {
-            Some(standing) => standing.on(answer),
+        match self.limit_status {
+            Some(limit_status) => limit_status.on(answer),
             None => answer,
         }
     }
@@ -187,8 +189,10 @@ impl Arrival {
                 let key = &credential.key;
                 let (key_id, key_owner, owner) = (key.key_id.clone(), key.owner.clone(), key.owner.clone());
                 let known = self.known.insert(Known { key_id, key_owner, owner });
-                self.standing = gate.spend(key, self.began).await?;
-                if let Some(seconds) = self.standing.and_then(|standing| standing.retry_after_seconds) {
+                self.limit_status = gate.spend(key, self.began).await?;
+                if let Some(seconds) =
+                    self.limit_status.and_then(|limit_status| limit_status.retry_after_seconds)
+                {
                     return Err(Problem::too_many_requests(seconds));
                 }
                 let (caller, query) = authorize(access, credential, query)?;

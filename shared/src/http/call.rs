@@ -6,7 +6,7 @@ use lambda_http::http::{HeaderMap, Method};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Backend, Caller, Gate, Problem, QueryString, Standing, prefer};
+use super::{Backend, Caller, Gate, Problem, QueryString, RateLimitStatus, prefer};
 use crate::audit::Audit;
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Scope, Timestamp, TraceId};
 
@@ -24,7 +24,7 @@ pub struct Call<'a, B> {
     /// What came with it: `None` on open routes.
     pub caller: Option<Caller>,
     /// How the key stands with its rate; `None`: it has no limit, or there is no key.
-    pub standing: Option<Standing>,
+    pub limit_status: Option<RateLimitStatus>,
     /// The headers.
     pub headers: &'a HeaderMap,
     /// The body; inflated, where it came packed.

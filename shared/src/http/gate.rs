@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use super::{Nothing, Problem, Standing, Ticket};
+use super::{Nothing, Problem, RateLimitStatus, Ticket};
 use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Timestamp};
 
 /// Keys, their rates and their use.
@@ -28,7 +28,7 @@ pub trait Gate: Debug + Send + Sync {
         &self,
         key: &AccessKey,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Standing>, Problem>> + Send;
+    ) -> impl Future<Output = Result<Option<RateLimitStatus>, Problem>> + Send;
 
     /// Takes up to so many calls off a key's rate, besides those that were made; answers how many were left to take. A key
     /// without a limit gives all.
@@ -59,7 +59,7 @@ impl Gate for Nothing {
         Ok(None)
     }
 
-    async fn spend(&self, _: &AccessKey, _: Timestamp) -> Result<Option<Standing>, Problem> {
+    async fn spend(&self, _: &AccessKey, _: Timestamp) -> Result<Option<RateLimitStatus>, Problem> {
         Ok(None)
     }
 

@@ -20,9 +20,9 @@ pub mod path;
 mod prefer;
 mod problem;
 mod query;
+mod rate_limit_status;
 mod read;
 mod serve;
-mod standing;
 mod streaming;
 mod ticket;
 mod view;
@@ -38,12 +38,12 @@ pub use gate::{Flush, Freshness, Gate, Used};
 pub use page::{Page, Window};
 pub use problem::{FieldError, Problem};
 pub use query::QueryString;
+pub use rate_limit_status::{RateLimitStatus, RateLimitView};
 pub use read::{
     Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
     timestamp, timings,
 };
 pub use serve::{Backend, Nothing, Route, function};
-pub use standing::{Standing, StandingView};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
 // What a route asks for beside `Access`.

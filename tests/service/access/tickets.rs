@@ -79,8 +79,8 @@ async fn a_ticket_is_within_its_keys_rate_and_usage() {
     let ticket = place(&service, &key, "").await;
     for left in ["1", "0"] {
         let file = service.anonymous("GET", &ticket).expect(200).await;
-        let standing = file.header("ratelimit").expect("how the key stands").to_owned();
-        assert!(standing.contains(&format!("r={left};")), "{standing}");
+        let limit_status = file.header("ratelimit").expect("how the key stands").to_owned();
+        assert!(limit_status.contains(&format!("r={left};")), "{limit_status}");
     }
     for _ in 0..3 {
         let refused = service.anonymous("GET", &ticket).send().await;

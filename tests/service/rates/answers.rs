@@ -34,7 +34,7 @@ fn item_of(text: &str) -> (String, BTreeMap<String, u64>) {
 
 /// What is left, and after how many seconds there is one more. `RateLimit-Policy` must say what the key may do.
 #[track_caller]
-fn standing(reply: &Reply, per_minute: u64, burst: u64) -> (u64, Option<u64>) {
+fn limit_status(reply: &Reply, per_minute: u64, burst: u64) -> (u64, Option<u64>) {
     let header = |name: &str| list(reply.header(name).unwrap_or_else(|| panic!("no {name}: {}", reply.text)));
     let numbers = |numbers: &[(&str, u64)]| -> BTreeMap<String, u64> {
         numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
@@ -84,7 +84,7 @@ async fn every_answer_to_a_limited_key_tells_what_is_left() {
     ];
     let (mut before, count) = (50, calls.len());
     for (call, status) in calls {
-        let (left, next) = standing(&call.expect(status).await, 60, 50);
+        let (left, next) = limit_status(&call.expect(status).await, 60, 50);
         // A second gives one back.
         assert!(left < 50 && left + 2 >= before, "{left} after {before}");
         assert_eq!(next, Some(1));
@@ -127,7 +127,7 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
         .body(r#"{"type":"render"}"#);
     for left in [1, 0] {
         let reply = function.call(&request).await;
-        assert_eq!((reply.status, standing(&reply, 5, 2)), (201, (left, Some(12))));
+        assert_eq!((reply.status, limit_status(&reply, 5, 2)), (201, (left, Some(12))));
     }
     clock::set(at(500));
     proxy.heal();
@@ -135,7 +135,7 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
     for again in [12, 24, 36, 48, 60] {
         let refused = function.call(&request).await;
         is_problem(&refused, 429, "rate_limited");
-        assert_eq!(standing(&refused, 5, 2), (0, Some(12)));
+        assert_eq!(limit_status(&refused, 5, 2), (0, Some(12)));
         assert_eq!(refused.header("retry-after"), Some(again.to_string().as_str()));
     }
     // The queue has an end, and who comes after it is told any time in it.
@@ -148,7 +148,7 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
     assert_eq!(service.get("/v1/jobs").expect(200).await.at("/total"), 2);
     clock::set(at(11_500));
     let refused = function.call(&request).await;
-    assert_eq!((refused.status, standing(&refused, 5, 2)), (429, (0, Some(1))));
+    assert_eq!((refused.status, limit_status(&refused, 5, 2)), (429, (0, Some(1))));
     clock::set(at(12_500));
     let reply = function.call(&request).await;
     assert_eq!((reply.status, reply.header("retry-after")), (201, None));
@@ -175,7 +175,7 @@ async fn a_changed_limit_comes_through_within_a_minute() {
     service.call("PATCH", &path).json(&json!({ "requests_per_minute": 600, "burst": 60 })).expect(200).await;
     assert_eq!(function.call(&request).await.status, 429, "the key is remembered");
     clock::set(at(60_000));
-    assert_eq!(standing(&function.call(&request).await, 600, 60), (59, Some(1)));
+    assert_eq!(limit_status(&function.call(&request).await, 600, 60), (59, Some(1)));
     service.call("PATCH", &path).json(&json!({ "requests_per_minute": null })).expect(200).await;
     clock::set(at(120_000));
     for _ in 0..70 {

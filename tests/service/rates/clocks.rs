@@ -26,7 +26,7 @@ async fn many_who_race_for_the_last_call_do_not_share_it() {
         for (millis, expected) in [(0, burst), (999, 0), (1_000, 1), (3_000, burst.min(2))] {
             let each = environments.iter().cycle().take(2 * MANY);
             let all = join_all(each.map(|environment| spend(environment, &key, millis))).await;
-            let passed = all.iter().filter(|standing| standing.retry_after_seconds.is_none()).count();
+            let passed = all.iter().filter(|limit_status| limit_status.retry_after_seconds.is_none()).count();
             assert_eq!(u32::try_from(passed), Ok(expected), "{burst} at once, after {millis} ms");
         }
     }
@@ -68,8 +68,8 @@ async fn many_environments_get_most_of_the_rate() {
         for number in 0..60 * per_second {
             came += 1;
             let millis = i64::try_from(1_000 * number / per_second).expect("minutes");
-            let standing = spend(dice.pick(&environments), &key, millis).await;
-            if standing.retry_after_seconds.is_none() {
+            let limit_status = spend(dice.pick(&environments), &key, millis).await;
+            if limit_status.retry_after_seconds.is_none() {
                 times.push(BEGIN_MS + millis);
             }
         }
@@ -104,8 +104,8 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
         assert_eq!(spend(&environment, &key, 1 + 1_000 * seconds).await.retry_after_seconds, None);
         // After as long as the headers say, the bucket is full again.
         let full = i64::try_from(refused.full_in_seconds).expect("seconds");
-        let standing = spend(&environment, &key, 10 * MINUTE_MS + 1_000 * (full + seconds)).await;
-        assert!(standing.remaining + 1 >= burst - burst / 10, "{standing:?}");
+        let limit_status = spend(&environment, &key, 10 * MINUTE_MS + 1_000 * (full + seconds)).await;
+        assert!(limit_status.remaining + 1 >= burst - burst / 10, "{limit_status:?}");
     }
 }
 
@@ -330,8 +330,8 @@ async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     assert_eq!(spend_all(&environment, &few, 2_000).await, 2);
     let other = AccessKey { key_id: jobledger::domain::KeyHash::of("another key").key_id(), ..few.clone() };
     assert_eq!(spend_all(&environment, &other, 2_000).await, 5);
-    let free = AccessKey { allowance: None, ..few };
+    let free = AccessKey { rate_limit: None, ..few };
     fleet.take_requests();
-    let standing = jobledger::http::Gate::spend(&environment, &free, super::at(0)).await;
-    assert_eq!((standing.expect("an answer"), fleet.take_requests()), (None, 0));
+    let limit_status = jobledger::http::Gate::spend(&environment, &free, super::at(0)).await;
+    assert_eq!((limit_status.expect("an answer"), fleet.take_requests()), (None, 0));
 }

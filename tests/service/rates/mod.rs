@@ -19,9 +19,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use jobledger::Environment;
-use jobledger::domain::{Allowance, KeyHash, Owner, Timestamp};
+use jobledger::domain::{KeyHash, Owner, RateLimit, Timestamp};
 use jobledger::dynamo::Ledger;
-use jobledger::http::{AccessKey, Gate, Scope, Standing};
+use jobledger::http::{AccessKey, Gate, RateLimitStatus, Scope};
 use jobledger_tests::engine::Engine;
 use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::Dice;
@@ -143,7 +143,7 @@ fn key(per_minute: u32, burst: u32) -> AccessKey {
         owner: Owner::try_from("somebody").expect("an owner"),
         scopes: BTreeSet::from([Scope::Read]),
         expires_at: None,
-        allowance: Some(Allowance::new(per_minute, Some(burst)).expect("an allowance")),
+        rate_limit: Some(RateLimit::new(per_minute, Some(burst)).expect("an rate_limit")),
         storage_quota_bytes: None,
     }
 }
@@ -154,9 +154,9 @@ const fn at(millis: i64) -> Timestamp {
 }
 
 /// Makes a call so many milliseconds after the beginning.
-async fn spend(environment: &Ledger, key: &AccessKey, millis: i64) -> Standing {
-    let standing = environment.spend(key, at(millis)).await.expect("the store answers");
-    standing.expect("the key has a limit")
+async fn spend(environment: &Ledger, key: &AccessKey, millis: i64) -> RateLimitStatus {
+    let limit_status = environment.spend(key, at(millis)).await.expect("the store answers");
+    limit_status.expect("the key has a limit")
 }
 
 /// Makes calls until one is refused; tells how many were not.

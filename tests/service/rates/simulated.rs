@@ -128,7 +128,7 @@ impl Run {
             let now = at(true_ms + offset_ms);
             self.seen.borrow_mut().came.push(now.millis());
             match environment.spend(&self.key, now).await {
-                Ok(standing) => match standing.expect("a limit").retry_after_seconds {
+                Ok(limit_status) => match limit_status.expect("a limit").retry_after_seconds {
                     None => self.seen.borrow_mut().passed.push((now.millis(), BEGIN_MS + true_ms)),
                     Some(seconds) => assert!(seconds > 0),
                 },
@@ -170,8 +170,8 @@ impl Run {
 
     /// What was wrong with it, and its sums.
     fn told(&self) -> (Vec<String>, Sums) {
-        let allowance = self.key.allowance.expect("a limit");
-        let (per_minute, burst) = (allowance.per_minute(), allowance.burst());
+        let rate_limit = self.key.rate_limit.expect("a limit");
+        let (per_minute, burst) = (rate_limit.per_minute(), rate_limit.burst());
         let mut seen = self.seen.borrow_mut();
         let mut wrong = Vec::new();
         let (mut by_own, mut by_true): (Vec<i64>, Vec<i64>) = seen.passed.iter().copied().unzip();
@@ -191,8 +191,8 @@ impl Run {
         seen.came.sort_unstable();
         let (mut full_at, mut ideal) = (0, 0);
         for came in seen.came.iter().map(|millis| jobledger::domain::Timestamp::from_millis(*millis)) {
-            let after = allowance.taken(full_at, 1, came);
-            if after <= 1_000 * came.millis() + allowance.fill_us() {
+            let after = rate_limit.taken(full_at, 1, came);
+            if after <= 1_000 * came.millis() + rate_limit.fill_us() {
                 (full_at, ideal) = (after, ideal + 1);
             }
         }

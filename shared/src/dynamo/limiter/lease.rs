@@ -2,8 +2,8 @@
 
 use tokio::time::Instant;
 
-use crate::domain::{Allowance, Level, Timestamp, micros};
-use crate::http::Standing;
+use crate::domain::{Level, RateLimit, Timestamp, micros};
+use crate::http::RateLimitStatus;
 use crate::lambda::Environment;
 
 /// What part of its time a lease also holds for calls that came before the one that took it.
@@ -22,7 +22,7 @@ const LONGEST_QUEUE_US: i64 = 60_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lease {
     /// What the key might do when they were taken.
-    allowance: Option<Allowance>,
+    rate_limit: Option<RateLimit>,
     left: u32,
     /// How many were taken.
     size: u32,
@@ -33,7 +33,7 @@ pub(super) struct Lease {
     /// What time it was at least, then, by the clock that is furthest ahead, in microseconds.
     furthest: Option<(i64, Instant)>,
     /// How often in a row others had taken what was thought to be there.
-    missed: u32,
+    misses: u32,
     /// Until when the store is therefore not asked.
     paused_until_us: i64,
     /// When the last one of those who were refused was told to come back.
@@ -42,17 +42,17 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Forgets what belongs to another rate of the key.
-    pub(super) fn go_by(&mut self, allowance: Allowance) {
-        if self.allowance != Some(allowance) {
-            *self = Self { allowance: Some(allowance), ..Self::default() };
+    pub(super) fn go_by(&mut self, rate_limit: RateLimit) {
+        if self.rate_limit != Some(rate_limit) {
+            *self = Self { rate_limit: Some(rate_limit), ..Self::default() };
         }
     }
 
     /// Makes up to so many calls, where some are left and their time is not over. Calls that came side by side get here in
     /// any order, so one that came a little earlier is none of a clock that went back.
-    pub(super) fn spend(&mut self, allowance: Allowance, calls: u32, now: Timestamp) -> u32 {
-        let since_us = self.taken_us - allowance.lease_us() / EARLY_PART;
-        let holds = (since_us..since_us + allowance.lease_us()).contains(&micros(now));
+    pub(super) fn spend(&mut self, rate_limit: RateLimit, calls: u32, now: Timestamp) -> u32 {
+        let since_us = self.taken_us - rate_limit.lease_us() / EARLY_PART;
+        let holds = (since_us..since_us + rate_limit.lease_us()).contains(&micros(now));
         let spent = if holds { self.left.min(calls) } else { 0 };
         self.left -= spent;
         spent
@@ -60,9 +60,9 @@ impl Lease {
 
     /// Notes when the bucket is full, and what time it was when somebody last took from it, as the store has just said. No
     /// bucket is emptier than empty, either; where one seems so, somebody's clock is ahead by as much.
-    pub(super) fn learn(&mut self, allowance: Allowance, full_at_us: i64, taken_at_us: i64) {
+    pub(super) fn learn(&mut self, rate_limit: RateLimit, full_at_us: i64, taken_at_us: i64) {
         self.full_at_us = full_at_us;
-        let (now, emptied_us) = (Instant::now(), allowance.emptied_us(full_at_us));
+        let (now, emptied_us) = (Instant::now(), rate_limit.emptied_us(full_at_us));
         let known_us = self.furthest_us(now).unwrap_or(i64::MIN);
         self.furthest = Some((known_us.max(emptied_us).max(taken_at_us), now));
     }
@@ -80,15 +80,15 @@ impl Lease {
     /// Notes that so many calls were taken, of which some are made at once.
     pub(super) fn took(&mut self, size: u32, made: u32, now: Timestamp) {
         let left = size.saturating_sub(made);
-        (self.size, self.left, self.taken_us, self.missed) = (size, left, micros(now), 0);
+        (self.size, self.left, self.taken_us, self.misses) = (size, left, micros(now), 0);
     }
 
     /// What time it is for the bucket, at a call that came now: by the clock of its environment, or by the one that is furthest
     /// ahead of those that took from the bucket. All go by that one: else who is ahead would take all, and the others would
     /// have to wait until their clocks are there.
-    pub(super) fn time(&self, allowance: Allowance, now: Timestamp, came: Instant) -> Timestamp {
+    pub(super) fn time(&self, rate_limit: RateLimit, now: Timestamp, came: Instant) -> Timestamp {
         let furthest_us = self.furthest_us(came);
-        let furthest_us = furthest_us.filter(|us| !allowance.is_beyond(us + allowance.fill_us(), now));
+        let furthest_us = furthest_us.filter(|us| !rate_limit.is_beyond(us + rate_limit.fill_us(), now));
         let furthest = furthest_us.map(|us| Timestamp::from_millis(us.div_euclid(1_000)));
         furthest.map_or(now, |furthest| furthest.max(now))
     }
@@ -96,31 +96,31 @@ impl Lease {
     /// Leaves the store alone for a while, longer each time: a key that floods many environments must not cost a write for each
     /// call that is refused.
     pub(super) fn pause(&mut self, now: Timestamp) {
-        self.paused_until_us = micros(now) + (FIRST_PAUSE_US << self.missed.min(MAX_DOUBLINGS));
-        self.missed += 1;
+        self.paused_until_us = micros(now) + (FIRST_PAUSE_US << self.misses.min(MAX_DOUBLINGS));
+        self.misses += 1;
     }
 
     /// For how long the store is left alone. A clock that went back makes that no longer, and a bucket that has had the time
     /// to fill ends it.
     pub(super) fn paused_us(&mut self, level: Level, now: Timestamp) -> i64 {
         if level.fill_us == 0 {
-            (self.missed, self.paused_until_us) = (0, 0);
+            (self.misses, self.paused_until_us) = (0, 0);
         }
         let wait_us = self.paused_until_us - micros(now);
         if wait_us > FIRST_PAUSE_US << MAX_DOUBLINGS { 0 } else { wait_us.max(0) }
     }
 
     /// How many to take next, of so many that there are, by who wants so many now.
-    pub(super) fn wish(&self, allowance: Allowance, wanted: u32, free: u32, now: Timestamp) -> u32 {
-        let next = allowance.next_lease(self.size - self.left, micros(now) - self.taken_us);
+    pub(super) fn next_size(&self, rate_limit: RateLimit, wanted: u32, free: u32, now: Timestamp) -> u32 {
+        let next = rate_limit.next_lease(self.size - self.left, micros(now) - self.taken_us);
         next.min(free / LEFT_PART).max(wanted).min(free)
     }
 
     /// How the key stands after a call that was let through.
-    pub(super) fn standing(&self, allowance: Allowance, time: Timestamp) -> Standing {
-        let level = allowance.level(self.full_at_us, time);
-        Standing {
-            allowance,
+    pub(super) fn limit_status(&self, rate_limit: RateLimit, time: Timestamp) -> RateLimitStatus {
+        let level = rate_limit.level(self.full_at_us, time);
+        RateLimitStatus {
+            rate_limit,
             remaining: level.free.saturating_add(self.left),
             next_in_seconds: level.next_us.map(|micros| seconds(micros).max(1)),
             full_in_seconds: seconds(level.fill_us),
@@ -130,12 +130,17 @@ impl Lease {
 
     /// How the key stands after a call that was refused, and when that one should come again: each after the one before it, so
     /// that not all come back for the same call.
-    pub(super) fn refused(&mut self, allowance: Allowance, time: Timestamp, now: Timestamp) -> Standing {
-        let level = allowance.level(self.full_at_us, time);
+    pub(super) fn refused(
+        &mut self,
+        rate_limit: RateLimit,
+        time: Timestamp,
+        now: Timestamp,
+    ) -> RateLimitStatus {
+        let level = rate_limit.level(self.full_at_us, time);
         let wait_us = level.wait_us.max(self.paused_us(level, now));
         let first_us = micros(now) + wait_us;
         let last_us = first_us + LONGEST_QUEUE_US;
-        let behind_us = self.promised_us + allowance.cost_us(1);
+        let behind_us = self.promised_us + rate_limit.cost_us(1);
         let again_us = if behind_us <= last_us {
             self.promised_us = first_us.max(behind_us);
             self.promised_us
@@ -148,8 +153,8 @@ impl Lease {
             let chance = i64::try_from(Environment::chance() >> 1).unwrap_or(0);
             first_us + chance % LONGEST_QUEUE_US
         };
-        Standing {
-            allowance,
+        RateLimitStatus {
+            rate_limit,
             remaining: 0,
             next_in_seconds: Some(seconds(wait_us).max(1)),
             full_in_seconds: seconds(level.fill_us),

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::Answer;
-use crate::domain::Allowance;
+use crate::domain::RateLimit;
 
 /// The names of our policies, as structured fields have strings: calls in the long run, and at once.
 const MINUTE: &str = "\"minute\"";
@@ -12,9 +12,9 @@ const BURST: &str = "\"burst\"";
 
 /// What is left of a key's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateLimitStatus {
     /// What the key may do.
-    pub allowance: Allowance,
+    pub rate_limit: RateLimit,
     /// Calls that may be made now.
     pub remaining: u32,
     /// Seconds until one more may be made; `None`: there are as many as there can be.
@@ -27,18 +27,19 @@ pub struct Standing {
 
 /// The same in a body; units as in the headers.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct StandingView {
+pub struct RateLimitView {
     requests_per_minute: u32,
     burst: u32,
     remaining: u32,
     full_in_seconds: u64,
 }
 
-impl Standing {
+impl RateLimitStatus {
     /// Puts both headers on an answer.
     pub(super) fn on(self, answer: Answer) -> Answer {
-        let Self { allowance, remaining, next_in_seconds, full_in_seconds: _, retry_after_seconds: _ } = self;
-        let (per_minute, burst) = (allowance.per_minute(), allowance.burst());
+        let Self { rate_limit, remaining, next_in_seconds, full_in_seconds: _, retry_after_seconds: _ } =
+            self;
+        let (per_minute, burst) = (rate_limit.per_minute(), rate_limit.burst());
         let next = next_in_seconds.map_or_else(String::new, |seconds| format!(";t={seconds}"));
         answer
             .with("ratelimit-policy", format!("{MINUTE};q={per_minute};w=60, {BURST};q={burst}"))
@@ -46,10 +47,10 @@ impl Standing {
     }
 }
 
-impl From<Standing> for StandingView {
-    fn from(standing: Standing) -> Self {
-        let Standing { allowance, remaining, full_in_seconds, .. } = standing;
-        let (requests_per_minute, burst) = (allowance.per_minute(), allowance.burst());
+impl From<RateLimitStatus> for RateLimitView {
+    fn from(limit_status: RateLimitStatus) -> Self {
+        let RateLimitStatus { rate_limit, remaining, full_in_seconds, .. } = limit_status;
+        let (requests_per_minute, burst) = (rate_limit.per_minute(), rate_limit.burst());
         Self { requests_per_minute, burst, remaining, full_in_seconds }
     }
 }

@@ -29,7 +29,7 @@ const MAX_SKEW_US: i64 = 10 * MINUTE_US;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct RateLimit {
     per_minute: u32,
     burst: u32,
 }
@@ -47,7 +47,7 @@ pub struct Level {
     pub fill_us: i64,
 }
 
-impl Allowance {
+impl RateLimit {
     /// So many calls a minute, and so many at once. Neither may be nothing: a key that may do nothing is revoked.
     pub fn new(per_minute: u32, burst: Option<u32>) -> Result<Self, Invalid> {
         let burst = burst.unwrap_or_else(|| Self::default_burst(per_minute));
@@ -167,37 +167,37 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let allowance = Allowance::new(60, Some(5)).unwrap();
+        let rate_limit = RateLimit::new(60, Some(5)).unwrap();
         let mut full_at = 0;
         for left in (0..5).rev() {
-            full_at = allowance.taken(full_at, 1, at(0));
-            assert_eq!(allowance.level(full_at, at(0)).free, left);
+            full_at = rate_limit.taken(full_at, 1, at(0));
+            assert_eq!(rate_limit.level(full_at, at(0)).free, left);
         }
-        let empty = allowance.level(full_at, at(0));
+        let empty = rate_limit.level(full_at, at(0));
         assert_eq!((empty.wait_us, empty.next_us, empty.fill_us), (1_000_000, Some(1_000_000), 5_000_000));
-        assert_eq!(allowance.emptied_us(full_at), 0);
-        assert_eq!(allowance.level(full_at, at(1_400)).next_us, Some(600_000));
-        assert_eq!(allowance.level(full_at, at(999)).free, 0);
-        assert_eq!(allowance.level(full_at, at(1_000)).free, 1);
+        assert_eq!(rate_limit.emptied_us(full_at), 0);
+        assert_eq!(rate_limit.level(full_at, at(1_400)).next_us, Some(600_000));
+        assert_eq!(rate_limit.level(full_at, at(999)).free, 0);
+        assert_eq!(rate_limit.level(full_at, at(1_000)).free, 1);
         assert_eq!(
-            allowance.level(full_at, at(60_000)),
+            rate_limit.level(full_at, at(60_000)),
             Level { free: 5, wait_us: 0, next_us: None, fill_us: 0 }
         );
     }
 
     #[test]
     fn what_may_be_out_on_lease_is_not_given_away() {
-        let allowance = Allowance::new(600, None).unwrap();
-        assert_eq!((allowance.max_lease(), allowance.lease_us()), (60, 6_000_000));
-        assert_eq!(allowance.level(0, at(0)).free, 540);
-        let full_at = allowance.taken(0, 540, at(0));
-        assert_eq!(allowance.level(full_at, at(0)).free, 0);
-        assert_eq!(allowance.latest_us(1, at(100)), full_at);
+        let rate_limit = RateLimit::new(600, None).unwrap();
+        assert_eq!((rate_limit.max_lease(), rate_limit.lease_us()), (60, 6_000_000));
+        assert_eq!(rate_limit.level(0, at(0)).free, 540);
+        let full_at = rate_limit.taken(0, 540, at(0));
+        assert_eq!(rate_limit.level(full_at, at(0)).free, 0);
+        assert_eq!(rate_limit.latest_us(1, at(100)), full_at);
     }
 
     #[test]
     fn a_lease_follows_how_fast_calls_come() {
-        let allowance = Allowance::new(600, None).unwrap();
+        let rate_limit = RateLimit::new(600, None).unwrap();
         for (made, elapsed_us, next) in [
             (0, 0, 1),
             (1, 0, 2),
@@ -208,22 +208,22 @@ mod tests {
             (8, 60_000_000, 1),
             (50, 1, 60),
         ] {
-            assert_eq!(allowance.next_lease(made, elapsed_us), next, "{made} in {elapsed_us}");
+            assert_eq!(rate_limit.next_lease(made, elapsed_us), next, "{made} in {elapsed_us}");
         }
         // Nothing is held back where nothing is leased.
         for (per_minute, burst) in [(600, 99), (10, 1_000), (1, 1)] {
-            let allowance = Allowance::new(per_minute, Some(burst)).unwrap();
-            assert_eq!((allowance.max_lease(), allowance.lease_us()), (1, 0));
-            assert_eq!(allowance.next_lease(5, 0), 1);
-            assert_eq!(allowance.level(0, at(0)).free, burst);
+            let rate_limit = RateLimit::new(per_minute, Some(burst)).unwrap();
+            assert_eq!((rate_limit.max_lease(), rate_limit.lease_us()), (1, 0));
+            assert_eq!(rate_limit.next_lease(5, 0), 1);
+            assert_eq!(rate_limit.level(0, at(0)).free, burst);
         }
     }
 
     #[test]
     fn rates_that_do_not_divide_a_minute_are_never_passed() {
-        let allowance = Allowance::new(7, Some(1)).unwrap();
-        assert!(allowance.call_us() * 7 >= MINUTE_US);
-        assert!(Allowance::new(1, Some(1_441)).is_err());
-        assert!(Allowance::new(1, Some(1_440)).is_ok());
+        let rate_limit = RateLimit::new(7, Some(1)).unwrap();
+        assert!(rate_limit.call_us() * 7 >= MINUTE_US);
+        assert!(RateLimit::new(1, Some(1_441)).is_err());
+        assert!(RateLimit::new(1, Some(1_440)).is_ok());
     }
 }
