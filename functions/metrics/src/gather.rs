@@ -1,5 +1,6 @@
 //! What a scrape shows, family by family. Every series of a known type is there from zero.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -11,17 +12,23 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+/// Most types that a scrape shows: each has some 50 series, callers make as many types as they like, and an answer of a
+/// function has an end.
+const MAX_TYPES: usize = 500;
+
 /// The numbers of one scrape.
 #[derive(Debug)]
 pub(crate) struct Gathered {
     scrape: Scrape,
+    types_left_out: u64,
     lag_ms: u64,
     now: Timestamp,
 }
 
 impl Gathered {
-    pub(crate) fn new(scrape: Scrape, lag_ms: u64, now: Timestamp) -> Self {
-        Self { scrape, lag_ms, now }
+    pub(crate) fn new(mut scrape: Scrape, lag_ms: u64, now: Timestamp) -> Self {
+        let types_left_out = leave_out(&mut scrape);
+        Self { scrape, types_left_out, lag_ms, now }
     }
 
     fn by_type(
@@ -150,6 +157,26 @@ impl Gathered {
     }
 }
 
+/// Leaves out those types that the fewest jobs ever had, where there are too many; answers how many. New ones are among them:
+/// what is shown stays, but for what others have long passed.
+fn leave_out(scrape: &mut Scrape) -> u64 {
+    let excess = scrape.types.len().saturating_sub(MAX_TYPES);
+    if excess == 0 {
+        return 0;
+    }
+    let jobs = |tally: &Tally| tally.count(Cell::Created);
+    let mut kinds: Vec<_> =
+        scrape.types.iter().map(|(kind, tally)| (jobs(tally), Reverse(kind.clone()))).collect();
+    kinds.sort_unstable();
+    for (_, Reverse(kind)) in kinds.into_iter().take(excess) {
+        scrape.types.remove(&kind);
+    }
+    if let Some(queue) = &mut scrape.queue {
+        queue.types.retain(|kind, _| scrape.types.contains_key(kind));
+    }
+    u64::try_from(excess).unwrap_or(u64::MAX)
+}
+
 /// Prometheus wants seconds, as a float.
 #[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "shown, never counted with")]
 fn seconds(millis: u64) -> f64 {
@@ -202,6 +229,10 @@ impl Collector for Gathered {
             let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), histogram)?;
             self.by_type(&mut family, |series, tally| Self::histogram(series, measure, tally))?;
         }
+
+        let help = "Types of jobs that a scrape does not show, as there are too many";
+        let mut family = encoder.encode_descriptor("jobledger_types_left_out", help, None, gauge)?;
+        family.encode_gauge(&self.types_left_out)?;
 
         let help = "How far the counters lag behind the jobs";
         let mut family =

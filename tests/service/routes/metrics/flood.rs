@@ -1,4 +1,4 @@
-//! More kinds and statuses of records than a scrape shows: whoever may write makes as many as they like.
+//! More kinds and statuses of records, or types of jobs, than a scrape shows: whoever may write makes as many as they like.
 
 use futures_util::stream::{self, StreamExt};
 use jobledger::tally::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::{Samples, is_well_formed};
 use crate::access::add_key;
-use crate::routes::{create, tables};
+use crate::routes::{create, ingest, tables};
 
 /// One more kind than a scrape shows.
 const FLOOD: usize = MAX_RECORD_SERIES + 1;
+/// Most types of jobs that a scrape shows.
+const MAX_TYPES: usize = 500;
 /// Requests that one caller has under way.
 const AT_ONCE: usize = 16;
 /// The key of the flood, which allows no more than to write.
@@ -102,4 +104,28 @@ async fn what_is_at_nothing_takes_no_place() {
     shows_the_others(&samples);
     samples.check("jobledger_records_cut", "0");
     assert_eq!(samples.of("jobledger_records{").count(), 3);
+}
+
+#[tokio::test]
+async fn one_owners_flood_of_types_hides_nobodys_that_have_more_jobs() {
+    let service = Service::start().await;
+    for _ in 0..2 {
+        create(&service, &json!({ "type": "zebra" })).await;
+    }
+    let jobs = (0..MAX_TYPES + 5).map(|number| {
+        json!({
+            "external_id": number.to_string(), "type": format!("aaa-{number:03}"), "status": "completed",
+            "created_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:01:00Z",
+        })
+    });
+    let [created, ..] = ingest(&service, &jobs.collect()).await;
+    assert_eq!(created, 505);
+    service.settled().await;
+    let samples = Samples::scrape(&service).await;
+    samples.check("jobledger_types_left_out", "6");
+    samples.check("jobledger_jobs_created_total{type=\"zebra\"}", "2");
+    samples.check("jobledger_jobs_created_total{type=\"aaa-498\"}", "1");
+    assert_eq!(samples.of("jobledger_jobs_created_total{").count(), MAX_TYPES);
+    assert_eq!(samples.of("jobledger_job_run_seconds_count{").count(), MAX_TYPES);
+    is_well_formed(&service).await;
 }
