@@ -154,7 +154,9 @@ fn changed(watch: &mut Watch, id: &str, old: &Seen, new: &Seen) -> bool {
     let token = old.token.clone().unwrap_or_default();
     let said = |what| old.is_held() && watch.said.contains(&(token.clone(), what));
     if old.status == new.status {
-        return (old.until == new.until && old.overall == new.overall) || said("report");
+        let is_allowed = (old.until == new.until && old.overall == new.overall) || said("report");
+        *watch.renewals.entry(token).or_default() += u32::from(old.until != new.until);
+        return is_allowed;
     }
     let is_handed_back = said("queued") && new.max_attempts == old.max_attempts + 1;
     let word = match new.status {

@@ -25,6 +25,8 @@ pub(crate) struct Watch {
     pub(crate) said: HashSet<(String, &'static str)>,
     /// Reports that ended a try.
     pub(crate) applied: HashSet<(String, &'static str)>,
+    /// How often a report with a token put off the end of its lease.
+    pub(crate) renewals: HashMap<String, u32>,
     /// Tokens under which a job was called off.
     pub(crate) called_off: HashSet<String>,
     /// All that was wrong.
@@ -43,6 +45,7 @@ impl Watch {
             handed: HashSet::new(),
             said: HashSet::new(),
             applied: HashSet::new(),
+            renewals: HashMap::new(),
             called_off: HashSet::new(),
             wrong: Vec::new(),
             log: Vec::new(),

@@ -165,15 +165,17 @@ async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
 async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) -> Option<Reply> {
     let Held { id, token, .. } = held;
     body["lease_token"] = json!(token);
-    let (held_before, applied_before, called_off_before) = run.world.store.watched(|watch| {
-        watch.said.insert((token.clone(), word));
-        watch.said.insert((token.clone(), "report"));
-        (
-            watch.holds(id, token),
-            watch.applied.contains(&(token.clone(), word)),
-            watch.called_off.contains(token),
-        )
-    });
+    let (held_before, applied_before, called_off_before, renewals_before) =
+        run.world.store.watched(|watch| {
+            watch.said.insert((token.clone(), word));
+            watch.said.insert((token.clone(), "report"));
+            (
+                watch.holds(id, token),
+                watch.applied.contains(&(token.clone(), word)),
+                watch.called_off.contains(token),
+                watch.renewals.get(token).copied().unwrap_or_default(),
+            )
+        });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
     let reply = run.world.call("change-job", &request).await;
     let Some(reply) = reply else {
@@ -187,19 +189,22 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         let applied = watch.applied.contains(&(token.clone(), word));
         let called_off = watch.called_off.contains(token);
         let is_end = word != "report";
+        // One that ran out may hold again: an earlier report, sent in time, was slow to arrive. A report that was taken is one
+        // of the renewals itself.
+        let renewals = watch.renewals.get(token).copied().unwrap_or_default() - renewals_before;
+        let held_since = held_before || renewals > u32::from(!is_end);
         match (reply.status, code.as_str()) {
             (200, _) if is_end && !applied => Some("an end was answered that never was"),
-            (200, _) if is_end && !held_before && !applied_before => Some("a lost lease ended a try"),
+            (200, _) if is_end && !held_since && !applied_before => Some("a lost lease ended a try"),
             (200, _) if is_end => None,
             (200, _) if reply.json["cancel"] == true && !called_off => Some("nobody called it off"),
             (200, _) if reply.json["cancel"] == false && called_off_before => {
                 Some("a cancellation was not told")
             }
-            (200, _) if !held_before && !called_off => Some("a lost lease was renewed"),
+            (200, _) if !held_since && !called_off => Some("a lost lease was renewed"),
             (409, _) if !is_end && called_off_before && watch.is_called_off(id, token) => {
                 Some("a cancellation was not told")
             }
-            // One that ran out may hold again: an earlier report, sent in time, was slow to arrive.
             (409, "lease_lost") if held_before && watch.holds(id, token) => {
                 Some("a lease was lost that holds")
             }
