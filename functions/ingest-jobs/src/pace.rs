@@ -7,9 +7,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jobledger::Environment;
 use jobledger::domain::Timestamp;
-use jobledger::dynamo::StoreError;
+use jobledger::dynamo::{StoreError, backoff};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Most requests that are under way at once.
@@ -78,7 +77,7 @@ impl Pace {
             if !is_refused || !self.is_patient() {
                 return outcome;
             }
-            wait(tried).await;
+            backoff(FIRST_WAIT, tried.min(MAX_DOUBLINGS)).await;
             tried += 1;
         }
     }
@@ -125,13 +124,6 @@ impl Pace {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Waits before another try: double each time, and each waiter another time.
-async fn wait(tried: u32) {
-    let longest = FIRST_WAIT * 2_u32.pow(tried.min(MAX_DOUBLINGS));
-    let jitter = Environment::chance() % u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
-    tokio::time::sleep(longest / 2 + Duration::from_micros(jitter / 2)).await;
 }
 
 #[cfg(test)]

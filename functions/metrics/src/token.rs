@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use jobledger::domain::KeyHash;
-use jobledger::http::Problem;
+use jobledger::http::{Problem, bearer};
 use lambda_http::http::HeaderMap;
-use lambda_http::http::header::AUTHORIZATION;
 
 /// The variable that holds the token; empty or absent: everybody may scrape.
 const VARIABLE: &str = "SCRAPE_TOKEN";
@@ -23,7 +22,9 @@ impl Token {
     /// long it is.
     pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(token) = &self.0 else { return Ok(()) };
-        if sent(headers).is_some_and(|sent| KeyHash::of(sent).matches(token)) {
+        if let Ok(Some(sent)) = bearer(headers)
+            && KeyHash::of(sent).matches(token)
+        {
             return Ok(());
         }
         Err(Problem::unauthenticated(
@@ -32,16 +33,10 @@ impl Token {
     }
 }
 
-fn sent(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    // Two of them are nobody's who means well.
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
 #[cfg(test)]
 mod tests {
+    use lambda_http::http::header::AUTHORIZATION;
+
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef";

@@ -21,6 +21,8 @@ use crate::lambda::Environment;
 
 /// Begins the text of every key, so that those who look for lost secrets know one when they see it.
 const PREFIX: &str = "jobledger_";
+/// On a revoked key: when it was.
+const REVOKED_AT: &str = "revoked_at";
 /// On a revoked key: which call revoked it. So that one whose answer was lost knows its own doing.
 const REVOKED_BY: &str = "revoked_by";
 
@@ -253,7 +255,7 @@ pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> Up
     }
     let mut plan = of_key(tables, key_id)
         .expression_attribute_names("#id", ID)
-        .expression_attribute_names("#revoked", "revoked_at");
+        .expression_attribute_names("#revoked", REVOKED_AT);
     let there = "attribute_exists(#id) AND attribute_not_exists(#revoked)";
     plan = match (rate_limit, before.access.rate_limit) {
         (None, _) => plan.condition_expression(there),
@@ -276,7 +278,7 @@ pub fn revoke_key(tables: &Tables, key_id: &KeyId, call: Uuid, now: Timestamp) -
         .expression_attribute_values(":call", s(call))
         .condition_expression("attribute_exists(#id) AND attribute_not_exists(#revoked)")
         .expression_attribute_names("#id", ID)
-        .expression_attribute_names("#revoked", "revoked_at")
+        .expression_attribute_names("#revoked", REVOKED_AT)
         .expression_attribute_names("#end", EXPIRES_AT)
         .expression_attribute_values(":now", n(now.millis()))
         .expression_attribute_values(":end", n(gone_at(now)))
@@ -294,7 +296,7 @@ pub fn id_of_item(item: &AttributeMap) -> Option<&str> {
 
 /// When a stored key was revoked, also where the rest of it cannot be read.
 pub fn revoked_at_of_item(item: &AttributeMap) -> Option<Timestamp> {
-    item.get("revoked_at")?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
+    item.get(REVOKED_AT)?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
 }
 
 /// Reads so many keys in the order of their ids, after one.

@@ -41,6 +41,7 @@ pub use owners::KnownOwners;
 pub use part::{decode_part, encode_part, part_bytes};
 pub use parts::{input_part, output_part};
 pub use progress::with_progress;
+pub use retry::backoff;
 pub use store::{Store, Transacted, Written};
 pub use types::StoredType;
 pub use wait::Pace;

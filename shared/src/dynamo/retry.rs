@@ -8,6 +8,8 @@ use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, R
 use aws_sdk_dynamodb::error::SdkError;
 use serde::Deserialize;
 
+use crate::lambda::Environment;
+
 /// Tries of one request, the first included.
 pub(super) const MAX_TRIES: u32 = 4;
 /// Longest wait before the second try; doubles. The SDK's own is a second, which is as long as callers wait for all.
@@ -51,6 +53,13 @@ impl ClassifyRetry for Conflict {
     fn name(&self) -> &'static str {
         "transaction conflict"
     }
+}
+
+/// Waits before another try: double each time, and each waiter another time.
+pub async fn backoff(first: Duration, tried: u32) {
+    let longest = first * 2_u32.saturating_pow(tried);
+    let jitter = u128::from(Environment::chance()) % longest.as_micros().max(1);
+    tokio::time::sleep(longest / 2 + Duration::from_micros(u64::try_from(jitter / 2).unwrap_or(0))).await;
 }
 
 /// Whether a request may have been done although it failed: nobody said that it was not.

@@ -27,9 +27,8 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, PutRequest, ReturnConsumedCapaci
 use aws_smithy_http_client::{Builder, tls};
 
 use super::config::Endpoint;
-use super::retry::{FIRST_BACKOFF, MAX_TRIES, may_be_done, retrying};
+use super::retry::{FIRST_BACKOFF, MAX_TRIES, backoff, may_be_done, retrying};
 use super::{AttributeMap, StoreError};
-use crate::lambda::Environment;
 use crate::meter::Meter;
 
 /// Tries of a transaction that another one keeps from its items, or of a batch of which a part was left over.
@@ -322,13 +321,6 @@ impl Store {
         meter.end(read, write);
         output
     }
-}
-
-/// Waits before another try: double each time, and each waiter another time.
-async fn backoff(first: Duration, tried: u32) {
-    let longest = first * 2_u32.saturating_pow(tried);
-    let jitter = u128::from(Environment::chance()) % longest.as_micros().max(1);
-    tokio::time::sleep(longest / 2 + Duration::from_micros(u64::try_from(jitter / 2).unwrap_or(0))).await;
 }
 
 fn units<'a>(capacities: impl IntoIterator<Item = &'a ConsumedCapacity>) -> f64 {

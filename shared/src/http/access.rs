@@ -155,17 +155,21 @@ fn hold(
     Ok((caller, query))
 }
 
+/// What stands in `Authorization: Bearer`; `None`: there is no such header. Two of them are nobody's who means well.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    match text.and_then(|text| text.split_once(' ')) {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(key.trim())),
+        Some(_) | None => Err(Problem::unauthenticated("Authorization must be: Bearer KEY")),
+    }
+}
+
 /// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 fn key_text(headers: &HeaderMap) -> Result<&str, Problem> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let bearer = match text(AUTHORIZATION.as_str()) {
-        None => None,
-        Some(value) => match value.split_once(' ') {
-            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => Some(key.trim()),
-            _ => return Err(Problem::unauthenticated("Authorization must be: Bearer KEY")),
-        },
-    };
-    let key = match (bearer, text("x-api-key").map(str::trim)) {
+    let named = headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default().trim());
+    let key = match (bearer(headers)?, named) {
         (Some(one), Some(other)) if one != other => {
             return Err(Problem::unauthenticated(
                 "Authorization and X-API-Key hold different keys; send one",

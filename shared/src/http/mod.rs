@@ -27,7 +27,7 @@ mod streaming;
 mod ticket;
 mod view;
 
-pub use access::{Access, Caller};
+pub use access::{Access, Caller, bearer};
 pub use answer::{Answer, MAX_ANSWER_BYTES};
 pub use call::{Call, Wait};
 pub use cursor::Cursor;
