@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 
 use jobledger::Environment;
 use jobledger::domain::Timestamp;
+pub(crate) use jobledger_tests::clock::pass;
 use jobledger_tests::stream::{BEGIN, Dice};
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 thread_local! {
@@ -29,14 +30,6 @@ pub(crate) fn begin(seed: u64) {
 pub(crate) fn now() -> Timestamp {
     let passed = BEGAN.get().map(|began| began.elapsed().as_millis());
     BEGIN.plus_millis(passed.and_then(|millis| i64::try_from(millis).ok()).unwrap_or(0))
-}
-
-/// Lets so much time pass.
-pub(crate) async fn pass(millis: u64) {
-    if millis == 0 {
-        return;
-    }
-    tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
 fn fresh_id() -> Uuid {

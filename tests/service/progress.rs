@@ -58,8 +58,7 @@ async fn those_that_run_are_filled_in_side_by_side_and_nothing_else_is_read() {
     jobs.push(json!({ "external_id": "q", "type": "a", "status": "queued" }));
     assert_eq!(ingest(&service, &json!(jobs)).await, [144, 0, 0, 0]);
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-    let mut environment = service.stack.environment("list-jobs").expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
+    let environment = service.environment_at("list-jobs", proxy.url());
     let config = Config::from_vars(&environment.vars).expect("its settings");
     let meter = Arc::new(Meter::default());
     let store = Store::connect(config.endpoint.as_ref(), Some(Arc::clone(&meter)), None).await;

@@ -80,7 +80,7 @@ fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
     let tests = ["benches", "cli/tests", "tests", "infra/local/tests", "worker/tests"];
     // There time is the runtime's own, paused: it passes only where nothing else is left to do.
-    let virtual_clock = ["tests/queue/clock.rs", "tests/service/rates/clock.rs"];
+    let virtual_clock = ["tests/src/clock.rs"];
     must_not_have(&tests, &virtual_clock, &sleep, "wait for a state, with a bound");
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use jobledger::Environment;
 use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack, functions};
 use reqwest::redirect::Policy;
 
@@ -37,6 +38,13 @@ impl Service {
         Self::with_options(Options { parameters, ..Self::options() }).await
     }
 
+    /// What a function of the template is started with, over the DynamoDB at this address: a proxy's, say.
+    pub fn environment_at(&self, name: &str, endpoint: &str) -> Environment {
+        let mut environment = self.stack.environment(name).expect("the function");
+        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
+        environment
+    }
+
     /// Starts a stack so.
     pub async fn with_options(options: Options) -> Self {
         let stack = Stack::start(options, functions::all()).await.expect("the stack starts");
@@ -50,7 +58,7 @@ impl Service {
         match std::env::var(ENDPOINT_VARIABLE) {
             Ok(endpoint) => Options {
                 dynamodb: DynamoDb::Endpoint(endpoint),
-                table_prefix: format!("t{}-", jobledger::Environment::fresh_id().simple()),
+                table_prefix: format!("t{}-", Environment::fresh_id().simple()),
                 parameters: BTreeMap::new(),
                 ..Options::default()
             },

@@ -101,9 +101,7 @@ async fn a_ticket_is_within_its_keys_rate_and_usage() {
 async fn unknown_tickets_are_remembered_as_unknown() {
     let service = Service::start().await;
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-    let mut environment = service.stack.environment("export-jobs").expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    let function = Alone::start("export-jobs", environment).await;
+    let function = Alone::start("export-jobs", service.environment_at("export-jobs", proxy.url())).await;
     proxy.heal();
     for _ in 0..20 {
         let request = Request::new("GET", "/v1/jobs/export?ticket=unknown").without("authorization");

@@ -112,7 +112,7 @@ async fn leaves_nothing(house: &House) {
 
 /// `remove-parts`, ten minutes later: no call that runs now runs then.
 async fn later(house: &House) -> Alone {
-    let environment = house.environment("remove-parts", house.service.stack.dynamodb_endpoint());
+    let environment = house.service.environment_at("remove-parts", house.service.stack.dynamodb_endpoint());
     let clock = || system_clock().plus_millis(600_000);
     Alone::start("remove-parts", Environment { clock, ..environment }).await
 }

@@ -65,18 +65,12 @@ impl House {
 
     async fn behind_by(&self, name: &str, clock: fn() -> Timestamp) -> Behind {
         let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
-        let environment = Environment { clock, ..self.environment(name, proxy.url()) };
+        let environment = Environment { clock, ..self.service.environment_at(name, proxy.url()) };
         Behind { function: Alone::start(name, environment).await, proxy }
     }
 
     async fn function_at(&self, name: &str, endpoint: &str) -> Alone {
-        Alone::start(name, self.environment(name, endpoint)).await
-    }
-
-    fn environment(&self, name: &str, endpoint: &str) -> Environment {
-        let mut environment = self.service.stack.environment(name).expect("the function");
-        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
-        environment
+        Alone::start(name, self.service.environment_at(name, endpoint)).await
     }
 
     /// Creates a job straight, past every proxy; answers its id.

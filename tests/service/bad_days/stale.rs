@@ -46,6 +46,15 @@ async fn behind_with(house: &House, name: &str) -> Behind {
     behind
 }
 
+/// From now on, what is read without care is as it was before these jobs were deleted.
+async fn deleted(house: &House, behind: &Behind) {
+    let before: Vec<Item> = house.heads().await.into_values().collect();
+    for id in house.heads().await.into_keys() {
+        house.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+    }
+    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+}
+
 #[tokio::test]
 async fn a_line_is_not_unchanged_by_what_was_stored_before() {
     let house = House::start().await;
@@ -62,11 +71,7 @@ async fn a_line_is_not_unchanged_by_what_was_stored_before() {
 async fn a_line_of_a_job_that_was_deleted_makes_it_anew() {
     let house = House::start().await;
     let behind = behind_with(&house, "a").await;
-    let before: Vec<Item> = house.heads().await.into_values().collect();
-    for id in house.heads().await.into_keys() {
-        house.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
-    }
-    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+    deleted(&house, &behind).await;
     let reply = behind.call(&ingest("a")).await;
     assert_eq!(went_in(&reply), [LINES as u64, 0, 0, 0], "{}", reply.text);
     assert_eq!(names(&house).await, ["a"; LINES]);
@@ -77,11 +82,7 @@ async fn a_line_of_a_job_that_was_deleted_makes_it_anew() {
 async fn a_line_is_not_rejected_by_what_was_stored_before() {
     let house = House::start().await;
     let behind = behind_with(&house, "a").await;
-    let before: Vec<Item> = house.heads().await.into_values().collect();
-    for id in house.heads().await.into_keys() {
-        house.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
-    }
-    behind.proxy.plan(as_it_was(house.jobs.clone(), before));
+    deleted(&house, &behind).await;
     let queued = json!([{ "external_id": "0", "type": "render", "status": "queued" }]);
     let reply = behind.call(&Request::new("POST", "/v1/admin/ingest/jobs").body(queued.to_string())).await;
     assert_eq!(went_in(&reply), [1, 0, 0, 0], "{}", reply.text);

@@ -69,8 +69,7 @@ impl House {
     async fn metered_by(&self, name: &str, clock: fn() -> Timestamp) -> Metered {
         let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
         let meter = Arc::new(Meter::default());
-        let mut environment = self.service.stack.environment(name).expect("the function");
-        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
+        let environment = self.service.environment_at(name, proxy.url());
         let environment = Environment { meter: Some(Arc::clone(&meter)), clock, ..environment };
         Metered { function: Alone::start(name, environment).await, meter, proxy }
     }

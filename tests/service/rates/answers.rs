@@ -110,9 +110,8 @@ async fn every_answer_to_a_limited_key_tells_what_is_left() {
 /// A function that goes by this thread's clock, behind a proxy.
 async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-    let mut environment = service.stack.environment(name).expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    (Alone::start(name, Environment { clock: clock::now, ..environment }).await, proxy)
+    let environment = Environment { clock: clock::now, ..service.environment_at(name, proxy.url()) };
+    (Alone::start(name, environment).await, proxy)
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 use futures_util::future::join_all;
 use jobledger::dynamo::Ledger;
 use jobledger::http::AccessKey;
+use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
 
-use super::{BEGIN_MS, Fleet, clock, excess, key, spend, spend_all};
+use super::{BEGIN_MS, Fleet, excess, key, spend, spend_all};
 
 /// Execution environments that call at the same time.
 const MANY: usize = 64;

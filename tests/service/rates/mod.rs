@@ -1,7 +1,6 @@
 //! Rates of keys, over many execution environments: each is a ledger of its own, on one engine.
 
 mod answers;
-mod clock;
 mod clocks;
 mod simulated;
 mod waits;
@@ -22,6 +21,7 @@ use jobledger::Environment;
 use jobledger::domain::{KeyHash, Owner, RateLimit, Timestamp};
 use jobledger::dynamo::Ledger;
 use jobledger::http::{AccessKey, Gate, RateLimitStatus, Scope};
+use jobledger_tests::clock;
 use jobledger_tests::engine::Engine;
 use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::Dice;

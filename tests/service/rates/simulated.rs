@@ -11,11 +11,12 @@ use std::thread;
 
 use futures_util::future::join_all;
 use jobledger::http::{AccessKey, Gate};
+use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use super::{BEGIN_MS, Fleet, at, clock, excess, key};
+use super::{BEGIN_MS, Fleet, at, excess, key};
 
 /// Names the one seed that is run.
 const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";

@@ -31,9 +31,8 @@ impl House {
         clock::set(began);
         let service = Service::start().await;
         let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-        let mut environment = service.stack.environment(name).expect("the function");
-        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-        let function = Alone::start(name, Environment { clock: clock::now, ..environment }).await;
+        let environment = Environment { clock: clock::now, ..service.environment_at(name, proxy.url()) };
+        let function = Alone::start(name, environment).await;
         Self { service, name, began, function, proxy }
     }
 

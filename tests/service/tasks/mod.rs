@@ -49,10 +49,8 @@ impl House {
 
     /// A function on the tasks of this house, over the DynamoDB at this address.
     pub(crate) async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
-        let environment = self.service.stack.environment(name).expect("the function");
-        let mut environment = Environment { clock, ..environment };
+        let mut environment = Environment { clock, ..self.service.environment_at(name, endpoint) };
         environment.vars.insert("TASKS_TABLE".to_owned(), self.table.clone());
-        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
         Alone::start(name, environment).await
     }
 

@@ -74,9 +74,7 @@ impl House {
 
     /// A function at a time of its own, over the DynamoDB at this address.
     async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
-        let environment = self.service.stack.environment(name).expect("the function");
-        let mut environment = Environment { clock, ..environment };
-        environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
+        let environment = Environment { clock, ..self.service.environment_at(name, endpoint) };
         Alone::start(name, environment).await
     }
 

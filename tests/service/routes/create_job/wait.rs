@@ -151,9 +151,7 @@ async fn an_immediate_type_waits_by_itself() {
 async fn trouble_while_waiting_is_no_word_that_there_is_no_job() {
     let service = Service::start().await;
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-    let mut environment = service.stack.environment("create-job").expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    let function = Alone::start("create-job", environment).await;
+    let function = Alone::start("create-job", service.environment_at("create-job", proxy.url())).await;
     let create = Request::new("POST", "/v1/jobs").body(r#"{"type":"a"}"#);
     assert_eq!(function.call(&create).await.status, 201, "from now on it knows the key");
     let mut is_created = false;

@@ -14,9 +14,7 @@ use super::{MANY, many_jobs};
 async fn behind(service: &Service) -> (Alone, Proxy) {
     many_jobs(service).await;
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-    let mut environment = service.stack.environment("export-jobs").expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    (Alone::start("export-jobs", environment).await, proxy)
+    (Alone::start("export-jobs", service.environment_at("export-jobs", proxy.url())).await, proxy)
 }
 
 fn export(format: &str) -> Request {

@@ -41,9 +41,7 @@ async fn ledger_behind(service: &Service) -> (Ledger, Proxy) {
 async fn environment(service: &Service, name: &str) -> (Environment, Proxy) {
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
     proxy.show_usage();
-    let mut environment = service.stack.environment(name).expect("the function");
-    environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), proxy.url().to_owned());
-    (environment, proxy)
+    (service.environment_at(name, proxy.url()), proxy)
 }
 
 /// How many calls are written down of the local key, on all days.
