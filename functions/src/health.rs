@@ -1,7 +1,7 @@
 //! `GET /health`: whether the service answers at all. It touches nothing.
 
 use jobledger::Function;
-use jobledger::http::{Access, Answer, Call, Nothing, Problem, Route, function};
+use jobledger::http::{Access, Answer, Call, Nothing, Problem, Route, RouteKey, function};
 use serde::Serialize;
 
 /// The function.
@@ -18,6 +18,7 @@ struct Body {
 
 impl Route for Health {
     const NAME: &'static str = "health";
+    const KEY: RouteKey = RouteKey::get("/health");
     const ACCESS: Access = Access::Open;
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Nothing;

@@ -4,7 +4,9 @@ use jobledger::Function;
 use jobledger::background::Asked;
 use jobledger::background::recount::{MAX_SETTLE_SECONDS, RecountRequest, SETTLE_SECONDS, begin};
 use jobledger::domain::Fingerprint;
-use jobledger::http::{Access, Answer, Call, Fields, Problem, Route, Scope, flag, function, integer, text};
+use jobledger::http::{
+    Access, Answer, Call, Fields, Problem, Route, RouteKey, Scope, flag, function, integer, text,
+};
 use jobledger::store::Ledger;
 
 /// The function.
@@ -19,6 +21,7 @@ pub struct Recount;
 
 impl Route for Recount {
     const NAME: &'static str = "recount";
+    const KEY: RouteKey = RouteKey::post("/v1/admin/recount");
     const ACCESS: Access = Access::ScopeNow(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -6,8 +6,8 @@ use jobledger::Function;
 use jobledger::counts::used_bytes;
 use jobledger::domain::{Invalid, KeyId, Owner, Timestamp, parse_bound_end, parse_bound_start};
 use jobledger::http::{
-    Access, AccessKey, Answer, Call, FieldError, Problem, RateLimitStatus, RateLimitView, Route, Scope,
-    StorageView, function,
+    Access, AccessKey, Answer, Call, FieldError, Problem, RateLimitStatus, RateLimitView, Route, RouteKey,
+    Scope, StorageView, function,
 };
 use jobledger::store::Ledger;
 use jobledger::store::keys::read_key;
@@ -82,6 +82,7 @@ struct Limits {
 
 impl Route for UsageReport {
     const NAME: &'static str = "usage";
+    const KEY: RouteKey = RouteKey::get("/v1/usage");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,13 +32,75 @@ pub type Starting = BoxFuture<'static, Result<Started, Error>>;
 /// The body of a streamed answer. Nobody reads on after an error: what was sent by then is not the whole.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// One Lambda function: its name, and how to start it.
+/// One Lambda function: its name, its routes, and how to start it.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
-    /// The name of its crate and of its binary, as `template.yaml` names it under `BuildProperties.Binary`.
+    /// The name of its binary, as `template.yaml` names it under `BuildProperties.Binary`.
     pub name: &'static str,
+    /// The routes that it serves; none, where something else than the HTTP API calls it.
+    pub routes: fn() -> Vec<RouteKey>,
     /// Makes the function ready for its first event.
     pub start: fn(Environment) -> Starting,
+}
+
+/// A route of the HTTP API, as `template.yaml` and API Gateway write it: `GET /v1/jobs/{job_id}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RouteKey {
+    /// The method, in capitals.
+    pub method: &'static str,
+    /// The path; `{name}` stands for a segment, `{name+}` for the rest of the path.
+    pub path: &'static str,
+}
+
+impl RouteKey {
+    /// `DELETE` of a path.
+    pub const fn delete(path: &'static str) -> Self {
+        Self { method: "DELETE", path }
+    }
+
+    /// `GET` of a path.
+    pub const fn get(path: &'static str) -> Self {
+        Self { method: "GET", path }
+    }
+
+    /// `PATCH` of a path.
+    pub const fn patch(path: &'static str) -> Self {
+        Self { method: "PATCH", path }
+    }
+
+    /// `POST` to a path.
+    pub const fn post(path: &'static str) -> Self {
+        Self { method: "POST", path }
+    }
+
+    /// `PUT` of a path.
+    pub const fn put(path: &'static str) -> Self {
+        Self { method: "PUT", path }
+    }
+
+    /// Whether a request's path, as it came, is one of this route.
+    pub fn has_path(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        for expected in self.path.split('/') {
+            if expected.ends_with("+}") {
+                return given.next().is_some_and(|segment| !segment.is_empty());
+            }
+            let is_value = expected.starts_with('{');
+            if !given
+                .next()
+                .is_some_and(|segment| if is_value { !segment.is_empty() } else { segment == expected })
+            {
+                return false;
+            }
+        }
+        given.next().is_none()
+    }
+}
+
+impl fmt::Display for RouteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
 }
 
 /// A started function, by how it answers. `template.yaml` says the same: `InvokeMode: RESPONSE_STREAM` or not.

@@ -73,7 +73,7 @@ pub struct Unreadable {
 
 /// The function that consumes the stream so.
 pub const fn function<C: Consumer>() -> Function {
-    Function { name: C::NAME, start: |environment| Box::pin(start::<C>(environment)) }
+    Function { name: C::NAME, routes: Vec::new, start: |environment| Box::pin(start::<C>(environment)) }
 }
 
 async fn start<C: Consumer>(environment: Environment) -> Result<Started, Error> {

@@ -7,6 +7,7 @@ use jobledger::domain::{
     ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Percent,
     Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName,
 };
+use jobledger::http::RouteKey;
 use jobledger::store::{AttributeMap, head_row, job_of_row, schema};
 use jobledger_local::template::{Function, Index, Projection, Template};
 use jobledger_local::{Options, Stack, TEMPLATE};
@@ -55,27 +56,54 @@ async fn a_stack_does_not_start_without_one_of_its_functions() {
     assert!(error.to_string().contains(missing.name), "{error}");
 }
 
-#[test]
-fn cargo_lambda_serves_the_templates_routes() {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let manifest: toml::Table = fs::read_to_string(manifest).expect("a manifest").parse().expect("TOML");
-    let router = &manifest["workspace"]["metadata"]["lambda"]["watch"]["router"];
-    let mut served = BTreeSet::new();
-    for (path, routes) in router.as_table().expect("a table") {
-        for route in routes.as_array().expect("routes") {
-            let word = |name: &str| route[name].as_str().expect("a text").to_owned();
-            served.insert((word("method"), path.clone(), word("function")));
-        }
-    }
+/// Method, path and function of each route that the template declares.
+fn declared_routes() -> BTreeSet<(String, String, String)> {
     let mut declared = BTreeSet::new();
     for function in template().functions {
         for target in function.routes.iter().filter_map(|route| route.target.as_ref()) {
-            // The rest of a path, as cargo-lambda's router writes it.
-            let path = target.path.replace("{id+}", "{*id}");
-            declared.insert((target.method.clone(), path, function.name.clone()));
+            declared.insert((target.method.clone(), target.path.clone(), function.name.clone()));
         }
     }
-    assert_eq!(served, declared);
+    declared
+}
+
+/// Method, path and function of each route in the code.
+fn served_routes() -> BTreeSet<(String, String, String)> {
+    let mut served = BTreeSet::new();
+    for function in jobledger_functions::all() {
+        for RouteKey { method, path } in (function.routes)() {
+            served.insert((method.to_owned(), path.to_owned(), function.name.to_owned()));
+        }
+    }
+    served
+}
+
+#[test]
+fn functions_serve_the_routes_that_the_template_declares() {
+    assert_eq!(served_routes(), declared_routes());
+}
+
+/// The table of routes for `cargo lambda watch` is made from the code: set `JOBLEDGER_WRITE_ROUTER` to write it anew.
+#[test]
+fn cargo_lambda_serves_the_routes_of_the_code() {
+    const HEAD: &str = "[workspace.metadata.lambda.watch.router]\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let manifest = fs::read_to_string(path).expect("a manifest");
+    let (before, written) = manifest.split_once(HEAD).expect("a table of routes at the end");
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (method, path, function) in served_routes() {
+        // The rest of a path, as cargo-lambda's router writes it.
+        let path = path.replace("{id+}", "{*id}");
+        let route = format!("{{ method = \"{method}\", function = \"{function}\" }}");
+        lines.entry(path).or_default().push(route);
+    }
+    let table: String =
+        lines.iter().map(|(path, routes)| format!("\"{path}\" = [{}]\n", routes.join(", "))).collect();
+    if std::env::var_os("JOBLEDGER_WRITE_ROUTER").is_some() {
+        fs::write(path, format!("{before}{HEAD}{table}")).expect("the manifest is written");
+        return;
+    }
+    assert_eq!(written, table, "run this test with JOBLEDGER_WRITE_ROUTER=1");
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 
 use jobledger::Function;
 use jobledger::domain::{Job, JobId};
-use jobledger::http::{Access, Answer, Call, Fields, JobView, Problem, Route, Scope, function, job_id};
+use jobledger::http::{
+    Access, Answer, Call, Fields, JobView, Problem, Route, RouteKey, Scope, function, job_id,
+};
 use jobledger::store::{Corrupt, Ledger, job_of_row, plans};
 use serde::Serialize;
 
@@ -29,6 +31,7 @@ struct Body<'a> {
 
 impl Route for BatchStatus {
     const NAME: &'static str = "batch-status";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs/batch-status");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -3,7 +3,7 @@
 
 use jobledger::Function;
 use jobledger::domain::Status;
-use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
 use jobledger::queue::stop;
 use jobledger::store::{Ledger, Written, job_of_row, plans};
 
@@ -16,6 +16,7 @@ pub struct CancelJob;
 
 impl Route for CancelJob {
     const NAME: &'static str = "cancel-job";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs/{job_id}/cancel");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jobledger::domain::{Timestamp, WorkerId, callers_type};
 use jobledger::http::{
-    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, Scope, WholeJobView, function, integer,
-    text,
+    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, function,
+    integer, text,
 };
 use jobledger::queue::{
     ClaimRequest, Claimed, Claims, DEFAULT_LEASE_SECONDS, MAX_CLAIM_TYPES, MAX_CLAIMED, MAX_LEASE_SECONDS,
@@ -66,6 +66,7 @@ struct ClaimedView<'a> {
 
 impl Route for ClaimJobs {
     const NAME: &'static str = "claim-jobs";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs/claim");
     const ACCESS: Access = Access::Scope(Scope::Work);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Claimer;

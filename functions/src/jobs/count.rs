@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jobledger::Function;
 use jobledger::domain::{Invalid, Status, TypeName};
 use jobledger::http::{
-    Access, Answer, Call, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function, job_query,
+    Access, Answer, Call, FieldError, MAX_ANSWER_BYTES, Problem, Route, RouteKey, Scope, function, job_query,
 };
 use jobledger::lists::counts;
 use jobledger::store::Ledger;
@@ -28,6 +28,7 @@ struct Body {
 
 impl Route for GetJobCount {
     const NAME: &'static str = "get-job-count";
+    const KEY: RouteKey = RouteKey::get("/v1/jobs/count");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -2,7 +2,7 @@
 
 use jobledger::Function;
 use jobledger::domain::{Invalid, JobId};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, function};
 use jobledger::queue::stop;
 use jobledger::store::{Ledger, Written, job_of_row, plans};
 use serde::Serialize;
@@ -26,6 +26,7 @@ struct Body {
 
 impl Route for DeleteJob {
     const NAME: &'static str = "delete-job";
+    const KEY: RouteKey = RouteKey::delete("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

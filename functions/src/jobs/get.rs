@@ -2,7 +2,7 @@
 
 use jobledger::Function;
 use jobledger::counts::mean_run_ms;
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
 use jobledger::store::{Ledger, Pace, WholeJob};
 
 /// The function.
@@ -17,6 +17,7 @@ pub struct GetJob;
 
 impl Route for GetJob {
     const NAME: &'static str = "get-job";
+    const KEY: RouteKey = RouteKey::get("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

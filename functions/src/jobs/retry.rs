@@ -2,7 +2,7 @@
 
 use jobledger::Function;
 use jobledger::domain::{Status, is_own};
-use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
 use jobledger::store::plans::{self, Seen};
 use jobledger::store::{Ledger, Written, job_of_row};
 
@@ -18,6 +18,7 @@ pub struct RetryJob;
 
 impl Route for RetryJob {
     const NAME: &'static str = "retry-job";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs/{job_id}/retry");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

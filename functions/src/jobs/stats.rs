@@ -6,7 +6,7 @@ use jobledger::Function;
 use jobledger::counts::{Cell, Granularity, Measure, StatusCounts, Tally, bytes_of, sum, widened};
 use jobledger::domain::{CreatedRange, Rate, Seconds, Status};
 use jobledger::http::{
-    Access, Answer, Call, DateRange, Problem, Route, Scope, StorageView, created_range, function,
+    Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, StorageView, created_range, function,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
@@ -44,6 +44,7 @@ struct Processing {
 
 impl Route for GetJobStats {
     const NAME: &'static str = "get-job-stats";
+    const KEY: RouteKey = RouteKey::get("/v1/jobs/stats");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The function.
-pub const FUNCTION: Function =
-    Function { name: "create-admin-key", start: |environment| Box::pin(start(environment)) };
+pub const FUNCTION: Function = Function {
+    name: "create-admin-key",
+    routes: Vec::new,
+    start: |environment| Box::pin(start(environment)),
+};
 
 async fn start(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;

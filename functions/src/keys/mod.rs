@@ -6,7 +6,7 @@ use std::error::Error;
 
 use jobledger::Function;
 use jobledger::domain::{Invalid, KeyId, Owner, Scope, Timestamp};
-use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, function};
+use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, RouteKey, Served, Serves, function};
 use jobledger::store::keys::{
     StoredKey, change_key, id_of_item, is_revoked_by, key_of_item, keys_after, make_key, read_key,
     revoke_key, revoked_at_of_item,
@@ -19,7 +19,7 @@ pub mod create_admin;
 mod parse;
 
 /// The function.
-pub const FUNCTION: Function = function::<Keys>();
+pub const FUNCTION: Function = function::<All>();
 
 /// Longest body: every field at its longest, with white space.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -66,8 +66,25 @@ enum Revoked<'a> {
     },
 }
 
+/// The routes of the function.
+#[derive(Debug)]
+pub struct All;
+
+impl Serves for All {
+    const NAME: &'static str = "keys";
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::at::<Keys>(RouteKey::get("/v1/admin/keys")),
+        Served::at::<Keys>(RouteKey::post("/v1/admin/keys")),
+        Served::at::<Keys>(RouteKey::get("/v1/admin/keys/{key_id}")),
+        Served::at::<Keys>(RouteKey::patch("/v1/admin/keys/{key_id}")),
+        Served::at::<Keys>(RouteKey::delete("/v1/admin/keys/{key_id}")),
+    ];
+}
+
 impl Route for Keys {
     const NAME: &'static str = "keys";
+    const KEY: RouteKey = RouteKey::get("/v1/admin/keys");
     const ACCESS: Access = Access::ScopeNow(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -1,7 +1,7 @@
 //! `GET /metrics`: the numbers of all owners for Prometheus, gathered at scrape time from one partition of `tallies`.
 
 use jobledger::counts::scrape;
-use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, function};
+use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, RouteKey, function};
 use jobledger::store::Ledger;
 use jobledger::{Environment, Error, Function};
 
@@ -26,6 +26,7 @@ pub struct Metrics;
 
 impl Route for Metrics {
     const NAME: &'static str = "metrics";
+    const KEY: RouteKey = RouteKey::get("/metrics");
     const ACCESS: Access = Access::Open;
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Scraper;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jobledger::Function;
 use jobledger::counts::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCounts, count_records};
 use jobledger::domain::{Invalid, NO_STATUS, RecordKind, RecordStatus};
-use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function, set};
+use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, RouteKey, Scope, function, set};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -37,6 +37,7 @@ struct Item {
 
 impl Route for GetRecordCount {
     const NAME: &'static str = "get-record-count";
+    const KEY: RouteKey = RouteKey::get("/v1/records/count");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -2,7 +2,10 @@
 
 use jobledger::Function;
 use jobledger::domain::{Invalid, JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
-use jobledger::http::{Access, Answer, Call, Fields, Problem, Route, Scope, function, job_id, path, text};
+use jobledger::http::{
+    Access, Answer, Call, Fields, Problem, Route, RouteKey, Scope, Served, Serves, function, job_id, path,
+    text,
+};
 use jobledger::store::records::{delete_record, get_record, is_made_by, put_record, record_of_item};
 use jobledger::store::{Ledger, Written};
 use lambda_http::http::{Method, StatusCode};
@@ -11,7 +14,7 @@ use serde::Serialize;
 pub mod count;
 
 /// The function.
-pub const FUNCTION: Function = function::<RecordRoute>();
+pub const FUNCTION: Function = function::<All>();
 
 /// Longest body: the longest id with all of it escaped, two short fields, and white space.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -37,8 +40,23 @@ struct Removal {
     deleted: bool,
 }
 
+/// The routes of the function.
+#[derive(Debug)]
+pub struct All;
+
+impl Serves for All {
+    const NAME: &'static str = "record";
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::at::<RecordRoute>(RouteKey::put("/v1/records/{kind}/{id+}")),
+        Served::at::<RecordRoute>(RouteKey::get("/v1/records/{kind}/{id+}")),
+        Served::at::<RecordRoute>(RouteKey::delete("/v1/records/{kind}/{id+}")),
+    ];
+}
+
 impl Route for RecordRoute {
     const NAME: &'static str = "record";
+    const KEY: RouteKey = RouteKey::put("/v1/records/{kind}/{id+}");
     const ACCESS: Access = Access::Any(&[Scope::Read, Scope::Write]);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

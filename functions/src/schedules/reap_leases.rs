@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 /// The function.
 pub const FUNCTION: Function =
-    Function { name: "reap-leases", start: |environment| Box::pin(start(environment)) };
+    Function { name: "reap-leases", routes: Vec::new, start: |environment| Box::pin(start(environment)) };
 
 async fn start(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;

@@ -12,8 +12,11 @@ use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// The function.
-pub const FUNCTION: Function =
-    Function { name: "schedule-recount", start: |environment| Box::pin(start(environment)) };
+pub const FUNCTION: Function = Function {
+    name: "schedule-recount",
+    routes: Vec::new,
+    start: |environment| Box::pin(start(environment)),
+};
 
 async fn start(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;

@@ -2,7 +2,7 @@
 
 use jobledger::Function;
 use jobledger::domain::{Mode, Owner, Stages, Timestamp, TypeName, TypeSettings, callers_type};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Served, Serves, function};
 use jobledger::store::types::{any_runs, any_waits, get_type, open_type, put_type, type_of_item};
 use jobledger::store::{AttributeMap, Ledger, StoreError, StoredType, Written};
 use lambda_http::http::Method;
@@ -11,7 +11,7 @@ use serde::Serialize;
 mod parse;
 
 /// The function.
-pub const FUNCTION: Function = function::<TypesRoute>();
+pub const FUNCTION: Function = function::<All>();
 
 /// Longest body: the most stages, with the longest names, with white space, and the other fields.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -36,8 +36,22 @@ struct Body<'a> {
     updated_at: Option<Timestamp>,
 }
 
+/// The routes of the function.
+#[derive(Debug)]
+pub struct All;
+
+impl Serves for All {
+    const NAME: &'static str = "type-settings";
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::at::<TypesRoute>(RouteKey::get("/v1/types/{type}")),
+        Served::at::<TypesRoute>(RouteKey::put("/v1/types/{type}")),
+    ];
+}
+
 impl Route for TypesRoute {
     const NAME: &'static str = "type-settings";
+    const KEY: RouteKey = RouteKey::get("/v1/types/{type}");
     const ACCESS: Access = Access::Any(&[Scope::Read, Scope::Write]);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -20,7 +20,7 @@ pub trait Runner: Send + Sync + 'static {
 
 /// The function that does tasks so.
 pub const fn function<R: Runner>() -> Function {
-    Function { name: R::NAME, start: |environment| Box::pin(start::<R>(environment)) }
+    Function { name: R::NAME, routes: Vec::new, start: |environment| Box::pin(start::<R>(environment)) }
 }
 
 async fn start<R: Runner>(environment: Environment) -> Result<Started, Error> {

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use lambda_http::http::Method;
-use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use super::access::{authenticate, authorize};
+use super::route;
 use super::{
     Access, Answer, Call, Caller, Gate, Problem, QueryString, RateLimitStatus, Used, call, encoding,
 };
@@ -102,7 +102,7 @@ impl Arrival {
             path: request.uri().path().to_owned(),
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
             deadline_ms: context.map_or(0, |context| context.deadline),
-            route: route_of(request).unwrap_or_else(|| function.to_owned()),
+            route: route::key_of(request).unwrap_or_else(|| function.to_owned()),
             known: None,
             limit_status: None,
         }
@@ -211,10 +211,4 @@ impl Arrival {
         let path = request.path_parameters_ref().into_iter().flat_map(|map| map.iter()).map(decoded);
         Ok(Admitted { caller, body, path: path.collect(), query })
     }
-}
-
-/// The route of a request, as the template has it; `None`: Lambda does not say, as at a Function URL.
-fn route_of(request: &Request) -> Option<String> {
-    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
-    context.route_key.clone().filter(|route| route != "$default")
 }

@@ -22,6 +22,7 @@ mod problem;
 mod query;
 mod rate_limit_status;
 mod read;
+mod route;
 mod serve;
 mod streaming;
 mod ticket;
@@ -43,9 +44,11 @@ pub use read::{
     Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
     timestamp, timings,
 };
-pub use serve::{Backend, Nothing, Route, function};
+pub use route::{Backend, Route, Served, Serves};
+pub use serve::{Nothing, function};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use ticket::Ticket;
 // What a route asks for beside `Access`.
 pub use crate::domain::{AccessKey, Scope};
+pub use crate::lambda::RouteKey;
 pub use view::{Beside, DateRange, JobView, StorageView, WholeJobView};

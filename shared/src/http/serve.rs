@@ -1,7 +1,5 @@
 //! What happens around every route, read from top to bottom.
 
-use std::fmt::Debug;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,36 +10,10 @@ use lambda_runtime::{Context, LambdaEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::arrival::Arrival;
-use super::{Access, Answer, Call, Flush, Gate, Problem};
+use super::route::{NotServed, find};
+use super::{Answer, Backend, Flush, Gate, Problem, Serves};
 use crate::domain::Timestamp;
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
-
-/// One kind of request, and its answer.
-pub trait Route: Send + Sync + 'static {
-    /// The function's name.
-    const NAME: &'static str;
-    /// Who may use it.
-    const ACCESS: Access;
-    /// Longest body that it reads, in bytes; 0: a body is not looked at.
-    const MAX_BODY_BYTES: usize;
-    /// What it works with.
-    type Backend: Backend;
-
-    /// Answers a request.
-    fn answer(call: Call<'_, Self::Backend>) -> impl Future<Output = Result<Answer, Problem>> + Send;
-}
-
-/// What functions work with: made once, when the function starts.
-pub trait Backend: Debug + Sized + Send + Sync + 'static {
-    /// What knows who may call.
-    type Gate: Gate;
-
-    /// Makes it.
-    fn start(environment: &Environment) -> impl Future<Output = Result<Self, Error>> + Send;
-
-    /// What knows who may call.
-    fn gate(&self) -> &Self::Gate;
-}
 
 /// The backend of functions that touch nothing. It knows no keys, so its routes must be open.
 #[derive(Clone, Copy, Debug)]
@@ -59,23 +31,27 @@ impl Backend for Nothing {
     }
 }
 
-/// The function that serves a route.
-pub const fn function<R: Route>() -> Function {
-    Function { name: R::NAME, start: |environment| Box::pin(start::<R>(environment)) }
+/// The function that serves a route, or several.
+pub const fn function<F: Serves>() -> Function {
+    Function {
+        name: F::NAME,
+        routes: || F::ROUTES.iter().map(|route| route.key).collect(),
+        start: |environment| Box::pin(start::<F>(environment)),
+    }
 }
 
-async fn start<R: Route>(environment: Environment) -> Result<Started, Error> {
-    let backend = R::Backend::start(&environment).await?;
-    let serving = Serving::<R> { backend: Arc::new(backend), clock: environment.clock };
+async fn start<F: Serves>(environment: Environment) -> Result<Started, Error> {
+    let backend = F::Backend::start(&environment).await?;
+    let serving = Serving::<F> { backend: Arc::new(backend), clock: environment.clock };
     Ok(Started::Whole(Box::new(serving)))
 }
 
-struct Serving<R: Route> {
-    backend: Arc<R::Backend>,
+struct Serving<F: Serves> {
+    backend: Arc<F::Backend>,
     clock: fn() -> Timestamp,
 }
 
-impl<R: Route> Invoke for Serving<R> {
+impl<F: Serves> Invoke for Serving<F> {
     fn invoke<'a>(
         &'a self,
         event: &'a RawValue,
@@ -86,7 +62,7 @@ impl<R: Route> Invoke for Serving<R> {
             let (backend, clock) = (Arc::clone(&self.backend), self.clock);
             let mut adapter = Adapter::from(service_fn(move |request: Request| {
                 let backend = Arc::clone(&backend);
-                async move { Ok::<_, Error>(serve::<R>(&backend, clock, request).await) }
+                async move { Ok::<_, Error>(serve::<F>(&backend, clock, request).await) }
             }));
             let response = adapter.call(LambdaEvent::new(payload, context)).await?;
             Ok(to_raw_value(&response)?)
@@ -106,11 +82,15 @@ impl<R: Route> Invoke for Serving<R> {
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Admits, answers, and logs one line.
-async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request: Request) -> Response<Body> {
-    let mut arrival = Arrival::of(R::NAME, clock, &request);
+async fn serve<F: Serves>(
+    backend: &F::Backend,
+    clock: fn() -> Timestamp,
+    request: Request,
+) -> Response<Body> {
+    let mut arrival = Arrival::of(F::NAME, clock, &request);
     let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
     // Each request to DynamoDB has a limit of its own, but several may come together.
-    let answering = tokio::time::timeout(time_left, answer::<R>(backend, &mut arrival, &request));
+    let answering = tokio::time::timeout(time_left, answer::<F>(backend, &mut arrival, &request));
     let (outcome, ()) = tokio::join!(answering, backend.gate().flush(began, Flush::Due));
     let answer = match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(answer) => {
@@ -125,11 +105,15 @@ async fn serve<R: Route>(backend: &R::Backend, clock: fn() -> Timestamp, request
     arrival.leave(backend.gate(), answer).into_response()
 }
 
-async fn answer<R: Route>(
-    backend: &R::Backend,
+async fn answer<F: Serves>(
+    backend: &F::Backend,
     arrival: &mut Arrival,
     request: &Request,
 ) -> Result<Answer, Problem> {
-    let mut admitted = arrival.admit(R::ACCESS, R::MAX_BODY_BYTES, backend.gate(), request).await?;
-    R::answer(admitted.call(backend, arrival, request)).await
+    let Some(route) = find(F::ROUTES, request) else {
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        return Err(Problem::internal(NotServed { function: F::NAME, method, path }));
+    };
+    let mut admitted = arrival.admit(route.access, route.max_body_bytes, backend.gate(), request).await?;
+    (route.answer)(admitted.call(backend, arrival, request)).await
 }

@@ -53,7 +53,7 @@ impl Streamed {
 
 /// The function that serves a route so.
 pub const fn streaming<R: StreamRoute>() -> Function {
-    Function { name: R::NAME, start: |environment| Box::pin(start::<R>(environment)) }
+    Function { name: R::NAME, routes: Vec::new, start: |environment| Box::pin(start::<R>(environment)) }
 }
 
 async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Error> {

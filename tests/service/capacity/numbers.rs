@@ -48,7 +48,7 @@ async fn numbers_cost_the_same_with_ten_times_the_jobs() {
             ("/total", 69),
             (2, 8),
         ),
-        ("get-job-stats", "stats", "/v1/jobs/stats".to_owned(), ("/get_job_count", FEW), (1, 1)),
+        ("get-job-stats", "stats", "/v1/jobs/stats".to_owned(), ("/total_jobs", FEW), (1, 1)),
         (
             "get-job-stats",
             "stats within dates",

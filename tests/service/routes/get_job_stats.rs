@@ -44,7 +44,7 @@ async fn an_owner_is_told_in_numbers() {
     let used = r#"{"payload":[1,2]}"#.len() + 5 * 1_024;
     let reply = service.get("/v1/jobs/stats").expect(200).await;
     let expect = format!(
-        "{{\"get_job_count\":5,\"status_breakdown\":{{\"queued\":1,\"running\":1,\"completed\":2,\"failed\":1,\
+        "{{\"total_jobs\":5,\"status_breakdown\":{{\"queued\":1,\"running\":1,\"completed\":2,\"failed\":1,\
          \"cancelled\":0}},\"created_jobs\":5,\"removed_jobs\":0,\"ended\":{{\"completed\":2,\"failed\":1,\
          \"cancelled\":0}},\"success_rate\":66.67,\"processing_metrics\":{{\"total_processing_seconds\":7.500,\
          \"mean_processing_seconds\":2.500,\"mean_wait_seconds\":1.250}},\"storage\":{{\"used_bytes\":{used},\
@@ -53,7 +53,7 @@ async fn an_owner_is_told_in_numbers() {
     assert_eq!(reply.text, expect, "to the digit");
     // Dates are widened to whole hours; what is stored is of all the same.
     let hour = stats(&service, "from_date=2026-01-11T05:59:59.999Z&to_date=2026-01-11T06:00:00Z").await;
-    assert_eq!(hour["get_job_count"], 4);
+    assert_eq!(hour["total_jobs"], 4);
     let range = json!({ "from": "2026-01-11T05:00:00.000Z", "to": "2026-01-11T06:59:59.999Z" });
     assert_eq!(hour["date_range"], range);
     assert_eq!(hour["storage"]["used_bytes"], used);
@@ -65,7 +65,7 @@ async fn an_owner_is_told_in_numbers() {
     assert_eq!((&one["success_rate"], &one["ended"]["failed"]), (&json!(0.0), &json!(1)));
     // With nothing that ended or began, there is no mean; an open end is null.
     let late = stats(&service, "from_date=2026-02-01").await;
-    assert_eq!((&late["get_job_count"], &late["success_rate"]), (&json!(1), &Value::Null));
+    assert_eq!((&late["total_jobs"], &late["success_rate"]), (&json!(1), &Value::Null));
     assert_eq!(late["date_range"], json!({ "from": "2026-02-01T00:00:00.000Z", "to": null }));
     let nothing = json!({
         "total_processing_seconds": null, "mean_processing_seconds": null, "mean_wait_seconds": null,
@@ -86,7 +86,7 @@ async fn what_happened_stays_when_jobs_go() {
     service.settled().await;
     let after = stats(&service, "").await;
     assert_eq!(
-        (&after["get_job_count"], &after["created_jobs"], &after["removed_jobs"]),
+        (&after["total_jobs"], &after["created_jobs"], &after["removed_jobs"]),
         (&json!(2), &json!(3), &json!(1))
     );
     // It was cancelled first.
@@ -99,7 +99,7 @@ async fn what_happened_stays_when_jobs_go() {
     service.settled().await;
     let moved = stats(&service, "to_date=2026-01-11").await;
     assert_eq!(
-        (&moved["get_job_count"], &moved["created_jobs"], &moved["removed_jobs"]),
+        (&moved["total_jobs"], &moved["created_jobs"], &moved["removed_jobs"]),
         (&json!(2), &json!(3), &json!(1))
     );
     assert_eq!(moved["ended"]["completed"], 2);
@@ -113,7 +113,7 @@ async fn an_owner_without_jobs_has_zeros() {
     service.settled().await;
     add_key(&service, "reader", "nobody", &["read"], None).await;
     let expect = json!({
-        "get_job_count": 0, "created_jobs": 0, "removed_jobs": 0, "success_rate": null,
+        "total_jobs": 0, "created_jobs": 0, "removed_jobs": 0, "success_rate": null,
         "status_breakdown": { "queued": 0, "running": 0, "completed": 0, "failed": 0, "cancelled": 0 },
         "ended": { "completed": 0, "failed": 0, "cancelled": 0 },
         "processing_metrics": {
@@ -135,7 +135,7 @@ async fn an_owner_without_jobs_has_zeros() {
         json!({ "from": "1066-10-14T00:00:00.000Z", "to": "2999-12-31T23:59:59.999Z" })
     );
     assert_eq!(stats(&service, "owner=nobody&from_date=0001-01-01&to_date=9999-12-31").await, expect);
-    assert_eq!(stats(&service, "from_date=1066-10-14&to_date=2999-12-31").await["get_job_count"], 1);
+    assert_eq!(stats(&service, "from_date=1066-10-14&to_date=2999-12-31").await["total_jobs"], 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::Function;
 use jobledger::counts::used_bytes;
 use jobledger::domain::{Defaults, Invalid};
-use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, Scope, function};
+use jobledger::http::{
+    Access, Answer, Call, FieldError, Problem, Route, RouteKey, Scope, Served, Serves, function,
+};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -23,7 +25,7 @@ use rejected::{Rejected, fitting};
 use upsert::{Done, Upserts};
 
 /// The function.
-pub const FUNCTION: Function = function::<IngestJobs>();
+pub const FUNCTION: Function = function::<All>();
 
 /// Longest body: a synchronous call of Lambda takes 6 MB.
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
@@ -49,8 +51,22 @@ struct Body {
     rejected: Vec<Rejected>,
 }
 
+/// The routes of the function.
+#[derive(Debug)]
+pub struct All;
+
+impl Serves for All {
+    const NAME: &'static str = "ingest-jobs";
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::at::<IngestJobs>(RouteKey::post("/v1/admin/ingest/jobs")),
+        Served::at::<IngestJobs>(RouteKey::post("/v1/admin/ingest/jobs/mock")),
+    ];
+}
+
 impl Route for IngestJobs {
     const NAME: &'static str = "ingest-jobs";
+    const KEY: RouteKey = RouteKey::post("/v1/admin/ingest/jobs");
     const ACCESS: Access = Access::Scope(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

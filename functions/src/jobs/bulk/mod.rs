@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jobledger::Function;
 use jobledger::background::bulk::{Bulk, BulkState};
 use jobledger::background::{Asked, begin};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, function};
 use jobledger::store::Ledger;
 
 mod parse;
@@ -24,6 +24,7 @@ pub struct BulkJobs;
 
 impl Route for BulkJobs {
     const NAME: &'static str = "bulk-jobs";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs/bulk");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

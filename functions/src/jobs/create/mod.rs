@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::Function;
 use jobledger::counts::{mean_run_ms, used_bytes};
 use jobledger::domain::{Head, IdempotencyKey, JobId, Status, Timestamp};
-use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
 use jobledger::store::pages::READS_AT_ONCE;
 use jobledger::store::schema::{HEAD, KEY};
 use jobledger::store::{
@@ -40,6 +40,7 @@ struct Body {
 
 impl Route for CreateJob {
     const NAME: &'static str = "create-job";
+    const KEY: RouteKey = RouteKey::post("/v1/jobs");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -2,7 +2,9 @@
 //! Gateway does not stream, and clients keep their key to themselves on the way to another host: a ticket stands for it.
 
 use jobledger::domain::{KeyHash, Timestamp};
-use jobledger::http::{Access, Answer, Backend, Call, Export, Problem, Route, Scope, Ticket, function};
+use jobledger::http::{
+    Access, Answer, Backend, Call, Export, Problem, Route, RouteKey, Scope, Ticket, function,
+};
 use jobledger::store::{Ledger, plans};
 use jobledger::{Environment, Error, Function};
 use lambda_http::http::StatusCode;
@@ -25,6 +27,7 @@ struct Body {
 
 impl Route for ExportLink {
     const NAME: &'static str = "export-link";
+    const KEY: RouteKey = RouteKey::get("/v1/jobs/export");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Office;

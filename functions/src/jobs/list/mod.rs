@@ -3,7 +3,7 @@
 use jobledger::Function;
 use jobledger::domain::Job;
 use jobledger::http::{
-    Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, Scope, Window, function,
+    Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, RouteKey, Scope, Window, function,
 };
 use jobledger::lists::{From, list};
 use jobledger::store::{Ledger, job_of_row, with_progress};
@@ -22,6 +22,7 @@ pub struct ListJobs;
 
 impl Route for ListJobs {
     const NAME: &'static str = "list-jobs";
+    const KEY: RouteKey = RouteKey::get("/v1/jobs");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -5,7 +5,7 @@
 
 use jobledger::Function;
 use jobledger::domain::{Head, Timestamp};
-use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, Scope, function};
+use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -39,6 +39,7 @@ struct Body<'a> {
 
 impl Route for UpdateJob {
     const NAME: &'static str = "update-job";
+    const KEY: RouteKey = RouteKey::patch("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Any(&[Scope::Write, Scope::Work]);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;

@@ -37,11 +37,13 @@ pub(crate) fn all() -> Vec<Function> {
     vec![
         Function {
             name: "front",
+            routes: Vec::new,
             start: |environment| Box::pin(async move { Ok(Front::new(&environment)) }),
         },
         streaming::DRIP,
         Function {
             name: "follow",
+            routes: Vec::new,
             start: |environment| Box::pin(async move { Ok(Follow::new(&environment)) }),
         },
     ]

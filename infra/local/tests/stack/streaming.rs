@@ -25,6 +25,7 @@ static GO: Semaphore = Semaphore::const_new(0);
 
 pub(crate) const DRIP: Function = Function {
     name: "drip",
+    routes: Vec::new,
     start: |environment| Box::pin(async move { Ok(Started::Streamed(Arc::new(Drip { environment }))) }),
 };
 

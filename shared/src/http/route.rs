@@ -1,0 +1,116 @@
+//! A route: its method, its path, who may use it, and its answer. A function serves one route or several.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use lambda_http::Request;
+use lambda_http::RequestExt;
+use lambda_http::request::RequestContext;
+
+use super::{Access, Answer, Call, Gate, Problem};
+use crate::lambda::{BoxFuture, Environment, Error, RouteKey};
+
+/// One route, and its answer.
+pub trait Route: Send + Sync + 'static {
+    /// The function that serves it.
+    const NAME: &'static str;
+    /// Its method and its path.
+    const KEY: RouteKey;
+    /// Who may use it.
+    const ACCESS: Access;
+    /// Longest body that it reads, in bytes; 0: a body is not looked at.
+    const MAX_BODY_BYTES: usize;
+    /// What it works with.
+    type Backend: Backend;
+
+    /// Answers a request.
+    fn answer(call: Call<'_, Self::Backend>) -> impl Future<Output = Result<Answer, Problem>> + Send;
+}
+
+/// A function that serves routes.
+pub trait Serves: Send + Sync + 'static {
+    /// Its name.
+    const NAME: &'static str;
+    /// What its routes work with.
+    type Backend: Backend;
+    /// Its routes.
+    const ROUTES: &'static [Served<Self::Backend>];
+}
+
+/// Most functions serve one route.
+impl<R: Route> Serves for R {
+    const NAME: &'static str = R::NAME;
+    type Backend = R::Backend;
+    const ROUTES: &'static [Served<R::Backend>] = &[Served::of::<R>()];
+}
+
+type AnswerOf<B> = for<'a> fn(Call<'a, B>) -> BoxFuture<'a, Result<Answer, Problem>>;
+
+/// A [`Route`] as a value.
+#[derive(Debug)]
+pub struct Served<B: 'static> {
+    /// Its method and its path.
+    pub key: RouteKey,
+    /// Who may use it.
+    pub access: Access,
+    /// Longest body that it reads, in bytes.
+    pub max_body_bytes: usize,
+    /// Answers a request.
+    pub answer: AnswerOf<B>,
+}
+
+impl<B: Backend> Served<B> {
+    /// This route.
+    pub const fn of<R: Route<Backend = B>>() -> Self {
+        Self::at::<R>(R::KEY)
+    }
+
+    /// This route at another key.
+    pub const fn at<R: Route<Backend = B>>(key: RouteKey) -> Self {
+        Self {
+            key,
+            access: R::ACCESS,
+            max_body_bytes: R::MAX_BODY_BYTES,
+            answer: |call| Box::pin(R::answer(call)),
+        }
+    }
+}
+
+/// The route of a request. API Gateway names it; a Function URL does not, and leads to a function of one route.
+pub(super) fn find<B>(routes: &'static [Served<B>], request: &Request) -> Option<&'static Served<B>> {
+    if let [only] = routes {
+        return Some(only);
+    }
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let named = key_of(request);
+    let named = named.and_then(|key| routes.iter().find(|route| route.key.to_string() == key));
+    // `cargo lambda watch` names no routes that the template knows.
+    named.or_else(|| routes.iter().find(|route| route.key.method == method && route.key.has_path(path)))
+}
+
+/// The route of a request, as the template has it; `None`: Lambda does not say, as at a Function URL.
+pub(super) fn key_of(request: &Request) -> Option<String> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
+    context.route_key.clone().filter(|route| route != "$default")
+}
+
+/// The function was called for a route that it does not serve: the template and the code disagree.
+#[derive(Debug, thiserror::Error)]
+#[error("the function {function} does not serve {method} {path}")]
+pub(super) struct NotServed {
+    pub(super) function: &'static str,
+    pub(super) method: String,
+    pub(super) path: String,
+}
+
+/// What functions work with: made once, when the function starts.
+pub trait Backend: Debug + Sized + Send + Sync + 'static {
+    /// What knows who may call.
+    type Gate: Gate;
+
+    /// Makes it.
+    fn start(environment: &Environment) -> impl Future<Output = Result<Self, Error>> + Send;
+
+    /// What knows who may call.
+    fn gate(&self) -> &Self::Gate;
+}
