@@ -128,7 +128,6 @@ pub struct Environment {
     /// Counts requests to DynamoDB and their capacity units, where somebody wants to know.
     pub meter: Option<Arc<Meter>>,
     /// Carries requests to DynamoDB where it is not the network: in a simulation.
-    #[cfg(feature = "dynamo")]
     pub transport: Option<aws_sdk_dynamodb::config::SharedHttpClient>,
 }
 
@@ -146,13 +145,7 @@ impl Environment {
 
     /// These variables and the machine's clock.
     pub fn new(vars: BTreeMap<String, String>) -> Self {
-        Self {
-            vars,
-            clock: system_clock,
-            meter: None,
-            #[cfg(feature = "dynamo")]
-            transport: None,
-        }
+        Self { vars, clock: system_clock, meter: None, transport: None }
     }
 
     /// An id that nobody had before; its first 48 bits are the time in milliseconds.

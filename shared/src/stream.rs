@@ -9,11 +9,11 @@ use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::counts::SequenceNumber;
 use crate::domain::Timestamp;
-use crate::dynamo::schema::{PART, RECORD};
-use crate::dynamo::{AttributeMap, Ledger};
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
-use crate::tally::SequenceNumber;
+use crate::store::schema::{PART, RECORD};
+use crate::store::{AttributeMap, Ledger};
 
 /// What a function does with a batch of records.
 pub trait Consumer: Send + Sync + 'static {

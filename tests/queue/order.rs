@@ -74,6 +74,6 @@ async fn end(run: &Run, job: &Value, dice: &mut Dice) {
         watch.said.insert((token.as_str().unwrap_or_default().to_owned(), word));
     });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
-    let reply = run.world.call("change-job", &request).await.expect("an answer");
+    let reply = run.world.call("update-job", &request).await.expect("an answer");
     run.expect("a report", &reply, &[200]);
 }

@@ -68,7 +68,7 @@ pub(crate) async fn once(run: &Run, habit: Habit, dice: &mut Dice) {
         Habit::Delete => ("delete-job", Request::new("DELETE", &job(""))),
         Habit::Edit => {
             let body = json!({ "priority": dice.roll(4) }).to_string();
-            ("change-job", Request::new("PATCH", &job("")).body(body))
+            ("update-job", Request::new("PATCH", &job("")).body(body))
         }
     };
     let Some(reply) = run.world.call(function, &request).await else { return };
@@ -141,8 +141,8 @@ pub(crate) fn settings(dice: &mut Dice) -> Value {
 /// Has the reaper look at all that runs. Says whether it could.
 pub(crate) async fn reap(run: &Run) -> bool {
     let event = json!({ "id": "watch", "time": clock::now().to_string() });
-    let answer = run.world.until_cut(run.world.function("watch-queue").invoke(&event)).await;
-    run.tell(format!("watch-queue: {answer:?}"));
+    let answer = run.world.until_cut(run.world.function("reap-leases").invoke(&event)).await;
+    run.tell(format!("reap-leases: {answer:?}"));
     matches!(answer, Some(Ok(answer)) if answer["whole"] == true && answer["errors"] == 0)
 }
 

@@ -108,8 +108,8 @@ fn step(watch: &mut Watch, function: &'static str, id: &str, old: &Seen, new: &S
     }
     let by_its_rules = match function {
         "claim-jobs" => claimed(watch, id, old, new),
-        "change-job" => changed(watch, id, old, new),
-        "watch-queue" => reaped(old, new),
+        "update-job" => changed(watch, id, old, new),
+        "reap-leases" => reaped(old, new),
         "retry-job" => is_step && new.status == Status::Queued && old.status.is_ended(),
         "cancel-job" | "delete-job" => new.status == Status::Cancelled && is_step,
         _ => false,

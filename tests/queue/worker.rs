@@ -177,7 +177,7 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
             )
         });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
-    let reply = run.world.call("change-job", &request).await;
+    let reply = run.world.call("update-job", &request).await;
     let Some(reply) = reply else {
         run.tell(format!("{id}: {word} by {}: cut off", crate::watch::tail(token)));
         return None;

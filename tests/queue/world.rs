@@ -17,14 +17,14 @@ use crate::store::Store;
 /// Those that there is one environment of.
 const FUNCTIONS: [&str; 9] = [
     "cancel-job",
-    "change-job",
+    "update-job",
     "create-job",
     "delete-job",
     "get-job",
     "ingest-jobs",
     "retry-job",
     "type-settings",
-    "watch-queue",
+    "reap-leases",
 ];
 /// Environments that claims may come to: each remembers what it took.
 const CLAIMERS: usize = 2;

@@ -5,9 +5,9 @@ mod forms;
 mod tickets;
 
 use jobledger::domain::{AccessKey, KeyHash, Owner, Scope, Timestamp};
-use jobledger::dynamo::Written;
-use jobledger::dynamo::keys::{StoredKey, put_key};
 use jobledger::lambda::system_clock;
+use jobledger::store::Written;
+use jobledger::store::keys::{StoredKey, put_key};
 use jobledger_local::{LOCAL_KEY, TEMPLATE};
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::json;

@@ -127,8 +127,8 @@ async fn who_made_changed_and_revoked_a_key() {
 #[tokio::test]
 async fn the_first_key_is_told_too() {
     let service = Service::start().await;
-    let environment = service.stack.environment("make-admin-key").expect("the function");
-    let function = Alone::start("make-admin-key", environment).await;
+    let environment = service.stack.environment("create-admin-key").expect("the function");
+    let function = Alone::start("create-admin-key", environment).await;
     let (log, _listening) = Log::listen(&service).await;
     let made = function.invoke(&json!({ "owner": "ops" })).await.expect("a key");
     function.invoke(&json!({ "owner": "" })).await.expect_err("no owner");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jobledger::domain::{Job, Percent, Status};
-use jobledger::dynamo::{Config, Store, job_of_row, with_progress};
 use jobledger::meter::Meter;
+use jobledger::store::{Config, Store, job_of_row, with_progress};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::faults::{Fault, Proxy};
@@ -35,7 +35,7 @@ async fn rows(service: &Service) -> Vec<Job> {
     let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.jobs).await;
     let mut jobs = Vec::new();
     for item in items.iter().filter(|item| text(item, "part") == "head") {
-        let plan = jobledger::dynamo::plans::get_head(&config.tables, id(item));
+        let plan = jobledger::store::plans::get_head(&config.tables, id(item));
         let mut row = store.get(plan).await.expect("an answer").expect("the head");
         row.remove("progress");
         row.remove("bytes");

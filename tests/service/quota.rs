@@ -1,6 +1,6 @@
 //! Storage quotas: what a key may not do once its owner keeps so much, as the stream has counted it.
 
-use jobledger::tally::HEAD_BYTES;
+use jobledger::counts::HEAD_BYTES;
 use jobledger_tests::dynamo::Dynamo;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::{Value, json};

@@ -7,23 +7,23 @@ use jobledger::domain::{
     ExternalId, Fingerprint, Head, Job, JobError, JobId, JobName, Labels, MicroDollars, Owner, Percent,
     Phase, Progress, State, Status, TaskName, Timestamp, TraceId, TypeName,
 };
-use jobledger::dynamo::{AttributeMap, head_row, job_of_row, schema};
+use jobledger::store::{AttributeMap, head_row, job_of_row, schema};
 use jobledger_local::template::{Function, Index, Projection, Template};
-use jobledger_local::{Options, Stack, TEMPLATE, functions};
+use jobledger_local::{Options, Stack, TEMPLATE};
 
-use crate::tidy::function_crates;
+use crate::tidy::function_binaries;
 
 fn template() -> Template {
     Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("our template")
 }
 
 #[test]
-fn crates_template_and_registry_name_the_same_functions() {
+fn binaries_template_and_registry_name_the_same_functions() {
     let declared: BTreeSet<String> = template().functions.into_iter().map(|function| function.name).collect();
     let registered: BTreeSet<String> =
-        functions::all().iter().map(|function| function.name.to_owned()).collect();
-    assert_eq!(declared, function_crates());
-    assert_eq!(registered, function_crates());
+        jobledger_functions::all().iter().map(|function| function.name.to_owned()).collect();
+    assert_eq!(declared, function_binaries());
+    assert_eq!(registered, function_binaries());
 }
 
 #[test]
@@ -42,14 +42,14 @@ fn parameters_reach_the_functions_that_they_are_for() {
         assert_eq!(token, (function.name == "metrics").then_some("scrape-0123456789"), "{}", function.name);
     }
     for most in ["0", "5"] {
-        assert_eq!(with("ReservedConcurrency", most).expect("our template").len(), function_crates().len());
+        assert_eq!(with("ReservedConcurrency", most).expect("our template").len(), function_binaries().len());
     }
     assert!(with("ReservedConcurrency", "-1").is_err());
 }
 
 #[tokio::test]
 async fn a_stack_does_not_start_without_one_of_its_functions() {
-    let mut functions = functions::all();
+    let mut functions = jobledger_functions::all();
     let missing = functions.pop().expect("a function");
     let error = Stack::start(Options::default(), functions).await.expect_err("a function is missing");
     assert!(error.to_string().contains(missing.name), "{error}");

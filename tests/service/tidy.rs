@@ -1,8 +1,11 @@
 //! Rules of the house that no compiler knows. Each names the file and says what to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use jobledger_local::TEMPLATE;
+use jobledger_local::template::Template;
 
 /// Most lines of a Rust file: more do more than one thing.
 const MAX_LINES: usize = 400;
@@ -92,9 +95,9 @@ fn the_domain_is_pure() {
         "tokio",
         "async ",
         ".await",
-        "crate::dynamo",
+        "crate::store",
         "crate::http",
-        "crate::tally",
+        "crate::counts",
         "crate::lambda",
         "std::env",
         "std::fs",
@@ -111,7 +114,7 @@ fn the_domain_is_pure() {
 #[test]
 fn only_the_store_sends() {
     let sending = [".send_with(", ".send()"];
-    let store = ["shared/src/dynamo/store.rs"];
+    let store = ["shared/src/store/store.rs"];
     must_not_have(&["shared/src", "functions"], &store, &sending, "make a plan, and let `Store` send it");
 }
 
@@ -122,31 +125,41 @@ fn nothing_scans() {
 }
 
 #[test]
-fn a_function_is_a_line_of_main() {
-    for name in function_crates() {
-        let main = fs::read_to_string(root().join(format!("functions/{name}/src/main.rs"))).expect("a main");
-        let library = name.replace('-', "_");
-        let expected = format!(
+fn binaries_only_start_their_function() {
+    let manifest = fs::read_to_string(root().join("functions/Cargo.toml")).expect("a manifest");
+    let manifest: toml::Table = manifest.parse().expect("TOML");
+    let declared = manifest["bin"].as_array().expect("binaries").iter();
+    let declared: BTreeSet<String> =
+        declared.map(|bin| bin["name"].as_str().expect("a name").to_owned()).collect();
+    assert_eq!(declared, function_binaries(), "name each binary in functions/Cargo.toml");
+    for name in function_binaries() {
+        let main = fs::read_to_string(root().join(format!("functions/src/bin/{name}.rs"))).expect("a main");
+        let start = format!(
             "//! `{name}` as a process.\n\nfn main() -> Result<(), jobledger::Error> {{\n    \
-             jobledger::run({library}::FUNCTION)\n}}\n"
+             jobledger::run(jobledger_functions::"
         );
-        assert_eq!(main, expected, "{name}: what a function does stands in its library");
+        let path = main.strip_prefix(&start).and_then(|rest| rest.strip_suffix("::FUNCTION)\n}\n"));
+        let is_path =
+            path.is_some_and(|path| path.chars().all(|c| c.is_ascii_lowercase() || "_:".contains(c)));
+        assert!(is_path, "{name}: the code of a function stands in its module, not in its binary");
     }
 }
 
-pub(crate) fn function_crates() -> BTreeSet<String> {
-    let folders = fs::read_dir(root().join("functions")).expect("the functions");
-    folders.map(|folder| folder.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+/// The names of the functions: each has a binary.
+pub(crate) fn function_binaries() -> BTreeSet<String> {
+    let files = fs::read_dir(root().join("functions/src/bin")).expect("the binaries");
+    let paths = files.map(|file| file.expect("an entry").path());
+    paths.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
 }
 
 #[test]
 fn routes_have_tests_of_their_name() {
-    for name in function_crates() {
-        let text =
-            fs::read_to_string(root().join(format!("functions/{name}/src/lib.rs"))).expect("a library");
-        if !["impl Route for", "impl StreamRoute for"].iter().any(|route| text.contains(route)) {
-            continue;
-        }
+    let template = Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("our template");
+    let called = template
+        .functions
+        .into_iter()
+        .filter(|function| !function.routes.is_empty() || function.url.is_some());
+    for name in called.map(|function| function.name) {
         let tests = root().join("tests/service/routes").join(name.replace('-', "_"));
         assert!(
             tests.is_dir() || tests.with_extension("rs").is_file(),

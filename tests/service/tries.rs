@@ -120,10 +120,10 @@ fn record(name: &str, old: &Item, new: Option<&Item>) -> Value {
 #[tokio::test]
 async fn an_earlier_life_takes_and_leaves_nothing() {
     let service = start().await;
-    let names = service.stack.environment("remove-parts").expect("the function");
+    let names = service.stack.environment("delete-job-data").expect("the function");
     let jobs = names.vars["JOBS_TABLE"].clone();
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-    let function = Alone::start("remove-parts", names).await;
+    let function = Alone::start("delete-job-data", names).await;
     let head = |id: String| {
         let (dynamo, jobs) = (dynamo.clone(), jobs.clone());
         async move {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use jobledger::Environment;
 use jobledger::domain::JobId;
-use jobledger::dynamo::{Ledger, head_row};
+use jobledger::store::{Ledger, head_row};
 use jobledger_tests::alone::Alone;
 use jobledger_tests::dynamo::{Item, items_of};
 use jobledger_tests::engine::Engine;
@@ -68,7 +68,7 @@ impl World {
         });
         let mut vars = endpoint.engine.names().clone();
         vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), url);
-        let counter = Alone::start("count-jobs", Environment::new(vars.clone())).await;
+        let counter = Alone::start("tally-jobs", Environment::new(vars.clone())).await;
         let mut readers = BTreeMap::new();
         for shards in INDEX_SHARDS {
             let mut vars = vars.clone();

@@ -2,7 +2,7 @@
 
 use jobledger::domain::{Job, JobQuery, Owner};
 use jobledger::http::{QueryString, job_query};
-use jobledger::list::counts;
+use jobledger::lists::counts;
 use jobledger_tests::Reply;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::stream::Dice;

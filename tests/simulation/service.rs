@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{ExternalId, Head, JobId, Owner};
-use jobledger::dynamo::{AttributeMap, head_of_row};
+use jobledger::store::{AttributeMap, head_of_row};
 use jobledger_tests::alone::Request;
 use jobledger_tests::dynamo::Item;
 use jobledger_tests::stream::Dice;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use jobledger::Environment;
 use jobledger::domain::Timestamp;
 use jobledger::lambda::{Started, StreamedAnswer};
-use jobledger_local::functions;
 use lambda_runtime::Context;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::{RawValue, to_raw_value};
@@ -24,7 +23,7 @@ pub struct Alone {
 impl Alone {
     /// Starts the function of that name.
     pub async fn start(name: &str, environment: Environment) -> Self {
-        let all = functions::all();
+        let all = jobledger_functions::all();
         let function = all.iter().find(|function| function.name == name).expect("a function of that name");
         let clock = environment.clock;
         let started = (function.start)(environment).await.expect("the function starts");

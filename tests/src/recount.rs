@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jobledger::counts::BOUNDS_MS;
 use jobledger::domain::{Job, JobId, State, Status};
-use jobledger::dynamo::schema::OWNERS;
-use jobledger::tally::BOUNDS_MS;
+use jobledger::store::schema::OWNERS;
 use serde_json::Value;
 
 use crate::dynamo::{Item, text};

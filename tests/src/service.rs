@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jobledger::Environment;
-use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack, functions};
+use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack};
 use reqwest::redirect::Policy;
 
 use crate::client::Call;
@@ -47,7 +47,7 @@ impl Service {
 
     /// Starts a stack so.
     pub async fn with_options(options: Options) -> Self {
-        let stack = Stack::start(options, functions::all()).await.expect("the stack starts");
+        let stack = Stack::start(options, jobledger_functions::all()).await.expect("the stack starts");
         let staying = reqwest::Client::builder().redirect(Policy::none()).build().expect("a client");
         Self { stack, client: reqwest::Client::new(), staying }
     }

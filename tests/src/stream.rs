@@ -5,7 +5,7 @@ use jobledger::domain::{
     Ended, ErrorCode, Fingerprint, Head, Job, JobError, JobId, Labels, Owner, State, Status, Timestamp, Try,
     TypeName,
 };
-use jobledger::dynamo::{AttributeMap, head_row};
+use jobledger::store::{AttributeMap, head_row};
 use serde_json::{Map, Value, json};
 
 pub use crate::dice::Dice;

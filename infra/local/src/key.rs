@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use jobledger::domain::{KeyHash, Owner};
-use jobledger::dynamo::Tables;
-use jobledger::dynamo::keys::{StoredKey, put_key};
 use jobledger::http::{AccessKey, Scope};
 use jobledger::lambda::system_clock;
+use jobledger::store::Tables;
+use jobledger::store::keys::{StoredKey, put_key};
 
 use crate::error::{Error, Result};
 use crate::template::Template;

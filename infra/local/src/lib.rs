@@ -8,7 +8,6 @@ mod clock;
 mod data;
 mod engine;
 mod error;
-pub mod functions;
 mod gateway;
 mod instances;
 mod invoke;

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use jobledger::lambda::logging;
-use jobledger_local::{
-    BoxError, DynamoDb, Http, LOCAL_KEY, LOCAL_OWNER, Options, Stack, Storage, TEMPLATE, functions,
-};
+use jobledger_local::{BoxError, DynamoDb, Http, LOCAL_KEY, LOCAL_OWNER, Options, Stack, Storage, TEMPLATE};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt;
@@ -84,7 +82,7 @@ struct Shared {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let all = functions::all();
+    let all = jobledger_functions::all();
     // Whatever is asked for: what the functions are built on logs no requests, with the keys in them.
     let most = logging::targets(LevelFilter::TRACE, all.iter().map(|function| function.name));
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
@@ -108,7 +106,7 @@ async fn run(cli: Cli) -> Result<(), BoxError> {
     let mut signals = Signals::new()?;
     let options = options(cli)?;
     let stack = tokio::select! {
-        started = Stack::start(options, functions::all()) => started?,
+        started = Stack::start(options, jobledger_functions::all()) => started?,
         () = signals.any() => return Ok(()),
     };
     match stack.url() {

@@ -18,9 +18,9 @@ mod rate_limit;
 mod record;
 mod spelling;
 mod status;
+pub mod steps;
 mod time;
 mod type_settings;
-pub mod work;
 
 pub use access_key::{AccessKey, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
@@ -44,11 +44,11 @@ pub use rate_limit::{
 };
 pub use record::Record;
 pub use status::{Status, StatusInput};
+pub use steps::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{
     MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
 };
-pub use work::Failure;
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -110,11 +110,12 @@ async fn leaves_nothing(house: &House) {
     assert_eq!(house.dynamo.scan(&house.jobs).await.len(), 0, "of {} before", left.len());
 }
 
-/// `remove-parts`, ten minutes later: no call that runs now runs then.
+/// `delete-job-data`, ten minutes later: no call that runs now runs then.
 async fn later(house: &House) -> Alone {
-    let environment = house.service.environment_at("remove-parts", house.service.stack.dynamodb_endpoint());
+    let environment =
+        house.service.environment_at("delete-job-data", house.service.stack.dynamodb_endpoint());
     let clock = || system_clock().plus_millis(600_000);
-    Alone::start("remove-parts", Environment { clock, ..environment }).await
+    Alone::start("delete-job-data", Environment { clock, ..environment }).await
 }
 
 /// Tells it that these heads were removed.
@@ -156,7 +157,7 @@ async fn what_a_job_names_stays_when_an_earlier_one_is_swept_up() {
     let mut head = house.heads().await.into_values().next().expect("the job");
     let written = parts.iter().find(|item| item["job_id"] != head["job_id"]).expect("a part");
     head.insert("job_id".to_owned(), written["job_id"].clone());
-    let now = house.function_at("remove-parts", house.service.stack.dynamodb_endpoint()).await;
+    let now = house.function_at("delete-job-data", house.service.stack.dynamodb_endpoint()).await;
     removed(&now, [&head].into_iter()).await;
     assert_eq!(house.dynamo.scan(&house.jobs).await.len(), parts.len());
     removed(&later, [&head].into_iter()).await;

@@ -36,7 +36,7 @@ async fn a_head_that_cannot_be_read() {
         let requests = [
             ("get-job", Request::new("GET", &format!("/v1/jobs/{id}"))),
             ("list-jobs", Request::new("GET", "/v1/jobs")),
-            ("total-jobs", Request::new("GET", "/v1/jobs/count?priority=0")),
+            ("get-job-count", Request::new("GET", "/v1/jobs/count?priority=0")),
             (
                 "batch-status",
                 Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": [id] }).to_string()),
@@ -44,8 +44,8 @@ async fn a_head_that_cannot_be_read() {
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("create-job", Request::new("POST", "/v1/jobs").body(r#"{"type":"render","external_id":"e"}"#)),
             ("delete-job", Request::new("DELETE", &format!("/v1/jobs/{id}"))),
-            ("change-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"name":"x"}"#)),
-            ("change-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"status":"running"}"#)),
+            ("update-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"name":"x"}"#)),
+            ("update-job", Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"status":"running"}"#)),
             ("retry-job", Request::new("POST", &format!("/v1/jobs/{id}/retry"))),
             ("claim-jobs", Request::new("POST", "/v1/jobs/claim").body(claim)),
             ("cancel-job", Request::new("POST", &format!("/v1/jobs/{id}/cancel"))),
@@ -74,7 +74,7 @@ async fn a_part_that_cannot_be_read() {
         // Lists read no parts.
         house.service.get("/v1/jobs").expect(200).await;
         let edit = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(r#"{"metadata":{"x":1}}"#);
-        house.is_problem("change-job", &house.behind("change-job").await.call(&edit).await, 500, "internal");
+        house.is_problem("update-job", &house.behind("update-job").await.call(&edit).await, 500, "internal");
     }
     let claim = Request::new("POST", "/v1/jobs/claim").body(r#"{"worker_id":"w","types":["render"]}"#);
     house.is_problem("claim-jobs", &house.behind("claim-jobs").await.call(&claim).await, 500, "internal");
@@ -101,8 +101,8 @@ async fn a_type_that_cannot_be_read() {
             "claim-jobs",
             Request::new("POST", "/v1/jobs/claim").body(r#"{"worker_id":"w","types":["render"]}"#),
         ),
-        ("change-job", report(json!({ "lease_token": token, "status": "failed", "error": "x" }))),
-        ("change-job", report(json!({ "lease_token": token, "progress": { "current_task": "x" } }))),
+        ("update-job", report(json!({ "lease_token": token, "status": "failed", "error": "x" }))),
+        ("update-job", report(json!({ "lease_token": token, "progress": { "current_task": "x" } }))),
     ] {
         let reply = house.behind(name).await.call(&request).await;
         house.is_problem(name, &reply, 500, "internal");

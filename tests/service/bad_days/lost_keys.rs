@@ -111,7 +111,7 @@ async fn a_key_is_revoked_once() {
 async fn the_first_key_is_made_once() {
     let house = House::start().await;
     for fault in [Fault::AnswerLost, Fault::Lost, Fault::throttled(), Fault::broken()] {
-        let behind = house.behind("make-admin-key").await;
+        let behind = house.behind("create-admin-key").await;
         let before = keys(&house).await;
         behind.proxy.spoil(0, fault);
         let made = behind.function.invoke(&json!({ "owner": "ops" })).await.expect("a key");

@@ -118,7 +118,7 @@ async fn a_report_is_taken_once() {
             (json!({ "status": "cancelled", "metadata": { "x": 1 } }), "cancelled"),
         ] {
             let make = || report_of(&house, kind, report.clone());
-            each_lost(&house, "change-job", make, async |reply, id, what| {
+            each_lost(&house, "update-job", make, async |reply, id, what| {
                 assert_eq!(reply.at("/status"), status, "{what}");
                 let job = house.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
                 assert_eq!((job.at("/status"), job.at("/attempt")), (&json!(status), &json!(1)), "{what}");
@@ -145,7 +145,7 @@ async fn a_try_that_failed_or_is_handed_back_is_queued_once() {
             (json!({ "status": "queued" }), 3),
         ] {
             let make = || report_of(&house, kind, report.clone());
-            each_lost(&house, "change-job", make, async |reply, id, what| {
+            each_lost(&house, "update-job", make, async |reply, id, what| {
                 assert_eq!(
                     (reply.at("/status"), reply.at("/max_attempts")),
                     (&json!("queued"), &json!(most)),
@@ -175,7 +175,7 @@ async fn a_job_is_changed_and_retried_for_its_caller() {
         let body = json!({ "priority": 7, "metadata": { "x": 1 }, "labels": { "team": "t" } });
         (Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string()), id)
     };
-    each_lost(&house, "change-job", edit, async |_, id, what| {
+    each_lost(&house, "update-job", edit, async |_, id, what| {
         let job = house.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
         assert_eq!((job.at("/payload"), job.at("/metadata")), (&json!(1), &json!({ "x": 1 })), "{what}");
         assert_eq!(job.at("/priority"), 7, "{what}");
@@ -204,7 +204,7 @@ async fn an_end_that_was_given_up_is_taken_when_it_comes_again() {
             for fault in [Fault::AnswerLost, Fault::Lost] {
                 for from in 0..6 {
                     let (request, id) = report_of(&house, kind, report.clone()).await;
-                    let behind = house.behind("change-job").await.knows_the_key().await;
+                    let behind = house.behind("update-job").await.knows_the_key().await;
                     let lost = fault.clone();
                     behind
                         .proxy

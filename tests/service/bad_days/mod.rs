@@ -149,10 +149,10 @@ impl House {
             ),
             ("export-link", Request::new("GET", "/v1/jobs/export?type=render")),
             (
-                "total-jobs",
+                "get-job-count",
                 Request::new("GET", "/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0"),
             ),
-            ("job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
+            ("get-job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
             ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),
             (
@@ -170,16 +170,16 @@ impl House {
             ("type-settings", Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#)),
             ("claim-jobs", claim("free")),
             ("claim-jobs", claim("limited")),
-            ("change-job", report(0, json!({ "progress": { "current_task": "x", "overall_progress": 5 } }))),
-            ("change-job", report(1, json!({ "status": "completed", "result": [1] }))),
-            ("change-job", report(2, json!({ "status": "failed", "error": "x", "result": [1] }))),
-            ("change-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
+            ("update-job", report(0, json!({ "progress": { "current_task": "x", "overall_progress": 5 } }))),
+            ("update-job", report(1, json!({ "status": "completed", "result": [1] }))),
+            ("update-job", report(2, json!({ "status": "failed", "error": "x", "result": [1] }))),
+            ("update-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
             ("retry-job", Request::new("POST", &format!("/v1/jobs/{cancelled}/retry"))),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
             ("record", Request::new("PUT", "/v1/records/source/1").body(r#"{"status":"ready"}"#)),
             ("record", Request::new("GET", "/v1/records/source/1")),
             ("record", Request::new("DELETE", "/v1/records/source/2")),
-            ("total-records", Request::new("GET", "/v1/records/count?kind=source")),
+            ("get-record-count", Request::new("GET", "/v1/records/count?kind=source")),
             ("metrics", Request::new("GET", "/metrics")),
             ("usage", Request::new("GET", "/v1/usage")),
             ("recount", Request::new("POST", "/v1/admin/recount").body(r#"{"owner":"a"}"#)),
@@ -244,13 +244,13 @@ impl Behind {
 /// Functions that no request of [`House::requests`] goes to.
 const OTHERS: [&str; 8] = [
     // Called by streams and schedules: `counting`, `tasks`, `watching`.
-    "count-jobs",
-    "remove-parts",
-    "run-tasks",
-    "watch-queue",
+    "tally-jobs",
+    "delete-job-data",
+    "run-background-tasks",
+    "reap-leases",
     "schedule-recount",
     // Called by people, without HTTP: `lost_keys`.
-    "make-admin-key",
+    "create-admin-key",
     // Streams its answer: `routes::export_jobs::broken`.
     "export-jobs",
     // Touches nothing.

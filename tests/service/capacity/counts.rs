@@ -9,7 +9,7 @@ use super::{Bill, House, changed, completed};
 
 /// What a batch's transaction costs: each item twice, and tallies have no index.
 async fn count(house: &House, shard: &str, writes: &[Write]) -> Bill {
-    let counter = house.metered("count-jobs").await;
+    let counter = house.metered("tally-jobs").await;
     // The first commit of an environment also notes the owner, for two units more: this is any later one.
     counter.invoke(house, &event(&format!("{shard}-before"), &records(0, &writes[..1]))).await;
     let before = house.tallies().await;

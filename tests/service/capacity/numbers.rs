@@ -33,24 +33,24 @@ async fn numbers_cost_the_same_with_ten_times_the_jobs() {
     let [from, to] = DATES;
     let mut questions = Vec::new();
     for (name, what, path, counted, most) in [
-        ("total-jobs", "count", "/v1/jobs/count".to_owned(), ("/total", FEW), (1, 1)),
+        ("get-job-count", "count", "/v1/jobs/count".to_owned(), ("/total", FEW), (1, 1)),
         (
-            "total-jobs",
+            "get-job-count",
             "count of a status",
             "/v1/jobs/count?status=completed".to_owned(),
             ("/total", FEW),
             (1, 1),
         ),
         (
-            "total-jobs",
+            "get-job-count",
             "count within dates",
             format!("/v1/jobs/count?created_after={from}&created_before={to}"),
             ("/total", 69),
             (2, 8),
         ),
-        ("job-stats", "stats", "/v1/jobs/stats".to_owned(), ("/total_jobs", FEW), (1, 1)),
+        ("get-job-stats", "stats", "/v1/jobs/stats".to_owned(), ("/get_job_count", FEW), (1, 1)),
         (
-            "job-stats",
+            "get-job-stats",
             "stats within dates",
             format!("/v1/jobs/stats?created_after={from}&created_before={to}"),
             ("/created_jobs", 70),

@@ -58,7 +58,7 @@ fn image(id: usize, status: &str) -> Item {
 #[tokio::test]
 async fn counting_a_batch_of_a_thousand_writes() {
     let house = House::start().await;
-    let counter = house.metered("count-jobs").await;
+    let counter = house.metered("tally-jobs").await;
     let records: Vec<_> = (0..1_000)
         .map(|number| {
             let keys = json!({ "record": { "S": format!("ann#source#{}", number / 2) } });
@@ -83,7 +83,7 @@ async fn counting_a_batch_of_a_thousand_writes() {
 #[tokio::test]
 async fn counts_cost_the_same_with_ten_times_the_records() {
     let house = House::start().await;
-    let (totals, scraper) = (house.metered("total-records").await, house.metered("metrics").await);
+    let (totals, scraper) = (house.metered("get-record-count").await, house.metered("metrics").await);
     let (writer, mut bills) = (house.metered("record").await, Vec::new());
     for numbers in [0..60, 60..600] {
         for number in numbers.clone() {

@@ -85,7 +85,7 @@ async fn reporting() {
         Request::new("PATCH", &path).body(report.to_string())
     };
     let report = |number: usize, said: Value| report_of(&held[number], said);
-    let function = house.metered("change-job").await;
+    let function = house.metered("update-job").await;
     // The first call reads the key, and the settings of the type.
     function.call(&house, &report(0, json!({ "status": "failed", "error": "x" }))).await;
     let progress = json!({ "current_task": "render", "current_task_progress": 3, "overall_progress": 40 });
@@ -127,7 +127,7 @@ async fn editing_and_retrying() {
     let unseen = house.service.post("/v1/jobs", &json!({ "type": "unseen" })).expect(201).await;
     let unseen = format!("/v1/jobs/{}", unseen.at("/job_id").as_str().expect("an id"));
     let runs = format!("/v1/jobs/{}", reply.at("/jobs/0/job_id").as_str().expect("an id"));
-    let function = house.metered("change-job").await;
+    let function = house.metered("update-job").await;
     let edit = |path: &str, body: Value| Request::new("PATCH", path).body(body.to_string());
     function.call(&house, &edit(&waits, json!({ "name": "x" }))).await;
     for (what, request, round_trips, read, write) in [

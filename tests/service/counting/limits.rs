@@ -1,7 +1,7 @@
 //! What one transaction can take, and what is not worth one.
 
+use jobledger::counts::MAX_ITEMS;
 use jobledger::domain::{Percent, Progress, State, Status};
-use jobledger::tally::MAX_ITEMS;
 use jobledger_tests::faults::{Proxy, Seen};
 use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence, stepped};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Counting from the stream: `count-jobs` by itself, sent what Lambda sends, on tallies that nobody else writes.
+//! Counting from the stream: `tally-jobs` by itself, sent what Lambda sends, on tallies that nobody else writes.
 
 mod concurrency;
 mod crashes;
@@ -46,7 +46,7 @@ impl House {
 
     /// New tallies, with nothing in them.
     async fn counter(&self) -> Counter {
-        let mut environment = self.service.stack.environment("count-jobs").expect("the function");
+        let mut environment = self.service.stack.environment("tally-jobs").expect("the function");
         let number = self.counters.fetch_add(1, Ordering::Relaxed);
         let table = format!("{}-{number}", environment.vars["TALLIES_TABLE"]);
         let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
@@ -75,21 +75,21 @@ impl House {
 impl Counter {
     /// The function, straight on DynamoDB.
     async fn function(&self) -> Alone {
-        Alone::start("count-jobs", self.environment.clone()).await
+        Alone::start("tally-jobs", self.environment.clone()).await
     }
 
     /// The function, on the DynamoDB at another address.
     async fn function_at(&self, endpoint: &str) -> Alone {
         let mut environment = self.environment.clone();
         environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
-        Alone::start("count-jobs", environment).await
+        Alone::start("tally-jobs", environment).await
     }
 
     /// The function, and who counts what it spends.
     async fn metered(&self) -> (Alone, Arc<Meter>) {
         let meter = Arc::new(Meter::default());
         let environment = Environment { meter: Some(Arc::clone(&meter)), ..self.environment.clone() };
-        (Alone::start("count-jobs", environment).await, meter)
+        (Alone::start("tally-jobs", environment).await, meter)
     }
 
     async fn counts(&self) -> Counts {

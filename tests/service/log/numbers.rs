@@ -49,7 +49,7 @@ async fn agree(service: &Service, jobs: &[LoggedJob], words: &[&str; 2], from: T
     let stats = service.get(&format!("/v1/jobs/stats?from_date={first}&to_date={last}")).expect(200).await;
     let some = |value: Value| if count == 0 { Value::Null } else { value };
     let expect = json!({
-        "total_jobs": count, "created_jobs": count, "removed_jobs": 0,
+        "get_job_count": count, "created_jobs": count, "removed_jobs": 0,
         "status_breakdown": { "queued": 0, "running": 0, "completed": count, "failed": 0, "cancelled": 0 },
         "ended": { "completed": count, "failed": 0, "cancelled": 0 },
         "success_rate": some(json!(100.0)),

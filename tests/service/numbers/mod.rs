@@ -3,8 +3,8 @@
 
 mod model;
 
+use jobledger::counts::HEAD_BYTES;
 use jobledger::domain::{ExternalId, JobId, Owner, Timestamp};
-use jobledger::tally::HEAD_BYTES;
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, text};
 use jobledger_tests::stream::Dice;

@@ -192,7 +192,7 @@ impl Ledger {
         let total = |measured: &[u64]| (!measured.is_empty()).then(|| measured.iter().sum::<u64>());
         let mean = |measured: &[u64]| total(measured).map(|sum| sum / measured.len() as u64);
         json!({
-            "total_jobs": alive.values().sum::<u64>(), "status_breakdown": alive,
+            "get_job_count": alive.values().sum::<u64>(), "status_breakdown": alive,
             "created_jobs": created, "removed_jobs": removed, "ended": ended, "success_rate": rate,
             "processing_metrics": {
                 "total_processing_seconds": seconds(total(&runs)),

@@ -1,8 +1,8 @@
 //! What a rate lets through and what it costs, to the call: races, clocks that disagree, what is stored.
 
 use futures_util::future::join_all;
-use jobledger::dynamo::Ledger;
 use jobledger::http::AccessKey;
+use jobledger::store::Ledger;
 use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use serde_json::json;

@@ -44,7 +44,7 @@ async fn crash(house: &House, harm: &[(&str, &str)], number: usize, fault: Fault
         books.spoil(&owner, bucket, cell, 2).await;
     }
     let proxy = Proxy::start(house.endpoint()).await;
-    let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+    let runner = house.function("run-background-tasks", proxy.url(), system_clock).await;
     let id = begin(house, &owner, true).await;
     proxy.spoil(number, fault);
     let event = event(&id);
@@ -125,7 +125,7 @@ async fn what_is_counted_between_look_and_repair_is_not_lost() {
         asks.send(()).expect("somebody who counts");
         Fault::cancelled()
     });
-    let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+    let runner = house.function("run-background-tasks", proxy.url(), system_clock).await;
     let id = begin(&house, "ann", true).await;
     let count = async {
         asked.recv().await.expect("a repair");

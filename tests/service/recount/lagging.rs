@@ -66,7 +66,7 @@ impl Late {
         let reply = self.function("recount", system_clock).await.call(&request).await;
         assert_eq!(reply.status, 202, "{}", reply.text);
         let id = text(reply.at("/job_id"));
-        deliver(&self.function("run-tasks", clock).await, &id).await;
+        deliver(&self.function("run-background-tasks", clock).await, &id).await;
         let job = self.house.job(&id).await;
         assert_eq!(job["status"], "completed", "{job}");
         job["result"].clone()
@@ -92,7 +92,7 @@ async fn what_is_not_counted_yet_is_not_wrong() {
 #[tokio::test]
 async fn every_owner_is_known_from_its_first_count_on() {
     let late = Late::start().await;
-    let counter = late.function("count-jobs", system_clock).await;
+    let counter = late.function("tally-jobs", system_clock).await;
     let names = ["zoe", "ann", "0", "bob:x"];
     let writes: Vec<Write> = (1..)
         .zip(names)

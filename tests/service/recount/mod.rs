@@ -73,7 +73,7 @@ impl House {
 
 impl Books {
     fn of(service: &Service) -> Self {
-        let environment = service.stack.environment("run-tasks").expect("the function");
+        let environment = service.stack.environment("run-background-tasks").expect("the function");
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
         Self { dynamo, table: environment.vars["TALLIES_TABLE"].clone() }
     }

@@ -1,7 +1,7 @@
 //! `GET /v1/analytics/cost/by-model` and `/by-team`.
 
+use jobledger::counts::MAX_COST_ITEMS;
 use jobledger::http::MAX_ANSWER_BYTES;
-use jobledger::tally::MAX_COST_ITEMS;
 use jobledger_tests::Service;
 use jobledger_tests::at_once::each_of;
 use jobledger_tests::dynamo::Dynamo;

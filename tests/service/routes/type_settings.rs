@@ -3,9 +3,9 @@
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{Owner, Timestamp, TypeName};
-use jobledger::dynamo::types::{get_type, type_id, type_of_item};
-use jobledger::dynamo::{StoredType, Written};
 use jobledger::lambda::system_clock;
+use jobledger::store::types::{get_type, type_id, type_of_item};
+use jobledger::store::{StoredType, Written};
 use jobledger_tests::at_once::each_of;
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};

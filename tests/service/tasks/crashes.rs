@@ -23,7 +23,7 @@ async fn crash_everywhere(action: &'static str, statuses: &'static [&'static str
     each_of(cases, |(number, fault)| async move {
         let kind = format!("{action}-{number}-{}", if fault == Fault::Held { "before" } else { "after" });
         let proxy = Proxy::start(shared.endpoint()).await;
-        let runner = shared.function("run-tasks", proxy.url(), system_clock).await;
+        let runner = shared.function("run-background-tasks", proxy.url(), system_clock).await;
         let id = shared.begin_with(action, &kind, JOBS, statuses).await;
         proxy.spoil(number, fault);
         let event = event(&id);

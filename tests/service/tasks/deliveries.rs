@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jobledger::domain::{JobId, Timestamp};
-use jobledger::dynamo::plans::{self, Seen};
-use jobledger::dynamo::{Written, job_of_row};
 use jobledger::lambda::system_clock;
+use jobledger::store::plans::{self, Seen};
+use jobledger::store::{Written, job_of_row};
 use jobledger_local::{Options, TEMPLATE};
 use jobledger_tests::Service;
 use jobledger_tests::faults::{Fault, Proxy};
@@ -157,7 +157,7 @@ async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
     {
         let id = house.begin_with(action, action, 3, &statuses).await;
         let proxy = Proxy::start(house.endpoint()).await;
-        let runner = house.function("run-tasks", proxy.url(), system_clock).await;
+        let runner = house.function("run-background-tasks", proxy.url(), system_clock).await;
         let mut changed = 0;
         proxy.plan(move |seen| {
             let is_task = seen.body["Key"]["task_id"].is_object();
@@ -209,7 +209,7 @@ async fn work_that_does_not_get_on_is_given_up_and_says_so() {
     let house = House::start().await;
     let id = house.begin_with("cancel", "a", 5, &["queued"]).await;
     let proxy = Proxy::start(house.endpoint()).await;
-    let runner = house.function("run-tasks", proxy.url(), minutes).await;
+    let runner = house.function("run-background-tasks", proxy.url(), minutes).await;
     proxy.plan(|seen| if seen.operation == "Query" { Fault::refused() } else { Fault::None });
     for tried in 1..=10 {
         let answer: Result<Value, String> = runner.invoke(&event(&id)).await;
@@ -237,13 +237,14 @@ async fn a_try_that_gets_on_begins_to_count_anew() {
     ingest_many(&house.service, "default", "a", 5, &["queued"]).await;
     let id = house.begin("cancel", "a").await;
     let proxy = Proxy::start(house.endpoint()).await;
-    let runner = house.function("run-tasks", proxy.url(), super::later).await;
+    let runner = house.function("run-background-tasks", proxy.url(), super::later).await;
     proxy.plan(|seen| if seen.operation == "Query" { Fault::refused() } else { Fault::None });
     assert!(runner.invoke(&event(&id)).await.is_err());
     assert_eq!(house.task(&id).await.expect("the task")["tries"]["N"], "1");
     // Its claim holds for a minute by its own clock, so another one waits; by a later clock it is over.
     proxy.heal();
-    let later = house.function("run-tasks", house.endpoint(), || super::later().plus_hours(1)).await;
+    let later =
+        house.function("run-background-tasks", house.endpoint(), || super::later().plus_hours(1)).await;
     deliver(&later, &id).await;
     house.is_done(&id, "cancel", 5).await;
 }

@@ -1,4 +1,4 @@
-//! Work that goes on after the answer: `run-tasks` by itself, sent what Lambda sends, on tasks that nobody else does.
+//! Work that goes on after the answer: `run-background-tasks` by itself, sent what Lambda sends, on tasks that nobody else does.
 
 mod crashes;
 mod deliveries;
@@ -27,7 +27,7 @@ impl House {
     pub(crate) async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-        let environment = service.stack.environment("run-tasks").expect("the function");
+        let environment = service.stack.environment("run-background-tasks").expect("the function");
         let table = format!("{}-beside", environment.vars["TASKS_TABLE"]);
         let made = json!({
             "TableName": table,
@@ -55,12 +55,12 @@ impl House {
     }
 
     pub(crate) async fn runner(&self) -> Alone {
-        self.function("run-tasks", self.endpoint(), system_clock).await
+        self.function("run-background-tasks", self.endpoint(), system_clock).await
     }
 
     /// One whose clock says that every claim of before is over.
     pub(crate) async fn later_runner(&self) -> Alone {
-        self.function("run-tasks", self.endpoint(), later).await
+        self.function("run-background-tasks", self.endpoint(), later).await
     }
 
     /// One that has time for one part of a task in each invocation.

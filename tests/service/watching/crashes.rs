@@ -37,7 +37,7 @@ async fn a_crash_at_any_request_ends_each_try_once() {
             let (id, _) = house.claimed(&json!({ "type": "scrape", "max_attempts": 2 })).await;
             house.service.settled().await;
             let proxy = Proxy::start(house.service.stack.dynamodb_endpoint()).await;
-            let watcher = house.function("watch-queue", proxy.url(), later).await;
+            let watcher = house.function("reap-leases", proxy.url(), later).await;
             proxy.spoil(number, fault);
             let is_crashed = tokio::select! {
                 _ = look(&watcher) => false,
@@ -66,7 +66,7 @@ async fn a_lost_answer_ends_each_try_once() {
             let (id, _) = house.claimed(&json!({ "type": "scrape", "max_attempts": 2 })).await;
             house.service.settled().await;
             let proxy = Proxy::start(house.service.stack.dynamodb_endpoint()).await;
-            let watcher = house.function("watch-queue", proxy.url(), later).await;
+            let watcher = house.function("reap-leases", proxy.url(), later).await;
             proxy.spoil(number, fault);
             let said = look(&watcher).await;
             assert_eq!(said["errors"], 0, "{what}: {said}");

@@ -86,7 +86,7 @@ async fn a_report_in_between_wins() {
         house.service.call("PATCH", &format!("/v1/jobs/{id}")).json(&report).expect(200).await;
         house.service.settled().await;
         let proxy = Proxy::start(house.service.stack.dynamodb_endpoint()).await;
-        let watcher = house.function("watch-queue", proxy.url(), later).await;
+        let watcher = house.function("reap-leases", proxy.url(), later).await;
         let jobs = house.table("JOBS_TABLE").to_owned();
         proxy.plan(move |seen| {
             if seen.operation == "BatchGetItem" && seen.body["RequestItems"].get(&jobs).is_some() {
@@ -121,7 +121,7 @@ async fn jobs_without_a_lease_are_left_alone() {
     service.call("PATCH", &format!("/v1/jobs/{id}")).json(&report).expect(200).await;
     service.settled().await;
 
-    let watcher = house.function("watch-queue", house.endpoint(), thorough).await;
+    let watcher = house.function("reap-leases", house.endpoint(), thorough).await;
     let said = look(&watcher).await;
     assert_eq!(ended(&said), NOTHING, "{said}");
     assert_eq!((&said["running"], &said["held"]), (&json!(1), &json!(0)), "{said}");
@@ -165,7 +165,7 @@ async fn a_look_at_nothing_costs_next_to_nothing() {
     house.service.settled().await;
     let meter = Arc::new(Meter::default());
     let names = Environment { meter: Some(Arc::clone(&meter)), clock: later, ..house.names.clone() };
-    let watcher = Alone::start("watch-queue", names).await;
+    let watcher = Alone::start("reap-leases", names).await;
     for _ in 0..2 {
         meter.take();
         let said = look(&watcher).await;

@@ -1,4 +1,4 @@
-//! Leases that run out: `watch-queue` by itself, called at times of its own, on jobs that workers claimed and then forgot.
+//! Leases that run out: `reap-leases` by itself, called at times of its own, on jobs that workers claimed and then forgot.
 
 mod crashes;
 mod looks;
@@ -64,7 +64,7 @@ impl House {
     async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-        let names = service.stack.environment("watch-queue").expect("the function");
+        let names = service.stack.environment("reap-leases").expect("the function");
         Self { service, dynamo, names }
     }
 
@@ -79,7 +79,7 @@ impl House {
     }
 
     async fn watcher(&self, clock: fn() -> Timestamp) -> Alone {
-        self.function("watch-queue", self.service.stack.dynamodb_endpoint(), clock).await
+        self.function("reap-leases", self.service.stack.dynamodb_endpoint(), clock).await
     }
 
     /// Has everything counted, and looks once at that time.

@@ -51,7 +51,7 @@ fn our_tables_have_their_keys_streams_and_indexes() {
 #[test]
 fn our_functions_have_what_globals_and_parameters_give_them() {
     let template = ours(&[("IndexShards", "4")]).unwrap();
-    let count = template.functions.iter().find(|function| function.name == "count-jobs").unwrap();
+    let count = template.functions.iter().find(|function| function.name == "tally-jobs").unwrap();
     assert_eq!(count.variables["JOBS_TABLE"], "JobsTable");
     assert_eq!(count.variables["INDEX_SHARDS"], "4");
     assert_eq!(count.variables["DEFAULT_TTL_HOURS"], "24");
@@ -62,7 +62,7 @@ fn our_functions_have_what_globals_and_parameters_give_them() {
         ("JobsTable", Retries::Forever, false)
     );
     assert!(source.window.is_some());
-    let tasks = template.functions.iter().find(|function| function.name == "run-tasks").unwrap();
+    let tasks = template.functions.iter().find(|function| function.name == "run-background-tasks").unwrap();
     let source = &tasks.streams[0];
     assert_eq!(
         (source.table.as_str(), source.batch_size, source.retries),

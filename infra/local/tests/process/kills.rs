@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Requests at a time.
 const AT_ONCE: usize = 8;
 /// The reaper comes oftener than the template says, so that nobody waits a minute for the last jobs.
-const OPTIONS: [&str; 2] = ["--every", "watch-queue=2"];
+const OPTIONS: [&str; 2] = ["--every", "reap-leases=2"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_every_second_loses_no_job_and_doubles_none() {

@@ -10,7 +10,7 @@ use super::super::{refuses, text, total, went_in};
 const PATH: &str = "/v1/admin/ingest/jobs/mock";
 
 /// It, as it is in the repository.
-const SAMPLE: &str = include_str!("../../../../functions/ingest-jobs/src/mock.ndjson");
+const SAMPLE: &str = include_str!("../../../../functions/src/ingest/jobs/mock.ndjson");
 
 fn sample() -> Vec<Value> {
     SAMPLE.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -117,7 +117,7 @@ async fn every_report_shows_the_sample() {
     service.settled().await;
     let dates = "from_date=2026-01-01&to_date=2026-01-14";
     let stats = service.get(&format!("/v1/jobs/stats?{dates}")).expect(200).await;
-    assert_eq!(stats.at("/total_jobs"), 30);
+    assert_eq!(stats.at("/get_job_count"), 30);
     let expect = json!({ "queued": 0, "running": 0, "completed": 24, "failed": 4, "cancelled": 2 });
     assert_eq!(stats.at("/status_breakdown"), &expect);
     assert_eq!(stats.at("/success_rate"), 80.0);

@@ -1,4 +1,4 @@
-//! `make-admin-key`: what a deployment without a key begins with, called as `aws lambda invoke` calls it.
+//! `create-admin-key`: what a deployment without a key begins with, called as `aws lambda invoke` calls it.
 
 use jobledger::domain::KeyHash;
 use jobledger_tests::Service;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{id_and_key, ids, path, text, with_key};
 
 async fn function(service: &Service) -> Alone {
-    let environment = service.stack.environment("make-admin-key").expect("the function");
-    Alone::start("make-admin-key", environment).await
+    let environment = service.stack.environment("create-admin-key").expect("the function");
+    Alone::start("create-admin-key", environment).await
 }
 
 #[tokio::test]

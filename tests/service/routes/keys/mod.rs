@@ -1,4 +1,4 @@
-//! `/v1/admin/keys`: keys made, listed, changed and revoked; and `make-admin-key`, which makes the first one.
+//! `/v1/admin/keys`: keys made, listed, changed and revoked; and `create-admin-key`, which makes the first one.
 
 mod admin;
 mod changes;

@@ -1,7 +1,7 @@
 //! More kinds and statuses of records, or types of jobs, than a scrape shows: whoever may write makes as many as they like.
 
 use futures_util::stream::{self, StreamExt};
-use jobledger::tally::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
+use jobledger::counts::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, text};
 use serde_json::json;

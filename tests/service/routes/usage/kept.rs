@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jobledger::Environment;
-use jobledger::dynamo::Ledger;
 use jobledger::http::{Flush, Gate};
 use jobledger::lambda::system_clock;
+use jobledger::store::Ledger;
 use jobledger_local::{LOCAL_KEY, Options, Storage};
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::dynamo::{Dynamo, text};
@@ -245,7 +245,7 @@ async fn many_keys_are_written_a_hundred_at_a_time_and_a_bound_holds() {
 async fn the_sum_is_exactly_the_calls_made() {
     let service = Service::start().await;
     let mut functions = Vec::new();
-    for name in ["list-jobs", "create-job", "get-job", "total-jobs"] {
+    for name in ["list-jobs", "create-job", "get-job", "get-job-count"] {
         for _ in 0..3 {
             functions.push((name, behind(&service, name).await));
         }

@@ -5,9 +5,9 @@ mod kept;
 use std::collections::BTreeSet;
 
 use jobledger::domain::{KeyHash, KeyId, Owner, Timestamp};
-use jobledger::dynamo::Ledger;
 use jobledger::http::{Flush, Gate, Used};
 use jobledger::lambda::system_clock;
+use jobledger::store::Ledger;
 use jobledger_tests::dynamo::Dynamo;
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};

@@ -1,5 +1,0 @@
-//! `batch-status` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(batch_status::FUNCTION)
-}

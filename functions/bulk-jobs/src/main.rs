@@ -1,5 +1,0 @@
-//! `bulk-jobs` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(bulk_jobs::FUNCTION)
-}

@@ -1,5 +1,0 @@
-//! `export-link` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(export_link::FUNCTION)
-}

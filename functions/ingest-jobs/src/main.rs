@@ -1,5 +1,0 @@
-//! `ingest-jobs` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(ingest_jobs::FUNCTION)
-}

@@ -1,5 +1,0 @@
-//! `keys` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(keys::FUNCTION)
-}

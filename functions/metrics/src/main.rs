@@ -1,5 +1,0 @@
-//! `metrics` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(metrics::FUNCTION)
-}

@@ -1,5 +1,0 @@
-//! `record` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(record::FUNCTION)
-}

@@ -1,5 +1,0 @@
-//! `recount` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(recount::FUNCTION)
-}

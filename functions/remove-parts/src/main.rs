@@ -1,5 +1,0 @@
-//! `remove-parts` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(remove_parts::FUNCTION)
-}

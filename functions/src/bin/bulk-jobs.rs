@@ -1,0 +1,5 @@
+//! `bulk-jobs` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::jobs::bulk::FUNCTION)
+}

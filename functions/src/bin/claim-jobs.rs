@@ -1,0 +1,5 @@
+//! `claim-jobs` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::jobs::claim::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `export-link` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::jobs::export::link::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `get-job` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::jobs::get::FUNCTION)
+}

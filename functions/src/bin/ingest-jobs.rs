@@ -1,0 +1,5 @@
+//! `ingest-jobs` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::ingest::jobs::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `keys` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::keys::FUNCTION)
+}

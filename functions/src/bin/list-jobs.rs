@@ -1,0 +1,5 @@
+//! `list-jobs` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::jobs::list::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `metrics` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::metrics::FUNCTION)
+}

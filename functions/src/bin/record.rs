@@ -1,0 +1,5 @@
+//! `record` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::records::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `recount` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::recount::FUNCTION)
+}

@@ -1,0 +1,5 @@
+//! `type-settings` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::types::FUNCTION)
+}

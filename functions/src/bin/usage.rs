@@ -1,0 +1,5 @@
+//! `usage` as a process.
+
+fn main() -> Result<(), jobledger::Error> {
+    jobledger::run(jobledger_functions::usage::FUNCTION)
+}

@@ -1,0 +1,142 @@
+//! Writing lines: each judged by what is stored, and written on the condition that this has not changed.
+
+use std::collections::HashMap;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
+use jobledger::http::FieldError;
+use jobledger::store::{
+    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, input_part, output_part, part_bytes,
+    plans,
+};
+
+use super::line::Line;
+use super::pace::Pace;
+
+/// Lines of a chunk that are written at the same time.
+const MAX_WRITES_AT_ONCE: usize = 16;
+/// Parts that are sent in one request: as many as one of DynamoDB takes.
+const MAX_PARTS_AT_ONCE: usize = 25;
+/// How often a line is judged anew because its job changed meanwhile. One call changes a job once, so this is how many
+/// calls may tell of the same job at once.
+const MAX_TRIES: usize = 16;
+
+/// What became of a line.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Created,
+    Updated,
+    Unchanged,
+    Rejected(Vec<FieldError>),
+}
+
+/// Writes the lines of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upserts<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) defaults: &'a Defaults,
+    pub(crate) pace: &'a Pace,
+}
+
+impl Upserts<'_> {
+    /// Writes up to 100 lines, none of which says the same job.
+    pub(crate) async fn chunk(self, lines: &[Line]) -> Result<Vec<Done>, StoreError> {
+        let mut stored = self.read_heads(lines).await?;
+        let mut parts = Vec::new();
+        let judged: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                let stored = stored.remove(&line.upsert.job_id(&self.defaults.owner));
+                let (step, its_parts) = next(line, stored.as_ref(), self.defaults);
+                parts.extend(its_parts);
+                (line, stored, step)
+            })
+            .collect();
+        for parts in parts.chunks(MAX_PARTS_AT_ONCE) {
+            let jobs = &self.ledger.config.tables.jobs;
+            self.pace.send(|| self.ledger.store.batch_put(jobs, parts.to_vec())).await?;
+        }
+        let writes: Vec<_> =
+            judged.into_iter().map(|(line, stored, step)| self.upsert(line, stored, step)).collect();
+        stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
+    }
+
+    /// What is stored as of now: that a line says nothing new, or may not go in, is said without a write that would find
+    /// out.
+    async fn read_heads(self, lines: &[Line]) -> Result<HashMap<JobId, Head>, StoreError> {
+        let Self { ledger, defaults, pace } = self;
+        let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
+        let plan = plans::get_heads_now(&ledger.config.tables, &ids)?;
+        let found = pace.send(|| ledger.store.batch_get(plan.clone())).await?;
+        let heads = found.into_values().flatten().map(head_of_row);
+        heads.map(|head| head.map(|head| (head.job.id, head)).map_err(StoreError::from)).collect()
+    }
+
+    /// Writes one line. What was read may be old: a condition that fails tells what is there now.
+    async fn upsert(self, line: &Line, mut stored: Option<Head>, mut step: Step) -> Result<Done, StoreError> {
+        let Self { ledger, defaults, pace } = self;
+        for _ in 0..MAX_TRIES {
+            let (head, done) = match step {
+                Step::Stop(done) => return Ok(done),
+                Step::Write(head, done) => (head, done),
+            };
+            let plan = match &stored {
+                None => plans::create_head(&ledger.config.tables, &head)?,
+                Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
+            };
+            let (is_done, there) = match pace.send(|| ledger.store.put(plan.clone())).await? {
+                Written::Done(_) => (true, None),
+                Written::Refused(item) => {
+                    let there = item.map(head_of_row).transpose()?;
+                    (there.as_ref().is_some_and(|there| there.is_same_write(&head)), there)
+                }
+            };
+            if is_done {
+                if let Some(gone) = &stored {
+                    pace.send(|| ledger.remove_parts(gone, Some(&head))).await?;
+                }
+                return Ok(done);
+            }
+            stored = there;
+            // All tries of this call name their parts alike: they are there already, or no longer wanted.
+            step = next(line, stored.as_ref(), defaults).0;
+            if let Step::Stop(_) = step {
+                pace.send(|| ledger.remove_parts(&head, stored.as_ref())).await?;
+            }
+        }
+        Err(StoreError::Unavailable("the job changed at every try".into()))
+    }
+}
+
+/// What is to be done next about a line.
+enum Step {
+    /// Put this head, once its parts are there.
+    Write(Box<Head>, Done),
+    /// Nothing.
+    Stop(Done),
+}
+
+/// The next step, and the parts of the head that it puts.
+fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<AttributeMap>) {
+    let write = |mut head: Box<Head>, done| {
+        let parts = parts_of(&head, line);
+        head.job.bytes = parts.iter().map(part_bytes).sum();
+        (Step::Write(head, done), parts)
+    };
+    match judge(&line.upsert, stored, defaults) {
+        Ok(Verdict::Create(head)) => write(head, Done::Created),
+        Ok(Verdict::Update(head)) => write(head, Done::Updated),
+        Ok(Verdict::Unchanged) => (Step::Stop(Done::Unchanged), Vec::new()),
+        Err(wrong) => {
+            let errors = wrong.into_iter().map(|(field, invalid)| FieldError::new(field, invalid));
+            (Step::Stop(Done::Rejected(errors.collect())), Vec::new())
+        }
+    }
+}
+
+/// What a line gives to keep beside the head.
+fn parts_of(head: &Head, line: &Line) -> Vec<AttributeMap> {
+    let parts = [(head.input.map(input_part), &line.input), (head.output.map(output_part), &line.output)];
+    let parts = parts.into_iter().filter_map(|(part, json)| Some((part?, json)));
+    parts.map(|(part, json)| encode_part(head.job.id, &part, json.clone())).collect()
+}

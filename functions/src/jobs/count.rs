@@ -1,0 +1,52 @@
+//! `GET /v1/jobs/count`: how many jobs a list has, by status and by type, without a page of it.
+
+use std::collections::BTreeMap;
+
+use jobledger::Function;
+use jobledger::domain::{Invalid, Status, TypeName};
+use jobledger::http::{
+    Access, Answer, Call, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function, job_query,
+};
+use jobledger::lists::counts;
+use jobledger::store::Ledger;
+use serde::Serialize;
+
+/// The function.
+pub const FUNCTION: Function = function::<GetJobCount>();
+
+/// `GET /v1/jobs/count`.
+#[derive(Debug)]
+pub struct GetJobCount;
+
+#[derive(Serialize)]
+struct Body {
+    total: u64,
+    total_kind: &'static str,
+    by_status: BTreeMap<Status, u64>,
+    by_type: BTreeMap<TypeName, u64>,
+}
+
+impl Route for GetJobCount {
+    const NAME: &'static str = "get-job-count";
+    const ACCESS: Access = Access::Scope(Scope::Read);
+    const MAX_BODY_BYTES: usize = 0;
+    type Backend = Ledger;
+
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let query = job_query(call.owner()?.clone(), &mut call.query);
+        let query = call.query.finish(Some(query))?;
+        let counts = counts(call.backend, &query).await?;
+        let answer = Answer::ok(&Body {
+            total: counts.total.count,
+            total_kind: counts.total.kind(),
+            by_status: counts.by_status.iter().collect(),
+            by_type: counts.by_type,
+        });
+        if answer.fits() { Ok(answer) } else { Err(too_many_types()) }
+    }
+}
+
+fn too_many_types() -> Problem {
+    let message = format!("has more types than {MAX_ANSWER_BYTES} bytes can name; ask for some of them");
+    Problem::invalid_query(vec![FieldError::new("type", Invalid(message))])
+}

@@ -1,0 +1,51 @@
+//! `GET /v1/jobs/{job_id}`: everything about a job; with `wait`, once it has ended or the time is over.
+
+use jobledger::Function;
+use jobledger::counts::mean_run_ms;
+use jobledger::http::{Access, Answer, Call, Problem, Route, Scope, Wait, function};
+use jobledger::store::{Ledger, Pace, WholeJob};
+
+/// The function.
+pub const FUNCTION: Function = function::<GetJob>();
+
+/// How often it is looked whether the job has ended.
+const PACE: Pace = Pace { first_ms: 100, longest_ms: 1_000 };
+
+/// `GET /v1/jobs/{job_id}`.
+#[derive(Debug)]
+pub struct GetJob;
+
+impl Route for GetJob {
+    const NAME: &'static str = "get-job";
+    const ACCESS: Access = Access::Scope(Scope::Read);
+    const MAX_BODY_BYTES: usize = 0;
+    type Backend = Ledger;
+
+    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let owner = call.owner()?.clone();
+        let id = call.job_id();
+        let wait = call.query.optional("wait", Wait::parse);
+        let id = call.query.finish(id)?;
+        let Ledger { store, config, .. } = call.backend;
+        let read = || WholeJob::read(store, &config.tables, id);
+        let mut whole = read().await?.ok_or_else(Problem::job_not_found)?;
+        if whole.head.job.owner != owner {
+            return Err(Problem::other_owner());
+        }
+        let wait = wait.filter(|wait| wait.seconds > 0 && !whole.head.job.status().is_ended());
+        let seconds = match wait {
+            Some(wait) => call.pay_wait(wait.seconds.into()).await,
+            None => 0,
+        };
+        if seconds > 0 {
+            let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
+            call.backend.wait_for_end(id, PACE, deadline).await?;
+            whole = read().await?.ok_or_else(Problem::job_not_found)?;
+        }
+        let job = &whole.head.job;
+        if job.is_unmeasured() {
+            whole.beside.mean_run_ms = mean_run_ms(store, &config.tables, &job.owner, &job.kind).await?;
+        }
+        Ok(Answer::ok(&whole.view((call.clock)())))
+    }
+}

@@ -1,0 +1,21 @@
+//! The Lambda functions of jobledger.
+//!
+//! The folders follow the URL, without `/v1` and `/admin`: `POST /v1/jobs/{job_id}/cancel` is `jobs/cancel.rs`. Functions
+//! that no URL leads to are in [`streams`] (called by the stream of a table) and [`schedules`] (called by the clock).
+//! `bin/` has one binary for each function.
+
+pub mod analytics;
+pub mod health;
+pub mod ingest;
+pub mod jobs;
+pub mod keys;
+pub mod metrics;
+pub mod records;
+pub mod recount;
+mod routes;
+pub mod schedules;
+pub mod streams;
+pub mod types;
+pub mod usage;
+
+pub use routes::all;

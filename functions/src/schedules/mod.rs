@@ -1,0 +1,4 @@
+//! Functions that a schedule calls.
+
+pub mod reap_leases;
+pub mod recount;

@@ -1,5 +1,0 @@
-//! `usage` as a process.
-
-fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(usage::FUNCTION)
-}

@@ -1,0 +1,210 @@
+//! One change to many jobs, as work that goes on after the answer.
+//!
+//! The jobs are walked oldest first. Each part does what the part before has written down (`pending`), and then reads which
+//! jobs come next: so a part that is done again knows which jobs it was to change, and finds its own changes by the mark
+//! that each leaves on its job.
+
+mod change;
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
+
+use crate::background::{Bench, Step, Task, Work};
+use crate::counts::total;
+use crate::domain::{
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress, Status,
+    TaskName, TypeName, is_own,
+};
+use crate::http::{QueryString, job_query};
+use crate::lists::part;
+use crate::store::plans::Seen;
+use crate::store::{Corrupt, Ledger, StoreError, job_of_row};
+
+/// Jobs of one part.
+const PART: usize = 100;
+/// Jobs that are changed at the same time.
+const MAX_AT_ONCE: usize = 16;
+
+/// The kind of work.
+#[derive(Debug)]
+pub struct Bulk;
+
+/// What is to be done, and how far it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BulkState {
+    action: BulkAction,
+    /// The list's filters, by the names that its query has.
+    filter: Vec<(String, String)>,
+    /// How many jobs there are, as far as that is counted.
+    total: Option<u64>,
+    /// The jobs of this part.
+    pending: Vec<Seen>,
+    /// Where the jobs are read from next.
+    next: Next,
+    numbers: BulkNumbers,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Next {
+    Begin,
+    After(String),
+    End,
+}
+
+/// What the job gave.
+#[derive(Serialize)]
+struct Gave<'a> {
+    action: BulkAction,
+    #[serde(flatten)]
+    numbers: &'a BulkNumbers,
+}
+
+impl BulkState {
+    /// Nothing done yet. The filter must be one that [`job_query`] can read.
+    pub fn new(action: BulkAction, filter: Vec<(String, String)>) -> Self {
+        let numbers = BulkNumbers::default();
+        Self { action, filter, total: None, pending: Vec::new(), next: Next::Begin, numbers }
+    }
+
+    /// Which jobs; `None`: none can be.
+    fn query(&self, task: &Task) -> Result<Option<JobQuery>, Corrupt> {
+        let mut filter = QueryString::new(self.filter.clone());
+        let query = job_query(task.owner.clone(), &mut filter);
+        if let Some(error) = filter.take_errors().into_iter().next() {
+            return Err(Corrupt::new(format!("filter {}", error.field), error.message));
+        }
+        let last = task.created_at.plus_millis(-1).min(query.created.to());
+        let Ok(created) = CreatedRange::new(Some(query.created.from()), Some(last)) else { return Ok(None) };
+        let statuses = self.action.wanted(&query.statuses);
+        let is_possible = !statuses.is_empty();
+        // All of them are the same as none named, and read fewer ranges.
+        let statuses = if statuses.len() == Status::ALL.len() { BTreeSet::new() } else { statuses };
+        Ok(is_possible.then_some(JobQuery { statuses, created, order: Order::Asc, ..query }))
+    }
+
+    fn done(&self) -> Result<Step<Self>, StoreError> {
+        let result = to_raw_value(&Gave { action: self.action, numbers: &self.numbers });
+        let result = result.map_err(|error| Corrupt::new("result of a bulk job", error))?;
+        Ok(Step::Done(Output { result: Some(result), ..Output::default() }))
+    }
+}
+
+impl Work for Bulk {
+    const KIND: &'static str = crate::domain::BULK;
+    type State = BulkState;
+
+    fn progress(state: &BulkState) -> Progress {
+        let BulkState { action, numbers, total, .. } = state;
+        Progress {
+            current_task: TaskName::try_from(action.task(numbers, *total)).ok(),
+            current_task_progress: None,
+            overall_progress: numbers.percent(*total),
+        }
+    }
+
+    async fn part(bench: &Bench<'_>, mut state: BulkState) -> Result<Step<BulkState>, StoreError> {
+        let Some(query) = state.query(bench.task)? else { return state.done() };
+        let statuses = state.action.wanted(&query.statuses);
+        let changes: Vec<_> = std::mem::take(&mut state.pending)
+            .into_iter()
+            .map(|seen| change::change(bench, state.action, &statuses, seen))
+            .collect();
+        let outcomes: Vec<BulkOutcome> = stream::iter(changes).buffered(MAX_AT_ONCE).try_collect().await?;
+        for outcome in outcomes {
+            state.numbers.add(outcome);
+        }
+        let after = match &state.next {
+            Next::End => return state.done(),
+            Next::After(key) => Some(key.as_str()),
+            Next::Begin => {
+                state.total = counted(bench.ledger, &query).await?;
+                None
+            }
+        };
+        let found = part(bench.ledger, &query, after, PART).await?;
+        for row in found.rows {
+            match job_of_row(row.item) {
+                Ok(job) if is_own(&job.kind) => {}
+                Ok(job) => state.pending.push(Seen::from(&job)),
+                Err(corrupt) => {
+                    tracing::error!(error = &corrupt as &dyn std::error::Error, "a job cannot be read");
+                    state.numbers.add(BulkOutcome::Failed);
+                }
+            }
+        }
+        state.next = found.next.map_or(Next::End, Next::After);
+        if state.pending.is_empty() && matches!(state.next, Next::End) {
+            state.done()
+        } else {
+            Ok(Step::GoOn(state))
+        }
+    }
+}
+
+/// How many jobs there are, where that is counted: only for show, so it may be as late as the counters are.
+async fn counted(ledger: &Ledger, query: &JobQuery) -> Result<Option<u64>, StoreError> {
+    if !query.filter.is_empty() {
+        return Ok(None);
+    }
+    let source = ledger.source().await?;
+    let all = total(source, query).await?;
+    if !query.types.is_empty() {
+        return Ok(Some(all));
+    }
+    let own = OWN_TYPES.into_iter().filter_map(|name| TypeName::try_from(name).ok()).collect();
+    let own = total(source, &JobQuery { types: own, ..query.clone() }).await?;
+    Ok(Some(all.saturating_sub(own)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+
+    /// Tasks outlive deployments: this text must stay readable.
+    const STORED: &str = r#"{"action":"cancel","filter":[["type","a,b"],["status","queued,failed"]],"total":250,"pending":[["00000000-0000-0000-0000-000000000007",5,1,3]],"next":{"after":"2026-01-11T05:00:00.000Z#x"},"numbers":{"matched":100,"changed":98,"skipped":1,"failed":1}}"#;
+
+    #[test]
+    fn what_is_stored_stays_readable() {
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(text, STORED.replace(",1,3]", ",1,3,false]"), "written with what has been added since");
+        assert_eq!(serde_json::from_str::<BulkState>(&text).unwrap().pending, state.pending);
+        let id = JobId::from(uuid::Uuid::from_u128(7));
+        assert_eq!(state.pending, [Seen { id, priority: 5, attempt: 1, max_attempts: 3, was_tried: false }]);
+        for next in [Next::Begin, Next::End] {
+            let text = serde_json::to_string(&BulkState { next, ..state.clone() }).unwrap();
+            assert!(serde_json::from_str::<BulkState>(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn its_progress_is_what_it_has_done_of_what_there_is() {
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        let check = |state: &BulkState, task: &str, hundredths| {
+            let progress = Bulk::progress(state);
+            assert_eq!(progress.current_task.unwrap().as_str(), task);
+            assert_eq!(progress.overall_progress.hundredths(), hundredths);
+        };
+        check(&state, "cancelled 98 of 250", 4_000);
+        check(&BulkState { total: None, ..state }, "cancelled 98", 0);
+    }
+
+    #[test]
+    fn a_part_of_the_longest_ids_is_a_few_kilobytes() {
+        let seen = Seen {
+            id: JobId::from(uuid::Uuid::max()),
+            priority: 10,
+            attempt: 100,
+            max_attempts: 100,
+            was_tried: false,
+        };
+        let state: BulkState = serde_json::from_str(STORED).unwrap();
+        let text = serde_json::to_string(&BulkState { pending: vec![seen; PART], ..state }).unwrap();
+        assert!(text.len() < 6 * 1024, "{}", text.len());
+    }
+}

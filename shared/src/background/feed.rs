@@ -1,0 +1,89 @@
+//! The function on the tasks' stream: events in, one task each.
+
+use lambda_runtime::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::Kind;
+use super::run::{Clock, run};
+use crate::domain::{JobId, Timestamp};
+use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
+use crate::store::Ledger;
+
+/// A function that does tasks.
+pub trait Runner: Send + Sync + 'static {
+    /// The function's name.
+    const NAME: &'static str;
+    /// The kinds of work that it knows.
+    const KINDS: &'static [Kind];
+}
+
+/// The function that does tasks so.
+pub const fn function<R: Runner>() -> Function {
+    Function { name: R::NAME, start: |environment| Box::pin(start::<R>(environment)) }
+}
+
+async fn start<R: Runner>(environment: Environment) -> Result<Started, Error> {
+    let ledger = Ledger::open(&environment).await?;
+    let feeding = Feeding { ledger, kinds: R::KINDS, clock: environment.clock };
+    Ok(Started::Whole(Box::new(feeding)))
+}
+
+struct Feeding {
+    ledger: Ledger,
+    kinds: &'static [Kind],
+    clock: fn() -> Timestamp,
+}
+
+/// Of an event, the keys: all else is read anew, because it may have changed.
+#[derive(Deserialize)]
+struct Event {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    dynamodb: Change,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    #[serde(rename = "Keys")]
+    keys: Keys,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    task_id: Text,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: JobId,
+}
+
+/// What Lambda wants to hear: no record to deliver again.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    batch_item_failures: [(); 0],
+}
+
+impl Invoke for Feeding {
+    fn invoke<'a>(
+        &'a self,
+        event: &'a RawValue,
+        context: Context,
+    ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
+        Box::pin(async move {
+            let event: Event = serde_json::from_str(event.get())?;
+            let clock = Clock::new(self.clock, context.deadline);
+            for record in event.records {
+                run(&self.ledger, self.kinds, record.dynamodb.keys.task_id.text, clock).await?;
+            }
+            Ok(to_raw_value(&Answer::default())?)
+        })
+    }
+}

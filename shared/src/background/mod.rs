@@ -1,0 +1,116 @@
+//! Work that goes on after the answer.
+//!
+//! A **task** is an item of `tasks`: what is to be done, how far it is, and who does it at the moment. It belongs to a job,
+//! which shows it to callers: [`begin`] writes both in one transaction. The table's stream calls `run-background-tasks`, which
+//! claims the task, works part by part, and writes its state after each. When its time is nearly over it puts the
+//! task back, and that write calls it again. At the end it completes the job and removes the task.
+//!
+//! # A new kind of work
+//!
+//! 1. A type for its **state**: its input, where it is, and its numbers so far; JSON of some kilobytes at most.
+//! 2. `impl Work` for a type: its [`KIND`](Work::KIND), how a state shows as [`Progress`], and one
+//!    [`part`](Work::part): take the state, do a bounded amount of work, answer with the next state.
+//! 3. Name it in `functions/run-background-tasks/src/lib.rs`, and allow that function what it needs in `template.yaml`.
+//! 4. Add its kind to the types of the service's own ([`crate::domain::OWN_TYPES`]): the job that shows it is of that type.
+//! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
+//!
+//! **A part may be done again**, from the state that it was given: the process can end anywhere. So it first writes down
+//! what it is going to do (as its next state), and does it in the next part, so that it can tell its own doing when it
+//! meets it again; [`Bench::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
+//! longer than its lease; only one of the two gets its next state written.
+
+mod ask;
+mod begin;
+pub mod bulk;
+mod feed;
+mod item;
+mod job;
+pub mod recount;
+mod run;
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::{Output, Progress, Timestamp};
+use crate::lambda::BoxFuture;
+use crate::store::{Corrupt, Ledger, StoreError};
+
+pub use begin::{Asked, AskedBy, Begun, begin};
+pub use feed::{Runner, function};
+pub use item::Task;
+
+/// A kind of work that is done part by part.
+pub trait Work: Send + Sync + 'static {
+    /// Its name in the tasks' items, and the type of the jobs that show it.
+    const KIND: &'static str;
+    /// Its input, where it is, and its numbers so far.
+    type State: Serialize + DeserializeOwned + Send + Sync;
+
+    /// How far it is, for the job.
+    fn progress(state: &Self::State) -> Progress;
+
+    /// Does a part: so much that it takes seconds, not minutes. An error has it done again.
+    fn part(
+        bench: &Bench<'_>,
+        state: Self::State,
+    ) -> impl Future<Output = Result<Step<Self::State>, StoreError>> + Send;
+}
+
+/// What a part works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Bench<'a> {
+    /// The store and its settings.
+    pub ledger: &'a Ledger,
+    /// Whose work it is.
+    pub task: &'a Task,
+    /// The time for all that this part writes.
+    pub now: Timestamp,
+    /// Whether somebody may have done some or all of this part before.
+    pub is_again: bool,
+}
+
+/// What comes after a part.
+#[derive(Clone, Debug)]
+pub enum Step<S> {
+    /// More, from this state on.
+    GoOn(S),
+    /// Nothing: this is what the job gave. Its result is logged, too: numbers, never what belongs to a caller.
+    Done(Output),
+}
+
+/// A kind of work among others.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    name: &'static str,
+    progress: fn(&str) -> Result<Progress, Corrupt>,
+    part: PartOf,
+}
+
+/// A part of any kind of work; states are JSON.
+type PartOf = for<'a> fn(&'a Bench<'a>, &'a str) -> BoxFuture<'a, Result<Step<String>, StoreError>>;
+
+/// This kind of work.
+pub const fn kind<W: Work>() -> Kind {
+    Kind {
+        name: W::KIND,
+        progress: |state| Ok(W::progress(&read::<W>(state)?)),
+        part: |bench, state| Box::pin(part::<W>(bench, state)),
+    }
+}
+
+async fn part<W: Work>(bench: &Bench<'_>, state: &str) -> Result<Step<String>, StoreError> {
+    Ok(match W::part(bench, read::<W>(state)?).await? {
+        Step::GoOn(state) => Step::GoOn(write::<W>(&state)?),
+        Step::Done(output) => Step::Done(output),
+    })
+}
+
+fn read<W: Work>(state: &str) -> Result<W::State, Corrupt> {
+    serde_json::from_str(state).map_err(|error| Corrupt::new(format!("task of kind {}", W::KIND), error))
+}
+
+fn write<W: Work>(state: &W::State) -> Result<String, Corrupt> {
+    serde_json::to_string(state).map_err(|error| Corrupt::new(format!("task of kind {}", W::KIND), error))
+}

@@ -1,0 +1,319 @@
+//! Cells: the numbers of a bucket's item, each an attribute whose name says what it counts. There are as many as a
+//! calendar has days, hours or minutes in the next longer span, and some more: so no item ever fills up.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::domain::{ErrorCode, JobError, Status, code};
+use crate::store::AttributeMap;
+
+/// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; what is longer falls into one
+/// more bucket without a bound. Part of what is stored: only to be extended with care.
+pub const BOUNDS_MS: [u64; 13] = [
+    100, 500, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 14_400_000, 43_200_000,
+    86_400_000,
+];
+
+/// A span of time that jobs have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Measure {
+    /// From being due until a try began.
+    Wait,
+    /// From the beginning of the last try to the end.
+    Run,
+}
+
+/// What a number of an item counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cell {
+    /// Jobs that are there now, in a status.
+    Alive(Status),
+    /// Of these, those that were created in one of the shorter spans that the bucket is made of: [`super::Granularity::slot`].
+    AliveIn(u8, Status),
+    /// Jobs that ever came to be. Never falls.
+    Created,
+    /// Jobs that are gone, deleted or expired. Never falls; created less removed is alive.
+    Removed,
+    /// Times that jobs ended so. Never falls.
+    Ended(Status),
+    /// How often a measure was taken. Never falls.
+    Count(Measure),
+    /// The sum of a measure, in milliseconds. Never falls.
+    SumMs(Measure),
+    /// How often a measure was at most that bound, and over the one before. Never falls.
+    Histogram(Measure, u8),
+    /// Tries that ended so, in the totals of all owners only. Never falls.
+    Tries(TryEnd),
+    /// Bytes that are stored of the inputs and outputs of jobs that are there.
+    Bytes,
+    /// Jobs that ever had a label, whatever became of them.
+    Jobs,
+    /// What they cost, in micro-dollars.
+    Cost,
+    /// Of these jobs, those that were created on one day of the bucket's month.
+    JobsOn(u8),
+    /// And what they cost.
+    CostOn(u8),
+    /// Records that are there now.
+    Records,
+}
+
+/// How a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TryEnd {
+    /// Well.
+    Completed,
+    /// Badly, as its worker said.
+    Failed,
+    /// It was called off.
+    Cancelled,
+    /// Its worker did not report in time.
+    LeaseExpired,
+    /// It took longer than it may.
+    Timeout,
+    /// Its worker gave it back.
+    HandedBack,
+}
+
+impl TryEnd {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::Failed, Self::Cancelled, Self::LeaseExpired, Self::Timeout, Self::HandedBack];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::LeaseExpired => code::LEASE_EXPIRED,
+            Self::Timeout => code::TIMEOUT,
+            Self::HandedBack => code::HANDED_BACK,
+        }
+    }
+
+    /// What an error says about how its try ended.
+    pub fn of_error(error: Option<&JobError>) -> Self {
+        match error.and_then(|error| error.code.as_ref()).map(ErrorCode::as_str) {
+            Some(code::LEASE_EXPIRED) => Self::LeaseExpired,
+            Some(code::TIMEOUT) => Self::Timeout,
+            Some(code::HANDED_BACK) => Self::HandedBack,
+            Some(_) | None => Self::Failed,
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.as_str() == word)
+    }
+}
+
+impl Measure {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Run => "run",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Wait, Self::Run].into_iter().find(|measure| measure.word() == word)
+    }
+
+    /// Into which bucket of the histogram a measurement falls.
+    pub fn bound(millis: u64) -> u8 {
+        let over = BOUNDS_MS.iter().take_while(|bound| millis > **bound).count();
+        u8::try_from(over).unwrap_or(u8::MAX)
+    }
+}
+
+/// Stands for a status in the names of the cells that there are most of.
+const fn letter(status: Status) -> char {
+    match status {
+        Status::Queued => 'q',
+        Status::Running => 'r',
+        Status::Completed => 'c',
+        Status::Failed => 'f',
+        Status::Cancelled => 'x',
+    }
+}
+
+/// The name of its attribute.
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alive(status) => write!(f, "alive:{status}"),
+            Self::AliveIn(slot, status) => write!(f, "{slot:02}{}", letter(*status)),
+            Self::Created => f.write_str("created"),
+            Self::Removed => f.write_str("removed"),
+            Self::Ended(status) => write!(f, "ended:{status}"),
+            Self::Count(measure) => write!(f, "count:{}", measure.word()),
+            Self::SumMs(measure) => write!(f, "sum_ms:{}", measure.word()),
+            Self::Histogram(measure, bound) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Tries(end) => write!(f, "tries:{}", end.as_str()),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Jobs => f.write_str("jobs"),
+            Self::Cost => f.write_str("cost"),
+            Self::JobsOn(day) => write!(f, "{day:02}j"),
+            Self::CostOn(day) => write!(f, "{day:02}u"),
+            Self::Records => f.write_str("records"),
+        }
+    }
+}
+
+impl Cell {
+    /// Reads an attribute's name; `None`: it is not a cell that we know.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(cell) = Self::parse_slot(name) {
+            return Some(cell);
+        }
+        let (word, rest) = name.split_once(':').unwrap_or((name, ""));
+        Some(match word {
+            "alive" => Self::Alive(Status::try_from(rest).ok()?),
+            "created" if rest.is_empty() => Self::Created,
+            "removed" if rest.is_empty() => Self::Removed,
+            "ended" => Self::Ended(Status::try_from(rest).ok()?),
+            "count" => Self::Count(Measure::parse(rest)?),
+            "sum_ms" => Self::SumMs(Measure::parse(rest)?),
+            "le" => {
+                let (measure, bound) = rest.split_once(':')?;
+                Self::Histogram(Measure::parse(measure)?, bound.parse().ok()?)
+            }
+            "tries" => Self::Tries(TryEnd::parse(rest)?),
+            "bytes" if rest.is_empty() => Self::Bytes,
+            "jobs" if rest.is_empty() => Self::Jobs,
+            "cost" if rest.is_empty() => Self::Cost,
+            "records" if rest.is_empty() => Self::Records,
+            _ => return None,
+        })
+    }
+
+    fn parse_slot(name: &str) -> Option<Self> {
+        let (slot, rest) = name.split_at_checked(2)?;
+        let slot: u8 = slot.parse().ok()?;
+        let mut letters = rest.chars();
+        let found = letters.next()?;
+        if letters.next().is_some() {
+            return None;
+        }
+        let status = |letter_of: char| Status::ALL.into_iter().find(|known| letter(*known) == letter_of);
+        match found {
+            'j' => Some(Self::JobsOn(slot)),
+            'u' => Some(Self::CostOn(slot)),
+            other => status(other).map(|status| Self::AliveIn(slot, status)),
+        }
+    }
+}
+
+/// The numbers of an item, or of several added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    cells: BTreeMap<Cell, i64>,
+}
+
+impl Tally {
+    /// The numbers of an item. Attributes that are no cells (its key, a newer version's) are passed over.
+    pub fn of_item(item: &AttributeMap) -> Self {
+        // What is beyond these numbers stops at their end.
+        let number = |value: &AttributeValue| {
+            let number = value.as_n().ok()?.parse::<i128>().ok()?;
+            i64::try_from(number.clamp(i64::MIN.into(), i64::MAX.into())).ok()
+        };
+        let cells = item.iter().filter_map(|(name, value)| Some((Cell::parse(name)?, number(value)?)));
+        Self { cells: cells.collect() }
+    }
+
+    /// Adds other numbers.
+    pub fn add(&mut self, other: &Self) {
+        for (cell, value) in &other.cells {
+            let sum = self.cells.entry(*cell).or_default();
+            *sum = sum.saturating_add(*value);
+        }
+    }
+
+    /// Puts a number in the place of another.
+    pub(crate) fn set(&mut self, cell: Cell, value: i64) {
+        self.cells.insert(cell, value);
+    }
+
+    /// Adds to one number.
+    pub(crate) fn add_one(&mut self, cell: Cell, by: i64) {
+        *self.cells.entry(cell).or_default() += by;
+    }
+
+    /// One number.
+    pub fn get(&self, cell: Cell) -> i64 {
+        self.cells.get(&cell).copied().unwrap_or(0)
+    }
+
+    /// One number of those that count something and so are never negative.
+    pub fn count(&self, cell: Cell) -> u64 {
+        u64::try_from(self.get(cell)).unwrap_or(0)
+    }
+
+    /// The mean of a measure, in whole milliseconds; `None`: it was never taken.
+    pub fn mean_ms(&self, measure: Measure) -> Option<u64> {
+        self.count(Cell::SumMs(measure)).checked_div(self.count(Cell::Count(measure)))
+    }
+
+    /// All numbers.
+    pub fn cells(&self) -> impl Iterator<Item = (Cell, i64)> {
+        self.cells.iter().map(|(cell, value)| (*cell, *value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_as_cells() {
+        let cells = [
+            Cell::Alive(Status::Queued),
+            Cell::AliveIn(0, Status::Cancelled),
+            Cell::AliveIn(59, Status::Completed),
+            Cell::Created,
+            Cell::Removed,
+            Cell::Ended(Status::Failed),
+            Cell::Count(Measure::Wait),
+            Cell::SumMs(Measure::Run),
+            Cell::Histogram(Measure::Run, 13),
+            Cell::Tries(TryEnd::Completed),
+            Cell::Tries(TryEnd::HandedBack),
+            Cell::Bytes,
+            Cell::Jobs,
+            Cell::Cost,
+            Cell::JobsOn(31),
+            Cell::CostOn(1),
+            Cell::Records,
+        ];
+        for cell in cells {
+            assert_eq!(Cell::parse(&cell.to_string()), Some(cell));
+        }
+        for bad in [
+            "",
+            "scope",
+            "bucket",
+            "alive",
+            "alive:x",
+            "created:x",
+            "le:run",
+            "sum_ms:z",
+            "tries:queued",
+            "0q",
+            "xxq",
+            "00z",
+        ] {
+            assert_eq!(Cell::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_measure_falls_into_the_first_bucket_that_holds_it() {
+        assert_eq!(Measure::bound(0), 0);
+        assert_eq!(Measure::bound(100), 0);
+        assert_eq!(Measure::bound(101), 1);
+        assert_eq!(Measure::bound(86_400_001), 13);
+    }
+}

@@ -1,0 +1,206 @@
+//! One stream record: a job as it was and as it is; and by how much that moves which number.
+
+use super::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
+use crate::domain::{Job, MicroDollars, State, Status, Timestamp};
+use crate::store::schema::ALL_OWNERS;
+
+/// A job before and after a write: `None` before it is created and after it is removed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// As it was.
+    pub old: Option<Job>,
+    /// As it is.
+    pub new: Option<Job>,
+}
+
+/// By how much one number moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Which owner's counts, or those of all.
+    pub scope: String,
+    /// Which item of them.
+    pub place: Place,
+    /// Which number of that item.
+    pub cell: Cell,
+    /// By how much.
+    pub by: i64,
+}
+
+/// All that a change moves.
+///
+/// A job that changes its type or the minute of its creation is counted as removed there and created here: so every
+/// number that must never fall never does, and created less removed is alive in each bucket.
+pub fn deltas(change: &Change) -> Vec<Delta> {
+    let mut deltas = Vec::new();
+    match (&change.old, &change.new) {
+        (None, None) => {}
+        (None, Some(new)) => {
+            entered(new, &mut deltas);
+            spent(new, 1, &mut deltas);
+            stored(new, new.bytes, 0, &mut deltas);
+        }
+        // What it cost stays spent.
+        (Some(old), None) => {
+            left(old, &mut deltas);
+            stored(old, 0, old.bytes, &mut deltas);
+        }
+        (Some(old), Some(new)) => {
+            if home(old) == home(new) {
+                stayed(old, new, &mut deltas);
+            } else {
+                left(old, &mut deltas);
+                entered(new, &mut deltas);
+            }
+            stored(new, new.bytes, old.bytes, &mut deltas);
+            if spending(old) != spending(new) {
+                spent(old, -1, &mut deltas);
+                spent(new, 1, &mut deltas);
+            }
+        }
+    }
+    deltas
+}
+
+/// What decides in which numbers a job is counted, but for its status.
+fn home(job: &Job) -> (&str, &str, Timestamp) {
+    (job.owner.as_str(), job.kind.as_str(), Granularity::Minute.floor(job.created_at))
+}
+
+/// What decides to which costs it adds what.
+fn spending(job: &Job) -> (&str, Timestamp, [Option<&str>; 2], Option<MicroDollars>) {
+    let labels = CostBy::ALL.map(|by| job.labels.get(by.label()));
+    (job.owner.as_str(), Granularity::Day.floor(job.created_at), labels, job.cost)
+}
+
+fn entered(new: &Job, deltas: &mut Vec<Delta>) {
+    count(new, Cell::Created, 1, deltas);
+    alive(new, new.status(), 1, deltas);
+    if let Some(started_at) = new.state.started_at() {
+        measure(new, Measure::Wait, started_at.since(new.created_at), deltas);
+    }
+    ended(new, deltas);
+}
+
+fn left(old: &Job, deltas: &mut Vec<Delta>) {
+    alive(old, old.status(), -1, deltas);
+    count(old, Cell::Removed, 1, deltas);
+}
+
+fn stayed(old: &Job, new: &Job, deltas: &mut Vec<Delta>) {
+    if old.status() == new.status() {
+        return;
+    }
+    alive(old, old.status(), -1, deltas);
+    alive(new, new.status(), 1, deltas);
+    if let (State::Queued { available_at }, Some(started_at)) = (&old.state, new.state.started_at()) {
+        let due = (*available_at).max(old.created_at);
+        measure(new, Measure::Wait, started_at.since(due), deltas);
+    }
+    if let Some(end) = end_of_try(old, new) {
+        let place = Place::new(Bucket::Total, Group::Type(new.kind.clone()));
+        deltas.push(everywhere(place, Cell::Tries(end), 1));
+    }
+    ended(new, deltas);
+}
+
+/// How the try ended that a step ends; `None`: it ends none.
+fn end_of_try(old: &Job, new: &Job) -> Option<TryEnd> {
+    if old.status() != Status::Running {
+        return None;
+    }
+    match &new.state {
+        State::Running { .. } => None,
+        State::Completed(_) => Some(TryEnd::Completed),
+        State::Cancelled(_) => Some(TryEnd::Cancelled),
+        State::Failed(_, error) => Some(TryEnd::of_error(Some(error))),
+        State::Queued { .. } => {
+            Some(TryEnd::of_error(new.last_try.as_ref().and_then(|tried| tried.error.as_ref())))
+        }
+    }
+}
+
+fn ended(new: &Job, deltas: &mut Vec<Delta>) {
+    if new.status().is_ended() {
+        count(new, Cell::Ended(new.status()), 1, deltas);
+    }
+    if let Some(run_ms) = new.duration_ms() {
+        measure(new, Measure::Run, run_ms, deltas);
+    }
+}
+
+/// Moves a number in all items that a job belongs to.
+fn count(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
+    let kind = Group::Type(job.kind.clone());
+    deltas.push(everywhere(Place::new(Bucket::Total, kind.clone()), cell, by));
+    for bucket in buckets(job) {
+        for group in [Group::All, kind.clone()] {
+            deltas.push(own(job, Place::new(bucket, group), cell, by));
+        }
+    }
+}
+
+/// The same for jobs that are there, which each bucket also tells by the shorter spans in it.
+fn alive(job: &Job, status: Status, by: i64, deltas: &mut Vec<Delta>) {
+    count(job, Cell::Alive(status), by, deltas);
+    for granularity in Granularity::BUCKETS {
+        let Some(finer) = granularity.finer() else { continue };
+        let cell = Cell::AliveIn(finer.slot(job.created_at), status);
+        let bucket = finer.container_of(job.created_at);
+        for group in [Group::All, Group::Type(job.kind.clone())] {
+            deltas.push(own(job, Place::new(bucket, group), cell, by));
+        }
+    }
+}
+
+/// Counts the bytes that came, less those that went: for the owner as a whole, as a quota is.
+fn stored(job: &Job, came: u64, went: u64, deltas: &mut Vec<Delta>) {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    if came != went {
+        let place = Place::new(Bucket::Total, Group::All);
+        deltas.push(own(job, place, Cell::Bytes, number(came) - number(went)));
+    }
+}
+
+/// Adds a measurement: sums to every bucket, the histogram only where it is read, for the metrics of all owners.
+fn measure(job: &Job, measure: Measure, millis: u64, deltas: &mut Vec<Delta>) {
+    count(job, Cell::Count(measure), 1, deltas);
+    count(job, Cell::SumMs(measure), i64::try_from(millis).unwrap_or(i64::MAX), deltas);
+    let place = Place::new(Bucket::Total, Group::Type(job.kind.clone()));
+    deltas.push(everywhere(place, Cell::Histogram(measure, Measure::bound(millis)), 1));
+}
+
+/// Adds what a job cost to its model and its team, or takes it off again. One with neither cost nor label is no part
+/// of these; a cost without a label is a cost all the same.
+fn spent(job: &Job, by: i64, deltas: &mut Vec<Delta>) {
+    let cost = job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap_or(i64::MAX));
+    for dimension in CostBy::ALL {
+        let value = job.labels.get(dimension.label()).map(str::to_owned);
+        if value.is_none() && job.cost.is_none() {
+            continue;
+        }
+        let day = Granularity::Day.slot(job.created_at);
+        let place =
+            Place::new(Bucket::of(Granularity::Month, job.created_at), Group::Label(dimension, value));
+        for (cell, by) in [
+            (Cell::Jobs, by),
+            (Cell::JobsOn(day), by),
+            (Cell::Cost, by * cost),
+            (Cell::CostOn(day), by * cost),
+        ] {
+            deltas.push(own(job, place.clone(), cell, by));
+        }
+    }
+}
+
+fn buckets(job: &Job) -> impl Iterator<Item = Bucket> {
+    let spans = Granularity::BUCKETS.map(|granularity| Bucket::of(granularity, job.created_at));
+    [Bucket::Total].into_iter().chain(spans)
+}
+
+fn own(job: &Job, place: Place, cell: Cell, by: i64) -> Delta {
+    Delta { scope: job.owner.to_string(), place, cell, by }
+}
+
+fn everywhere(place: Place, cell: Cell, by: i64) -> Delta {
+    Delta { scope: ALL_OWNERS.to_owned(), place, cell, by }
+}

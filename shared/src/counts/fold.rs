@@ -1,0 +1,79 @@
+//! Adding up what many records move, until it fills a transaction.
+
+use std::collections::BTreeMap;
+
+use super::{Cell, Delta, Place};
+use crate::store::schema::ALL_OWNERS;
+
+/// Most items of one commit: a transaction takes 100, and some are the counter's own.
+pub const MAX_ITEMS: usize = 90;
+
+/// Most numbers of one item that a commit adds to: DynamoDB takes 300 operators and 4 KB in an expression.
+const MAX_CELLS: usize = 250;
+
+/// The sum of what some records move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fold {
+    /// By scope, item and cell.
+    scopes: BTreeMap<String, BTreeMap<Place, BTreeMap<Cell, i64>>>,
+    items: usize,
+}
+
+impl Fold {
+    /// Adds these, or leaves the sum as it was and answers false where they would not fit into one commit.
+    pub fn add(&mut self, deltas: &[Delta]) -> bool {
+        // What one record moves always fits, so that a commit never stays empty for ever.
+        let is_first = self.items == 0;
+        self.apply(deltas, 1);
+        let fits = self.items <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);
+        if !fits && !is_first {
+            self.apply(deltas, -1);
+        }
+        fits || is_first
+    }
+
+    fn cells(&self, delta: &Delta) -> usize {
+        let items = self.scopes.get(&delta.scope);
+        items.and_then(|items| items.get(&delta.place)).map_or(0, BTreeMap::len)
+    }
+
+    fn apply(&mut self, deltas: &[Delta], sign: i64) {
+        for delta in deltas {
+            if !self.scopes.contains_key(&delta.scope) {
+                self.scopes.insert(delta.scope.clone(), BTreeMap::new());
+                // The owner may be new, and then goes into the list of all with the same commit.
+                self.items += usize::from(delta.scope != ALL_OWNERS);
+            }
+            let Some(items) = self.scopes.get_mut(&delta.scope) else { continue };
+            if !items.contains_key(&delta.place) {
+                items.insert(delta.place.clone(), BTreeMap::new());
+                self.items += 1;
+            }
+            if let Some(cells) = items.get_mut(&delta.place) {
+                *cells.entry(delta.cell).or_default() += sign * delta.by;
+            }
+        }
+    }
+
+    /// The numbers that moved, item by item.
+    pub fn items(&self) -> impl Iterator<Item = (&str, &Place, Vec<(Cell, i64)>)> {
+        let items = self.scopes.iter().flat_map(|(scope, items)| {
+            items.iter().map(move |(place, cells)| (scope.as_str(), place, cells))
+        });
+        items.filter_map(|(scope, place, cells)| {
+            let moved: Vec<_> =
+                cells.iter().map(|(cell, by)| (*cell, *by)).filter(|(_, by)| *by != 0).collect();
+            (!moved.is_empty()).then_some((scope, place, moved))
+        })
+    }
+
+    /// Whose numbers these are.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        self.scopes.keys().map(String::as_str).filter(|scope| *scope != ALL_OWNERS)
+    }
+
+    /// Whether nothing moved.
+    pub fn is_empty(&self) -> bool {
+        self.items().next().is_none()
+    }
+}

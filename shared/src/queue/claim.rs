@@ -1,0 +1,295 @@
+//! Claims: who gets which jobs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::future::join_all;
+
+use super::any_of;
+use super::memory::{Crowds, Long, Taken};
+use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
+use super::slots::{self, Slots};
+use super::stop::transact;
+use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
+use crate::lambda::Environment;
+use crate::store::plans::get_head;
+use crate::store::plans::queue::{Slot, Write};
+use crate::store::{Ledger, StoreError, StoredType, Transacted, Written, head_of_row, input_part};
+
+/// How often a claim tries for jobs that others were faster at, before it looks at the queue anew.
+const MAX_ROUNDS: usize = 8;
+/// How often it looks.
+const MAX_LOOKS: usize = 3;
+/// With tries spread over more jobs than this, a claim looks at more.
+const CROWDED_FROM: usize = 24;
+/// How many jobs that became due one claim moves up, where there are many.
+const MAX_MOVED_UP: usize = 25;
+
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// Whose jobs.
+    pub owner: Owner,
+    /// Who asks.
+    pub worker: WorkerId,
+    /// Of which types.
+    pub kinds: BTreeSet<TypeName>,
+    /// How many at most.
+    pub max: usize,
+    /// How long each is held without a report, in seconds.
+    pub lease_seconds: u32,
+}
+
+/// A job that somebody got.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Its head as it is now, with the lease.
+    pub head: Head,
+    /// What it was given.
+    pub input: Input,
+}
+
+/// What one execution environment knows from its claims.
+#[derive(Debug, Default)]
+pub struct Claims {
+    taken: Taken,
+    long: Long,
+    crowds: Crowds,
+}
+
+/// What became of one try for one job.
+enum Outcome {
+    Got(Box<Claimed>),
+    /// Somebody else was faster.
+    Lost,
+    /// Its type runs as many as it may.
+    Full(TypeName),
+}
+
+impl Claims {
+    /// Takes as many jobs as are asked for and may go, the highest priority first, then the first due.
+    ///
+    /// Once some are taken, whatever fails only ends the search: they are held for their worker already.
+    pub async fn claim(
+        &self,
+        ledger: &Ledger,
+        request: &ClaimRequest,
+        clock: fn() -> Timestamp,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let mut got = Vec::new();
+        for _ in 0..MAX_LOOKS {
+            match self.look(ledger, request, clock, &mut got).await {
+                Ok(Looked::Lost) if got.len() < request.max => {}
+                Ok(_) => break,
+                Err(error) if got.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a claim ended early");
+                    break;
+                }
+            }
+        }
+        Ok(got)
+    }
+
+    /// Looks at the queues once, and tries for what is there.
+    async fn look(
+        &self,
+        ledger: &Ledger,
+        request: &ClaimRequest,
+        clock: fn() -> Timestamp,
+        got: &mut Vec<Claimed>,
+    ) -> Result<Looked, StoreError> {
+        let (source, now) = (ledger.source().await?, clock());
+        let queues = (&request.owner, &request.kinds);
+        let mut spread = self.crowds.spread(queues);
+        let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
+        let seen = view(source, &self.long, queues, window, now).await?;
+        let mut left = self.taken.without(seen.candidates, now);
+        // After the queues, and not beside them: then whoever limits a type for the first time either is seen here, or
+        // sees that a job is about. And where nothing waits, it costs nothing.
+        let kinds = left.iter().map(|candidate| candidate.kind.clone()).collect();
+        let types = ledger.types_now(&request.owner, &kinds).await?;
+        let slots = slots::open(ledger, &request.owner, &types, now).await?;
+        left.retain(|candidate| !slots.is_closed(&candidate.kind));
+        let mut moved_up = seen.crowded;
+        let mut lost = false;
+        for _ in 0..MAX_ROUNDS {
+            if got.len() >= request.max || left.is_empty() {
+                break;
+            }
+            let picked = pick(&mut left, request.max - got.len(), spread);
+            let tried = picked.len();
+            moved_up.retain(|late| picked.iter().all(|candidate| candidate.id != late.id));
+            let round = self.round(ledger, request, &types, &slots, picked, clock).await;
+            let mut losses = 0;
+            let mut failed = None;
+            for outcome in round {
+                match outcome {
+                    Ok(Outcome::Got(claimed)) => got.push(*claimed),
+                    Ok(Outcome::Lost) => losses += 1,
+                    Ok(Outcome::Full(kind)) => left.retain(|candidate| candidate.kind != kind),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            (spread, lost) = (self.crowds.tried(queues, tried, losses), losses > 0);
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        move_up(ledger, &request.owner, moved_up).await?;
+        Ok(if lost { Looked::Lost } else { Looked::Done })
+    }
+
+    /// Tries for some jobs at once; for those of a type with a limit one after the other, as they share its slots.
+    async fn round(
+        &self,
+        ledger: &Ledger,
+        request: &ClaimRequest,
+        types: &HashMap<TypeName, StoredType>,
+        slots: &Slots,
+        picked: Vec<Candidate>,
+        clock: fn() -> Timestamp,
+    ) -> Vec<Result<Outcome, StoreError>> {
+        let mut chains: Vec<Vec<Candidate>> = Vec::new();
+        for candidate in picked {
+            let of_its_type =
+                |chain: &&mut Vec<Candidate>| chain.iter().all(|other| other.kind == candidate.kind);
+            match chains.iter_mut().find(of_its_type).filter(|_| slots.are_limited(&candidate.kind)) {
+                Some(chain) => chain.push(candidate),
+                None => chains.push(vec![candidate]),
+            }
+        }
+        let chains = chains.into_iter().map(|chain| async move {
+            let mut outcomes = Vec::with_capacity(chain.len());
+            for candidate in chain {
+                let stored = types.get(&candidate.kind);
+                let outcome = self.take(ledger, request, stored, &candidate, slots, clock()).await;
+                let is_full = matches!(outcome, Ok(Outcome::Full(_)));
+                outcomes.push(outcome);
+                if is_full {
+                    break;
+                }
+            }
+            outcomes
+        });
+        join_all(chains).await.into_iter().flatten().collect()
+    }
+
+    /// Tries for one job, and reads what it was given meanwhile.
+    async fn take(
+        &self,
+        ledger: &Ledger,
+        request: &ClaimRequest,
+        stored: Option<&StoredType>,
+        candidate: &Candidate,
+        slots: &Slots,
+        now: Timestamp,
+    ) -> Result<Outcome, StoreError> {
+        let (taken, input) = tokio::join!(
+            take_head(ledger, request, stored, candidate, slots.are_limited(&candidate.kind), now),
+            ledger.read_part(candidate.id, candidate.input.map(input_part)),
+        );
+        let head = match taken? {
+            Took::Head(head) => head,
+            Took::Lost { waits } => {
+                // One that waits yet, only elsewhere in the queue, is looked for there.
+                if !waits {
+                    self.taken.remember(candidate, now);
+                }
+                return Ok(Outcome::Lost);
+            }
+            Took::Full => return Ok(Outcome::Full(candidate.kind.clone())),
+        };
+        self.taken.remember(candidate, now);
+        // It is held now: what could not be read at first is worth another try.
+        let input = match input {
+            Ok((input, _)) if head.input == candidate.input => input,
+            Ok(_) | Err(_) => ledger.read_part(candidate.id, head.input.map(input_part)).await?.0,
+        };
+        Ok(Outcome::Got(Box::new(Claimed { head: *head, input })))
+    }
+}
+
+/// How a look at the queues ended.
+enum Looked {
+    /// With all that there was to have.
+    Done,
+    /// Others were faster at the last.
+    Lost,
+}
+
+enum Took {
+    Head(Box<Head>),
+    /// Somebody else was faster: the try is theirs, or the job `waits` for it at another place.
+    Lost {
+        waits: bool,
+    },
+    Full,
+}
+
+/// The next to try for: in order, or from any of so many places among those with the highest priority.
+fn pick(left: &mut Vec<Candidate>, count: usize, spread: usize) -> Vec<Candidate> {
+    let first = left.first().map(|candidate| candidate.priority);
+    let peers = left.iter().take_while(|candidate| Some(candidate.priority) == first).count();
+    let places = peers.saturating_sub(count).min(spread) + 1;
+    let from = any_of(places);
+    left.drain(from..left.len().min(from + count)).collect()
+}
+
+async fn take_head(
+    ledger: &Ledger,
+    request: &ClaimRequest,
+    stored: Option<&StoredType>,
+    candidate: &Candidate,
+    is_limited: bool,
+    now: Timestamp,
+) -> Result<Took, StoreError> {
+    let Ledger { store, config, .. } = ledger;
+    let tables = &config.tables;
+    let timeout = candidate.timeout_seconds.or(stored.and_then(|stored| stored.settings.timeout_seconds));
+    let terms = Terms {
+        holds_slot: is_limited,
+        attempt: candidate.attempt.saturating_add(1),
+        seconds: request.lease_seconds,
+        deadline: timeout.map(|seconds| now.plus_millis(i64::from(seconds) * 1_000)),
+        kind: candidate.kind.clone(),
+    };
+    let token = LeaseToken::new(terms, Environment::fresh_secret_id());
+    let waiting = candidate.waiting(&request.owner);
+    let plan = waiting.claim(tables, &request.worker, &token, now)?;
+    let item = if is_limited {
+        let write = Write::Update(plan);
+        match transact(store, tables, &write, &request.owner, &candidate.kind, Slot::Take).await? {
+            Transacted::Done => store.get(get_head(tables, candidate.id).consistent_read(true)).await?,
+            Transacted::Refused(items) if items.first().is_some_and(Option::is_none) => {
+                return Ok(Took::Full);
+            }
+            Transacted::Refused(items) => items.into_iter().next().flatten().flatten(),
+        }
+    } else {
+        match store.update(plan).await? {
+            Written::Done(item) | Written::Refused(item) => item,
+        }
+    };
+    // Its own first try may have been done although its answer was lost: then it is refused, but the token is ours.
+    let head = item.map(head_of_row).transpose()?;
+    let is_ours = |head: &Head| head.job.lease().is_some() && head.job.was_given(&token);
+    Ok(match head {
+        Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
+        Some(Head { job, .. }) => {
+            Took::Lost { waits: job.status() == Status::Queued && job.attempt == candidate.attempt }
+        }
+        None => Took::Lost { waits: false },
+    })
+}
+
+/// Moves some jobs that became due to where their priority belongs: any of them, as others do the same.
+async fn move_up(ledger: &Ledger, owner: &Owner, mut late: Vec<Candidate>) -> Result<(), StoreError> {
+    let Ledger { store, config, .. } = ledger;
+    let from = any_of(late.len());
+    late.rotate_left(from);
+    late.truncate(MAX_MOVED_UP);
+    let moves = late
+        .iter()
+        .map(|candidate| store.update(candidate.waiting(owner).move_up(&config.tables, &candidate.place)));
+    join_all(moves).await.into_iter().try_for_each(|moved| moved.map(drop))
+}

@@ -1,0 +1,137 @@
+//! What an execution environment remembers from its claims, for the next ones: nothing that has to be right.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::queue::Candidate;
+use crate::domain::{JobId, Owner, Timestamp, TypeName};
+use crate::store::Memory;
+use crate::store::plans::queue::Queue;
+
+/// Most queues that are remembered as long.
+const MAX_LONG: usize = 1_000;
+
+/// Queues that filled a window when they were last looked at.
+#[derive(Debug, Default)]
+pub(super) struct Long {
+    queues: Mutex<HashSet<(Owner, TypeName, u16)>>,
+}
+
+impl Long {
+    pub(super) fn has(&self, queue: Queue<'_>) -> bool {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.contains(&(queue.owner.clone(), queue.kind.clone(), queue.shard))
+    }
+
+    pub(super) fn set(&self, queue: Queue<'_>, is_long: bool) {
+        let key = (queue.owner.clone(), queue.kind.clone(), queue.shard);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_long {
+            // Forgetting costs each a round trip once.
+            if queues.len() >= MAX_LONG {
+                queues.clear();
+            }
+            queues.insert(key);
+        } else {
+            queues.remove(&key);
+        }
+    }
+}
+
+/// Most queues that are remembered as crowded.
+const MAX_CROWDED: usize = 1_000;
+/// Over how many jobs a first lost race spreads the next tries.
+const FIRST_SPREAD: usize = 8;
+/// Over how many they are spread at most.
+const MAX_SPREAD: usize = 200;
+/// What part of the spread is given up after races that were won: far less than a lost one adds, so that few are lost.
+const EASE: usize = 8;
+
+/// How many claims there are about, as far as lost races tell: a claim then begins anywhere among so many of the first jobs,
+/// as all others begin there, too. Where nobody competes, jobs go in order.
+#[derive(Debug, Default)]
+pub(super) struct Crowds {
+    spreads: Mutex<Spreads>,
+}
+
+type Spreads = HashMap<(Owner, BTreeSet<TypeName>), usize>;
+
+impl Crowds {
+    /// Over how many jobs to spread the tries for these queues; 0: the first is the next.
+    pub(super) fn spread(&self, (owner, kinds): (&Owner, &BTreeSet<TypeName>)) -> usize {
+        self.lock().get(&(owner.clone(), kinds.clone())).copied().unwrap_or(0)
+    }
+
+    /// So many tries, of which so many were lost. Answers the spread of the next ones.
+    pub(super) fn tried(
+        &self,
+        (owner, kinds): (&Owner, &BTreeSet<TypeName>),
+        tried: usize,
+        lost: usize,
+    ) -> usize {
+        let mut spreads = self.lock();
+        let key = (owner.clone(), kinds.clone());
+        let spread = next_spread(spreads.get(&key).copied().unwrap_or(0), tried, lost);
+        if spread == 0 {
+            spreads.remove(&key);
+        } else {
+            if spreads.len() >= MAX_CROWDED {
+                spreads.clear();
+            }
+            spreads.insert(key, spread);
+        }
+        spread
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spreads> {
+        self.spreads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Doubled where one race in four or more was lost, else a little less.
+fn next_spread(spread: usize, tried: usize, lost: usize) -> usize {
+    if lost > 0 && lost * 4 >= tried {
+        (spread * 2).clamp(FIRST_SPREAD, MAX_SPREAD)
+    } else {
+        spread.saturating_sub(spread / EASE + 1)
+    }
+}
+
+/// How long a try is remembered as taken, in milliseconds: about as long as an index may lag.
+const TAKEN_MS: i64 = 2_000;
+
+/// Tries that were taken a moment ago: the index may still show them as waiting.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    tries: Memory<(JobId, u32), ()>,
+}
+
+impl Taken {
+    /// Remembers that the job's next try is somebody's.
+    pub(super) fn remember(&self, candidate: &Candidate, now: Timestamp) {
+        self.tries.remember((candidate.id, candidate.attempt), (), now, TAKEN_MS);
+    }
+
+    /// Leaves out those that were taken a moment ago.
+    pub(super) fn without(&self, mut candidates: Vec<Candidate>, now: Timestamp) -> Vec<Candidate> {
+        let is_taken = |candidate: &Candidate| self.tries.recall(&(candidate.id, candidate.attempt), now);
+        candidates.retain(|candidate| is_taken(candidate).is_none());
+        candidates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_grows_with_lost_races_and_passes_with_won_ones() {
+        assert_eq!(next_spread(0, 1, 0), 0);
+        assert_eq!(next_spread(0, 1, 1), FIRST_SPREAD);
+        assert_eq!(next_spread(40, 10, 2), 34);
+        assert_eq!(next_spread(40, 10, 3), 80);
+        assert_eq!(next_spread(150, 1, 1), MAX_SPREAD);
+        let eased = std::iter::successors(Some(MAX_SPREAD), |spread| Some(next_spread(*spread, 1, 0)));
+        assert!(eased.take_while(|spread| *spread > 0).count() < 40);
+    }
+}

@@ -1,0 +1,37 @@
+//! The work queue: who gets a job, who holds it, and what becomes of it when they let go.
+//!
+//! A claim reads the head of the queue and takes a job by a guarded write; where its type has a limit, it takes a slot in
+//! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
+//! race costs one write that changes nothing.
+
+use crate::lambda::Environment;
+
+mod claim;
+mod memory;
+mod oldest;
+mod queue;
+mod reaper;
+mod slots;
+mod stop;
+
+/// Most types that one claim may name.
+pub const MAX_CLAIM_TYPES: usize = 20;
+/// Most jobs that one claim answers: with their inputs they fit into an answer of Lambda.
+pub const MAX_CLAIMED: i64 = 10;
+/// How long a job is held without a report where nobody says, in seconds.
+pub const DEFAULT_LEASE_SECONDS: u32 = 60;
+/// Shortest lease, in seconds.
+pub const MIN_LEASE_SECONDS: i64 = 10;
+/// Longest lease, in seconds; it may be renewed for as long as the try may take.
+pub const MAX_LEASE_SECONDS: i64 = 900;
+
+/// Any of so many places, by chance; 0 where there are none.
+fn any_of(places: usize) -> usize {
+    let places = u64::try_from(places).unwrap_or(u64::MAX);
+    let place = Environment::chance().checked_rem(places).unwrap_or(0);
+    usize::try_from(place).unwrap_or(0)
+}
+
+pub use claim::{ClaimRequest, Claimed, Claims};
+pub use reaper::{Watched, watch};
+pub use stop::{replace, stop};

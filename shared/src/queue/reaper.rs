@@ -1,0 +1,365 @@
+//! The watch over the queues: ends tries whose leases ran out, and notes what only a look at the jobs can tell.
+//!
+//! It reads the heads of the running jobs once a minute. No index is sorted by the ends of leases: each heartbeat would
+//! have to pay for it, and heartbeats are many times as many as these reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+
+use super::any_of;
+use super::oldest::oldest_due;
+use super::stop::replace;
+use crate::counts::{
+    MAX_NOTED_TYPES, NotedType, QueueNote, StatusCounts, counts_by_owner, counts_by_type, owners,
+};
+use crate::domain::{
+    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_own,
+    steps::expired,
+};
+use crate::lambda::Environment;
+use crate::store::plans::{get_heads, queue::Queue};
+use crate::store::ranges::{Bounds, Range, exact_ranges};
+use crate::store::schema::ALL_OWNERS;
+use crate::store::{AttributeMap, Ledger, Source, StoreError, Written, head_of_row, id_of_row};
+
+/// Owners that are looked at side by side.
+const OWNERS_AT_ONCE: usize = 8;
+/// Batches of heads of one owner that are read side by side.
+const BATCHES_AT_ONCE: usize = 4;
+/// Heads in one batch: as many as DynamoDB gives.
+const HEADS_A_READ: usize = 100;
+/// Tries of one batch that are ended side by side, where no slots are given back.
+const ENDS_AT_ONCE: usize = 8;
+/// Parts of queues that are looked at side by side.
+const QUEUES_AT_ONCE: usize = 16;
+/// How long before its end it begins nothing more, in milliseconds.
+const MARGIN_MS: u64 = 10_000;
+/// Each so many minutes, all owners' running jobs are looked at, whatever the counts say: where the counter stands
+/// still, leases must run out all the same.
+const THOROUGH_MINUTES: i64 = 10;
+
+/// What one look did and saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Watched {
+    /// Owners whose running jobs were looked at.
+    pub owners: u64,
+    /// Jobs that ran, but for the service's own.
+    pub running: u64,
+    /// Of these, those that a worker holds.
+    pub held: u64,
+    /// Tries that were ended, and whose jobs wait for the next one.
+    pub queued: u64,
+    /// Tries that were ended, and whose jobs have failed.
+    pub failed: u64,
+    /// Jobs that changed between being read and being written: a report came.
+    pub changed: u64,
+    /// What could not be read or written; the next look tries again.
+    pub errors: u64,
+    /// Whether everything was looked at: there was time, and the store answered.
+    pub whole: bool,
+}
+
+/// Looks at all queues once, until `ends_at` at the latest.
+///
+/// # Errors
+///
+/// Only where nothing can be known: the counts or the owners cannot be read, or the note not be written. All else is
+/// logged and left to the next look.
+pub async fn watch(
+    ledger: &Ledger,
+    clock: fn() -> Timestamp,
+    ends_at: Option<Timestamp>,
+) -> Result<Watched, StoreError> {
+    let (now, Ledger { store, config, .. }) = (clock(), ledger);
+    let is_thorough = (now.millis() / 60_000) % THOROUGH_MINUTES == 0;
+    let kinds = counts_by_type(store, &config.tables, ALL_OWNERS).await?;
+    let is_any = |status| kinds.values().any(|counts| counts.get(status) > 0);
+    let (mut seen, mut oldest) = (Seen::default(), BTreeMap::new());
+    if is_thorough || is_any(Status::Queued) || is_any(Status::Running) {
+        let source = ledger.source().await?;
+        let look = Look { ledger, source, clock, ends_at, seen };
+        let mut owners = owners(source).await?;
+        let counts = counts_by_owner(source, &owners).await?;
+        let has = |owner: &Owner, status| counts.get(owner).is_some_and(|counts| counts.get(status) > 0);
+        let waiting: Vec<_> = owners.iter().filter(|owner| has(owner, Status::Queued)).cloned().collect();
+        owners.retain(|owner| is_thorough || has(owner, Status::Running));
+        // Begun somewhere else each time: if the time is ever too short, nobody is always the last.
+        let begin = any_of(owners.len());
+        owners.rotate_left(begin);
+        let looks = owners.iter().map(|owner| look.owner(owner));
+        stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect::<()>().await;
+        oldest = look.oldest(&waiting, &busiest(&kinds)).await;
+        seen = look.seen;
+    }
+    let whole = !seen.is_partial.load(Ordering::Relaxed);
+    // What is half known is not told: the metrics show how old the last note is.
+    if whole {
+        seen.note(oldest, now).record(store, &config.tables).await?;
+    }
+    Ok(seen.watched(whole))
+}
+
+/// Of the types that have waiting jobs, those of which there are most.
+fn busiest(kinds: &BTreeMap<TypeName, StatusCounts>) -> BTreeSet<TypeName> {
+    let mut waiting: Vec<_> = kinds
+        .iter()
+        .map(|(kind, counts)| (counts.get(Status::Queued), kind))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    waiting.sort_unstable_by(|a, b| b.cmp(a));
+    waiting.into_iter().take(MAX_NOTED_TYPES).map(|(_, kind)| kind.clone()).collect()
+}
+
+/// What one look works with.
+struct Look<'a> {
+    ledger: &'a Ledger,
+    source: Source<'a>,
+    clock: fn() -> Timestamp,
+    ends_at: Option<Timestamp>,
+    seen: Seen,
+}
+
+/// What it saw so far.
+#[derive(Default)]
+struct Seen {
+    owners: AtomicU64,
+    running: AtomicU64,
+    queued: AtomicU64,
+    failed: AtomicU64,
+    changed: AtomicU64,
+    errors: AtomicU64,
+    /// Whether some of it was not looked at: the time was too short, or the store did not answer.
+    is_partial: AtomicBool,
+    holders: Mutex<Holders>,
+}
+
+#[derive(Default)]
+struct Holders {
+    workers: BTreeSet<(Owner, WorkerId)>,
+    tries: BTreeMap<TypeName, u64>,
+}
+
+impl Look<'_> {
+    /// Whether something more may begin.
+    fn is_time_left(&self) -> bool {
+        let is_left = self.ends_at.is_none_or(|end| end.since((self.clock)()) > MARGIN_MS);
+        if !is_left {
+            self.seen.is_partial.store(true, Ordering::Relaxed);
+        }
+        is_left
+    }
+
+    /// Looks at an owner's running jobs.
+    async fn owner(&self, owner: &Owner) {
+        if !self.is_time_left() {
+            return;
+        }
+        add(&self.seen.owners, 1);
+        let running =
+            JobQuery { statuses: BTreeSet::from([Status::Running]), ..JobQuery::all(owner.clone()) };
+        for range in exact_ranges(&running, self.source.shards) {
+            if let Err(error) = self.range(owner, &range).await {
+                self.seen.missed(&error, "running jobs could not be looked at");
+            }
+        }
+    }
+
+    async fn range(&self, owner: &Owner, range: &Range) -> Result<(), StoreError> {
+        let mut from = None;
+        while self.is_time_left() {
+            let plan = range
+                .read(self.source.tables, &Bounds::of(CreatedRange::ALL), Order::Asc)
+                .projection_expression("job_id, #type")
+                .expression_attribute_names("#type", "type");
+            let page = self.source.store.query(plan.set_exclusive_start_key(from)).await?;
+            let ids: Vec<JobId> =
+                page.items.unwrap_or_default().iter().filter_map(|row| self.seen.callers_job(row)).collect();
+            add(&self.seen.running, u64::try_from(ids.len()).unwrap_or(0));
+            let batches = ids.chunks(HEADS_A_READ).map(|ids| self.batch(owner, ids));
+            stream::iter(batches.collect::<Vec<_>>()).buffer_unordered(BATCHES_AT_ONCE).collect::<()>().await;
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at some heads. They may be as of a moment ago: whoever reported since then is not hurt, as the write says
+    /// what it has seen.
+    async fn batch(&self, owner: &Owner, ids: &[JobId]) {
+        if !self.is_time_left() {
+            return;
+        }
+        let read = async {
+            let found = self.source.store.batch_get(get_heads(self.source.tables, ids)?).await?;
+            Ok::<_, StoreError>(found.into_values().flatten().collect::<Vec<_>>())
+        };
+        let items = match read.await {
+            Ok(items) => items,
+            Err(error) => return self.seen.missed(&error, "heads of running jobs could not be read"),
+        };
+        let now = (self.clock)();
+        let (mut with_slot, mut without) = (Vec::new(), Vec::new());
+        for item in items {
+            let head = match head_of_row(item) {
+                Ok(head) => head,
+                Err(error) => {
+                    self.seen.trouble(&error, "the head of a running job cannot be read");
+                    continue;
+                }
+            };
+            match head.job.lease() {
+                None => {}
+                Some(lease) if lease.until >= now => self.seen.holds(owner, &head),
+                Some(lease) if lease.holds_slot => with_slot.push(head),
+                Some(_) => without.push(head),
+            }
+        }
+        let ends = without.iter().map(|head| self.end(head, now));
+        stream::iter(ends.collect::<Vec<_>>()).buffer_unordered(ENDS_AT_ONCE).collect::<()>().await;
+        // One after the other: they share the item that counts their slots.
+        for head in &with_slot {
+            self.end(head, now).await;
+        }
+    }
+
+    /// Ends a try whose lease ran out, unless a report came in between.
+    async fn end(&self, head: &Head, now: Timestamp) {
+        let Head { job, .. } = head;
+        let end = async {
+            let settings = self.ledger.type_settings(&job.owner, &job.kind).await?;
+            let backoff_ms = settings.backoff_ms(job.attempt, Environment::chance());
+            let Some(next) = expired(head, backoff_ms, now) else { return Ok(()) };
+            let status = next.job.status();
+            match replace(self.source.store, self.source.tables, &next, head).await? {
+                Written::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
+                Written::Done(_) => add(&self.seen.failed, 1),
+                Written::Refused(_) => add(&self.seen.changed, 1),
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = end.await {
+            self.seen.trouble(&error, "a try whose lease ran out could not be ended");
+        }
+    }
+
+    /// Since when the job of each of these types waits that has been due for longest.
+    async fn oldest(&self, owners: &[Owner], kinds: &BTreeSet<TypeName>) -> BTreeMap<TypeName, Timestamp> {
+        let looks = owners.iter().map(|owner| self.oldest_of(owner, kinds));
+        let found: Vec<_> =
+            stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect().await;
+        let mut oldest = BTreeMap::new();
+        for (kind, due) in found.into_iter().flatten() {
+            oldest.entry(kind).and_modify(|known: &mut Timestamp| *known = due.min(*known)).or_insert(due);
+        }
+        oldest
+    }
+
+    async fn oldest_of(&self, owner: &Owner, kinds: &BTreeSet<TypeName>) -> Vec<(TypeName, Timestamp)> {
+        if !self.is_time_left() {
+            return Vec::new();
+        }
+        let counts = match counts_by_type(self.source.store, self.source.tables, owner.as_str()).await {
+            Ok(counts) => counts,
+            Err(error) => {
+                self.seen.missed(&error, "an owner's counts could not be read");
+                return Vec::new();
+            }
+        };
+        let waiting = counts.iter().filter(|(_, counts)| counts.get(Status::Queued) > 0);
+        let waiting = waiting.map(|(kind, _)| kind).filter(|kind| kinds.contains(*kind));
+        let parts = waiting.flat_map(|kind| (0..self.source.shards).map(move |shard| (kind, shard)));
+        let looks = parts.map(|(kind, shard)| async move {
+            if !self.is_time_left() {
+                return None;
+            }
+            match oldest_due(self.source, Queue { owner, kind, shard }, (self.clock)()).await {
+                Ok(due) => due.map(|due| (kind.clone(), due)),
+                Err(error) => {
+                    self.seen.missed(&error, "a queue could not be looked at");
+                    None
+                }
+            }
+        });
+        let looks: Vec<_> = looks.collect();
+        stream::iter(looks).buffer_unordered(QUEUES_AT_ONCE).filter_map(async |found| found).collect().await
+    }
+}
+
+impl Seen {
+    /// The job of a row, if a worker may hold it: the service's own have no leases.
+    fn callers_job(&self, row: &AttributeMap) -> Option<JobId> {
+        let kind = row.get("type").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default();
+        if TypeName::try_from(kind).is_ok_and(|kind| is_own(&kind)) {
+            return None;
+        }
+        id_of_row(row).inspect_err(|error| self.trouble(error, "a running job cannot be read")).ok()
+    }
+
+    /// A worker holds it.
+    fn holds(&self, owner: &Owner, head: &Head) {
+        let mut holders = self.holders();
+        *holders.tries.entry(head.job.kind.clone()).or_default() += 1;
+        if let Some(holder) = &head.job.holder {
+            holders.workers.insert((owner.clone(), holder.worker.clone()));
+        }
+    }
+
+    /// Something could not be read. What is stored so that nobody can read it does not keep the rest from being told.
+    fn missed(&self, error: &StoreError, what: &str) {
+        if !matches!(error, StoreError::Corrupt(_)) {
+            self.is_partial.store(true, Ordering::Relaxed);
+        }
+        self.trouble(error, what);
+    }
+
+    fn trouble(&self, error: &(dyn Error + 'static), what: &str) {
+        add(&self.errors, 1);
+        tracing::warn!(error, "{what}; the next look tries again");
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, oldest: BTreeMap<TypeName, Timestamp>, now: Timestamp) -> QueueNote {
+        let holders = self.holders();
+        let mut held: Vec<_> = holders.tries.iter().map(|(kind, tries)| (*tries, kind)).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        let mut types: BTreeMap<TypeName, NotedType> = BTreeMap::new();
+        for (kind, due) in oldest {
+            types.entry(kind).or_default().oldest_due = Some(due);
+        }
+        for (tries, kind) in held {
+            if types.len() < MAX_NOTED_TYPES || types.contains_key(kind) {
+                types.entry(kind.clone()).or_default().tries = tries;
+            }
+        }
+        let workers = u64::try_from(holders.workers.len()).unwrap_or(u64::MAX);
+        QueueNote { noted_at: now, workers, types }
+    }
+
+    fn watched(&self, whole: bool) -> Watched {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Watched {
+            owners: count(&self.owners),
+            running: count(&self.running),
+            held: self.holders().tries.values().sum(),
+            queued: count(&self.queued),
+            failed: count(&self.failed),
+            changed: count(&self.changed),
+            errors: count(&self.errors),
+            whole,
+        }
+    }
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
