@@ -2,8 +2,8 @@
 
     python .ci/expand_template.py template.yaml expanded.json
 
-The same translator that runs behind `Transform: AWS::Serverless-2016-10-31`, and no network: linting what it
-makes finds what `sam validate` overlooks in a shorthand (a misspelt event key, a wrong runtime in Globals).
+It uses the translator that runs behind `Transform: AWS::Serverless-2016-10-31`, and no network. A linter finds faults in
+the expanded template that `sam validate` overlooks in a shorthand: a misspelt event key, a wrong runtime in Globals.
 """
 
 import json
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-# The partition of ARNs follows from the region, which is asked for here and nowhere sent.
+# The translator derives the partition of ARNs from a region. It sends nothing there.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
@@ -22,10 +22,10 @@ from samtranslator.yaml_helper import yaml_parse  # noqa: E402
 
 def main(source: Path, target: Path) -> int:
     template = yaml_parse(source.read_text(encoding="utf-8"))
-    # CodeUri is still a folder here; `sam package` makes of it where the code was uploaded to.
+    # Here, CodeUri is still a folder. `sam package` replaces it by the address of the uploaded code.
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
     try:
-        # No managed policy is named by its short name, so none has to be looked up.
+        # The template has no short names of managed policies, so the translator gets an empty list of them.
         expanded = Translator({}, Parser()).translate(template, parameter_values={})
     except InvalidDocumentException as refusal:
         for cause in refusal.causes:

@@ -19,7 +19,7 @@ pub(super) fn write(report: &Report) -> String {
         lines.push("## Operations".to_owned());
         lines.push(String::new());
         lines.push(
-            "Medians, and after the `/` the highest (of milliseconds, what 19 of 20 calls stay under). Growth: read and \
+            "Each cell has the median, then the highest value (of milliseconds, the 95th percentile). Growth is read and \
              write units at the most jobs, divided by those at the fewest."
                 .to_owned(),
         );

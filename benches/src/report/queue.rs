@@ -16,7 +16,8 @@ const LEAST_JOBS_A_WORKER: u64 = 20;
 pub(super) fn write(queue: &Queue) -> Vec<String> {
     let mut lines = vec!["## The work queue".to_owned(), String::new()];
     lines.push(
-        "Before backlogs of so many jobs; medians, and after the `/` the highest, as above.".to_owned(),
+        "The first row has the numbers of jobs that wait. Each cell has the median, then the highest value, as above."
+            .to_owned(),
     );
     lines.push(String::new());
     lines.extend(head_of_costs("step", queue.backlogs.iter().copied()));
@@ -24,9 +25,7 @@ pub(super) fn write(queue: &Queue) -> Vec<String> {
     lines.push(String::new());
     if let Some(Rate { callers, jobs, per_second }) = queue.creating {
         let (jobs, per_second) = (grouped(jobs), grouped(per_second));
-        lines.push(format!(
-            "{jobs} jobs were created by {callers} callers side by side, {per_second} a second."
-        ));
+        lines.push(format!("{callers} callers side by side created {jobs} jobs, {per_second} a second."));
         lines.push(String::new());
     }
     lines.extend(crews(&queue.crews));
@@ -42,7 +41,7 @@ fn crews(crews: &[Crew]) -> Vec<String> {
         "claimed and completed a second",
         "times the first",
         "lost races a job",
-        "claims in vain",
+        "claims without a job",
         "requests a job, of its claim",
         "read units a job, of its claim",
     ];
