@@ -3,8 +3,8 @@
 use jobledger::Function;
 use jobledger::domain::{Invalid, JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
 use jobledger::http::{Access, Answer, Call, Fields, Problem, Route, Scope, function, job_id, path, text};
-use jobledger::store::records::{delete_record, get_record, is_made_by, put_record, record_of_item};
-use jobledger::store::{Ledger, Written};
+use jobledger::store::Ledger;
+use jobledger::store::records::PutRecord;
 use lambda_http::http::{Method, StatusCode};
 use serde::Serialize;
 
@@ -83,12 +83,7 @@ async fn put(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<
         updated_at: call.now,
     };
     let record = fields.finish(Some(record)).map_err(Problem::invalid_body)?;
-    let Ledger { store, config, .. } = call.backend;
-    let (Written::Done(item) | Written::Refused(item)) =
-        store.update(put_record(&config.tables, &record, call.fresh)).await?;
-    let item = item.unwrap_or_default();
-    let is_new = is_made_by(&item, call.fresh);
-    let record = record_of_item(item)?;
+    let PutRecord { record, is_new } = call.backend.records().put(&record, call.fresh).await?;
     if !is_new {
         return Ok(Answer::ok(&body(&record)));
     }
@@ -106,18 +101,13 @@ fn another(id: &RecordId) -> Invalid {
 }
 
 async fn get(call: &Call<'_, Ledger>, kind: &RecordKind, id: &RecordId) -> Result<Answer, Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    let item = store.get(get_record(&config.tables, call.owner()?, kind, id)).await?;
-    let record = record_of_item(item.ok_or_else(Problem::record_not_found)?)?;
+    let record = call.backend.records().get(call.owner()?, kind, id).await?;
     Ok(Answer::ok(&body(&record)))
 }
 
 async fn delete(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<Answer, Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    match store.delete(delete_record(&config.tables, call.owner()?, &kind, &id)).await? {
-        Written::Done(_) => Ok(Answer::ok(&Removal { kind, id, deleted: true })),
-        Written::Refused(_) => Err(Problem::record_not_found()),
-    }
+    call.backend.records().delete(call.owner()?, &kind, &id).await?;
+    Ok(Answer::ok(&Removal { kind, id, deleted: true }))
 }
 
 fn body(record: &Record) -> Body<'_> {

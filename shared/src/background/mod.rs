@@ -19,10 +19,8 @@
 //! meets it again; [`Bench::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
 //! longer than its lease; only one of the two gets its next state written.
 
-mod ask;
 mod begin;
 pub mod bulk;
-mod feed;
 mod item;
 mod job;
 pub mod recount;
@@ -30,16 +28,17 @@ mod run;
 
 use std::future::Future;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Output, Progress, Timestamp};
-use crate::lambda::BoxFuture;
 use crate::store::{Corrupt, Ledger, StoreError};
 
-pub use begin::{Asked, AskedBy, Begun, begin};
-pub use feed::{Runner, function};
+pub use begin::{Asked, AskedBy, Begun, begin, is_key_kept};
 pub use item::Task;
+pub use run::RunError;
+pub(crate) use run::{Clock, run};
 
 /// A kind of work that is done part by part.
 pub trait Work: Send + Sync + 'static {
