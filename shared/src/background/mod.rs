@@ -10,7 +10,7 @@
 //! 1. A type for its **state**: its input, where it is, and its numbers so far; JSON of some kilobytes at most.
 //! 2. `impl Work` for a type: its [`KIND`](Work::KIND), how a state shows as [`Progress`], and one
 //!    [`part`](Work::part): take the state, do a bounded amount of work, answer with the next state.
-//! 3. Name it in `functions/run-background-tasks/src/lib.rs`, and allow that function what it needs in `template.yaml`.
+//! 3. Name it in `functions/src/streams/run_background_tasks.rs`, and allow that function what it needs in `template.yaml`.
 //! 4. Add its kind to the types of the service's own ([`crate::domain::OWN_TYPES`]): the job that shows it is of that type.
 //! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
 //!

@@ -46,7 +46,7 @@ pub use read::{
 pub use serve::{Route, function};
 pub use streaming::{StreamRoute, Streamed, streaming};
 pub use view::{DateRange, JobView, StorageView, WholeJobView};
-// What routes read and ask for beside these.
+// Routes need these beside their own module.
 pub use crate::domain::{
     AccessKey, FieldError, QueryString, Scope, created_range, job_query, set, start_and_end,
 };
