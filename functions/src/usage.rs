@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use jobledger::Function;
+use jobledger::access::{MAX_USAGE_DAYS, RateLimitStatus, UsedDay};
 use jobledger::counts::used_bytes;
-use jobledger::domain::{Invalid, KeyId, Owner, Timestamp, parse_bound_end, parse_bound_start};
+use jobledger::domain::{AccessKey, Invalid, KeyId, Owner, Timestamp, parse_bound_end, parse_bound_start};
 use jobledger::http::{
-    Access, AccessKey, Answer, Call, FieldError, Problem, RateLimitStatus, RateLimitView, Route, RouteKey,
-    Scope, StorageView, function,
+    Access, Answer, Call, Problem, RateLimitView, Route, RouteKey, Scope, StorageView, function,
 };
 use jobledger::store::Ledger;
-use jobledger::store::keys::read_key;
-use jobledger::store::usage::{UsedDay, used_between, used_day, used_on};
 use serde::Serialize;
 
 /// The function.
@@ -19,10 +17,6 @@ pub const FUNCTION: Function = function::<UsageReport>();
 
 /// Days of a report where nobody says from when.
 const DEFAULT_DAYS: i64 = 30;
-/// Most days of a report: what one request can name of a key's days.
-const MAX_DAYS: usize = 100;
-/// Most reads of a report over all keys, 1 MB each: what a function has time for.
-const MAX_READS: usize = 32;
 
 /// `GET /v1/usage`.
 #[derive(Debug)]
@@ -95,21 +89,23 @@ impl Route for UsageReport {
         let days = days(from, to);
         if from > to {
             call.query.refuse("to_date", Invalid::new("must not lie before from_date"));
-        } else if days.len() > MAX_DAYS {
-            let must = format!("must be at most the {MAX_DAYS}th day, that of from_date being the first");
+        } else if days.len() > MAX_USAGE_DAYS {
+            let must =
+                format!("must be at most the {MAX_USAGE_DAYS}th day, that of from_date being the first");
             call.query.refuse("to_date", Invalid(must));
         }
         call.query.clone().finish(Some(()))?;
         let asked = asked(&call, key_id)?;
+        let [from_date, to_date] = [days.first(), days.last()].map(|day| day.map_or("", String::as_str));
         let used = async {
-            match &asked.key_id {
-                Some(key_id) => of_key(call.backend, &asked.owner, key_id, &days).await,
-                None => of_owner(call.backend, &asked.owner, &days).await,
-            }
+            let usage = call.backend.usage();
+            Ok(match &asked.key_id {
+                Some(key_id) => usage.of_key(&asked.owner, key_id, &days).await?,
+                None => usage.of_owner(&asked.owner, from_date, to_date).await?,
+            })
         };
         let kept = async { Ok(used_bytes(call.backend, &asked.owner).await?) };
         let (used, kept, limits) = tokio::try_join!(used, kept, limits(&call, &asked))?;
-        let [from_date, to_date] = [days.first(), days.last()].map(|day| day.map_or("", String::as_str));
         Ok(Answer::ok(&Body {
             owner: &asked.owner,
             key_id: asked.key_id.as_ref(),
@@ -126,7 +122,7 @@ impl Route for UsageReport {
 fn days(from: Timestamp, to: Timestamp) -> Vec<String> {
     let last = to.day();
     let mut days = Vec::new();
-    for number in 0..=MAX_DAYS {
+    for number in 0..=MAX_USAGE_DAYS {
         let day = from.plus_hours(24 * i64::try_from(number).unwrap_or(i64::MAX)).day();
         let is_last = day >= last;
         days.push(day);
@@ -160,10 +156,9 @@ async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Proble
     let own = own_key(call);
     match &asked.key_id {
         Some(key_id) if own.is_none_or(|own| own.key_id != *key_id) => {
-            let Ledger { store, config, .. } = call.backend;
-            let key = read_key(store, &config.tables, key_id).await?.map(|key| key.access);
+            let key = call.backend.keys().find(key_id).await?.map(|key| key.access);
             let Some(key) = key.filter(|key| key.owner == asked.owner) else { return Ok(Limits::default()) };
-            let limit_status = call.backend.limit_status_of(&key, call.now).await?;
+            let limit_status = call.backend.keys().rate_limit_status(&key, call.now).await?;
             Ok(Limits { limit_status, quota_bytes: key.storage_quota_bytes })
         }
         Some(_) | None => {
@@ -172,40 +167,6 @@ async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Proble
             Ok(if is_own { own } else { Limits::default() })
         }
     }
-}
-
-/// What one key was used for: its days by name, however many other keys the owner has.
-async fn of_key(
-    ledger: &Ledger,
-    owner: &Owner,
-    key_id: &KeyId,
-    days: &[String],
-) -> Result<Vec<UsedDay>, Problem> {
-    let plan = used_on(&ledger.config.tables, owner, key_id, days)?;
-    let items = ledger.store.batch_get(plan).await?.into_values().flatten();
-    let mut used = items.map(|item| used_day(&item)).collect::<Result<Vec<_>, _>>()?;
-    used.sort_by(|one, other| one.day.cmp(&other.day));
-    Ok(used)
-}
-
-/// What all keys of an owner were used for.
-async fn of_owner(ledger: &Ledger, owner: &Owner, days: &[String]) -> Result<Vec<UsedDay>, Problem> {
-    let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(Vec::new()) };
-    let plan = used_between(&ledger.config.tables, owner, first, last);
-    let (mut used, mut next) = (Vec::new(), None);
-    for _ in 0..MAX_READS {
-        let page = ledger.store.query(plan.clone().set_exclusive_start_key(next)).await?;
-        for item in page.items.iter().flatten() {
-            used.push(used_day(item)?);
-        }
-        next = page.last_evaluated_key;
-        if next.is_none() {
-            return Ok(used);
-        }
-    }
-    let invalid =
-        Invalid::new("is too far back for all keys together: ask for fewer days, or for one key_id");
-    Err(Problem::invalid_query(vec![FieldError::new("from_date", invalid)]))
 }
 
 fn sums(used: &[UsedDay]) -> Sums {

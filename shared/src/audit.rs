@@ -1,7 +1,9 @@
 //! Who did what to what: lines of the log for those who have to know it later.
 
 use crate::domain::Owner;
-use crate::lambda::logging::AUDIT;
+
+/// The target of lines that are logged at any level: who did what to what.
+pub const AUDIT: &str = "audit";
 
 /// One deed. Its line has these fields, those that are `None` left out. It never holds the text or the hash of a key, and
 /// nothing of what jobs are given or give.

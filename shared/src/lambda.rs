@@ -1,7 +1,5 @@
 //! How a function starts: once as a process on AWS, or many in one process on one machine.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,10 +10,8 @@ use futures_util::Stream;
 use lambda_http::http::{HeaderMap, StatusCode};
 use lambda_runtime::{Context, LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
-use crate::domain::Timestamp;
-use crate::meter::Meter;
+pub use crate::environment::{Environment, system_clock};
 
 pub mod logging;
 mod streaming;
@@ -179,72 +175,6 @@ pub struct StreamedAnswer {
     pub headers: HeaderMap,
     /// The body. Once it has begun, only its end can tell that something failed: by an error, which cuts it off.
     pub body: Chunks,
-}
-
-/// All that a function takes from the world around it: settings, the time, chance, and who counts its calls.
-#[derive(Clone, Debug)]
-pub struct Environment {
-    /// The function's environment variables.
-    pub vars: BTreeMap<String, String>,
-    /// What time it is.
-    pub clock: fn() -> Timestamp,
-    /// Counts requests to DynamoDB and their capacity units, where somebody wants to know.
-    pub meter: Option<Arc<Meter>>,
-    /// Carries requests to DynamoDB where it is not the network: in a simulation.
-    pub transport: Option<aws_sdk_dynamodb::config::SharedHttpClient>,
-}
-
-thread_local! {
-    /// What gives ids on this thread, where it is not chance.
-    static IDS: Cell<Option<fn() -> Uuid>> = const { Cell::new(None) };
-}
-
-impl Environment {
-    /// The process's own environment and the machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "the edge: here the process's environment comes in")]
-    pub fn of_process() -> Self {
-        Self::new(std::env::vars().collect())
-    }
-
-    /// These variables and the machine's clock.
-    pub fn new(vars: BTreeMap<String, String>) -> Self {
-        Self { vars, clock: system_clock, meter: None, transport: None }
-    }
-
-    /// An id that nobody had before; its first 48 bits are the time in milliseconds.
-    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
-    pub fn fresh_id() -> Uuid {
-        IDS.get().map_or_else(Uuid::now_v7, |ids| ids())
-    }
-
-    /// A number that is left to chance: who goes first, how long to wait. It is no secret.
-    pub fn chance() -> u64 {
-        Self::fresh_id().as_u64_pair().1
-    }
-
-    /// Has this give all ids of this thread, and what else is left to chance, but no secrets: so that a simulation can be
-    /// repeated.
-    pub fn decide_ids(ids: fn() -> Uuid) {
-        IDS.set(Some(ids));
-    }
-
-    /// An id that nobody can guess: 122 bits of it are chance.
-    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
-    pub fn fresh_secret_id() -> Uuid {
-        Uuid::new_v4()
-    }
-
-    /// What nobody can guess: 64 hexadecimal digits, of which 244 bits are chance.
-    #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
-    pub fn fresh_secret() -> String {
-        format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-    }
-}
-
-/// The machine's clock, cut to milliseconds.
-#[expect(clippy::disallowed_methods, reason = "the edge: here the time comes in")]
-pub fn system_clock() -> Timestamp {
-    Timestamp::from(chrono::Utc::now())
 }
 
 /// Runs a function as a process: the whole `main` of each binary.

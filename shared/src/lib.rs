@@ -1,13 +1,15 @@
 //! jobledger: a jobs API, a work queue and their exact numbers, as Lambda functions over DynamoDB.
 //!
-//! The modules point one way: [`domain`] knows nothing but itself; [`store`] keeps it; [`counts`], [`lists`], [`queue`] and
-//! [`background`] work on it; [`http`] answers with it; [`lambda`] starts it all, on AWS and on one machine. See
-//! `ARCHITECTURE.md`.
+//! The modules point one way. `ARCHITECTURE.md` has their order, and a test holds it: [`domain`] knows nothing but itself;
+//! [`store`] keeps it; [`access`] decides who may call; [`counts`], [`lists`], [`queue`] and [`background`] work on what is
+//! stored; [`http`] answers with it; [`lambda`] starts it all, on AWS and on one machine.
 
+pub mod access;
 pub mod audit;
 pub mod background;
 pub mod counts;
 pub mod domain;
+pub mod environment;
 pub mod http;
 pub mod lambda;
 pub mod lists;
@@ -16,4 +18,5 @@ pub mod queue;
 pub mod store;
 pub mod stream;
 
-pub use lambda::{Environment, Error, Function, run};
+pub use environment::Environment;
+pub use lambda::{Error, Function, run};

@@ -1,4 +1,5 @@
-//! Functions that read the stream of `jobs`, or that of `records`: records in, one by one, so that a bad one does not spoil the rest.
+//! Functions that read the stream of `jobs`, or that of `records`: records in, one by one, so that a bad one does not spoil
+//! the rest. The stream of `tasks` is read in [`background`].
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -11,9 +12,12 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::counts::SequenceNumber;
 use crate::domain::Timestamp;
-use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
+use crate::environment::Environment;
+use crate::lambda::{BoxFuture, Error, Function, Invoke, Started};
 use crate::store::schema::{PART, RECORD};
 use crate::store::{AttributeMap, Ledger};
+
+pub mod background;
 
 /// What a function does with a batch of records.
 pub trait Consumer: Send + Sync + 'static {

@@ -4,10 +4,10 @@ mod foreign;
 mod forms;
 mod tickets;
 
+use jobledger::access::{StoredKey, put_key};
 use jobledger::domain::{AccessKey, KeyHash, Owner, Scope, Timestamp};
 use jobledger::lambda::system_clock;
 use jobledger::store::Written;
-use jobledger::store::keys::{StoredKey, put_key};
 use jobledger_local::{LOCAL_KEY, TEMPLATE};
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::json;

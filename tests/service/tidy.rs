@@ -1,4 +1,6 @@
-//! Rules of the house that no compiler knows. Each names the file and says what to do.
+//! Rules that no compiler knows. Each names the file and says what to do.
+
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -108,6 +110,48 @@ fn the_domain_is_pure() {
         &[],
         &foreign,
         "the domain knows neither AWS, HTTP, time nor `async`",
+    );
+}
+
+#[test]
+fn handlers_know_no_database() {
+    let inner = [
+        "aws_sdk",
+        "aws_smithy",
+        "AttributeMap",
+        "AttributeValue",
+        "plans::",
+        "Written",
+        "Transacted",
+        "schema::",
+        "serde_dynamo",
+        "config.tables",
+        "Ledger { store",
+        ".store.",
+    ];
+    // Those that do not call the operations of their resource yet.
+    let not_yet = [
+        "functions/src/ingest/jobs/upsert.rs",
+        "functions/src/jobs/batch_status.rs",
+        "functions/src/jobs/cancel.rs",
+        "functions/src/jobs/create/mod.rs",
+        "functions/src/jobs/create/wait.rs",
+        "functions/src/jobs/delete.rs",
+        "functions/src/jobs/export/stream/mod.rs",
+        "functions/src/jobs/get.rs",
+        "functions/src/jobs/list/mod.rs",
+        "functions/src/jobs/retry.rs",
+        "functions/src/jobs/update/held.rs",
+        "functions/src/jobs/update/refusal.rs",
+        "functions/src/jobs/update/step.rs",
+        "functions/src/streams/delete_job_data.rs",
+        "functions/src/streams/tally_jobs.rs",
+    ];
+    must_not_have(
+        &["functions/src", "shared/src/http"],
+        &not_yet,
+        &inner,
+        "call an operation of the resource (`ledger.records()`), and let the store send it",
     );
 }
 

@@ -6,14 +6,14 @@ use jobledger::Function;
 use jobledger::counts::{CostBy, Costs, Granularity, MAX_COST_ITEMS, Spent, costs, widened};
 use jobledger::domain::{Invalid, MicroDollars};
 use jobledger::http::{
-    Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, RouteKey, Scope, Served,
-    Serves, function, start_and_end,
+    Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function,
+    start_and_end,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
 
 /// The function.
-pub const FUNCTION: Function = function::<All>();
+pub const FUNCTION: Function = function::<CostReport>();
 
 /// `GET /v1/analytics/cost/by-model` and `/by-team`.
 #[derive(Debug)]
@@ -42,22 +42,8 @@ enum Label {
     Team(Option<String>),
 }
 
-/// The routes of the function.
-#[derive(Debug)]
-pub struct All;
-
-impl Serves for All {
-    const NAME: &'static str = "costs";
-    type Backend = Ledger;
-    const ROUTES: &'static [Served<Ledger>] = &[
-        Served::at::<CostReport>(RouteKey::get("/v1/analytics/cost/by-model")),
-        Served::at::<CostReport>(RouteKey::get("/v1/analytics/cost/by-team")),
-    ];
-}
-
 impl Route for CostReport {
     const NAME: &'static str = "costs";
-    const KEY: RouteKey = RouteKey::get("/v1/analytics/cost/by-model");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jobledger::access::StoredAccess;
 use jobledger::domain::{Timestamp, WorkerId, callers_type};
 use jobledger::http::{
     Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, function,
@@ -40,14 +41,11 @@ pub struct Claimer {
 }
 
 impl Backend for Claimer {
-    type Gate = Ledger;
+    type Control = StoredAccess;
 
-    async fn start(environment: &Environment) -> Result<Self, Error> {
-        Ok(Self { ledger: Ledger::start(environment).await?, claims: Claims::default() })
-    }
-
-    fn gate(&self) -> &Ledger {
-        &self.ledger
+    async fn start(environment: &Environment) -> Result<(Self, StoredAccess), Error> {
+        let (ledger, access) = Ledger::start(environment).await?;
+        Ok((Self { ledger, claims: Claims::default() }, access))
     }
 }
 

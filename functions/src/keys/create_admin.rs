@@ -1,13 +1,10 @@
 //! `create-admin-key`: a key with the scope `admin`, for a deployment that has none. It has no route: whoever may call it is
 //! decided by AWS (`lambda:InvokeFunction`). Its answer is the only place where the key's text ever stands.
 
-use std::collections::BTreeSet;
-
 use jobledger::audit::Audit;
 use jobledger::domain::{Owner, Scope, Timestamp, callers_owner};
 use jobledger::lambda::{BoxFuture, Invoke, Started};
 use jobledger::store::Ledger;
-use jobledger::store::keys::{NewKey, make_key};
 use jobledger::{Environment, Error, Function};
 use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
@@ -55,17 +52,9 @@ impl Invoke for CreateAdminKey {
             let event: Event = serde_json::from_str(event.get())
                 .map_err(|error| format!("the payload must be {{\"owner\": \"...\"}}: {error}"))?;
             let owner = Owner::try_from(event.owner).and_then(callers_owner);
-            let new = NewKey {
-                owner: owner.map_err(|invalid| format!("owner {invalid}"))?,
-                name: None,
-                scopes: BTreeSet::from([Scope::Admin]),
-                rate_limit: None,
-                storage_quota_bytes: None,
-                expires_at: None,
-            };
-            let Ledger { store, config, .. } = &self.ledger;
-            let now = (self.clock)();
-            let (key, text) = make_key(store, &config.tables, new, None, now).await?;
+            let owner = owner.map_err(|invalid| format!("owner {invalid}"))?;
+            let (now, secret) = ((self.clock)(), Environment::fresh_secret());
+            let (key, text) = self.ledger.keys().create_admin(owner, &secret, now).await?;
             let view = key.view(now);
             Audit {
                 action: "key.made",

@@ -1,11 +1,11 @@
 //! What a key shall be, read from the body of the request.
 
+use jobledger::access::{KeyChange, NewKey};
 use jobledger::domain::{
     AccessKey, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner, RateLimit,
     Scope, Timestamp, callers_owner,
 };
 use jobledger::http::{Fields, Problem, Raw, integer, text, timestamp};
-use jobledger::store::keys::{KeyChange, NewKey};
 
 use super::MAX_PAGE;
 

@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use jobledger::counts::{BOUNDS_MS, Cell, Measure, Scrape, Stream, Tally, TryEnd};
+use jobledger::counts::{ALL_OWNERS, BOUNDS_MS, Cell, Measure, Scrape, Stream, Tally, TryEnd};
 use jobledger::domain::{NO_STATUS, RecordStatus, Status, Timestamp};
-use jobledger::store::schema::ALL_OWNERS;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jobledger::counts::{Probe, send_probe};
+use jobledger::counts::Probe;
 use jobledger::domain::Timestamp;
-use jobledger::store::{Ledger, StoreError};
+use jobledger::store::{Error, Ledger};
 
 /// Least time between two probes of one execution environment, in milliseconds: a scrape must not cost a write.
 const PROBE_EVERY_MS: u64 = 60_000;
@@ -24,11 +24,11 @@ struct State {
 
 impl Probing {
     /// Writes a probe, if the last one is old enough.
-    pub(crate) async fn send(&self, ledger: &Ledger, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn send(&self, ledger: &Ledger, now: Timestamp) -> Result<(), Error> {
         if self.lock().sent_at.is_some_and(|sent_at| now.since(sent_at) < PROBE_EVERY_MS) {
             return Ok(());
         }
-        let before = send_probe(&ledger.store, &ledger.config.tables, now).await?;
+        let before = ledger.metrics().send_probe(now).await?;
         let mut state = self.lock();
         state.sent_at = Some(now);
         // The one before may be another environment's, and may still be under way.

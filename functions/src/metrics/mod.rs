@@ -1,6 +1,6 @@
 //! `GET /metrics`: the numbers of all owners for Prometheus, gathered at scrape time from one partition of `tallies`.
 
-use jobledger::counts::scrape;
+use jobledger::access::StoredAccess;
 use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, RouteKey, function};
 use jobledger::store::Ledger;
 use jobledger::{Environment, Error, Function};
@@ -35,8 +35,7 @@ impl Route for Metrics {
         let Scraper { ledger, probing, shares, token } = call.backend;
         token.check(call.headers)?;
         call.query.finish(Some(()))?;
-        let (mut scrape, ()) =
-            tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), probing.send(ledger, call.now))?;
+        let (mut scrape, ()) = tokio::try_join!(ledger.metrics().scrape(), probing.send(ledger, call.now))?;
         if scrape.are_records_cut {
             scrape.records = shares.get(ledger, call.now).await?;
         }
@@ -57,15 +56,12 @@ pub struct Scraper {
 }
 
 impl Backend for Scraper {
-    type Gate = Ledger;
+    type Control = StoredAccess;
 
-    async fn start(environment: &Environment) -> Result<Self, Error> {
+    async fn start(environment: &Environment) -> Result<(Self, StoredAccess), Error> {
         let ledger = Ledger::open(environment).await?;
         let token = Token::of(&environment.vars);
-        Ok(Self { ledger, probing: Probing::default(), shares: Shares::default(), token })
-    }
-
-    fn gate(&self) -> &Ledger {
-        &self.ledger
+        let access = StoredAccess::new(&ledger);
+        Ok((Self { ledger, probing: Probing::default(), shares: Shares::default(), token }, access))
     }
 }

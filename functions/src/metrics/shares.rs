@@ -1,35 +1,27 @@
 //! Which records are shown where they have more kinds and statuses than a scrape shows.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use jobledger::counts::{RecordCounts, share_series};
+use jobledger::counts::RecordCounts;
 use jobledger::domain::Timestamp;
-use jobledger::store::{Ledger, StoreError};
+use jobledger::store::{Error, Ledger, Memory};
 
-/// How long what was read is shown, in milliseconds: to ask owner by owner is dear, and whoever may scrape could have it
-/// done over and over.
-const KEPT_MS: u64 = 60_000;
+/// How long the counts that were read are shown, in milliseconds: to ask owner by owner is dear, and whoever may scrape could
+/// have it done over and over.
+const KEPT_MS: i64 = 60_000;
 
 /// What this execution environment last read of the records, where they were too many.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
-    read: Mutex<Option<(Timestamp, RecordCounts)>>,
+    read: Memory<(), RecordCounts>,
 }
 
 impl Shares {
     /// The counts to show, not older than a minute.
-    pub(crate) async fn get(&self, ledger: &Ledger, now: Timestamp) -> Result<RecordCounts, StoreError> {
-        if let Some((read_at, counts)) = &*self.lock()
-            && now.since(*read_at) < KEPT_MS
-        {
-            return Ok(counts.clone());
+    pub(crate) async fn get(&self, ledger: &Ledger, now: Timestamp) -> Result<RecordCounts, Error> {
+        if let Some(counts) = self.read.recall(&(), now) {
+            return Ok(counts);
         }
-        let counts = share_series(&ledger.store, &ledger.config.tables).await?;
-        *self.lock() = Some((now, counts.clone()));
+        let counts = ledger.metrics().share_series().await?;
+        self.read.remember((), counts.clone(), now, KEPT_MS);
         Ok(counts)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Timestamp, RecordCounts)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,27 +1,34 @@
-//! `PUT`, `GET` and `DELETE /v1/records/{kind}/{id}`: something that jobs produced and that is counted.
+//! `/v1/records`: records of what jobs produced, which are counted.
 
 use jobledger::Function;
-use jobledger::domain::{Invalid, JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
-use jobledger::http::{
-    Access, Answer, Call, Fields, Problem, Route, RouteKey, Scope, Served, Serves, function, job_id, path,
-    text,
-};
-use jobledger::store::records::{delete_record, get_record, is_made_by, put_record, record_of_item};
-use jobledger::store::{Ledger, Written};
-use lambda_http::http::{Method, StatusCode};
+use jobledger::domain::{JobId, Record, RecordId, RecordKind, RecordStatus, Timestamp};
+use jobledger::http::{Call, Problem, Served, Serves, function, path};
+use jobledger::store::Ledger;
 use serde::Serialize;
 
 pub mod count;
+pub mod delete;
+pub mod get;
+pub mod put;
 
 /// The function.
-pub const FUNCTION: Function = function::<All>();
+pub const FUNCTION: Function = function::<Records>();
 
-/// Longest body: the longest id with all of it escaped, two short fields, and white space.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+const NAME: &str = "record";
 
-/// `PUT`, `GET` and `DELETE /v1/records/{kind}/{id}`.
+/// `/v1/records/{kind}/{id}`.
 #[derive(Debug)]
-pub struct RecordRoute;
+pub struct Records;
+
+impl Serves for Records {
+    const NAME: &'static str = NAME;
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::of::<put::PutRecordRoute>(),
+        Served::of::<get::GetRecord>(),
+        Served::of::<delete::DeleteRecord>(),
+    ];
+}
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -33,109 +40,14 @@ struct Body<'a> {
     updated_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Removal {
-    kind: RecordKind,
-    id: RecordId,
-    deleted: bool,
-}
-
-/// The routes of the function.
-#[derive(Debug)]
-pub struct All;
-
-impl Serves for All {
-    const NAME: &'static str = "record";
-    type Backend = Ledger;
-    const ROUTES: &'static [Served<Ledger>] = &[
-        Served::at::<RecordRoute>(RouteKey::put("/v1/records/{kind}/{id+}")),
-        Served::at::<RecordRoute>(RouteKey::get("/v1/records/{kind}/{id+}")),
-        Served::at::<RecordRoute>(RouteKey::delete("/v1/records/{kind}/{id+}")),
-    ];
-}
-
-impl Route for RecordRoute {
-    const NAME: &'static str = "record";
-    const KEY: RouteKey = RouteKey::put("/v1/records/{kind}/{id+}");
-    const ACCESS: Access = Access::Any(&[Scope::Read, Scope::Write]);
-    const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
-    type Backend = Ledger;
-
-    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let method = call.method;
-        call.require(if *method == Method::GET { Scope::Read } else { Scope::Write })?;
-        let (kind, id) = name(&mut call)?;
-        match *method {
-            Method::PUT => put(&call, kind, id).await,
-            Method::DELETE => delete(&call, kind, id).await,
-            _ => get(&call, &kind, &id).await,
-        }
-    }
-}
-
 /// The record that the path names.
-fn name(call: &mut Call<'_, Ledger>) -> Result<(RecordKind, RecordId), Problem> {
+fn named_record(call: &mut Call<'_, Ledger>) -> Result<(RecordKind, RecordId), Problem> {
     let value = |name: &str| call.path_value(name).unwrap_or_default();
     let kind = RecordKind::try_from(value("kind"));
     let id = path::decoded(value("id")).and_then(RecordId::try_from);
     let kind = kind.map_err(|invalid| call.query.refuse("kind", invalid)).ok();
     let id = id.map_err(|invalid| call.query.refuse("id", invalid)).ok();
     call.query.finish(kind.zip(id))
-}
-
-/// Puts it there as a whole: what the body leaves out is not there afterwards. One write, whatever was there before.
-async fn put(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<Answer, Problem> {
-    let mut fields = Fields::parse(if call.body.is_empty() { b"{}" } else { call.body })?;
-    if let Some(said) = fields.optional("id", text::<RecordId>)
-        && said != id
-    {
-        fields.refuse("id", another(&id));
-    }
-    let record = Record {
-        owner: call.owner()?.clone(),
-        kind,
-        id,
-        status: fields.optional("status", text),
-        job_id: fields.optional("job_id", job_id),
-        created_at: call.now,
-        updated_at: call.now,
-    };
-    let record = fields.finish(Some(record)).map_err(Problem::invalid_body)?;
-    let Ledger { store, config, .. } = call.backend;
-    let (Written::Done(item) | Written::Refused(item)) =
-        store.update(put_record(&config.tables, &record, call.fresh)).await?;
-    let item = item.unwrap_or_default();
-    let is_new = is_made_by(&item, call.fresh);
-    let record = record_of_item(item)?;
-    if !is_new {
-        return Ok(Answer::ok(&body(&record)));
-    }
-    let location = format!("/v1/records/{}/{}", record.kind, path::encoded(record.id.as_str()));
-    Ok(Answer::json(StatusCode::CREATED, &body(&record)).with("location", location))
-}
-
-/// The path says another id than the body.
-fn another(id: &RecordId) -> Invalid {
-    Invalid(format!(
-        "is another than the path's, which reads {:?}; a path is decoded until nothing in it is encoded any more, so an id \
-         with a % before two hexadecimal digits cannot be kept: replace the %, or hash the id",
-        id.as_str()
-    ))
-}
-
-async fn get(call: &Call<'_, Ledger>, kind: &RecordKind, id: &RecordId) -> Result<Answer, Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    let item = store.get(get_record(&config.tables, call.owner()?, kind, id)).await?;
-    let record = record_of_item(item.ok_or_else(Problem::record_not_found)?)?;
-    Ok(Answer::ok(&body(&record)))
-}
-
-async fn delete(call: &Call<'_, Ledger>, kind: RecordKind, id: RecordId) -> Result<Answer, Problem> {
-    let Ledger { store, config, .. } = call.backend;
-    match store.delete(delete_record(&config.tables, call.owner()?, &kind, &id)).await? {
-        Written::Done(_) => Ok(Answer::ok(&Removal { kind, id, deleted: true })),
-        Written::Refused(_) => Err(Problem::record_not_found()),
-    }
 }
 
 fn body(record: &Record) -> Body<'_> {

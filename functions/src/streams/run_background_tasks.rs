@@ -3,7 +3,8 @@
 use jobledger::Function;
 use jobledger::background::bulk::Bulk;
 use jobledger::background::recount::Recount;
-use jobledger::background::{Kind, Runner, function, kind};
+use jobledger::background::{Kind, kind};
+use jobledger::stream::background::{Runner, function};
 
 /// The function.
 pub const FUNCTION: Function = function::<RunBackgroundTasks>();

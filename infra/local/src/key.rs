@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use jobledger::domain::{KeyHash, Owner};
-use jobledger::http::{AccessKey, Scope};
+use jobledger::access::{StoredKey, put_key};
+use jobledger::domain::{AccessKey, KeyHash, Owner, Scope};
 use jobledger::lambda::system_clock;
 use jobledger::store::Tables;
-use jobledger::store::keys::{StoredKey, put_key};
 
 use crate::error::{Error, Result};
 use crate::template::Template;

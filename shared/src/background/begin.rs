@@ -11,6 +11,7 @@ use super::{Task, Work, write};
 use crate::domain::{
     Fingerprint, Head, Input, Invalid, Job, JobId, KeyId, Labels, Owner, State, Timestamp, TraceId, TypeName,
 };
+use crate::store::schema::KEY;
 use crate::store::{
     AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, input_part,
     part_bytes, plans,
@@ -77,6 +78,12 @@ pub enum Begun {
     New(Box<Head>),
     /// There was a job with this id, and nothing was begun.
     There(Box<Head>),
+}
+
+/// Whether an idempotency key with this id is kept beside an `external_id`: then it stands for another request.
+pub async fn is_key_kept(ledger: &Ledger, id: JobId) -> Result<bool, StoreError> {
+    let kept = plans::get_part(&ledger.config.tables, id, KEY).consistent_read(true);
+    Ok(ledger.store.get(kept).await?.is_some())
 }
 
 /// Makes the job, of the type that its kind of work is called by, and the task that does it.

@@ -10,7 +10,7 @@
 //! 1. A type for its **state**: its input, where it is, and its numbers so far; JSON of some kilobytes at most.
 //! 2. `impl Work` for a type: its [`KIND`](Work::KIND), how a state shows as [`Progress`], and one
 //!    [`part`](Work::part): take the state, do a bounded amount of work, answer with the next state.
-//! 3. Name it in `functions/run-background-tasks/src/lib.rs`, and allow that function what it needs in `template.yaml`.
+//! 3. Name it in `functions/src/streams/run_background_tasks.rs`, and allow that function what it needs in `template.yaml`.
 //! 4. Add its kind to the types of the service's own ([`crate::domain::OWN_TYPES`]): the job that shows it is of that type.
 //! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
 //!
@@ -19,10 +19,8 @@
 //! meets it again; [`Bench::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
 //! longer than its lease; only one of the two gets its next state written.
 
-mod ask;
 mod begin;
 pub mod bulk;
-mod feed;
 mod item;
 mod job;
 pub mod recount;
@@ -30,16 +28,17 @@ mod run;
 
 use std::future::Future;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Output, Progress, Timestamp};
-use crate::lambda::BoxFuture;
 use crate::store::{Corrupt, Ledger, StoreError};
 
-pub use begin::{Asked, AskedBy, Begun, begin};
-pub use feed::{Runner, function};
+pub use begin::{Asked, AskedBy, Begun, begin, is_key_kept};
 pub use item::Task;
+pub use run::RunError;
+pub(crate) use run::{Clock, run};
 
 /// A kind of work that is done part by part.
 pub trait Work: Send + Sync + 'static {

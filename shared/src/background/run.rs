@@ -8,8 +8,8 @@ use super::item::{Claim, Turn};
 use super::{Bench, Kind, Step, Task, item, job};
 use crate::audit::Audit;
 use crate::domain::{JobId, Output, Timestamp};
-use crate::lambda::{Environment, Error};
-use crate::store::{AttributeMap, Ledger, StoreError, Written, plans};
+use crate::environment::Environment;
+use crate::store::{AttributeMap, Corrupt, Ledger, StoreError, Written, plans};
 
 /// How long before Lambda ends an invocation it begins no more parts, in milliseconds: as long as one takes on a bad day.
 const MARGIN_MS: u64 = 60_000;
@@ -22,16 +22,36 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often: until the lease is over that was seen first, and some more.
 const MAX_LOOKS: usize = 90;
 
+/// Why a task was not worked on; its delivery comes again.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task is of a kind that this function does not know.
+    #[error("nobody does tasks of kind {0:?}")]
+    UnknownKind(String),
+    /// Other invocations held the task for as long as this one looked.
+    #[error("others had the task at every look")]
+    Held,
+}
+
+impl From<Corrupt> for RunError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Store(corrupt.into())
+    }
+}
+
 /// What time it is, and when Lambda ends the invocation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     now: fn() -> Timestamp,
     deadline: Option<Timestamp>,
 }
 
 impl Clock {
     /// `deadline` in milliseconds since 1970; 0: there is none.
-    pub(super) fn new(now: fn() -> Timestamp, deadline: u64) -> Self {
+    pub(crate) fn new(now: fn() -> Timestamp, deadline: u64) -> Self {
         let deadline = i64::try_from(deadline).ok().filter(|deadline| *deadline > 0);
         Self { now, deadline: deadline.map(Timestamp::from_millis) }
     }
@@ -55,13 +75,13 @@ struct Held<'a> {
 }
 
 /// Gets on with a task, as far as the time goes. Nothing to do is done.
-pub(super) async fn run(ledger: &Ledger, kinds: &[Kind], id: JobId, clock: Clock) -> Result<(), Error> {
+pub(crate) async fn run(ledger: &Ledger, kinds: &[Kind], id: JobId, clock: Clock) -> Result<(), RunError> {
     let Some(held) = take(ledger, id, clock).await? else { return Ok(()) };
     if held.task.tries > MAX_TRIES {
         return Ok(held.give_up().await?);
     }
     let kind = kinds.iter().find(|kind| kind.name == held.task.kind);
-    let kind = kind.ok_or_else(|| format!("nobody does tasks of kind {:?}", held.task.kind))?;
+    let kind = kind.ok_or_else(|| RunError::UnknownKind(held.task.kind.clone()))?;
     Ok(held.work(kind).await?)
 }
 
@@ -69,7 +89,7 @@ pub(super) async fn run(ledger: &Ledger, kinds: &[Kind], id: JobId, clock: Clock
 ///
 /// Somebody who has it but shows no sign of life may have died: their own delivery comes again, and this may be it. So a
 /// claim is waited for, until it is renewed or runs out.
-async fn take(ledger: &Ledger, id: JobId, clock: Clock) -> Result<Option<Held<'_>>, Error> {
+async fn take(ledger: &Ledger, id: JobId, clock: Clock) -> Result<Option<Held<'_>>, RunError> {
     let Ledger { store, config, .. } = ledger;
     let token = Environment::fresh_id();
     let mut seen: Option<Claim> = None;
@@ -95,7 +115,7 @@ async fn take(ledger: &Ledger, id: JobId, clock: Clock) -> Result<Option<Held<'_
             }
         }
     }
-    Err("others had the task at every look".into())
+    Err(RunError::Held)
 }
 
 impl Held<'_> {

@@ -22,6 +22,7 @@ mod probe;
 mod queue;
 mod read;
 mod records;
+mod resources;
 mod scrape;
 mod series;
 mod spans;
@@ -46,7 +47,10 @@ pub use records::{
     MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordChange, RecordCounts, RecordPair, count_records, lessened,
     record_deltas, remove_empty,
 };
+pub use resources::Metrics;
 pub use scrape::{Recounted, Scrape, mean_run_ms, scrape};
 pub use series::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER, share_series};
 pub use spans::{Segment, Span, segments, whole_segments, widened};
 pub use storage::{HEAD_BYTES, bytes_of, used_bytes};
+// The scope of the numbers of all owners.
+pub use crate::store::schema::ALL_OWNERS;

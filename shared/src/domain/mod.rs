@@ -3,6 +3,8 @@
 mod access_key;
 mod bulk;
 mod decimal;
+mod field_error;
+mod filters;
 mod id;
 mod ingest;
 mod job;
@@ -14,6 +16,7 @@ mod own;
 mod parts;
 mod progress;
 mod query;
+mod query_string;
 mod rate_limit;
 mod record;
 mod spelling;
@@ -25,6 +28,8 @@ mod type_settings;
 pub use access_key::{AccessKey, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
+pub use field_error::FieldError;
+pub use filters::{created_range, job_query, set, start_and_end};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
@@ -39,6 +44,8 @@ pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_owner, callers_ty
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
+pub use query_string::QueryString;
+pub(crate) use query_string::RESERVED;
 pub use rate_limit::{
     DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, RateLimit, micros,
 };

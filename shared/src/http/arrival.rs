@@ -8,13 +8,12 @@ use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use super::access::{authenticate, authorize};
+use super::caller::{authenticate, authorize};
 use super::route;
-use super::{
-    Access, Answer, Call, Caller, Gate, Problem, QueryString, RateLimitStatus, Used, call, encoding,
-};
-use crate::domain::{KeyId, Owner, Timestamp};
-use crate::lambda::Environment;
+use super::{Access, Answer, Backend, Call, Caller, Problem, call, encoding};
+use crate::access::{AccessControl, RateLimitStatus, Used};
+use crate::domain::{KeyId, Owner, QueryString, Timestamp};
+use crate::environment::Environment;
 
 /// A request that came in, and what the log says of it.
 #[derive(Debug)]
@@ -59,14 +58,16 @@ pub(super) struct Admitted<'r> {
 
 impl Admitted<'_> {
     /// The request as its route sees it.
-    pub(super) fn call<'a, B>(
+    pub(super) fn call<'a, B: Backend>(
         &'a mut self,
         backend: &'a B,
+        access: &'a B::Control,
         arrival: &'a Arrival,
         request: &'a Request,
     ) -> Call<'a, B> {
         Call {
             backend,
+            access,
             caller: self.caller.take(),
             limit_status: arrival.limit_status,
             headers: request.headers(),
@@ -158,10 +159,10 @@ impl Arrival {
     }
 
     /// Puts on an answer what every answer has, and notes the call.
-    pub(super) fn leave<G: Gate>(&self, gate: &G, answer: Answer) -> Answer {
+    pub(super) fn leave<C: AccessControl>(&self, control: &C, answer: Answer) -> Answer {
         if let Some(Known { key_id, key_owner: owner, .. }) = &self.known {
             let (route, status) = (self.route.as_str(), answer.status().as_u16());
-            gate.note(&Used { owner, key_id, route, status, now: self.began });
+            control.note(&Used { owner, key_id, route, status, now: self.began });
         }
         let answer = answer.with("x-request-id", &self.request_id);
         match self.limit_status {
@@ -171,17 +172,17 @@ impl Arrival {
     }
 
     /// Finds out who calls, and with what; refuses who may not.
-    pub(super) async fn admit<'r, G: Gate>(
+    pub(super) async fn admit<'r, C: AccessControl>(
         &mut self,
         access: Access,
         max_body_bytes: usize,
-        gate: &G,
+        control: &C,
         request: &'r Request,
     ) -> Result<Admitted<'r>, Problem> {
         let parameters = request.query_string_parameters_ref();
         let pairs = parameters.into_iter().flat_map(|map| map.iter());
         let mut query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let shown = authenticate(access, request.headers(), &mut query, gate, self.began).await?;
+        let shown = authenticate(access, request.headers(), &mut query, control, self.began).await?;
         let (caller, query) = match shown {
             None => (None, query),
             Some(credential) => {
@@ -189,7 +190,7 @@ impl Arrival {
                 let key = &credential.key;
                 let (key_id, key_owner, owner) = (key.key_id.clone(), key.owner.clone(), key.owner.clone());
                 let known = self.known.insert(Known { key_id, key_owner, owner });
-                self.limit_status = gate.spend(key, self.began).await?;
+                self.limit_status = control.spend(key, self.began).await?;
                 if let Some(seconds) =
                     self.limit_status.and_then(|limit_status| limit_status.retry_after_seconds)
                 {

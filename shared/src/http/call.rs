@@ -6,9 +6,10 @@ use lambda_http::http::{HeaderMap, Method};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Backend, Caller, Gate, Problem, QueryString, RateLimitStatus, prefer};
+use super::{Backend, Caller, Problem, prefer};
+use crate::access::{AccessControl, RateLimitStatus};
 use crate::audit::Audit;
-use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, Scope, Timestamp, TraceId};
+use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, QueryString, Scope, Timestamp, TraceId};
 
 /// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
 const MAX_WAIT_SECONDS: i64 = 25;
@@ -18,9 +19,11 @@ const WAIT_SECONDS_A_CALL: u32 = 5;
 
 /// One request: who calls, what came in, what time it is.
 #[derive(Debug)]
-pub struct Call<'a, B> {
+pub struct Call<'a, B: Backend> {
     /// What the function works with.
     pub backend: &'a B,
+    /// What knows who may call.
+    pub(super) access: &'a B::Control,
     /// What came with it: `None` on open routes.
     pub caller: Option<Caller>,
     /// How the key stands with its rate; `None`: it has no limit, or there is no key.
@@ -75,17 +78,16 @@ impl<B: Backend> Call<'_, B> {
         if calls == 0 {
             return 0;
         }
-        match self.backend.gate().take(key, calls, self.now).await {
+        match self.access.take(key, calls, self.now).await {
             Ok(taken) => seconds.min(taken.saturating_mul(WAIT_SECONDS_A_CALL)),
-            Err(problem) => {
-                tracing::warn!(cause = problem.chain(), "a wait could not be paid for, and is left out");
+            Err(error) => {
+                let cause = Problem::from(error).chain();
+                tracing::warn!(cause, "a wait could not be paid for, and is left out");
                 0
             }
         }
     }
-}
 
-impl<B> Call<'_, B> {
     /// Who calls.
     pub fn caller(&self) -> Result<&Caller, Problem> {
         self.caller.as_ref().ok_or_else(|| Problem::unauthenticated("this route needs a key"))

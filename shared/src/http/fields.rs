@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use serde_json::value::RawValue;
 
 use super::object::Object;
-use super::{FieldError, Problem, Raw, canonical, read::list};
-use crate::domain::{Fingerprint, Invalid};
+use super::{Problem, Raw, canonical, read::list};
+use crate::domain::{FieldError, Fingerprint, Invalid};
 
 /// The fields of an object, until somebody has read them.
 #[derive(Debug)]

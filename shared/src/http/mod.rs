@@ -3,17 +3,18 @@
 //! A function implements [`Route`]: it parses one kind of request and answers it. `serve` does the rest:
 //! access, refusals, problems, request ids, and the log. One whose answer has no bound implements [`StreamRoute`].
 
-mod access;
 mod answer;
 mod arrival;
+mod asked;
+mod backend;
 mod call;
+mod caller;
 mod canonical;
 mod cursor;
 mod encoding;
 mod export;
 mod fields;
-mod filters;
-mod gate;
+mod key_view;
 mod object;
 mod page;
 pub mod path;
@@ -22,33 +23,34 @@ mod problem;
 mod query;
 mod rate_limit_status;
 mod read;
+mod refusals;
 mod route;
 mod serve;
 mod streaming;
-mod ticket;
 mod view;
 
-pub use access::{Access, Caller, bearer};
 pub use answer::{Answer, MAX_ANSWER_BYTES};
+pub use backend::{Backend, Nothing};
 pub use call::{Call, Wait};
+pub use caller::{Access, Caller, bearer};
 pub use cursor::Cursor;
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
-pub use filters::{created_range, job_query, set, start_and_end};
-pub use gate::{Flush, Freshness, Gate, Used};
+pub use key_view::KeyView;
 pub use page::{Page, Window};
-pub use problem::{FieldError, Problem};
-pub use query::QueryString;
-pub use rate_limit_status::{RateLimitStatus, RateLimitView};
+pub use problem::Problem;
+pub use rate_limit_status::RateLimitView;
 pub use read::{
     Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
     timestamp, timings,
 };
-pub use route::{Backend, Route, Served, Serves};
-pub use serve::{Nothing, function};
+pub use route::{Route, Served, Serves};
+pub use serve::function;
 pub use streaming::{StreamRoute, Streamed, streaming};
-pub use ticket::Ticket;
-// What a route asks for beside `Access`.
-pub use crate::domain::{AccessKey, Scope};
+pub use view::{DateRange, JobView, StorageView, WholeJobView};
+// Routes need these beside their own module.
+pub use crate::domain::{
+    AccessKey, FieldError, QueryString, Scope, created_range, job_query, set, start_and_end,
+};
 pub use crate::lambda::RouteKey;
-pub use view::{Beside, DateRange, JobView, StorageView, WholeJobView};
+pub use crate::store::Beside;

@@ -3,9 +3,8 @@
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
-use super::query::RESERVED;
-use super::{Answer, JobView, QueryString};
-use crate::domain::{Invalid, Job, Timestamp};
+use super::{Answer, JobView};
+use crate::domain::{Invalid, Job, QueryString, RESERVED, Timestamp};
 
 /// Most jobs of a page that is asked for by `limit`.
 const MAX_LIMIT: u32 = 100;

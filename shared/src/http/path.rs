@@ -2,8 +2,7 @@
 
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use super::query::RESERVED;
-use crate::domain::Invalid;
+use crate::domain::{Invalid, RESERVED};
 
 /// How often a text in a path may be encoded.
 const MAX_ENCODINGS: usize = 8;

@@ -7,18 +7,13 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 
 use super::Answer;
-use crate::domain::{Invalid, Status, TypeName};
+use crate::domain::{FieldError, Invalid, Status, TypeName};
 
 /// After how many seconds a caller should try again when the store did not answer.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Most wrong fields that one answer names.
 const MAX_ERRORS: usize = 100;
-/// Most characters of a field's name that are said back.
-const MAX_FIELD_CHARS: usize = 64;
-/// Most characters of what is wrong with a field, as that may say the value back.
-const MAX_MESSAGE_CHARS: usize = 1_000;
-
 /// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -33,27 +28,6 @@ struct Inner {
     job_status: Option<Status>,
     headers: Vec<(&'static str, Cow<'static, str>)>,
     source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-/// One wrong field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FieldError {
-    /// Its name, as the caller wrote it.
-    pub field: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
-
-impl FieldError {
-    /// This field, for this reason.
-    pub fn new(field: impl Into<String>, invalid: Invalid) -> Self {
-        let field: String = field.into();
-        let shortened = |text: String, max| match text.char_indices().nth(max) {
-            Some((end, _)) => text[..end].to_owned(),
-            None => text,
-        };
-        Self { field: shortened(field, MAX_FIELD_CHARS), message: shortened(invalid.0, MAX_MESSAGE_CHARS) }
-    }
 }
 
 /// The body of a problem, as RFC 9457 has it, with our extension members.

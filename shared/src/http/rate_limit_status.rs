@@ -4,28 +4,13 @@
 use serde::Serialize;
 
 use super::Answer;
-use crate::domain::RateLimit;
+use crate::access::RateLimitStatus;
 
 /// The names of our policies, as structured fields have strings: calls in the long run, and at once.
 const MINUTE: &str = "\"minute\"";
 const BURST: &str = "\"burst\"";
 
-/// What is left of a key's rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimitStatus {
-    /// What the key may do.
-    pub rate_limit: RateLimit,
-    /// Calls that may be made now.
-    pub remaining: u32,
-    /// Seconds until one more may be made; `None`: there are as many as there can be.
-    pub next_in_seconds: Option<u64>,
-    /// Seconds until the whole burst may be made again.
-    pub full_in_seconds: u64,
-    /// After how many seconds this call should come again; `None`: it is let through.
-    pub retry_after_seconds: Option<u64>,
-}
-
-/// The same in a body; units as in the headers.
+/// What is left of a key's rate, in a body; units as in the headers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RateLimitView {
     requests_per_minute: u32,

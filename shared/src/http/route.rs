@@ -1,14 +1,12 @@
 //! A route: its method, its path, who may use it, and its answer. A function serves one route or several.
 
-use std::fmt::Debug;
 use std::future::Future;
 
-use lambda_http::Request;
-use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
 
-use super::{Access, Answer, Call, Gate, Problem};
-use crate::lambda::{BoxFuture, Environment, Error, RouteKey};
+use super::{Access, Answer, Backend, Call, Problem};
+use crate::lambda::{BoxFuture, RouteKey};
 
 /// One route, and its answer.
 pub trait Route: Send + Sync + 'static {
@@ -44,11 +42,12 @@ impl<R: Route> Serves for R {
     const ROUTES: &'static [Served<R::Backend>] = &[Served::of::<R>()];
 }
 
+/// Answers a request of a route.
 type AnswerOf<B> = for<'a> fn(Call<'a, B>) -> BoxFuture<'a, Result<Answer, Problem>>;
 
 /// A [`Route`] as a value.
 #[derive(Debug)]
-pub struct Served<B: 'static> {
+pub struct Served<B: Backend> {
     /// Its method and its path.
     pub key: RouteKey,
     /// Who may use it.
@@ -62,13 +61,8 @@ pub struct Served<B: 'static> {
 impl<B: Backend> Served<B> {
     /// This route.
     pub const fn of<R: Route<Backend = B>>() -> Self {
-        Self::at::<R>(R::KEY)
-    }
-
-    /// This route at another key.
-    pub const fn at<R: Route<Backend = B>>(key: RouteKey) -> Self {
         Self {
-            key,
+            key: R::KEY,
             access: R::ACCESS,
             max_body_bytes: R::MAX_BODY_BYTES,
             answer: |call| Box::pin(R::answer(call)),
@@ -77,7 +71,10 @@ impl<B: Backend> Served<B> {
 }
 
 /// The route of a request. API Gateway names it; a Function URL does not, and leads to a function of one route.
-pub(super) fn find<B>(routes: &'static [Served<B>], request: &Request) -> Option<&'static Served<B>> {
+pub(super) fn find<B: Backend>(
+    routes: &'static [Served<B>],
+    request: &Request,
+) -> Option<&'static Served<B>> {
     if let [only] = routes {
         return Some(only);
     }
@@ -101,16 +98,4 @@ pub(super) struct NotServed {
     pub(super) function: &'static str,
     pub(super) method: String,
     pub(super) path: String,
-}
-
-/// What functions work with: made once, when the function starts.
-pub trait Backend: Debug + Sized + Send + Sync + 'static {
-    /// What knows who may call.
-    type Gate: Gate;
-
-    /// Makes it.
-    fn start(environment: &Environment) -> impl Future<Output = Result<Self, Error>> + Send;
-
-    /// What knows who may call.
-    fn gate(&self) -> &Self::Gate;
 }

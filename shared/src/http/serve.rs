@@ -11,25 +11,11 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::arrival::Arrival;
 use super::route::{NotServed, find};
-use super::{Answer, Backend, Flush, Gate, Problem, Serves};
+use super::{Answer, Backend, Problem, Serves};
+use crate::access::{AccessControl, Flush};
 use crate::domain::Timestamp;
-use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
-
-/// The backend of functions that touch nothing. It knows no keys, so its routes must be open.
-#[derive(Clone, Copy, Debug)]
-pub struct Nothing;
-
-impl Backend for Nothing {
-    type Gate = Self;
-
-    async fn start(_: &Environment) -> Result<Self, Error> {
-        Ok(Self)
-    }
-
-    fn gate(&self) -> &Self {
-        self
-    }
-}
+use crate::environment::Environment;
+use crate::lambda::{BoxFuture, Error, Function, Invoke, Started};
 
 /// The function that serves a route, or several.
 pub const fn function<F: Serves>() -> Function {
@@ -41,13 +27,18 @@ pub const fn function<F: Serves>() -> Function {
 }
 
 async fn start<F: Serves>(environment: Environment) -> Result<Started, Error> {
-    let backend = F::Backend::start(&environment).await?;
-    let serving = Serving::<F> { backend: Arc::new(backend), clock: environment.clock };
+    let (backend, access) = F::Backend::start(&environment).await?;
+    let (backend, access) = (Arc::new(backend), Arc::new(access));
+    let serving = Serving::<F> { backend, access, clock: environment.clock };
     Ok(Started::Whole(Box::new(serving)))
 }
 
+/// What knows who may use a function's routes.
+type Control<F> = <<F as Serves>::Backend as Backend>::Control;
+
 struct Serving<F: Serves> {
     backend: Arc<F::Backend>,
+    access: Arc<Control<F>>,
     clock: fn() -> Timestamp,
 }
 
@@ -59,10 +50,10 @@ impl<F: Serves> Invoke for Serving<F> {
     ) -> BoxFuture<'a, Result<Box<RawValue>, Error>> {
         Box::pin(async move {
             let payload: LambdaRequest = serde_json::from_str(event.get())?;
-            let (backend, clock) = (Arc::clone(&self.backend), self.clock);
+            let (backend, access, clock) = (Arc::clone(&self.backend), Arc::clone(&self.access), self.clock);
             let mut adapter = Adapter::from(service_fn(move |request: Request| {
-                let backend = Arc::clone(&backend);
-                async move { Ok::<_, Error>(serve::<F>(&backend, clock, request).await) }
+                let (backend, access) = (Arc::clone(&backend), Arc::clone(&access));
+                async move { Ok::<_, Error>(serve::<F>(&backend, &access, clock, request).await) }
             }));
             let response = adapter.call(LambdaEvent::new(payload, context)).await?;
             Ok(to_raw_value(&response)?)
@@ -70,11 +61,11 @@ impl<F: Serves> Invoke for Serving<F> {
     }
 
     fn remembers(&self) -> bool {
-        self.backend.gate().remembers()
+        self.access.remembers()
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.backend.gate().flush((self.clock)(), Flush::All))
+        Box::pin(self.access.flush((self.clock)(), Flush::All))
     }
 }
 
@@ -84,14 +75,15 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Admits, answers, and logs one line.
 async fn serve<F: Serves>(
     backend: &F::Backend,
+    access: &Control<F>,
     clock: fn() -> Timestamp,
     request: Request,
 ) -> Response<Body> {
     let mut arrival = Arrival::of(F::NAME, clock, &request);
     let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
     // Each request to DynamoDB has a limit of its own, but several may come together.
-    let answering = tokio::time::timeout(time_left, answer::<F>(backend, &mut arrival, &request));
-    let (outcome, ()) = tokio::join!(answering, backend.gate().flush(began, Flush::Due));
+    let answering = tokio::time::timeout(time_left, answer::<F>(backend, access, &mut arrival, &request));
+    let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
     let answer = match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(answer) => {
             arrival.answered(&answer);
@@ -102,11 +94,12 @@ async fn serve<F: Serves>(
             problem.answer()
         }
     };
-    arrival.leave(backend.gate(), answer).into_response()
+    arrival.leave(access, answer).into_response()
 }
 
 async fn answer<F: Serves>(
     backend: &F::Backend,
+    access: &Control<F>,
     arrival: &mut Arrival,
     request: &Request,
 ) -> Result<Answer, Problem> {
@@ -114,6 +107,6 @@ async fn answer<F: Serves>(
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         return Err(Problem::internal(NotServed { function: F::NAME, method, path }));
     };
-    let mut admitted = arrival.admit(route.access, route.max_body_bytes, backend.gate(), request).await?;
-    (route.answer)(admitted.call(backend, arrival, request)).await
+    let mut admitted = arrival.admit(route.access, route.max_body_bytes, access, request).await?;
+    (route.answer)(admitted.call(backend, access, arrival, request)).await
 }

@@ -16,9 +16,11 @@ use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 use super::arrival::Arrival;
-use super::{Access, Answer, Backend, Call, Flush, Gate, Problem};
+use super::{Access, Answer, Backend, Call, Problem};
+use crate::access::{AccessControl, Flush};
 use crate::domain::Timestamp;
-use crate::lambda::{BoxFuture, Environment, Error, Function, InvokeStreaming, Started, StreamedAnswer};
+use crate::environment::Environment;
+use crate::lambda::{BoxFuture, Error, Function, InvokeStreaming, Started, StreamedAnswer};
 
 /// How long before Lambda ends a function its body breaks off: the log still says why, and the last piece leaves whole.
 const MARGIN: Duration = Duration::from_secs(5);
@@ -57,13 +59,17 @@ pub const fn streaming<R: StreamRoute>() -> Function {
 }
 
 async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Error> {
-    let backend = R::Backend::start(&environment).await?;
-    let serving = Serving::<R> { backend: Arc::new(backend), clock: environment.clock };
+    let (backend, access) = R::Backend::start(&environment).await?;
+    let serving = Serving::<R> { backend: Arc::new(backend), access, clock: environment.clock };
     Ok(Started::Streamed(Arc::new(serving)))
 }
 
+/// What knows who may use a route.
+type Control<R> = <<R as StreamRoute>::Backend as Backend>::Control;
+
 struct Serving<R: StreamRoute> {
     backend: Arc<R::Backend>,
+    access: Control<R>,
     clock: fn() -> Timestamp,
 }
 
@@ -76,39 +82,40 @@ impl<R: StreamRoute> InvokeStreaming for Serving<R> {
         Box::pin(async move {
             let payload: LambdaRequest = serde_json::from_str(event.get())?;
             let request = Request::from(payload).with_lambda_context(context);
-            Ok(serve::<R>(&self.backend, self.clock, request).await)
+            Ok(serve::<R>(&self.backend, &self.access, self.clock, request).await)
         })
     }
 
     fn remembers(&self) -> bool {
-        self.backend.gate().remembers()
+        self.access.remembers()
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.backend.gate().flush((self.clock)(), Flush::All))
+        Box::pin(self.access.flush((self.clock)(), Flush::All))
     }
 }
 
 /// Admits, and answers as far as the head; the one line of the log comes with the end of the body.
 async fn serve<R: StreamRoute>(
     backend: &Arc<R::Backend>,
+    access: &Control<R>,
     clock: fn() -> Timestamp,
     request: Request,
 ) -> StreamedAnswer {
     let mut arrival = Arrival::of(R::NAME, clock, &request);
     let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
-    let answering = tokio::time::timeout(time_left, answer::<R>(backend, &mut arrival, &request));
-    let (outcome, ()) = tokio::join!(answering, backend.gate().flush(began, Flush::Due));
+    let answering = tokio::time::timeout(time_left, answer::<R>(backend, access, &mut arrival, &request));
+    let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
     match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(Streamed { head, body }) => {
-            let (parts, _) = arrival.leave(backend.gate(), head).into_response().into_parts();
+            let (parts, _) = arrival.leave(access, head).into_response().into_parts();
             let sending = Sending { body, arrival, status: parts.status.as_u16(), bytes: 0, end: None };
             let body = Box::pin(stream::unfold(sending, Sending::next));
             StreamedAnswer { status: parts.status, headers: parts.headers, body }
         }
         Err(problem) => {
             arrival.failed(&problem, None);
-            let answer = arrival.leave(backend.gate(), problem.answer());
+            let answer = arrival.leave(access, problem.answer());
             let (parts, body) = answer.into_response().into_parts();
             let whole = Bytes::copy_from_slice(body.as_ref());
             let body = Box::pin(stream::iter([Ok(whole)]));
@@ -119,11 +126,12 @@ async fn serve<R: StreamRoute>(
 
 async fn answer<R: StreamRoute>(
     backend: &Arc<R::Backend>,
+    access: &Control<R>,
     arrival: &mut Arrival,
     request: &Request,
 ) -> Result<Streamed, Problem> {
-    let mut admitted = arrival.admit(R::ACCESS, 0, backend.gate(), request).await?;
-    R::answer(admitted.call(backend, arrival, request)).await
+    let mut admitted = arrival.admit(R::ACCESS, 0, access, request).await?;
+    R::answer(admitted.call(backend, access, arrival, request)).await
 }
 
 /// A body on its way.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::{
-    Artifact, CreatedRange, ErrorCode, ExternalId, Input, Job, JobId, JobName, Json, Labels, MicroDollars,
-    Output, Owner, Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName,
-    WorkerId,
+    Artifact, CreatedRange, ErrorCode, ExternalId, Job, JobId, JobName, Json, Labels, MicroDollars, Owner,
+    Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
 };
+use crate::store::{Beside, WholeJob};
 
 /// A job as lists show it: without payload, metadata and results.
 #[derive(Debug, Serialize)]
@@ -177,19 +177,6 @@ struct ArtifactView<'a> {
     download_url: Option<&'a str>,
 }
 
-/// What a view of everything needs beside the job's head.
-#[derive(Clone, Debug, Default)]
-pub struct Beside {
-    /// What it was given.
-    pub input: Input,
-    /// What it gave.
-    pub output: Output,
-    /// Its earlier tries, in any order; that which the head tells need not be among them.
-    pub tries: Vec<Try>,
-    /// The mean time that jobs of its type run, in milliseconds, where that is known.
-    pub mean_run_ms: Option<u64>,
-}
-
 impl<'a> WholeJobView<'a> {
     /// A job as of now, with what it was given and what it gave. `last` is the try that the job itself tells to have
     /// ended ([`Job::ended_try`]).
@@ -209,6 +196,13 @@ impl<'a> WholeJobView<'a> {
             worker_id: job.holder.as_ref().filter(|_| lease.is_some()).map(|holder| &holder.worker),
             lease_expires_at: lease.map(|lease| lease.until),
         }
+    }
+}
+
+impl WholeJob {
+    /// As callers see it at that time.
+    pub fn view(&self, now: Timestamp) -> WholeJobView<'_> {
+        WholeJobView::new(&self.head.job, &self.beside, self.last.as_ref(), now)
     }
 }
 

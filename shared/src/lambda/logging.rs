@@ -8,8 +8,7 @@ use lambda_runtime::tracing::subscriber::fmt;
 use lambda_runtime::tracing::subscriber::layer::SubscriberExt as _;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt as _;
 
-/// The target of lines that are logged at any level: who did what to what.
-pub const AUDIT: &str = "audit";
+use crate::audit::AUDIT;
 
 /// The variable that says from which level on this logs. It is not Lambda's own (`ApplicationLogLevel`): Lambda would also
 /// drop lines by it, and the audit's are at `INFO`.

@@ -3,8 +3,7 @@
 use super::count::{Total, matches};
 use super::{MAX_EXAMINED, MAX_MATCHES, found, sorted};
 use crate::counts::{Begin, locate, total};
-use crate::domain::{CreatedRange, Invalid, JobQuery, SortBy};
-use crate::http::{FieldError, Problem};
+use crate::domain::{CreatedRange, JobQuery, SortBy};
 use crate::store::pages::ListRow;
 use crate::store::ranges::Bounds;
 use crate::store::{Ledger, Source, StoreError};
@@ -51,29 +50,6 @@ impl std::convert::From<StoreError> for Refused {
 impl std::convert::From<crate::store::Corrupt> for Refused {
     fn from(error: crate::store::Corrupt) -> Self {
         Self::Store(error.into())
-    }
-}
-
-impl std::convert::From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let (name, message) = match refused {
-            Refused::Store(error) => return error.into(),
-            Refused::Deep => (
-                "offset",
-                format!("must be at most {MAX_MATCHES} with these filters; follow next_cursor instead"),
-            ),
-            Refused::Unsortable => (
-                "sort_by",
-                format!(
-                    "sorts at most {MAX_MATCHES} matches, and this list has more; narrow it, or use created_at"
-                ),
-            ),
-            Refused::ManyTypes(most) => (
-                "type",
-                format!("at most {most} types are counted within dates; name some, or leave out the dates"),
-            ),
-        };
-        Self::invalid_query(vec![FieldError::new(name, Invalid(message))])
     }
 }
 

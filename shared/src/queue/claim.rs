@@ -10,7 +10,7 @@ use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use super::slots::{self, Slots};
 use super::stop::transact;
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
-use crate::lambda::Environment;
+use crate::environment::Environment;
 use crate::store::plans::get_head;
 use crate::store::plans::queue::{Slot, Write};
 use crate::store::{Ledger, StoreError, StoredType, Transacted, Written, head_of_row, input_part};

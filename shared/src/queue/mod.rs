@@ -4,7 +4,7 @@
 //! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
 //! race costs one write that changes nothing.
 
-use crate::lambda::Environment;
+use crate::environment::Environment;
 
 mod claim;
 mod memory;

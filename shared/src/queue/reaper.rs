@@ -21,7 +21,7 @@ use crate::domain::{
     CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_own,
     steps::expired,
 };
-use crate::lambda::Environment;
+use crate::environment::Environment;
 use crate::store::plans::{get_heads, queue::Queue};
 use crate::store::ranges::{Bounds, Range, exact_ranges};
 use crate::store::schema::ALL_OWNERS;

@@ -1,6 +1,6 @@
 //! What can go wrong between us and DynamoDB, sorted by what the caller can do about it.
 
-use std::error::Error;
+use std::error::Error as Cause;
 use std::fmt;
 
 /// Why the store did not do what it was asked.
@@ -8,13 +8,30 @@ use std::fmt;
 pub enum StoreError {
     /// It did not answer, was over its limit, or was busy with the same items, through every try: come back later.
     #[error("the store did not answer")]
-    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    Unavailable(#[source] Box<dyn Cause + Send + Sync>),
     /// It refused the request: a mistake of ours or of the deployment.
     #[error("the store refused the request")]
-    Refused(#[source] Box<dyn Error + Send + Sync>),
+    Refused(#[source] Box<dyn Cause + Send + Sync>),
     /// What is stored is not what we store.
     #[error("a stored item cannot be read")]
     Corrupt(#[from] Corrupt),
+}
+
+/// Why an operation on a resource was not done. One kind for all resources; `http` makes the problem of each.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The owner has no record of this kind with this id.
+    #[error("no such record")]
+    RecordNotFound,
+}
+
+impl From<Corrupt> for Error {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Store(corrupt.into())
+    }
 }
 
 /// A stored item that is not what it should be.

@@ -13,7 +13,7 @@ const MAX_REMEMBERED: usize = 1_000;
 /// Values by key, each for the time from when it was read until its end. Before that is no time of its own either: a clock
 /// that goes back lengthens nothing.
 #[derive(Debug)]
-pub(crate) struct Memory<K, V> {
+pub struct Memory<K, V> {
     seen: Mutex<HashMap<K, (V, Range<Timestamp>)>>,
 }
 
@@ -25,12 +25,12 @@ impl<K, V> Default for Memory<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
     /// What is remembered.
-    pub(crate) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
+    pub fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
         self.lock().get(key).filter(|(_, time)| time.contains(&now)).map(|(value, _)| value.clone())
     }
 
     /// Remembers it for so many milliseconds.
-    pub(crate) fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
+    pub fn remember(&self, key: K, value: V, now: Timestamp, millis: i64) {
         let mut seen = self.lock();
         if seen.len() >= MAX_REMEMBERED {
             seen.retain(|_, (_, time)| time.contains(&now));

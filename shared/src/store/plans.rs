@@ -25,12 +25,11 @@ use serde::{Deserialize, Serialize};
 use super::item::queue_key;
 use super::schema::{
     CHANGED_BY, CREATED, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, LEASE_UNTIL, OUTPUT_NAME, PART, PROGRESS,
-    QUEUE, SLOT, TICKETS,
+    QUEUE, SLOT,
 };
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables, head_row};
-use crate::domain::{BulkAction, Fingerprint, Head, Job, JobId, KeyHash, Owner, Status, Timestamp};
-use crate::http::Ticket;
+use crate::domain::{BulkAction, Fingerprint, Head, Job, JobId, Owner, Status, Timestamp};
 
 const OLD_ITEM: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
@@ -356,18 +355,6 @@ pub fn put_setting(tables: &Tables, kind: &str, id: &str, item: AttributeMap) ->
         .set_item(Some(item))
         .item(KIND, s(kind))
         .item(ID, s(id))
-}
-
-/// Keeps a ticket under its hash.
-pub fn keep_ticket(tables: &Tables, hash: &KeyHash, ticket: &Ticket) -> PutItemInputBuilder {
-    PutItemInput::builder()
-        .table_name(&tables.settings)
-        .item(KIND, s(TICKETS))
-        .item(ID, s(hash.as_str()))
-        .item("key_id", s(&ticket.key_id))
-        .item("owner", s(&ticket.owner))
-        .item("query", s(ticket.query.to_text()))
-        .item(EXPIRES_AT, n(ticket.expires_at.seconds_ceil()))
 }
 
 pub mod queue;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::schema::RECORD;
 use super::value::{n, s};
-use super::{AttributeMap, Corrupt, Tables};
+use super::{AttributeMap, Corrupt, Error, Ledger, Tables, Written};
 use crate::domain::{JobId, Owner, Record, RecordId, RecordKind, RecordStatus, Timestamp};
 
 #[derive(Debug, Deserialize)]
@@ -28,13 +28,63 @@ struct Row {
     updated_at: i64,
 }
 
+/// The records that jobs produced: the operations that routes offer.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    pub(crate) ledger: &'a Ledger,
+}
+
+/// A record as it stands after it was put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutRecord {
+    /// The record.
+    pub record: Record,
+    /// Whether this call made it.
+    pub is_new: bool,
+}
+
+impl Ledger {
+    /// The records that jobs produced.
+    pub fn records(&self) -> Records<'_> {
+        Records { ledger: self }
+    }
+}
+
+impl Records<'_> {
+    /// Puts a record in the place of the one that is there, by one write.
+    pub async fn put(self, record: &Record, call: Uuid) -> Result<PutRecord, Error> {
+        let Ledger { store, config, .. } = self.ledger;
+        let (Written::Done(item) | Written::Refused(item)) =
+            store.update(put_record(&config.tables, record, call)).await?;
+        let item = item.unwrap_or_default();
+        let is_new = is_made_by(&item, call);
+        Ok(PutRecord { record: record_of_item(item)?, is_new })
+    }
+
+    /// Reads a record as of now; fails where there is none.
+    pub async fn get(self, owner: &Owner, kind: &RecordKind, id: &RecordId) -> Result<Record, Error> {
+        let Ledger { store, config, .. } = self.ledger;
+        let item = store.get(get_record(&config.tables, owner, kind, id)).await?;
+        Ok(record_of_item(item.ok_or(Error::RecordNotFound)?)?)
+    }
+
+    /// Removes a record; fails where there is none.
+    pub async fn delete(self, owner: &Owner, kind: &RecordKind, id: &RecordId) -> Result<(), Error> {
+        let Ledger { store, config, .. } = self.ledger;
+        match store.delete(delete_record(&config.tables, owner, kind, id)).await? {
+            Written::Done(_) => Ok(()),
+            Written::Refused(_) => Err(Error::RecordNotFound),
+        }
+    }
+}
+
 /// The key of a record's item. Owner and kind hold no `#`, so no two records have the same.
 fn record_key(owner: &Owner, kind: &RecordKind, id: &RecordId) -> String {
     format!("{owner}#{kind}#{id}")
 }
 
 /// Puts a record in the place of the one that is there, which only keeps when it was made. Answers the item as it then is.
-pub fn put_record(tables: &Tables, record: &Record, call: Uuid) -> UpdateItemInputBuilder {
+fn put_record(tables: &Tables, record: &Record, call: Uuid) -> UpdateItemInputBuilder {
     let mut sets = vec![
         "#owner = :owner, #kind = :kind, #id = :id, updated_at = :now",
         "created_at = if_not_exists(created_at, :created), made_by = if_not_exists(made_by, :call)",
@@ -76,7 +126,7 @@ pub fn put_record(tables: &Tables, record: &Record, call: Uuid) -> UpdateItemInp
 }
 
 /// Reads a record as of now.
-pub fn get_record(tables: &Tables, owner: &Owner, kind: &RecordKind, id: &RecordId) -> GetItemInputBuilder {
+fn get_record(tables: &Tables, owner: &Owner, kind: &RecordKind, id: &RecordId) -> GetItemInputBuilder {
     GetItemInput::builder()
         .table_name(&tables.records)
         .key(RECORD, s(record_key(owner, kind, id)))
@@ -84,12 +134,7 @@ pub fn get_record(tables: &Tables, owner: &Owner, kind: &RecordKind, id: &Record
 }
 
 /// Removes a record; refused where there is none.
-pub fn delete_record(
-    tables: &Tables,
-    owner: &Owner,
-    kind: &RecordKind,
-    id: &RecordId,
-) -> DeleteItemInputBuilder {
+fn delete_record(tables: &Tables, owner: &Owner, kind: &RecordKind, id: &RecordId) -> DeleteItemInputBuilder {
     DeleteItemInput::builder()
         .table_name(&tables.records)
         .key(RECORD, s(record_key(owner, kind, id)))
@@ -117,7 +162,7 @@ pub fn record_of_item(item: AttributeMap) -> Result<Record, Corrupt> {
 }
 
 /// Whether this call made the record that an item holds: also where its write was sent again, as no answer had come.
-pub fn is_made_by(item: &AttributeMap, call: Uuid) -> bool {
+fn is_made_by(item: &AttributeMap, call: Uuid) -> bool {
     let by = item.get("made_by").and_then(|by| by.as_s().ok());
     by.is_some_and(|by| *by == call.to_string())
 }

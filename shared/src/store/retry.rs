@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction, RetryConfig, R
 use aws_sdk_dynamodb::error::SdkError;
 use serde::Deserialize;
 
-use crate::lambda::Environment;
+use crate::environment::Environment;
 
 /// Tries of one request, the first included.
 pub(super) const MAX_TRIES: u32 = 4;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::memory::Memory;
 use super::schema::{ID, KIND, QUEUE_INDEX, TYPE_STATUS_INDEX, TYPES};
 use super::value::{changing, n, s};
-use super::{AttributeMap, Corrupt, Ledger, StoreError, Tables, plans};
+use super::{AttributeMap, Corrupt, Error, Ledger, StoreError, Tables, Written, plans};
 use crate::domain::{Mode, Owner, Stage, Stages, Status, TaskName, Timestamp, TypeName, TypeSettings};
 
 /// How long settings are remembered where that does no harm, in milliseconds: so long may old ones still hold.
@@ -25,6 +25,9 @@ const UNSET_REMEMBERED_MS: i64 = 5_000;
 /// How long a type hands out no jobs after it was limited for the first time, in milliseconds: until whoever takes jobs
 /// without regard to a limit has ended, and the jobs that run have been given slots.
 const CLOSED_MS: i64 = 30_000;
+
+/// Tries to write while others change the same type's limit.
+const MAX_TRIES: u32 = 5;
 
 /// A type, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,20 +221,20 @@ fn any(tables: &Tables, owner: &Owner, kind: &TypeName, shard: u16) -> QueryInpu
 }
 
 /// The types that this execution environment has seen.
-pub(super) type Types = Memory<(Owner, TypeName), TypeSettings>;
+pub(super) type KnownTypes = Memory<(Owner, TypeName), TypeSettings>;
 
 impl Ledger {
     /// A type's settings as they are or were up to a minute ago; the default where it has none.
     pub async fn type_settings(&self, owner: &Owner, kind: &TypeName) -> Result<TypeSettings, StoreError> {
         let (key, now) = ((owner.clone(), kind.clone()), (self.clock)());
-        if let Some(settings) = self.types.recall(&key, now) {
+        if let Some(settings) = self.known_types.recall(&key, now) {
             return Ok(settings);
         }
         let plan = get_type(&self.config.tables, owner, kind).consistent_read(false);
         let stored = self.store.get(plan).await?.map(type_of_item).transpose()?;
         let remembered_ms = if stored.is_some() { REMEMBERED_MS } else { UNSET_REMEMBERED_MS };
         let settings = stored.map(|(_, stored)| stored.settings).unwrap_or_default();
-        self.types.remember(key, settings.clone(), now, remembered_ms);
+        self.known_types.remember(key, settings.clone(), now, remembered_ms);
         Ok(settings)
     }
 
@@ -247,4 +250,74 @@ impl Ledger {
         let found = self.store.batch_get(get_types(&self.config.tables, owner, kinds)?).await?;
         Ok(found.into_values().flatten().map(type_of_item).collect::<Result<_, Corrupt>>()?)
     }
+}
+
+/// The settings of types: the operations that routes offer.
+#[derive(Clone, Copy, Debug)]
+pub struct Types<'a> {
+    ledger: &'a Ledger,
+}
+
+impl Ledger {
+    /// The settings of types.
+    pub fn types(&self) -> Types<'_> {
+        Types { ledger: self }
+    }
+}
+
+impl Types<'_> {
+    /// What is stored of a type, as of now; `None`: nobody has decided anything.
+    pub async fn get(self, owner: &Owner, kind: &TypeName) -> Result<Option<StoredType>, Error> {
+        let Ledger { store, config, .. } = self.ledger;
+        let item = store.get(get_type(&config.tables, owner, kind)).await?;
+        Ok(item.map(stored_type).transpose()?)
+    }
+
+    /// Writes the settings. A first limit closes the type, and opens it at once where no job of it is about.
+    ///
+    /// It is closed before anybody looks: so a job that comes or is taken meanwhile is either seen, or waits for a slot.
+    pub async fn put(
+        self,
+        owner: &Owner,
+        kind: &TypeName,
+        settings: &TypeSettings,
+        now: Timestamp,
+    ) -> Result<StoredType, Error> {
+        let Ledger { store, config, .. } = self.ledger;
+        for _ in 0..MAX_TRIES {
+            let seen = self.get(owner, kind).await?.and_then(|stored| stored.settings.max_concurrency);
+            let plan = put_type(&config.tables, owner, kind, settings, seen, now)?;
+            let Written::Done(item) = store.update(plan).await? else { continue };
+            let written = stored_type(item.unwrap_or_default())?;
+            let (None, Some(opens_at)) = (seen, written.opens_at) else { return Ok(written) };
+            if self.is_any_about(owner, kind).await? {
+                return Ok(written);
+            }
+            let opened = store.update(open_type(&config.tables, owner, kind, opens_at)).await?;
+            return match opened {
+                Written::Done(item) => Ok(stored_type(item.unwrap_or_default())?),
+                // Somebody has put other settings since, or has opened it already.
+                Written::Refused(_) => Ok(written),
+            };
+        }
+        Err(StoreError::Unavailable("others changed the type's limit at every try".into()).into())
+    }
+
+    /// Whether a job of the type waits or runs. Looked at in the order of a job's way, and its beginning once more: one that
+    /// goes on, or goes back, between two looks is seen by one of them.
+    async fn is_any_about(self, owner: &Owner, kind: &TypeName) -> Result<bool, StoreError> {
+        let source = self.ledger.source().await?;
+        for shard in 0..source.shards {
+            for look in [any_waits, any_runs, any_waits] {
+                if source.store.query(look(source.tables, owner, kind, shard)).await?.count > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn stored_type(item: AttributeMap) -> Result<StoredType, Corrupt> {
+    Ok(type_of_item(item)?.1)
 }

@@ -16,7 +16,7 @@ pub(crate) fn n(number: impl ToString) -> AttributeValue {
 }
 
 /// Sets these attributes, and removes those that shall have no value. Each is called in the plan as it is: `#name`, `:name`.
-pub(super) fn changing(
+pub(crate) fn changing(
     mut plan: UpdateItemInputBuilder,
     changed: Vec<(&str, Option<AttributeValue>)>,
 ) -> UpdateItemInputBuilder {

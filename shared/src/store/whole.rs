@@ -5,8 +5,7 @@ use super::tries::decode_try;
 use super::{
     AttributeMap, Store, StoreError, Tables, decode_part, head_of_row, input_part, output_part, plans,
 };
-use crate::domain::{Head, JobId, Timestamp, Try};
-use crate::http::{Beside, WholeJobView};
+use crate::domain::{Head, Input, JobId, Output, Try};
 
 /// A job with what it was given and what it gave.
 #[derive(Clone, Debug)]
@@ -16,7 +15,20 @@ pub struct WholeJob {
     /// What is stored beside that.
     pub beside: Beside,
     /// The try that the head itself tells to have ended.
-    last: Option<Try>,
+    pub(crate) last: Option<Try>,
+}
+
+/// What is stored of a job beside its head, and what is known of its type.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// What it was given.
+    pub input: Input,
+    /// What it gave.
+    pub output: Output,
+    /// Its earlier tries, in any order; that which the head tells need not be among them.
+    pub tries: Vec<Try>,
+    /// The mean time that jobs of its type run, in milliseconds, where that is known.
+    pub mean_run_ms: Option<u64>,
 }
 
 impl WholeJob {
@@ -32,11 +44,6 @@ impl WholeJob {
         let tries = tries.collect::<Result<_, _>>()?;
         let (beside, last) = (Beside { input, output, tries, mean_run_ms: None }, head.job.ended_try());
         Ok(Some(Self { head, beside, last }))
-    }
-
-    /// As callers see it at that time.
-    pub fn view(&self, now: Timestamp) -> WholeJobView<'_> {
-        WholeJobView::new(&self.head.job, &self.beside, self.last.as_ref(), now)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a rate lets through and what it costs, to the call: races, clocks that disagree, what is stored.
 
 use futures_util::future::join_all;
-use jobledger::http::AccessKey;
-use jobledger::store::Ledger;
+use jobledger::access::{AccessControl, StoredAccess};
+use jobledger::domain::AccessKey;
 use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
@@ -13,7 +13,7 @@ use super::{BEGIN_MS, Fleet, excess, key, spend, spend_all};
 const MANY: usize = 64;
 const MINUTE_MS: i64 = 60_000;
 
-async fn environments(fleet: &Fleet) -> Vec<Ledger> {
+async fn environments(fleet: &Fleet) -> Vec<StoredAccess> {
     join_all((0..MANY).map(|_| fleet.environment())).await
 }
 
@@ -112,7 +112,7 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
 
 /// Calls steadily for a minute, by a clock that lies so far off; answers how many came and how many passed.
 async fn calls(
-    environment: &Ledger,
+    environment: &StoredAccess,
     key: &AccessKey,
     (from_ms, off_ms): (i64, i64),
     every_ms: i64,
@@ -333,6 +333,6 @@ async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     assert_eq!(spend_all(&environment, &other, 2_000).await, 5);
     let free = AccessKey { rate_limit: None, ..few };
     fleet.take_requests();
-    let limit_status = jobledger::http::Gate::spend(&environment, &free, super::at(0)).await;
+    let limit_status = environment.spend(&free, super::at(0)).await;
     assert_eq!((limit_status.expect("an answer"), fleet.take_requests()), (None, 0));
 }

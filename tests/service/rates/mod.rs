@@ -18,8 +18,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use jobledger::Environment;
-use jobledger::domain::{KeyHash, Owner, RateLimit, Timestamp};
-use jobledger::http::{AccessKey, Gate, RateLimitStatus, Scope};
+use jobledger::access::{AccessControl, RateLimitStatus, StoredAccess};
+use jobledger::domain::{AccessKey, KeyHash, Owner, RateLimit, Scope, Timestamp};
 use jobledger::store::Ledger;
 use jobledger_tests::clock;
 use jobledger_tests::engine::Engine;
@@ -71,12 +71,12 @@ impl Fleet {
     }
 
     /// An execution environment that just began.
-    async fn environment(&self) -> Ledger {
+    async fn environment(&self) -> StoredAccess {
         let mut vars = self.engine.names().clone();
         vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://store".to_owned());
         let transport = Some(SharedHttpClient::new(self.clone()));
         let environment = Environment { transport, ..Environment::new(vars) };
-        Ledger::open(&environment).await.expect("a ledger")
+        StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger"))
     }
 
     fn way(&self) -> (u64, u64, Way) {
@@ -154,13 +154,13 @@ const fn at(millis: i64) -> Timestamp {
 }
 
 /// Makes a call so many milliseconds after the beginning.
-async fn spend(environment: &Ledger, key: &AccessKey, millis: i64) -> RateLimitStatus {
+async fn spend(environment: &StoredAccess, key: &AccessKey, millis: i64) -> RateLimitStatus {
     let limit_status = environment.spend(key, at(millis)).await.expect("the store answers");
     limit_status.expect("the key has a limit")
 }
 
 /// Makes calls until one is refused; tells how many were not.
-async fn spend_all(environment: &Ledger, key: &AccessKey, millis: i64) -> u32 {
+async fn spend_all(environment: &StoredAccess, key: &AccessKey, millis: i64) -> u32 {
     let mut passed = 0;
     while spend(environment, key, millis).await.retry_after_seconds.is_none() {
         passed += 1;

@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use futures_util::future::join_all;
-use jobledger::http::{AccessKey, Gate};
+use jobledger::access::AccessControl;
+use jobledger::domain::AccessKey;
 use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use tokio::task::LocalSet;
@@ -123,7 +124,7 @@ impl Run {
     }
 
     /// So many calls at once.
-    async fn call(&self, environment: &impl Gate, offset_ms: i64, times: u64) {
+    async fn call(&self, environment: &impl AccessControl, offset_ms: i64, times: u64) {
         let calls = (0..times).map(|_| async {
             let true_ms = self.now_ms();
             let now = at(true_ms + offset_ms);

@@ -25,7 +25,7 @@ use rejected::{Rejected, fitting};
 use upsert::{Done, Upserts};
 
 /// The function.
-pub const FUNCTION: Function = function::<All>();
+pub const FUNCTION: Function = function::<Ingest>();
 
 /// Longest body: a synchronous call of Lambda takes 6 MB.
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
@@ -39,9 +39,25 @@ const MAX_CHUNKS_AT_ONCE: usize = 4;
 /// handed to the owner's workers, and one that runs would run for ever.
 const SAMPLE: &[u8] = include_bytes!("mock.ndjson");
 
-/// `POST /v1/admin/ingest/jobs`, and `/mock` below it.
+const NAME: &str = "ingest-jobs";
+
+/// `/v1/admin/ingest/jobs` and `/v1/admin/ingest/jobs/mock`.
+#[derive(Debug)]
+pub struct Ingest;
+
+impl Serves for Ingest {
+    const NAME: &'static str = NAME;
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[Served::of::<IngestJobs>(), Served::of::<IngestSample>()];
+}
+
+/// `POST /v1/admin/ingest/jobs`: the jobs of the body.
 #[derive(Debug)]
 pub struct IngestJobs;
+
+/// `POST /v1/admin/ingest/jobs/mock`: the bundled sample.
+#[derive(Debug)]
+pub struct IngestSample;
 
 #[derive(Debug, Default, Serialize)]
 struct Body {
@@ -51,67 +67,68 @@ struct Body {
     rejected: Vec<Rejected>,
 }
 
-/// The routes of the function.
-#[derive(Debug)]
-pub struct All;
-
-impl Serves for All {
-    const NAME: &'static str = "ingest-jobs";
-    type Backend = Ledger;
-    const ROUTES: &'static [Served<Ledger>] = &[
-        Served::at::<IngestJobs>(RouteKey::post("/v1/admin/ingest/jobs")),
-        Served::at::<IngestJobs>(RouteKey::post("/v1/admin/ingest/jobs/mock")),
-    ];
-}
-
 impl Route for IngestJobs {
-    const NAME: &'static str = "ingest-jobs";
+    const NAME: &'static str = NAME;
     const KEY: RouteKey = RouteKey::post("/v1/admin/ingest/jobs");
     const ACCESS: Access = Access::Scope(Scope::Admin);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
     type Backend = Ledger;
 
-    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let owner = call.owner()?.clone();
-        call.query.finish(Some(()))?;
-        let ledger = call.backend;
-        if call.storage_quota_bytes().is_some() {
-            call.check_room(used_bytes(ledger, &owner).await?)?;
-        }
-        let texts = lines::split(if is_mock(call.uri_path) { sample(call.body)? } else { call.body })?;
-        if texts.len() > MAX_JOBS {
-            let detail = format!("{} jobs in one call; send at most {MAX_JOBS} at a time", texts.len());
-            return Err(Problem::too_large(detail));
-        }
-        let defaults = Defaults {
-            owner,
-            now: call.now,
-            fresh: call.fresh,
-            shards: ledger.shards_to_write().await?,
-            ttl_hours: ledger.config.default_ttl_hours,
-        };
-        let (lines, mut rejected) = read(&texts, &defaults);
-        let pace = Pace::new(call.now, call.clock);
-        let upserts = Upserts { ledger, defaults: &defaults, pace: &pace };
-        let chunks: Vec<_> = lines.chunks(CHUNK).map(|chunk| upserts.chunk(chunk)).collect();
-        let done: Vec<Vec<Done>> = stream::iter(chunks).buffered(MAX_CHUNKS_AT_ONCE).try_collect().await?;
-        let mut body = Body::default();
-        for (line, done) in lines.iter().zip(done.into_iter().flatten()) {
-            match done {
-                Done::Created => body.created += 1,
-                Done::Updated => body.updated += 1,
-                Done::Unchanged => body.unchanged += 1,
-                Done::Rejected(errors) => rejected.push(line.rejected(errors)),
-            }
-        }
-        body.rejected = fitting(rejected);
-        Ok(Answer::ok(&body))
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let body = call.body;
+        ingest(call, Ok(body)).await
     }
 }
 
-/// Whether a path asks for the sample.
-fn is_mock(path: &str) -> bool {
-    path.ends_with("/mock")
+impl Route for IngestSample {
+    const NAME: &'static str = NAME;
+    const KEY: RouteKey = RouteKey::post("/v1/admin/ingest/jobs/mock");
+    const ACCESS: Access = Access::Scope(Scope::Admin);
+    const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+    type Backend = Ledger;
+
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        let body = call.body;
+        ingest(call, sample(body)).await
+    }
+}
+
+/// Ingests the lines of a text. The query and the quota are checked before the text's own problem counts.
+async fn ingest(call: Call<'_, Ledger>, text: Result<&[u8], Problem>) -> Result<Answer, Problem> {
+    let owner = call.owner()?.clone();
+    call.query.finish(Some(()))?;
+    let ledger = call.backend;
+    if call.storage_quota_bytes().is_some() {
+        call.check_room(used_bytes(ledger, &owner).await?)?;
+    }
+    let texts = lines::split(text?)?;
+    if texts.len() > MAX_JOBS {
+        let detail = format!("{} jobs in one call; send at most {MAX_JOBS} at a time", texts.len());
+        return Err(Problem::too_large(detail));
+    }
+    let defaults = Defaults {
+        owner,
+        now: call.now,
+        fresh: call.fresh,
+        shards: ledger.shards_to_write().await?,
+        ttl_hours: ledger.config.default_ttl_hours,
+    };
+    let (lines, mut rejected) = read(&texts, &defaults);
+    let pace = Pace::new(call.now, call.clock);
+    let upserts = Upserts { ledger, defaults: &defaults, pace: &pace };
+    let chunks: Vec<_> = lines.chunks(CHUNK).map(|chunk| upserts.chunk(chunk)).collect();
+    let done: Vec<Vec<Done>> = stream::iter(chunks).buffered(MAX_CHUNKS_AT_ONCE).try_collect().await?;
+    let mut body = Body::default();
+    for (line, done) in lines.iter().zip(done.into_iter().flatten()) {
+        match done {
+            Done::Created => body.created += 1,
+            Done::Updated => body.updated += 1,
+            Done::Unchanged => body.unchanged += 1,
+            Done::Rejected(errors) => rejected.push(line.rejected(errors)),
+        }
+    }
+    body.rejected = fitting(rejected);
+    Ok(Answer::ok(&body))
 }
 
 /// The sample, where nobody sent jobs of their own: they would be lost without a word.

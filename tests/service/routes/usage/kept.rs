@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jobledger::Environment;
-use jobledger::http::{Flush, Gate};
+use jobledger::access::{AccessControl, Flush, StoredAccess};
 use jobledger::lambda::system_clock;
 use jobledger::store::Ledger;
 use jobledger_local::{LOCAL_KEY, Options, Storage};
@@ -32,10 +32,10 @@ async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
     (Alone::start(name, Environment { clock: clock::now, ..environment }).await, proxy)
 }
 
-/// A ledger, and the way from it to the store.
-async fn ledger_behind(service: &Service) -> (Ledger, Proxy) {
+/// Access control, and the way from it to the store.
+async fn access_behind(service: &Service) -> (StoredAccess, Proxy) {
     let (environment, proxy) = environment(service, "usage").await;
-    (Ledger::open(&environment).await.expect("a ledger"), proxy)
+    (StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger")), proxy)
 }
 
 async fn environment(service: &Service, name: &str) -> (Environment, Proxy) {
@@ -189,15 +189,15 @@ async fn a_store_that_is_away_costs_nobody_a_call_and_nothing_is_counted_twice()
 #[tokio::test]
 async fn what_may_be_written_is_not_sent_again_when_the_store_has_forgotten() {
     let service = Service::start().await;
-    let (ledger, proxy) = ledger_behind(&service).await;
-    note(&ledger, Calls { times: 3, ..ONE }, time(BEGIN));
+    let (access, proxy) = access_behind(&service).await;
+    note(&access, Calls { times: 3, ..ONE }, time(BEGIN));
     proxy.plan(|_| Fault::AnswerLost);
-    ledger.flush(time(BEGIN), Flush::All).await;
+    access.flush(time(BEGIN), Flush::All).await;
     assert_eq!(written(&service).await, 3);
     proxy.heal();
-    note(&ledger, ONE, time(BEGIN));
+    note(&access, ONE, time(BEGIN));
     let flushed = async || {
-        ledger.flush(time(BEGIN).plus_millis(10 * 60_000), Flush::All).await;
+        access.flush(time(BEGIN).plus_millis(10 * 60_000), Flush::All).await;
         (written(&service).await >= 4).then_some(())
     };
     service.eventually("the call after it", flushed).await;
@@ -207,16 +207,16 @@ async fn what_may_be_written_is_not_sent_again_when_the_store_has_forgotten() {
 #[tokio::test]
 async fn many_keys_are_written_a_hundred_at_a_time_and_a_bound_holds() {
     let service = Service::start().await;
-    let (ledger, proxy) = ledger_behind(&service).await;
+    let (access, proxy) = access_behind(&service).await;
     let now = system_clock();
     let keys: Vec<String> = (0..250).map(|number| format!("key {number}")).collect();
     for key in &keys {
-        note(&ledger, Calls { key, times: 2, ..ONE }, now);
+        note(&access, Calls { key, times: 2, ..ONE }, now);
     }
     assert_eq!(key_id(&keys[0]).as_str().len(), 16);
     // As many as fit before its time is over; the next go on.
     let flushed = async || {
-        ledger.flush(now, Flush::All).await;
+        access.flush(now, Flush::All).await;
         (written(&service).await >= 500).then_some(())
     };
     service.eventually("the last key", flushed).await;
@@ -228,16 +228,16 @@ async fn many_keys_are_written_a_hundred_at_a_time_and_a_bound_holds() {
     );
     assert_eq!(written(&service).await, 500);
 
-    let (ledger, _proxy) = ledger_behind(&service).await;
+    let (access, _proxy) = access_behind(&service).await;
     for number in 0..2_010 {
-        note(&ledger, Calls { key: &format!("stranger {number}"), ..ONE }, now);
+        note(&access, Calls { key: &format!("stranger {number}"), ..ONE }, now);
     }
     let flushed = async || {
-        ledger.flush(now, Flush::All).await;
+        access.flush(now, Flush::All).await;
         (written(&service).await >= 2_500).then_some(())
     };
     service.eventually("the last stranger", flushed).await;
-    ledger.flush(now, Flush::All).await;
+    access.flush(now, Flush::All).await;
     assert_eq!(written(&service).await, 2_500);
 }
 

@@ -4,8 +4,8 @@ mod kept;
 
 use std::collections::BTreeSet;
 
+use jobledger::access::{AccessControl, Flush, StoredAccess, Used};
 use jobledger::domain::{KeyHash, KeyId, Owner, Timestamp};
-use jobledger::http::{Flush, Gate, Used};
 use jobledger::lambda::system_clock;
 use jobledger::store::Ledger;
 use jobledger_tests::dynamo::Dynamo;
@@ -30,18 +30,18 @@ fn key_id(key: &str) -> KeyId {
 }
 
 /// Notes calls as if they had just been answered.
-fn note(ledger: &Ledger, calls: Calls<'_>, now: Timestamp) {
+fn note(access: &StoredAccess, calls: Calls<'_>, now: Timestamp) {
     let (owner, key_id) = (Owner::try_from(calls.owner).expect("an owner"), key_id(calls.key));
     for _ in 0..calls.times {
         let (route, status) = (calls.route, calls.status);
-        ledger.note(&Used { owner: &owner, key_id: &key_id, route, status, now });
+        access.note(&Used { owner: &owner, key_id: &key_id, route, status, now });
     }
 }
 
 /// Something that notes calls and writes them down, by itself.
-async fn ledger(service: &Service) -> Ledger {
+async fn access(service: &Service) -> StoredAccess {
     let environment = service.stack.environment("usage").expect("the function");
-    Ledger::open(&environment).await.expect("a ledger")
+    StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger"))
 }
 
 fn time(text: &str) -> Timestamp {
@@ -142,14 +142,14 @@ async fn a_key_sees_itself_and_an_admin_all_keys_of_an_owner() {
     let service = Service::start().await;
     let (my_id, mine) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["read"] })).await;
     let (_, write) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["write"] })).await;
-    let ledger = ledger(&service).await;
+    let access = access(&service).await;
     let now = system_clock();
     for (owner, key, times) in
         [("default", mine.as_str(), 2), ("default", "another", 3), ("stranger", "foreign", 5)]
     {
-        note(&ledger, Calls { owner, key, route: "GET /v1/jobs", status: 200, times }, now);
+        note(&access, Calls { owner, key, route: "GET /v1/jobs", status: 200, times }, now);
     }
-    ledger.flush(now, Flush::All).await;
+    access.flush(now, Flush::All).await;
     let [another, foreign] = ["another", "foreign"].map(|key| key_id(key).to_string());
 
     let sees = async |query: &str, calls: u64, keys: &[&str]| {
@@ -181,7 +181,7 @@ async fn a_key_sees_itself_and_an_admin_all_keys_of_an_owner() {
 #[tokio::test]
 async fn days_are_whole_and_both_ends_belong_to_it() {
     let service = Service::start().await;
-    let ledger = ledger(&service).await;
+    let access = access(&service).await;
     let one = Calls { owner: "default", key: "k", route: "GET /v1/jobs", status: 200, times: 1 };
     let times = [
         "2026-01-10T23:59:59.999Z",
@@ -190,9 +190,9 @@ async fn days_are_whole_and_both_ends_belong_to_it() {
         "2026-01-12T00:00:00Z",
     ];
     for at in times {
-        note(&ledger, one, time(at));
+        note(&access, one, time(at));
     }
-    ledger.flush(time(times[3]), Flush::All).await;
+    access.flush(time(times[3]), Flush::All).await;
     for (query, days) in [
         (
             "from_date=2026-01-10&to_date=2026-01-12",
@@ -284,12 +284,12 @@ async fn one_key_is_told_of_however_many_there_are_beside_it() {
     let service = Service::start().await;
     let (my_id, mine) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["read"] })).await;
     let now = system_clock();
-    let ledger = ledger(&service).await;
+    let access = access(&service).await;
     for days in 0..30 {
         let one = Calls { owner: "default", key: &mine, route: "GET /v1/jobs", status: 200, times: 1 };
-        note(&ledger, one, now.plus_hours(-24 * days));
+        note(&access, one, now.plus_hours(-24 * days));
     }
-    ledger.flush(now, Flush::All).await;
+    access.flush(now, Flush::All).await;
     // More than a report reads, of other keys.
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
     let table = service.stack.environment("usage").expect("the function").vars["USAGE_TABLE"].clone();

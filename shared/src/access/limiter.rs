@@ -14,11 +14,11 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::Instant;
 
-use super::schema::{EXPIRES_AT, OWNER, SPAN};
-use super::value::{n, s};
-use super::{AttributeMap, Store, StoreError, Tables, Written};
-use crate::domain::{KeyId, RateLimit, Timestamp, micros};
-use crate::http::{AccessKey, RateLimitStatus};
+use super::RateLimitStatus;
+use crate::domain::{AccessKey, KeyId, RateLimit, Timestamp, micros};
+use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
+use crate::store::value::{n, s};
+use crate::store::{AttributeMap, Store, StoreError, Tables, Written};
 
 mod lease;
 

@@ -1,30 +1,26 @@
 //! What each key was used for: calls by day, route and status. They add up in the execution environment, and are written
 //! down once a minute, beside a call, and at the environment's end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
-use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuilder;
-use aws_sdk_dynamodb::operation::query::QueryInput;
-use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
-use super::schema::{EXPIRES_AT, OWNER, SPAN};
-use super::value::{n, s};
-use super::{AttributeMap, Corrupt, Store, StoreError, Tables};
+use super::{Flush, Used};
 use crate::domain::{KeyId, Owner, Timestamp, parse_bound_start};
-use crate::http::{Flush, Used};
-use crate::lambda::Environment;
+use crate::environment::Environment;
+use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
+use crate::store::value::{n, s};
+use crate::store::{Store, StoreError, Tables};
 
 /// Begins the sort key of a day; the rest is the day and the key.
-const DAY: &str = "day#";
+pub(super) const DAY: &str = "day#";
 /// Begins the name of an attribute that counts calls; the rest is the status and the route.
-const CALLS: &str = "calls:";
+pub(super) const CALLS: &str = "calls:";
 /// How long a day is kept, in hours: 400 days, so that each month can be held against that of the year before.
 const KEPT_HOURS: i64 = 400 * 24;
 /// How much time passes between two writes, in milliseconds: so much is lost where an environment ends without notice.
@@ -41,7 +37,7 @@ const REMEMBERED_MS: u64 = 9 * 60_000;
 
 /// Calls that were answered and are not written down yet.
 #[derive(Debug, Default)]
-pub(super) struct Usage {
+pub(super) struct UsageWriter {
     state: Mutex<State>,
     /// Held by who writes down.
     writing: tokio::sync::Mutex<()>,
@@ -59,13 +55,13 @@ type Counts = BTreeMap<(Owner, Span), BTreeMap<String, u64>>;
 
 /// A day of a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Span {
-    day: String,
-    key_id: KeyId,
+pub(super) struct Span {
+    pub(super) day: String,
+    pub(super) key_id: KeyId,
 }
 
 impl Span {
-    fn sort_key(&self) -> String {
+    pub(super) fn sort_key(&self) -> String {
         format!("{DAY}{}#{}", self.day, self.key_id)
     }
 
@@ -85,7 +81,7 @@ struct Sent {
     tried_at: Timestamp,
 }
 
-impl Usage {
+impl UsageWriter {
     /// Notes a call that was answered.
     pub(super) fn note(&self, used: &Used<'_>) {
         let mut state = self.lock();
@@ -202,58 +198,4 @@ fn add(
             .expression_attribute_values(format!(":{index}"), n(by));
     }
     item.update_expression(format!("SET #end = :end ADD {}", terms.join(", "))).build()
-}
-
-/// The calls of one key on one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsedDay {
-    /// The day, as `2026-01-11`.
-    pub day: String,
-    /// The key.
-    pub key_id: KeyId,
-    /// Calls by route and HTTP status.
-    pub calls: BTreeMap<(String, u16), u64>,
-}
-
-/// Reads what an owner's keys were used for from one day to another, both included.
-pub fn used_between(tables: &Tables, owner: &Owner, first: &str, last: &str) -> QueryInputBuilder {
-    QueryInput::builder()
-        .table_name(&tables.usage)
-        .key_condition_expression("#owner = :owner AND #span BETWEEN :first AND :last")
-        .expression_attribute_names("#owner", OWNER)
-        .expression_attribute_names("#span", SPAN)
-        .expression_attribute_values(":owner", s(owner))
-        .expression_attribute_values(":first", s(format!("{DAY}{first}#")))
-        // `$` follows `#`.
-        .expression_attribute_values(":last", s(format!("{DAY}{last}$")))
-}
-
-/// Reads what a key was used for on these days, 100 at most.
-pub fn used_on(
-    tables: &Tables,
-    owner: &Owner,
-    key_id: &KeyId,
-    days: &[String],
-) -> Result<BatchGetItemInputBuilder, StoreError> {
-    let keys = days.iter().map(|day| {
-        let span = Span { day: day.clone(), key_id: key_id.clone() };
-        HashMap::from([(OWNER.to_owned(), s(owner)), (SPAN.to_owned(), s(span.sort_key()))])
-    });
-    let wanted = KeysAndAttributes::builder().set_keys(Some(keys.collect())).build();
-    let wanted = wanted.map_err(|error| StoreError::Refused(error.into()))?;
-    Ok(BatchGetItemInput::builder().request_items(&tables.usage, wanted))
-}
-
-/// Reads an item of [`used_between`] or [`used_on`].
-pub fn used_day(item: &AttributeMap) -> Result<UsedDay, Corrupt> {
-    let span = item.get(SPAN).and_then(|span| span.as_s().ok()).map_or("", String::as_str);
-    let corrupt = || Corrupt::new(format!("usage {span}"), "is no day of a key");
-    let (day, key_id) = span.strip_prefix(DAY).and_then(|rest| rest.split_once('#')).ok_or_else(corrupt)?;
-    let key_id = KeyId::try_from(key_id).map_err(|_| corrupt())?;
-    let calls = item.iter().filter_map(|(name, value)| {
-        let (status, route) = name.strip_prefix(CALLS)?.split_once(':')?;
-        let calls = value.as_n().ok()?.parse().ok()?;
-        Some(((route.to_owned(), status.parse().ok()?), calls))
-    });
-    Ok(UsedDay { day: day.to_owned(), key_id, calls: calls.collect() })
 }

@@ -1,4 +1,4 @@
-//! Access keys: items of `settings` under what they are called, with the SHA-256 of their text; read once a minute.
+//! A key as it is stored in `settings`, and the requests that read and change it.
 
 use std::collections::BTreeSet;
 
@@ -11,33 +11,18 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::memory::Memory;
-use super::schema::{EXPIRES_AT, ID, KEYS, KIND};
-use super::value::{changing, n, s};
-use super::{AttributeMap, Corrupt, Store, StoreError, Tables, Written, plans};
 use crate::domain::{AccessKey, Invalid, JobName, KeyHash, KeyId, Owner, RateLimit, Scope, Timestamp};
-use crate::http::Freshness;
-use crate::lambda::Environment;
+use crate::store::schema::{EXPIRES_AT, ID, KEYS, KIND};
+use crate::store::value::{changing, n, s};
+use crate::store::{AttributeMap, Corrupt, Tables, plans};
 
-/// Begins the text of every key, so that those who look for lost secrets know one when they see it.
-const PREFIX: &str = "jobledger_";
 /// On a revoked key: when it was.
 const REVOKED_AT: &str = "revoked_at";
 /// On a revoked key: which call revoked it. So that one whose answer was lost knows its own doing.
 const REVOKED_BY: &str = "revoked_by";
 
-/// How long a key is remembered, in milliseconds: so long may a revoked key still work.
-const REMEMBERED_MS: i64 = 60_000;
-/// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
-const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
 /// How long a key is kept after it ended, in hours: 90 days, in which lists still show what it was.
 const KEPT_HOURS: i64 = 90 * 24;
-
-/// The keys that this execution environment has seen.
-#[derive(Debug, Default)]
-pub(super) struct KeyRing {
-    seen: Memory<KeyId, Option<StoredKey>>,
-}
 
 /// A key, as it is stored.
 #[derive(Clone, Debug)]
@@ -53,7 +38,7 @@ pub struct StoredKey {
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
     /// The SHA-256 of its text.
-    hash: KeyHash,
+    pub(super) hash: KeyHash,
 }
 
 /// A key that shall be made.
@@ -112,86 +97,6 @@ struct Row {
     revoked_at: Option<i64>,
 }
 
-impl KeyRing {
-    /// The key with that hash; `None`: there is none, or it has ended.
-    pub(super) async fn find(
-        &self,
-        store: &Store,
-        tables: &Tables,
-        hash: &KeyHash,
-        freshness: Freshness,
-        now: Timestamp,
-    ) -> Result<Option<AccessKey>, StoreError> {
-        let key_id = hash.key_id();
-        let key = match freshness {
-            Freshness::Remembered => self.stored(store, tables, &key_id, now).await?,
-            Freshness::Now => read_key(store, tables, &key_id).await?,
-        };
-        Ok(key.filter(|key| hash.matches(&key.hash) && key.is_good(now)).map(|key| key.access))
-    }
-
-    /// The key of that name: for what was given to its holder; `None`: there is none, or it has ended.
-    pub(super) async fn called(
-        &self,
-        store: &Store,
-        tables: &Tables,
-        key_id: &KeyId,
-        now: Timestamp,
-    ) -> Result<Option<AccessKey>, StoreError> {
-        let key = self.stored(store, tables, key_id, now).await?;
-        Ok(key.filter(|key| key.is_good(now)).map(|key| key.access))
-    }
-
-    async fn stored(
-        &self,
-        store: &Store,
-        tables: &Tables,
-        key_id: &KeyId,
-        now: Timestamp,
-    ) -> Result<Option<StoredKey>, StoreError> {
-        if let Some(key) = self.seen.recall(key_id, now) {
-            return Ok(key);
-        }
-        let key = read_key(store, tables, key_id).await?;
-        let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
-        self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
-        Ok(key)
-    }
-}
-
-/// Reads a key as of now: it works as soon as it is made, and what is remembered of it is not older than it may be.
-pub async fn read_key(
-    store: &Store,
-    tables: &Tables,
-    key_id: &KeyId,
-) -> Result<Option<StoredKey>, StoreError> {
-    let plan = plans::get_setting(tables, KEYS, key_id.as_str()).consistent_read(true);
-    Ok(store.get(plan).await?.map(key_of_item).transpose()?)
-}
-
-/// Makes a key. Its text, which nobody can guess, comes back once; all of it that is kept is its hash.
-pub async fn make_key(
-    store: &Store,
-    tables: &Tables,
-    new: NewKey,
-    made_with: Option<KeyId>,
-    now: Timestamp,
-) -> Result<(StoredKey, String), StoreError> {
-    let NewKey { owner, name, scopes, rate_limit, storage_quota_bytes, expires_at } = new;
-    let text = format!("{PREFIX}{}", Environment::fresh_secret());
-    let hash = KeyHash::of(&text);
-    let access =
-        AccessKey { key_id: hash.key_id(), owner, scopes, expires_at, rate_limit, storage_quota_bytes };
-    let key = StoredKey::new(access, &hash, name, made_with, now);
-    if let Written::Refused(there) = store.put(put_key(tables, &key)).await? {
-        // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
-        if !there.is_some_and(|there| there.get("hash") == Some(&s(hash.as_str()))) {
-            return Err(StoreError::Unavailable("another key has the same key_id".into()));
-        }
-    }
-    Ok((key, text))
-}
-
 impl StoredKey {
     /// A key that was just made.
     pub fn new(
@@ -238,7 +143,7 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
 
 /// Changes a key that is not revoked; answers it as it then is. A rate is one thing of two fields, of which a change may
 /// say one: it is refused where the key has another rate than the change was made for.
-pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
+pub(super) fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
     let key_id = &before.access.key_id;
     let KeyChange { name, scopes, rate_limit, storage_quota_bytes, expires_at } = change;
     let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
@@ -271,7 +176,12 @@ pub fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> Up
 }
 
 /// Revokes a key, once; refused with the key as it is where it was revoked before.
-pub fn revoke_key(tables: &Tables, key_id: &KeyId, call: Uuid, now: Timestamp) -> UpdateItemInputBuilder {
+pub(super) fn revoke_key(
+    tables: &Tables,
+    key_id: &KeyId,
+    call: Uuid,
+    now: Timestamp,
+) -> UpdateItemInputBuilder {
     of_key(tables, key_id)
         .update_expression("SET #revoked = :now, #end = :end, #by = :call")
         .expression_attribute_names("#by", REVOKED_BY)
@@ -285,22 +195,22 @@ pub fn revoke_key(tables: &Tables, key_id: &KeyId, call: Uuid, now: Timestamp) -
 }
 
 /// Whether it was this call that revoked a key.
-pub fn is_revoked_by(item: &AttributeMap, call: Uuid) -> bool {
+pub(super) fn is_revoked_by(item: &AttributeMap, call: Uuid) -> bool {
     item.get(REVOKED_BY) == Some(&s(call))
 }
 
 /// What a stored key is called, also where the rest of it cannot be read.
-pub fn id_of_item(item: &AttributeMap) -> Option<&str> {
+pub(super) fn id_of_item(item: &AttributeMap) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }
 
 /// When a stored key was revoked, also where the rest of it cannot be read.
-pub fn revoked_at_of_item(item: &AttributeMap) -> Option<Timestamp> {
+pub(super) fn revoked_at_of_item(item: &AttributeMap) -> Option<Timestamp> {
     item.get(REVOKED_AT)?.as_n().ok()?.parse().ok().map(Timestamp::from_millis)
 }
 
 /// Reads so many keys in the order of their ids, after one.
-pub fn keys_after(tables: &Tables, after: Option<&str>, limit: usize) -> QueryInputBuilder {
+pub(super) fn keys_after(tables: &Tables, after: Option<&str>, limit: usize) -> QueryInputBuilder {
     let plan = QueryInput::builder()
         .table_name(&tables.settings)
         .limit(i32::try_from(limit).unwrap_or(i32::MAX))
@@ -317,7 +227,7 @@ pub fn keys_after(tables: &Tables, after: Option<&str>, limit: usize) -> QueryIn
 }
 
 /// Reads a stored key.
-pub fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
+pub(super) fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
     let row: Row = serde_dynamo::from_item(item)
         .map_err(|error: serde_dynamo::Error| Corrupt::new("access key", error))?;
     let corrupt = |invalid: Invalid| Corrupt::new(format!("access key {}", row.id), invalid.0);

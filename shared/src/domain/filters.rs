@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::QueryString;
-use crate::domain::{
-    CreatedRange, ExternalId, Filter, Invalid, JobQuery, Labels, MAX_PRIORITY, MAX_TYPES, Owner, Search,
-    Status, StatusInput, Timestamp, TypeName, parse_bound_end, parse_bound_start,
+use super::{
+    CreatedRange, ExternalId, Filter, Invalid, JobQuery, Labels, MAX_PRIORITY, MAX_TYPES, Owner, QueryString,
+    Search, Status, StatusInput, Timestamp, TypeName, parse_bound_end, parse_bound_start,
 };
 
 /// Most words for statuses: there are more words than statuses.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::keys::StoredKey;
+use crate::access::StoredKey;
 use crate::domain::{AccessKey, JobName, KeyId, Owner, RateLimit, Scope, Timestamp};
 
 /// A key without its text and its hash.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
-use super::{Freshness, Gate, Problem, QueryString, Ticket};
-use crate::domain::{AccessKey, Invalid, KeyHash, Owner, Scope, Timestamp};
+use super::Problem;
+use crate::access::{AccessControl, Freshness, Ticket};
+use crate::domain::{AccessKey, FieldError, Invalid, KeyHash, Owner, QueryString, Scope, Timestamp};
 
 /// Longest key that is looked at, in bytes.
 const MAX_KEY_BYTES: usize = 256;
@@ -60,7 +61,7 @@ impl Caller {
             return Err(Problem::forbidden("missing_scope", "only an admin key may act for another owner"));
         }
         self.owner = Owner::try_from(owner)
-            .map_err(|invalid| Problem::invalid_query(vec![super::FieldError::new("owner", invalid)]))?;
+            .map_err(|invalid| Problem::invalid_query(vec![FieldError::new("owner", invalid)]))?;
         Ok(())
     }
 }
@@ -75,25 +76,25 @@ pub(super) struct Credential {
 }
 
 /// Finds out who calls, and refuses whom nobody knows. `None`: that does not matter.
-pub(super) async fn authenticate<G: Gate>(
+pub(super) async fn authenticate<C: AccessControl>(
     access: Access,
     headers: &HeaderMap,
     query: &mut QueryString,
-    gate: &G,
+    control: &C,
     now: Timestamp,
 ) -> Result<Option<Credential>, Problem> {
     let freshness = match access {
         Access::Open => return Ok(None),
         Access::ScopeOrTicket(_) => {
             if let Some(text) = query.take("ticket") {
-                return redeem(&text, gate, now).await.map(Some);
+                return redeem(&text, control, now).await.map(Some);
             }
             Freshness::Remembered
         }
         Access::Scope(_) | Access::Any(_) => Freshness::Remembered,
         Access::ScopeNow(_) => Freshness::Now,
     };
-    let key = gate.key(&KeyHash::of(key_text(headers)?), freshness, now).await?.ok_or_else(unknown_key)?;
+    let key = control.key(&KeyHash::of(key_text(headers)?), freshness, now).await?.ok_or_else(unknown_key)?;
     Ok(Some(Credential { key, ticket: None }))
 }
 
@@ -127,12 +128,12 @@ fn unknown_key() -> Problem {
 }
 
 /// Takes a ticket. A key beside it is not looked at: clients that follow a redirection may or may not send it on.
-async fn redeem<G: Gate>(text: &str, gate: &G, now: Timestamp) -> Result<Credential, Problem> {
+async fn redeem<C: AccessControl>(text: &str, control: &C, now: Timestamp) -> Result<Credential, Problem> {
     let unknown = || Problem::unauthenticated("the ticket is not known, or has expired; ask for a new one");
     if text.len() > MAX_KEY_BYTES {
         return Err(unknown());
     }
-    let (ticket, key) = gate.ticket(&KeyHash::of(text), now).await?.ok_or_else(unknown)?;
+    let (ticket, key) = control.ticket(&KeyHash::of(text), now).await?.ok_or_else(unknown)?;
     Ok(Credential { key, ticket: Some(ticket) })
 }
 

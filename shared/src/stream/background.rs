@@ -4,10 +4,10 @@ use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::Kind;
-use super::run::{Clock, run};
+use crate::background::{Clock, Kind, run};
 use crate::domain::{JobId, Timestamp};
-use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
+use crate::environment::Environment;
+use crate::lambda::{BoxFuture, Error, Function, Invoke, Started};
 use crate::store::Ledger;
 
 /// A function that does tasks.

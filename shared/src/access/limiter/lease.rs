@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
+use crate::access::RateLimitStatus;
 use crate::domain::{Level, RateLimit, Timestamp, micros};
-use crate::http::RateLimitStatus;
-use crate::lambda::Environment;
+use crate::environment::Environment;
 
 /// What part of its time a lease also holds for calls that came before the one that took it.
 const EARLY_PART: i64 = 10;

@@ -1,12 +1,11 @@
-//! A call that asks for work, and its answer.
+//! A call that asks for background work, and its answer.
 
 use lambda_http::http::StatusCode;
 
-use super::{Asked, AskedBy, Begun};
+use super::{Answer, Call, JobView, Problem};
+use crate::background::{Asked, AskedBy, Begun, is_key_kept};
 use crate::domain::{Fingerprint, IdempotencyKey, Input, JobId, Owner};
-use crate::http::{Answer, Call, JobView, Problem};
-use crate::store::schema::KEY;
-use crate::store::{Ledger, plans};
+use crate::store::Ledger;
 
 impl Asked {
     /// What a call asks for. An `Idempotency-Key` gives the job its id; one that is kept beside an `external_id` stands
@@ -22,9 +21,7 @@ impl Asked {
             None => JobId::from(call.fresh),
             Some(key) => {
                 let id = JobId::of_idempotency_key(&owner, &key);
-                let Ledger { store, config, .. } = call.backend;
-                let kept = plans::get_part(&config.tables, id, KEY).consistent_read(true);
-                if store.get(kept).await?.is_some() {
+                if is_key_kept(call.backend, id).await? {
                     return Err(Problem::idempotency_key_reused());
                 }
                 id

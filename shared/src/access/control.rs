@@ -1,34 +1,34 @@
-//! What knows who may call, how often, and what was called.
+//! The port: who may call, how often, and what was called.
 
 use std::fmt::Debug;
 use std::future::Future;
 
-use super::{Nothing, Problem, RateLimitStatus, Ticket};
+use super::{Error, RateLimitStatus, Ticket};
 use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Timestamp};
 
-/// Keys, their rates and their use.
-pub trait Gate: Debug + Send + Sync {
+/// Knows keys, their rates and their use.
+pub trait AccessControl: Debug + Send + Sync {
     /// The access key with this hash.
     fn key(
         &self,
         hash: &KeyHash,
         freshness: Freshness,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<AccessKey>, Problem>> + Send;
+    ) -> impl Future<Output = Result<Option<AccessKey>, Error>> + Send;
 
     /// The ticket with this hash, and the key that it stands for.
     fn ticket(
         &self,
         hash: &KeyHash,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<(Ticket, AccessKey)>, Problem>> + Send;
+    ) -> impl Future<Output = Result<Option<(Ticket, AccessKey)>, Error>> + Send;
 
     /// Takes a call off a key's rate, where there is one left; `None`: the key has no limit.
     fn spend(
         &self,
         key: &AccessKey,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<RateLimitStatus>, Problem>> + Send;
+    ) -> impl Future<Output = Result<Option<RateLimitStatus>, Error>> + Send;
 
     /// Takes up to so many calls off a key's rate, besides those that were made; answers how many were left to take. A key
     /// without a limit gives all.
@@ -37,7 +37,7 @@ pub trait Gate: Debug + Send + Sync {
         key: &AccessKey,
         calls: u32,
         now: Timestamp,
-    ) -> impl Future<Output = Result<u32, Problem>> + Send;
+    ) -> impl Future<Output = Result<u32, Error>> + Send;
 
     /// Notes a call that was answered.
     fn note(&self, used: &Used<'_>);
@@ -47,33 +47,6 @@ pub trait Gate: Debug + Send + Sync {
 
     /// Writes down what was noted.
     fn flush(&self, now: Timestamp, flush: Flush) -> impl Future<Output = ()> + Send;
-}
-
-/// Knows no keys, and lets nobody through but on open routes.
-impl Gate for Nothing {
-    async fn key(&self, _: &KeyHash, _: Freshness, _: Timestamp) -> Result<Option<AccessKey>, Problem> {
-        Ok(None)
-    }
-
-    async fn ticket(&self, _: &KeyHash, _: Timestamp) -> Result<Option<(Ticket, AccessKey)>, Problem> {
-        Ok(None)
-    }
-
-    async fn spend(&self, _: &AccessKey, _: Timestamp) -> Result<Option<RateLimitStatus>, Problem> {
-        Ok(None)
-    }
-
-    async fn take(&self, _: &AccessKey, _: u32, _: Timestamp) -> Result<u32, Problem> {
-        Ok(0)
-    }
-
-    fn note(&self, _: &Used<'_>) {}
-
-    fn remembers(&self) -> bool {
-        false
-    }
-
-    async fn flush(&self, _: Timestamp, _: Flush) {}
 }
 
 /// How fresh must be what is known of a key.

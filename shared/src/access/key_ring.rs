@@ -1,0 +1,62 @@
+//! The keys that an execution environment remembers.
+
+use super::key_item::StoredKey;
+use super::keys::Keys;
+use super::{Error, Freshness};
+use crate::domain::{AccessKey, KeyHash, KeyId, Timestamp};
+use crate::store::Memory;
+
+/// How long a key is remembered, in milliseconds: so long may a revoked key still work.
+const REMEMBERED_MS: i64 = 60_000;
+/// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
+const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
+
+/// The keys that this execution environment has seen.
+#[derive(Debug, Default)]
+pub(super) struct KeyRing {
+    seen: Memory<KeyId, Option<StoredKey>>,
+}
+
+impl KeyRing {
+    /// The key with that hash; `None`: there is none, or it has ended.
+    pub(super) async fn find(
+        &self,
+        keys: Keys<'_>,
+        hash: &KeyHash,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, Error> {
+        let key_id = hash.key_id();
+        let key = match freshness {
+            Freshness::Remembered => self.stored(keys, &key_id, now).await?,
+            Freshness::Now => keys.find(&key_id).await?,
+        };
+        Ok(key.filter(|key| hash.matches(&key.hash) && key.is_good(now)).map(|key| key.access))
+    }
+
+    /// The key of that name: for what was given to its holder; `None`: there is none, or it has ended.
+    pub(super) async fn called(
+        &self,
+        keys: Keys<'_>,
+        key_id: &KeyId,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, Error> {
+        let key = self.stored(keys, key_id, now).await?;
+        Ok(key.filter(|key| key.is_good(now)).map(|key| key.access))
+    }
+
+    async fn stored(
+        &self,
+        keys: Keys<'_>,
+        key_id: &KeyId,
+        now: Timestamp,
+    ) -> Result<Option<StoredKey>, Error> {
+        if let Some(key) = self.seen.recall(key_id, now) {
+            return Ok(key);
+        }
+        let key = keys.find(key_id).await?;
+        let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
+        self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
+        Ok(key)
+    }
+}

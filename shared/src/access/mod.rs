@@ -1,0 +1,26 @@
+//! Access: who may call, how often, and what each key was used for.
+//!
+//! [`AccessControl`] is the port that every request passes. [`StoredAccess`] implements it over the tables `settings` and
+//! `usage`, and remembers for a while what it read. [`Keys`], [`Tickets`] and [`Usage`] are the operations that routes offer.
+//! Nothing here knows HTTP.
+
+mod control;
+mod error;
+mod key_item;
+mod key_ring;
+mod keys;
+mod limiter;
+mod rate_limit_status;
+mod stored;
+mod tickets;
+mod usage;
+mod usage_writer;
+
+pub use control::{AccessControl, Flush, Freshness, Used};
+pub use error::Error;
+pub use key_item::{KeyChange, NewKey, StoredKey, put_key};
+pub use keys::{KeyPage, Keys, Revocation};
+pub use rate_limit_status::RateLimitStatus;
+pub use stored::StoredAccess;
+pub use tickets::{Ticket, Tickets};
+pub use usage::{MAX_USAGE_DAYS, Usage, UsedDay};

@@ -1,0 +1,81 @@
+//! Access control over the tables `settings` and `usage`, with what an execution environment remembers of them.
+
+use super::key_ring::KeyRing;
+use super::keys::Keys;
+use super::limiter::Limiter;
+use super::tickets::{Tickets, UnknownTickets};
+use super::usage_writer::UsageWriter;
+use super::{AccessControl, Error, Flush, Freshness, RateLimitStatus, Ticket, Used};
+use crate::domain::{AccessKey, KeyHash, Timestamp};
+use crate::store::{Ledger, Store, Tables};
+
+/// The keys, tickets and rates that this execution environment has seen, and the usage that it has not written down yet.
+#[derive(Debug)]
+pub struct StoredAccess {
+    store: Store,
+    /// Where usage is written down: what that costs goes by time, and is not counted with any call.
+    beside: Store,
+    tables: Tables,
+    keys: KeyRing,
+    tickets: UnknownTickets,
+    limiter: Limiter,
+    usage: UsageWriter,
+}
+
+impl StoredAccess {
+    /// Over the ledger's connection; nothing is remembered yet.
+    pub fn new(ledger: &Ledger) -> Self {
+        Self {
+            store: ledger.store.clone(),
+            beside: ledger.store.unmetered(),
+            tables: ledger.config.tables.clone(),
+            keys: KeyRing::default(),
+            tickets: UnknownTickets::default(),
+            limiter: Limiter::default(),
+            usage: UsageWriter::default(),
+        }
+    }
+
+    fn stored_keys(&self) -> Keys<'_> {
+        Keys::new(&self.store, &self.tables)
+    }
+}
+
+impl AccessControl for StoredAccess {
+    async fn key(
+        &self,
+        hash: &KeyHash,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Option<AccessKey>, Error> {
+        self.keys.find(self.stored_keys(), hash, freshness, now).await
+    }
+
+    async fn ticket(&self, hash: &KeyHash, now: Timestamp) -> Result<Option<(Ticket, AccessKey)>, Error> {
+        let tickets = Tickets::new(&self.store, &self.tables);
+        let Some(ticket) = self.tickets.find(tickets, hash, now).await? else { return Ok(None) };
+        // It is over with the key that it was given for.
+        let key = self.keys.called(self.stored_keys(), &ticket.key_id, now).await?;
+        Ok(key.map(|key| (ticket, key)))
+    }
+
+    async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<RateLimitStatus>, Error> {
+        Ok(self.limiter.spend(&self.store, &self.tables, key, now).await?)
+    }
+
+    async fn take(&self, key: &AccessKey, calls: u32, now: Timestamp) -> Result<u32, Error> {
+        Ok(self.limiter.take(&self.store, &self.tables, key, calls, now).await?)
+    }
+
+    fn note(&self, used: &Used<'_>) {
+        self.usage.note(used);
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    async fn flush(&self, now: Timestamp, flush: Flush) {
+        self.usage.flush(&self.beside, &self.tables, now, flush).await;
+    }
+}
