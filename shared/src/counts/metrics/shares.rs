@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jobledger::counts::{RecordCounts, share_series};
-use jobledger::domain::Timestamp;
-use jobledger::store::{Ledger, StoreError};
+use super::series::share_series;
+use crate::counts::read::RecordCounts;
+use crate::domain::Timestamp;
+use crate::store::{Ledger, StoreError};
 
 /// How long what was read is shown, in milliseconds: to ask owner by owner is dear, and whoever may scrape could have it
 /// done over and over.
@@ -12,13 +13,13 @@ const KEPT_MS: u64 = 60_000;
 
 /// What this execution environment last read of the records, where they were too many.
 #[derive(Debug, Default)]
-pub(crate) struct Shares {
+pub(super) struct Shares {
     read: Mutex<Option<(Timestamp, RecordCounts)>>,
 }
 
 impl Shares {
     /// The counts to show, not older than a minute.
-    pub(crate) async fn get(&self, ledger: &Ledger, now: Timestamp) -> Result<RecordCounts, StoreError> {
+    pub(super) async fn get(&self, ledger: &Ledger, now: Timestamp) -> Result<RecordCounts, StoreError> {
         if let Some((read_at, counts)) = &*self.lock()
             && now.since(*read_at) < KEPT_MS
         {

@@ -1,6 +1,6 @@
 //! Which buckets a range of time is made of: few and long ones in the middle, and the rows of two minutes at its ends.
 
-use super::Granularity;
+use crate::counts::Granularity;
 use crate::domain::{CreatedRange, Timestamp};
 
 /// A stretch of time whose jobs are counted in one way. Its first millisecond is in it, its last is `to`.
