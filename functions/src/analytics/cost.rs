@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use jobledger::Function;
-use jobledger::counts::{CostBy, Costs, Granularity, MAX_COST_ITEMS, Spent, costs, widened};
+use jobledger::counts::{CostBy, CostError, CostReport, MAX_COST_ITEMS, Spent};
 use jobledger::domain::{Invalid, MicroDollars};
 use jobledger::http::{
     Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function,
@@ -52,16 +52,13 @@ impl Route for CostReport {
         let by = by(call.uri_path).map_err(|invalid| call.query.refuse("path", invalid)).ok();
         let created = start_and_end(&mut call.query);
         let (by, created) = call.query.finish(by.map(|by| (by, created)))?;
-        let source = call.backend.source().await?;
-        let Costs::Of(spent) = costs(source, call.owner()?, by, created).await? else {
-            let what = format!("{MAX_COST_ITEMS} sums, of a {} and a day or a month each", by.label());
-            return Err(too_much(&what));
-        };
+        let report = call.backend.jobs().costs(call.owner()?, by, created).await;
+        let CostReport { spent, range } = report.map_err(|error| refused(by, error))?;
         let total = spent.values().fold(0, |sum: u64, spent| sum.saturating_add(spent.cost.micros()));
         let answer = Answer::ok(&Body {
             items: sorted(spent).into_iter().map(|(value, spent)| item(by, value, spent)).collect(),
             total_cost_usd: MicroDollars::of_sum(total),
-            date_range: widened(created, Granularity::Day).into(),
+            date_range: range.into(),
         });
         if answer.fits() { Ok(answer) } else { Err(too_much(&format!("{MAX_ANSWER_BYTES} bytes can tell"))) }
     }
@@ -88,6 +85,15 @@ fn item(by: CostBy, value: Option<String>, spent: Spent) -> Item {
         CostBy::Team => Label::Team(value),
     };
     Item { label, cost_usd: spent.cost, jobs: spent.jobs }
+}
+
+fn refused(by: CostBy, error: CostError) -> Problem {
+    match error {
+        CostError::Store(error) => error.into(),
+        CostError::TooManySums => {
+            too_much(&format!("{MAX_COST_ITEMS} sums, of a {} and a day or a month each", by.label()))
+        }
+    }
 }
 
 fn too_much(what: &str) -> Problem {

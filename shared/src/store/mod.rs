@@ -5,6 +5,7 @@
 mod config;
 mod error;
 pub(crate) mod item;
+mod jobs;
 mod key_view;
 pub mod keys;
 mod ledger;
@@ -35,6 +36,7 @@ pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
 pub(crate) use item::{progress_value, queue_key};
+pub use jobs::Jobs;
 pub use key_view::KeyView;
 pub use ledger::{Ledger, Source};
 pub(crate) use memory::Memory;

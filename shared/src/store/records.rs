@@ -12,8 +12,21 @@ use uuid::Uuid;
 
 use super::schema::RECORD;
 use super::value::{n, s};
-use super::{AttributeMap, Corrupt, Tables};
+use super::{AttributeMap, Corrupt, Ledger, Tables};
 use crate::domain::{JobId, Owner, Record, RecordId, RecordKind, RecordStatus, Timestamp};
+
+/// The records of a ledger, as functions use them: what can be done with them stands beside the code that does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Records<'a> {
+    pub(crate) ledger: &'a Ledger,
+}
+
+impl Ledger {
+    /// The records.
+    pub fn records(&self) -> Records<'_> {
+        Records { ledger: self }
+    }
+}
 
 #[derive(Debug, Deserialize)]
 struct Row {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::items::{place_of, range};
-use super::{Segment, Span, whole_segments};
+use super::{Segment, Span, whole_segments, widened};
 use crate::counts::{Bucket, Cell, CostBy, Granularity, Group, Place, Tally};
 use crate::domain::{CreatedRange, MicroDollars, Owner};
-use crate::store::{Source, StoreError};
+use crate::store::{Corrupt, Jobs, Source, StoreError};
 
 /// Most items that costs are added up from: each is a value of the label in a month.
 pub const MAX_COST_ITEMS: usize = 100_000;
@@ -20,22 +20,52 @@ pub struct Spent {
     pub cost: MicroDollars,
 }
 
-/// Costs by the values of a label; `None` is for jobs without it.
+/// What jobs cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Costs {
-    /// Of each value.
-    Of(BTreeMap<Option<String>, Spent>),
-    /// There are more values and months than are added up at once: [`MAX_COST_ITEMS`].
-    TooMany,
+pub struct CostReport {
+    /// By the values of the label; `None` is for jobs without it.
+    pub spent: BTreeMap<Option<String>, Spent>,
+    /// The dates, widened to whole days: those are the buckets that have costs.
+    pub range: CreatedRange,
+}
+
+/// Why costs are not added up.
+#[derive(Debug, thiserror::Error)]
+pub enum CostError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are more values and months than are added up at once.
+    #[error("costs are added up from at most {MAX_COST_ITEMS} sums; ask for fewer days")]
+    TooManySums,
+}
+
+impl From<Corrupt> for CostError {
+    fn from(error: Corrupt) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Jobs<'_> {
+    /// Adds up what an owner's jobs cost that were created within dates.
+    pub async fn costs(
+        &self,
+        owner: &Owner,
+        by: CostBy,
+        created: CreatedRange,
+    ) -> Result<CostReport, CostError> {
+        let spent = costs(self.ledger.source().await?, owner, by, created).await?;
+        Ok(CostReport { spent, range: widened(created, Granularity::Day) })
+    }
 }
 
 /// What an owner's jobs cost that were created within dates, which are widened to whole days.
-pub async fn costs(
+async fn costs(
     source: Source<'_>,
     owner: &Owner,
     by: CostBy,
     created: CreatedRange,
-) -> Result<Costs, StoreError> {
+) -> Result<BTreeMap<Option<String>, Spent>, CostError> {
     let (mut sums, mut items) = (BTreeMap::<Option<String>, (i64, i64)>::new(), 0);
     for segment in whole_segments(created, Granularity::Day) {
         let Segment { from, to, span: Span::Buckets(granularity) } = segment else { continue };
@@ -66,7 +96,7 @@ pub async fn costs(
                 }
             }
             if items > MAX_COST_ITEMS {
-                return Ok(Costs::TooMany);
+                return Err(CostError::TooManySums);
             }
             start = page.last_evaluated_key;
             if start.is_none() {
@@ -78,5 +108,5 @@ pub async fn costs(
     // A job that got another label leaves its old one with nothing.
     sums.retain(|_, sum| *sum != (0, 0));
     let spent = |(jobs, cost)| Spent { jobs: number(jobs), cost: MicroDollars::of_sum(number(cost)) };
-    Ok(Costs::Of(sums.into_iter().map(|(value, sum)| (value, spent(sum))).collect()))
+    Ok(sums.into_iter().map(|(value, sum)| (value, spent(sum))).collect())
 }

@@ -4,7 +4,8 @@
 //! - `spans` cuts a range of time into buckets, and `stretches` counts them.
 //! - `totals` says how many jobs a list has, `breakdown` how many of each type and status.
 //! - `locate` finds the row at an offset.
-//! - `sum` adds up all numbers of an owner, `costs` what jobs cost, `records` how many records there are.
+//! - `sum` adds up all numbers of an owner, and `stats` shows them.
+//! - `costs` says what jobs cost, `records` how many records there are.
 //! - `owners` says who has jobs at all.
 
 mod breakdown;
@@ -14,21 +15,25 @@ mod locate;
 mod owners;
 mod records;
 mod spans;
+mod stats;
 mod status_counts;
 mod stretches;
 mod sum;
 mod totals;
 
 pub use breakdown::{Breakdown, MAX_TYPES_WITHIN_DATES, breakdown};
-pub use costs::{Costs, MAX_COST_ITEMS, Spent, costs};
+pub use costs::{CostError, CostReport, MAX_COST_ITEMS, Spent};
 pub(crate) use items::{name_of, range, read_items};
 pub use locate::{Begin, Located, locate};
 pub use owners::{counts_by_owner, counts_by_type, owners};
-pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCounts, RecordPair, count_records};
+pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, RecordCounts, RecordPair};
 pub(crate) use records::{counted_in, read_records};
-pub use spans::{Segment, Span, segments, whole_segments, widened};
+pub use spans::{Segment, Span, segments};
+use spans::{whole_segments, widened};
+pub use stats::JobStats;
 pub use status_counts::StatusCounts;
 pub(crate) use stretches::{Counted, count_segments};
-pub use sum::{HEAD_BYTES, bytes_of, mean_run_ms, sum, used_bytes};
+pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};
+use sum::{bytes_of, sum};
 pub use totals::total;
 pub(crate) use totals::{Totals, totals};

@@ -7,7 +7,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::items::{place_of, range};
 use crate::counts::{Bucket, Cell, Group, Place, Tally};
 use crate::domain::{Owner, RecordKind, RecordStatus};
-use crate::store::{AttributeMap, Corrupt, Store, StoreError, Tables};
+use crate::store::records::Records;
+use crate::store::{AttributeMap, Corrupt, Ledger, Store, StoreError, Tables};
 
 /// Most pairs of kind and status that are read to tell how many records an owner has.
 pub const MAX_RECORD_PAIRS: usize = 10_000;
@@ -23,9 +24,33 @@ pub type RecordPair = (RecordKind, Option<RecordStatus>);
 /// How many records there are of each kind and status that have any.
 pub type RecordCounts = BTreeMap<RecordPair, u64>;
 
-/// How many records an owner has of these kinds and statuses, none of either standing for all; `None`: there are more
-/// pairs of kind and status to look at than are read, [`MAX_RECORD_PAIRS`].
-pub async fn count_records(
+/// Why records are not counted.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordCountError {
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are more pairs of kind and status to look at than are read.
+    #[error("at most {MAX_RECORD_PAIRS} pairs of kind and status are read; name fewer kinds or statuses")]
+    TooManyPairs,
+}
+
+impl Records<'_> {
+    /// Counts an owner's records of these kinds and statuses, none of either standing for all.
+    pub async fn count(
+        &self,
+        owner: &Owner,
+        kinds: &BTreeSet<RecordKind>,
+        statuses: &BTreeSet<Option<RecordStatus>>,
+    ) -> Result<RecordCounts, RecordCountError> {
+        let Ledger { store, config, .. } = self.ledger;
+        let counts = count_records(store, &config.tables, owner, kinds, statuses).await?;
+        counts.ok_or(RecordCountError::TooManyPairs)
+    }
+}
+
+/// The same; `None`: there are more pairs than that.
+async fn count_records(
     store: &Store,
     tables: &Tables,
     owner: &Owner,

@@ -14,7 +14,11 @@ use crate::store::{Ledger, Source, Store, StoreError, Tables};
 pub const HEAD_BYTES: u64 = 1_024;
 
 /// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.
-pub async fn sum(source: Source<'_>, owner: &Owner, created: CreatedRange) -> Result<Tally, StoreError> {
+pub(super) async fn sum(
+    source: Source<'_>,
+    owner: &Owner,
+    created: CreatedRange,
+) -> Result<Tally, StoreError> {
     let Source { store, tables, .. } = source;
     if created == CreatedRange::ALL {
         let place = Place::new(Bucket::Total, Group::All);
@@ -39,7 +43,7 @@ pub async fn used_bytes(ledger: &Ledger, owner: &Owner) -> Result<u64, StoreErro
 }
 
 /// Bytes that the jobs of a tally take: of their inputs and outputs, and so much for each.
-pub fn bytes_of(tally: &Tally) -> u64 {
+pub(super) fn bytes_of(tally: &Tally) -> u64 {
     let jobs = StatusCounts::of(tally).total();
     tally.count(Cell::Bytes).saturating_add(jobs.saturating_mul(HEAD_BYTES))
 }

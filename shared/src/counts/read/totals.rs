@@ -19,8 +19,7 @@ const MAX_TYPES_ONE_BY_ONE: usize = 4;
 pub async fn total(source: Source<'_>, query: &JobQuery) -> Result<u64, StoreError> {
     if query.created == CreatedRange::ALL {
         if query.types.len() > MAX_TYPES_ONE_BY_ONE {
-            let totals = totals(source, query).await?;
-            return Ok(totals.types.iter().map(|(kind, counts)| totals_of(query, kind, counts)).sum());
+            return Ok(totals(source, query).await?.sum(query));
         }
         let reads = groups(&query.types).into_iter().map(|group| async move {
             let place = Place::new(Bucket::Total, group);
@@ -34,15 +33,21 @@ pub async fn total(source: Source<'_>, query: &JobQuery) -> Result<u64, StoreErr
     Ok(counted.iter().map(|part| part.count).sum())
 }
 
-fn totals_of(query: &JobQuery, kind: &TypeName, counts: &StatusCounts) -> u64 {
-    if query.types.contains(kind) { counts.sum(query) } else { 0 }
-}
-
 /// How many jobs an owner has by status: all together, and of each type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) all: StatusCounts,
     pub(crate) types: BTreeMap<TypeName, StatusCounts>,
+}
+
+impl Totals {
+    /// How many jobs a list has, as far as type and status decide.
+    pub(crate) fn sum(&self, query: &JobQuery) -> u64 {
+        if query.types.is_empty() {
+            return self.all.sum(query);
+        }
+        query.types.iter().filter_map(|kind| self.types.get(kind)).map(|counts| counts.sum(query)).sum()
+    }
 }
 
 /// Reads all of an owner's totals, in one range.
