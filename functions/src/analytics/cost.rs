@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use jobledger::Function;
-use jobledger::counts::{CostBy, CostError, CostReport, MAX_COST_ITEMS, Spent};
+use jobledger::counts::{CostBy, CostError, Costs, MAX_COST_ITEMS, Spent};
 use jobledger::domain::{Invalid, MicroDollars};
 use jobledger::http::{
     Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function,
@@ -53,7 +53,7 @@ impl Route for CostReport {
         let created = start_and_end(&mut call.query);
         let (by, created) = call.query.finish(by.map(|by| (by, created)))?;
         let report = call.backend.jobs().costs(call.owner()?, by, created).await;
-        let CostReport { spent, range } = report.map_err(|error| refused(by, error))?;
+        let Costs { spent, range } = report.map_err(|error| refused(by, error))?;
         let total = spent.values().fold(0, |sum: u64, spent| sum.saturating_add(spent.cost.micros()));
         let answer = Answer::ok(&Body {
             items: sorted(spent).into_iter().map(|(value, spent)| item(by, value, spent)).collect(),

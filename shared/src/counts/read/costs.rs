@@ -22,7 +22,7 @@ pub struct Spent {
 
 /// What jobs cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CostReport {
+pub struct Costs {
     /// By the values of the label; `None` is for jobs without it.
     pub spent: BTreeMap<Option<String>, Spent>,
     /// The dates, widened to whole days: those are the buckets that have costs.
@@ -48,14 +48,9 @@ impl From<Corrupt> for CostError {
 
 impl Jobs<'_> {
     /// Adds up what an owner's jobs cost that were created within dates.
-    pub async fn costs(
-        &self,
-        owner: &Owner,
-        by: CostBy,
-        created: CreatedRange,
-    ) -> Result<CostReport, CostError> {
+    pub async fn costs(&self, owner: &Owner, by: CostBy, created: CreatedRange) -> Result<Costs, CostError> {
         let spent = costs(self.ledger.source().await?, owner, by, created).await?;
-        Ok(CostReport { spent, range: widened(created, Granularity::Day) })
+        Ok(Costs { spent, range: widened(created, Granularity::Day) })
     }
 }
 

@@ -22,7 +22,7 @@ mod sum;
 mod totals;
 
 pub use breakdown::{Breakdown, MAX_TYPES_WITHIN_DATES, breakdown};
-pub use costs::{CostError, CostReport, MAX_COST_ITEMS, Spent};
+pub use costs::{CostError, Costs, MAX_COST_ITEMS, Spent};
 pub(crate) use items::{name_of, range, read_items};
 pub use locate::{Begin, Located, locate};
 pub use owners::{counts_by_owner, counts_by_type, owners};
