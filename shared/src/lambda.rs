@@ -199,3 +199,26 @@ pub fn run(function: Function) -> Result<(), Error> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_of_a_route_if_every_segment_fits() {
+        let route = RouteKey::get("/v1/analytics/cost/by-model");
+        assert!(route.has_path("/v1/analytics/cost/by-model"));
+        for other in
+            ["", "/", "/by-model/", "/v1/analytics/cost/by-", "/v1/analytics/cost/by-team", "/by-model"]
+        {
+            assert!(!route.has_path(other), "{other}");
+        }
+        let route = RouteKey::get("/v1/jobs/{job_id}/cancel");
+        assert!(route.has_path("/v1/jobs/1/cancel"));
+        assert!(!route.has_path("/v1/jobs//cancel") && !route.has_path("/v1/jobs/1/cancel/2"));
+        let route = RouteKey::put("/v1/records/{kind}/{id+}");
+        assert!(route.has_path("/v1/records/source/a") && route.has_path("/v1/records/source/a/b"));
+        assert!(!route.has_path("/v1/records/source") && !route.has_path("/v1/records/source/"));
+        assert_eq!(route.to_string(), "PUT /v1/records/{kind}/{id+}");
+    }
+}

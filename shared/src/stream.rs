@@ -2,7 +2,6 @@
 //! the rest. The stream of `tasks` is read in [`background`].
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::future::Future;
 
 use aws_lambda_events::dynamodb::EventRecord;
@@ -10,12 +9,12 @@ use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::counts::SequenceNumber;
 use crate::domain::Timestamp;
 use crate::environment::Environment;
 use crate::lambda::{BoxFuture, Error, Function, Invoke, Started};
 use crate::store::schema::{PART, RECORD};
-use crate::store::{AttributeMap, Ledger};
+use crate::store::{AttributeMap, Ledger, SequenceNumber};
+pub use crate::store::{Batch, StreamRecord, Target, Unreadable};
 
 pub mod background;
 
@@ -30,49 +29,6 @@ pub trait Consumer: Send + Sync + 'static {
         batch: Batch,
         now: Timestamp,
     ) -> impl Future<Output = Result<(), Error>> + Send;
-}
-
-/// Some records of one shard, in order.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// The shard; only events of a tumbling window name it.
-    pub shard_id: Option<String>,
-    /// The records; those that could not be read are errors.
-    pub records: Vec<Result<StreamRecord, Unreadable>>,
-}
-
-/// One write to an item.
-#[derive(Clone, Debug)]
-pub struct StreamRecord {
-    /// Its place in the shard.
-    pub sequence: SequenceNumber,
-    /// When it was written, to the second; `None`: the stream does not say.
-    pub written_at: Option<Timestamp>,
-    /// Which item was written.
-    pub target: Target,
-    /// The item before; empty: there was none.
-    pub old: AttributeMap,
-    /// The item after; empty: there is none.
-    pub new: AttributeMap,
-}
-
-/// What an item is, by the names of its keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A part of a job, and which.
-    Part(String),
-    /// One of the records that jobs produced.
-    Record,
-}
-
-/// A record that is not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("record {}: {problem}", sequence.as_ref().map_or("without a number", SequenceNumber::as_str))]
-pub struct Unreadable {
-    /// Its place in the shard, if that much can be told.
-    pub sequence: Option<SequenceNumber>,
-    /// What is wrong with it.
-    pub problem: String,
 }
 
 /// The function that consumes the stream so.

@@ -2,7 +2,6 @@
 
 use jobledger::domain::{Job, JobQuery, Owner};
 use jobledger::http::{QueryString, job_query};
-use jobledger::lists::counts;
 use jobledger_tests::Reply;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::stream::Dice;
@@ -165,7 +164,7 @@ pub(crate) async fn count(world: &World, shards: u16, asked: &Asked, list: &[&Jo
     let mut pairs = QueryString::new(pairs);
     let query: JobQuery = job_query(owner, &mut pairs);
     let query = pairs.finish(Some(query)).expect("a query");
-    let counts = counts(world.ledger(shards), &query).await.expect("counts");
+    let counts = world.ledger(shards).jobs().count(&query).await.expect("counts");
     assert_eq!(counts.total.count, u64::try_from(list.len()).unwrap_or(0), "{text}");
     for (status, number) in counts.by_status.iter() {
         let rows = list.iter().filter(|job| job.status() == status).count();

@@ -5,6 +5,7 @@
 //! simulation counts`; `JOBLEDGER_SIMULATION_RUNS` says how many runs of each kind there are.
 
 mod delivery;
+mod deltas;
 mod engine;
 mod history;
 mod lists;

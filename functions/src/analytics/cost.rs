@@ -3,21 +3,37 @@
 use std::cmp::Reverse;
 
 use jobledger::Function;
-use jobledger::counts::{CostBy, Costs, Granularity, MAX_COST_ITEMS, Spent, costs, widened};
+use jobledger::counts::{CostBy, CostError, Costs, MAX_COST_ITEMS, Spent};
 use jobledger::domain::{Invalid, MicroDollars};
 use jobledger::http::{
-    Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, Scope, function,
-    start_and_end,
+    Access, Answer, Call, DateRange, FieldError, MAX_ANSWER_BYTES, Problem, Route, RouteKey, Scope, Served,
+    Serves, function, start_and_end,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
 
 /// The function.
-pub const FUNCTION: Function = function::<CostReport>();
+pub const FUNCTION: Function = function::<CostReports>();
 
-/// `GET /v1/analytics/cost/by-model` and `/by-team`.
+const NAME: &str = "costs";
+
+/// `/v1/analytics/cost`.
 #[derive(Debug)]
-pub struct CostReport;
+pub struct CostReports;
+
+impl Serves for CostReports {
+    const NAME: &'static str = NAME;
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[Served::of::<CostByModel>(), Served::of::<CostByTeam>()];
+}
+
+/// `GET /v1/analytics/cost/by-model`.
+#[derive(Debug)]
+pub struct CostByModel;
+
+/// `GET /v1/analytics/cost/by-team`.
+#[derive(Debug)]
+pub struct CostByTeam;
 
 #[derive(Serialize)]
 struct Body {
@@ -42,36 +58,42 @@ enum Label {
     Team(Option<String>),
 }
 
-impl Route for CostReport {
-    const NAME: &'static str = "costs";
+impl Route for CostByModel {
+    const NAME: &'static str = NAME;
+    const KEY: RouteKey = RouteKey::get("/v1/analytics/cost/by-model");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Ledger;
 
-    async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let by = by(call.uri_path).map_err(|invalid| call.query.refuse("path", invalid)).ok();
-        let created = start_and_end(&mut call.query);
-        let (by, created) = call.query.finish(by.map(|by| (by, created)))?;
-        let source = call.backend.source().await?;
-        let Costs::Of(spent) = costs(source, call.owner()?, by, created).await? else {
-            let what = format!("{MAX_COST_ITEMS} sums, of a {} and a day or a month each", by.label());
-            return Err(too_much(&what));
-        };
-        let total = spent.values().fold(0, |sum: u64, spent| sum.saturating_add(spent.cost.micros()));
-        let answer = Answer::ok(&Body {
-            items: sorted(spent).into_iter().map(|(value, spent)| item(by, value, spent)).collect(),
-            total_cost_usd: MicroDollars::of_sum(total),
-            date_range: widened(created, Granularity::Day).into(),
-        });
-        if answer.fits() { Ok(answer) } else { Err(too_much(&format!("{MAX_ANSWER_BYTES} bytes can tell"))) }
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        report(call, CostBy::Model).await
     }
 }
 
-/// Which label a route's path asks for: its last word says so.
-fn by(path: &str) -> Result<CostBy, Invalid> {
-    let word = path.rsplit('/').next().and_then(|last| last.strip_prefix("by-"));
-    let found = CostBy::ALL.into_iter().find(|by| word == Some(by.label()));
-    found.ok_or_else(|| Invalid::new("must end in by-model or by-team"))
+impl Route for CostByTeam {
+    const NAME: &'static str = NAME;
+    const KEY: RouteKey = RouteKey::get("/v1/analytics/cost/by-team");
+    const ACCESS: Access = Access::Scope(Scope::Read);
+    const MAX_BODY_BYTES: usize = 0;
+    type Backend = Ledger;
+
+    async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
+        report(call, CostBy::Team).await
+    }
+}
+
+async fn report(mut call: Call<'_, Ledger>, by: CostBy) -> Result<Answer, Problem> {
+    let created = start_and_end(&mut call.query);
+    let created = call.query.finish(Some(created))?;
+    let report = call.backend.jobs().costs(call.owner()?, by, created).await;
+    let Costs { spent, range } = report.map_err(|error| refused(by, error))?;
+    let total = spent.values().fold(0, |sum: u64, spent| sum.saturating_add(spent.cost.micros()));
+    let answer = Answer::ok(&Body {
+        items: sorted(spent).into_iter().map(|(value, spent)| item(by, value, spent)).collect(),
+        total_cost_usd: MicroDollars::of_sum(total),
+        date_range: range.into(),
+    });
+    if answer.fits() { Ok(answer) } else { Err(too_much(&format!("{MAX_ANSWER_BYTES} bytes can tell"))) }
 }
 
 /// Dearest first; what costs the same by name, and jobs without the label after it.
@@ -90,6 +112,15 @@ fn item(by: CostBy, value: Option<String>, spent: Spent) -> Item {
     Item { label, cost_usd: spent.cost, jobs: spent.jobs }
 }
 
+fn refused(by: CostBy, error: CostError) -> Problem {
+    match error {
+        CostError::Store(error) => error.into(),
+        CostError::TooManySums => {
+            too_much(&format!("{MAX_COST_ITEMS} sums, of a {} and a day or a month each", by.label()))
+        }
+    }
+}
+
 fn too_much(what: &str) -> Problem {
     let message = format!("there is more in these days than {what}; ask for fewer days with start and end");
     Problem::invalid_query(vec![FieldError::new("start", Invalid(message))])
@@ -98,15 +129,6 @@ fn too_much(what: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_path_says_by_which_label() {
-        assert_eq!(by("/v1/analytics/cost/by-model"), Ok(CostBy::Model));
-        assert_eq!(by("/v1/analytics/cost/by-team"), Ok(CostBy::Team));
-        for bad in ["", "/", "/by-team/", "/v1/analytics/cost/by-", "/team", "/by-gpu"] {
-            assert!(by(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn the_dearest_comes_first() {

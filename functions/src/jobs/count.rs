@@ -7,7 +7,6 @@ use jobledger::domain::{Invalid, Status, TypeName};
 use jobledger::http::{
     Access, Answer, Call, FieldError, MAX_ANSWER_BYTES, Problem, Route, RouteKey, Scope, function, job_query,
 };
-use jobledger::lists::counts;
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -36,7 +35,7 @@ impl Route for GetJobCount {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let query = job_query(call.owner()?.clone(), &mut call.query);
         let query = call.query.finish(Some(query))?;
-        let counts = counts(call.backend, &query).await?;
+        let counts = call.backend.jobs().count(&query).await?;
         let answer = Answer::ok(&Body {
             total: counts.total.count,
             total_kind: counts.total.kind(),

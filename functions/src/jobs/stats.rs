@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jobledger::Function;
-use jobledger::counts::{Cell, Granularity, Measure, StatusCounts, Tally, bytes_of, sum, widened};
-use jobledger::domain::{CreatedRange, Rate, Seconds, Status};
+use jobledger::counts::JobStats;
+use jobledger::domain::{Rate, Seconds, Status};
 use jobledger::http::{
     Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, StorageView, created_range, function,
 };
@@ -52,38 +52,26 @@ impl Route for GetJobStats {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let created = created_range(&mut call.query);
         let created = call.query.finish(Some(created))?;
-        let (owner, source) = (call.owner()?, call.backend.source().await?);
-        let (all, within) = if created == CreatedRange::ALL {
-            let all = sum(source, owner, created).await?;
-            (all.clone(), all)
-        } else {
-            tokio::try_join!(sum(source, owner, CreatedRange::ALL), sum(source, owner, created))?
-        };
-        let storage = StorageView::new(bytes_of(&all), call.storage_quota_bytes());
-        Ok(Answer::ok(&body(&within, storage, widened(created, Granularity::Hour))))
+        let stats = call.backend.jobs().stats(call.owner()?, created).await?;
+        Ok(Answer::ok(&body(stats, call.storage_quota_bytes())))
     }
 }
 
-fn body(tally: &Tally, storage: StorageView, range: CreatedRange) -> Body {
-    let alive = StatusCounts::of(tally);
-    let ends = Status::ALL.into_iter().filter(|status| status.is_ended());
-    let ended: BTreeMap<Status, u64> = ends.map(|end| (end, tally.count(Cell::Ended(end)))).collect();
-    let completed = tally.count(Cell::Ended(Status::Completed));
-    let runs = tally.count(Cell::Count(Measure::Run));
-    let run_ms = tally.count(Cell::SumMs(Measure::Run));
+fn body(stats: JobStats, quota_bytes: Option<u64>) -> Body {
+    let completed = stats.ended.get(&Status::Completed).copied().unwrap_or(0);
     Body {
-        total_jobs: alive.total(),
-        status_breakdown: alive.iter().collect(),
-        created_jobs: tally.count(Cell::Created),
-        removed_jobs: tally.count(Cell::Removed),
-        success_rate: Rate::of_part(completed, ended.values().sum()),
-        ended,
+        total_jobs: stats.alive.total(),
+        status_breakdown: stats.alive.iter().collect(),
+        created_jobs: stats.created,
+        removed_jobs: stats.removed,
+        success_rate: Rate::of_part(completed, stats.ended.values().sum()),
+        ended: stats.ended,
         processing_metrics: Processing {
-            total: (runs > 0).then(|| Seconds::of_millis(run_ms)),
-            mean: tally.mean_ms(Measure::Run).map(Seconds::of_millis),
-            mean_wait: tally.mean_ms(Measure::Wait).map(Seconds::of_millis),
+            total: stats.run_ms.map(Seconds::of_millis),
+            mean: stats.mean_run_ms.map(Seconds::of_millis),
+            mean_wait: stats.mean_wait_ms.map(Seconds::of_millis),
         },
-        storage,
-        date_range: range.into(),
+        storage: StorageView::new(stats.stored_bytes, quota_bytes),
+        date_range: stats.range.into(),
     }
 }

@@ -7,7 +7,7 @@ use lambda_http::http::header::ACCEPT;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::gather::Gathered;
+use super::families::Families;
 
 /// How a scrape is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl Format {
         }
     }
 
-    pub(crate) fn write(self, gathered: Gathered) -> Result<String, fmt::Error> {
+    pub(crate) fn write(self, families: Families) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(gathered));
+        registry.register_collector(Box::new(families));
         let mut text = String::new();
         encode(&mut text, &registry)?;
         match self {

@@ -1,20 +1,17 @@
 //! `GET /metrics`: the numbers of all owners for Prometheus, gathered at scrape time from one partition of `tallies`.
 
 use jobledger::access::StoredAccess;
+use jobledger::counts::Gatherer;
 use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, RouteKey, function};
 use jobledger::store::Ledger;
 use jobledger::{Environment, Error, Function};
 
 mod exposition;
-mod gather;
-mod lag;
-mod shares;
+mod families;
 mod token;
 
 use exposition::Format;
-use gather::Gathered;
-use lag::Probing;
-use shares::Shares;
+use families::Families;
 use token::Token;
 
 /// The function.
@@ -32,16 +29,12 @@ impl Route for Metrics {
     type Backend = Scraper;
 
     async fn answer(mut call: Call<'_, Scraper>) -> Result<Answer, Problem> {
-        let Scraper { ledger, probing, shares, token } = call.backend;
+        let Scraper { ledger, gatherer, token } = call.backend;
         token.check(call.headers)?;
         call.query.finish(Some(()))?;
-        let (mut scrape, ()) = tokio::try_join!(ledger.metrics().scrape(), probing.send(ledger, call.now))?;
-        if scrape.are_records_cut {
-            scrape.records = shares.get(ledger, call.now).await?;
-        }
-        let lag_ms = probing.lag_ms(scrape.probe, call.now);
+        let gathered = gatherer.gather(ledger, call.now).await?;
         let format = Format::wanted(call.headers);
-        let text = format.write(Gathered::new(scrape, lag_ms, call.now)).map_err(Problem::internal)?;
+        let text = format.write(Families(gathered)).map_err(Problem::internal)?;
         Ok(Answer::text(format.content_type(), text))
     }
 }
@@ -50,8 +43,7 @@ impl Route for Metrics {
 #[derive(Debug)]
 pub struct Scraper {
     ledger: Ledger,
-    probing: Probing,
-    shares: Shares,
+    gatherer: Gatherer,
     token: Token,
 }
 
@@ -62,6 +54,6 @@ impl Backend for Scraper {
         let ledger = Ledger::open(environment).await?;
         let token = Token::of(&environment.vars);
         let access = StoredAccess::new(&ledger);
-        Ok((Self { ledger, probing: Probing::default(), shares: Shares::default(), token }, access))
+        Ok((Self { ledger, gatherer: Gatherer::default(), token }, access))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger::Function;
-use jobledger::counts::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCounts};
+use jobledger::counts::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, RecordCounts};
 use jobledger::domain::{Invalid, NO_STATUS, RecordKind, RecordStatus};
 use jobledger::http::{Access, Answer, Call, FieldError, Problem, Route, RouteKey, Scope, function, set};
 use jobledger::store::Ledger;
@@ -50,8 +50,11 @@ impl Route for GetRecordCount {
             call.query.optional("status", |text| set(text, MAX_NAMED, status));
         call.query.finish(Some(()))?;
         let (kinds, statuses) = (kinds.unwrap_or_default(), statuses.unwrap_or_default());
-        let counts = call.backend.records().count(call.owner()?, &kinds, &statuses).await?;
-        let counts = counts.ok_or_else(|| too_many(&kinds))?;
+        let counts = call.backend.records().count(call.owner()?, &kinds, &statuses).await;
+        let counts = counts.map_err(|error| match error {
+            RecordCountError::Store(error) => error.into(),
+            RecordCountError::TooManyPairs => too_many(&kinds),
+        })?;
         Ok(Answer::ok(&body(counts)))
     }
 }

@@ -98,6 +98,11 @@ impl<B: Backend> Call<'_, B> {
         self.caller().map(|caller| &caller.owner)
     }
 
+    /// The owner that the request named, where it named one: links to further pages name it again.
+    pub fn acts_for(&self) -> Option<&Owner> {
+        self.caller.as_ref()?.acts_for.as_ref()
+    }
+
     /// Refuses a key without this scope: where a route's access is [`Access::Any`](super::Access::Any).
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         self.caller()?.require(&[scope])

@@ -4,7 +4,8 @@ use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
 use super::{Answer, JobView};
-use crate::domain::{Invalid, Job, QueryString, RESERVED, Timestamp};
+use crate::domain::{Invalid, Job, Owner, QueryString, RESERVED, Timestamp};
+use crate::lists::Total;
 
 /// Most jobs of a page that is asked for by `limit`.
 const MAX_LIMIT: u32 = 100;
@@ -103,10 +104,12 @@ pub struct Page<'a> {
     pub window: &'a Window,
     /// The jobs.
     pub jobs: &'a [Job],
-    /// How many the whole list has, and what kind of number that is.
-    pub total: (u64, &'static str),
+    /// How many the whole list has.
+    pub total: Total,
     /// The cursor after the last one, where more follow.
     pub next_cursor: Option<String>,
+    /// The owner that the request named, where it named one.
+    pub acts_for: Option<&'a Owner>,
 }
 
 #[derive(Serialize)]
@@ -136,15 +139,15 @@ impl Page<'_> {
         };
         let body = Body {
             jobs: self.jobs.iter().map(|job| JobView::new(job, now)).collect(),
-            total: self.total.0,
-            total_kind: self.total.1,
+            total: self.total.count,
+            total_kind: self.total.kind(),
             limit: self.window.limit(),
             offset: self.window.offset(),
             has_more: self.next_cursor.is_some(),
             next_cursor: self.next_cursor.as_deref(),
             page,
             per_page,
-            total_pages: per_page.map(|size| self.total.0.div_ceil(size.into())),
+            total_pages: per_page.map(|size| self.total.count.div_ceil(size.into())),
         };
         let answer = Answer::ok(&body);
         match self.next_link(path, query) {
@@ -166,7 +169,9 @@ impl Page<'_> {
         let kept =
             query.iter().filter(|(given, _)| !["cursor", "offset", "skip", "page"].contains(&given.as_str()));
         let kept = kept.map(|(given, value)| (given.as_str(), value.as_str()));
+        let owner = self.acts_for.map(|owner| ("owner", owner.as_str()));
         let pairs: Vec<String> = kept
+            .chain(owner)
             .chain([(name, value.as_str())])
             .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
             .collect();

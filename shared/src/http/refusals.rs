@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::access;
 use crate::domain::{FieldError, Invalid};
-use crate::lists::{MAX_MATCHES, Refused};
+use crate::lists::ListError;
 use crate::store::{self, Corrupt, StoreError};
 
 impl From<StoreError> for Problem {
@@ -44,25 +44,14 @@ impl From<access::Error> for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let (name, message) = match refused {
-            Refused::Store(error) => return error.into(),
-            Refused::Deep => (
-                "offset",
-                format!("must be at most {MAX_MATCHES} with these filters; follow next_cursor instead"),
-            ),
-            Refused::Unsortable => (
-                "sort_by",
-                format!(
-                    "sorts at most {MAX_MATCHES} matches, and this list has more; narrow it, or use created_at"
-                ),
-            ),
-            Refused::ManyTypes(most) => (
-                "type",
-                format!("at most {most} types are counted within dates; name some, or leave out the dates"),
-            ),
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        let field = match error {
+            ListError::Store(error) => return error.into(),
+            ListError::DeepOffset => "offset",
+            ListError::TooManyToSort => "sort_by",
+            ListError::TooManyTypes(_) => "type",
         };
-        Self::invalid_query(vec![FieldError::new(name, Invalid(message))])
+        Self::invalid_query(vec![FieldError::new(field, Invalid(error.to_string()))])
     }
 }

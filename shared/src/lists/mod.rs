@@ -1,51 +1,102 @@
 //! Lists: which jobs, in which order, and how many there are.
 //!
-//! A list is read from ranges of one index (`plan` chooses which) that are merged as they are read (`reader`). What
-//! buckets count, they count for lists too: totals, and where an offset is.
+//! A request for a page takes this path, file by file:
+//!
+//! 1. [`Jobs::list`], in this file, is called with the query, the place to begin, and the most rows.
+//! 2. `prepared` reads once what the page and the total both need: the jobs that an id leads to, and the owner's totals,
+//!    if the list names several types or statuses. From these, `plan` chooses the ranges of one index.
+//! 3. `page` reads the rows of the page, and works out the total at the same time. If the list is sorted by something else
+//!    than creation, `sorted` does this.
+//! 4. `reader` merges the ranges, and reads each only as far as its turn comes.
+//! 5. If the list has filters that jobs are not counted by, `matches` counts the rows that the page has not read.
+//! 6. `rows` makes jobs of the rows.
+//!
+//! `count` answers how many jobs a list has by status and type. Exports and bulk changes read a list part by part.
 
 mod count;
-mod found;
+mod error;
+mod matches;
 mod page;
 mod plan;
+mod prepared;
 mod reader;
+mod rows;
 mod sorted;
 
-pub use count::{Counts, Total, counts};
-pub use page::{From, Listing, Refused, list};
+pub use count::Counts;
+pub use error::ListError;
+pub use matches::Total;
+pub use page::From;
 
-use crate::domain::JobQuery;
-use crate::store::pages::ListRow;
-use crate::store::ranges::Bounds;
-use crate::store::{Ledger, StoreError};
+use crate::domain::{Job, JobQuery, SortBy};
+use crate::store::{Corrupt, Jobs, StoreError};
+use page::Page;
+use prepared::Prepared;
 
 /// Most rows that one call looks at for a filter that jobs are not counted by.
 pub const MAX_EXAMINED: usize = 250_000;
 /// Most matches of such a filter that are counted, sorted, or passed over by an offset.
 pub const MAX_MATCHES: usize = 10_000;
 
-/// Some rows of a list, one after the other.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// The rows: fewer than asked for does not mean that the list ends here.
-    pub rows: Vec<ListRow>,
+pub struct Listing {
+    /// Its jobs.
+    pub jobs: Vec<Job>,
+    /// After which sort key the list goes on; `None`: it ends here.
+    pub next: Option<String>,
+    /// How many jobs the whole list has.
+    pub total: Total,
+}
+
+/// Some jobs of a list, one after the other, without its total.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part<J> {
+    /// The jobs: fewer than asked for does not mean that the list ends here.
+    pub jobs: Vec<J>,
     /// After which sort key the list goes on; `None`: it ends here.
     pub next: Option<String>,
 }
 
-/// Reads what comes after a sort key in order of creation, at most so many rows.
-pub async fn part(
-    ledger: &Ledger,
-    query: &JobQuery,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<Part, StoreError> {
-    let source = ledger.source().await?;
-    let bounds =
-        after.into_iter().fold(Bounds::of(query.created), |bounds, key| bounds.after(key, query.order));
-    let mut reader = found::reader(source, query, bounds, limit).await?;
-    let taken = reader.take(limit, MAX_EXAMINED).await?;
-    let last = taken.rows.last().map(|row| row.created.clone());
-    let is_full = taken.rows.len() == limit;
-    let next = if is_full { last } else { taken.gave_up_at };
-    Ok(Part { rows: taken.rows, next })
+impl Jobs<'_> {
+    /// Reads a page of at most so many jobs, and how many the whole list has.
+    pub async fn list(&self, query: &JobQuery, from: From<'_>, limit: usize) -> Result<Listing, ListError> {
+        let list = Prepared::of(self.ledger.source().await?, query).await?;
+        let Page { rows, next, total } = match query.sort {
+            SortBy::Created => page::page(&list, from, limit).await?,
+            SortBy::Updated | SortBy::Completed | SortBy::Priority => {
+                sorted::page(&list, from, limit).await?
+            }
+        };
+        Ok(Listing { jobs: rows::jobs_with_progress(list.source, rows).await?, next, total })
+    }
+
+    /// Counts the jobs of a list, by status and by type.
+    pub async fn count(&self, query: &JobQuery) -> Result<Counts, ListError> {
+        count::count(self.ledger.source().await?, query).await
+    }
+
+    /// Reads at most so many jobs that come after a sort key in order of creation: for a list that is walked to its end.
+    pub async fn part(
+        &self,
+        query: &JobQuery,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Part<Job>, StoreError> {
+        let source = self.ledger.source().await?;
+        let (rows, next) = page::part(&Prepared::of(source, query).await?, after, limit).await?;
+        Ok(Part { jobs: rows::jobs_with_progress(source, rows).await?, next })
+    }
+
+    /// The same without the progress of running jobs. A job that cannot be read does not keep the others back.
+    pub(crate) async fn part_of_heads(
+        &self,
+        query: &JobQuery,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Part<Result<Job, Corrupt>>, StoreError> {
+        let source = self.ledger.source().await?;
+        let (rows, next) = page::part(&Prepared::of(source, query).await?, after, limit).await?;
+        Ok(Part { jobs: rows.into_iter().map(rows::job).collect(), next })
+    }
 }

@@ -1,12 +1,14 @@
-//! A page of a list, and how many jobs the whole list has.
+//! A page of a list in order of creation, and how many rows the whole list has.
 
-use super::count::{Total, matches};
-use super::{MAX_EXAMINED, MAX_MATCHES, found, sorted};
-use crate::counts::{Begin, locate, total};
-use crate::domain::{CreatedRange, JobQuery, SortBy};
+use super::matches::{Total, matches, stretches};
+use super::prepared::Prepared;
+use super::reader::{Reader, Taken};
+use super::{ListError, MAX_EXAMINED, MAX_MATCHES};
+use crate::counts::{Begin, locate};
+use crate::domain::CreatedRange;
+use crate::store::StoreError;
 use crate::store::pages::ListRow;
 use crate::store::ranges::Bounds;
-use crate::store::{Ledger, Source, StoreError};
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,100 +19,97 @@ pub enum From<'a> {
     Offset(u64),
 }
 
-/// A page of a list.
+/// A page of a list, as rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listing {
-    /// Its rows.
-    pub rows: Vec<ListRow>,
+pub(super) struct Page {
+    pub(super) rows: Vec<ListRow>,
     /// After which sort key the list goes on; `None`: it ends here.
-    pub next: Option<String>,
+    pub(super) next: Option<String>,
     /// How many rows the whole list has.
-    pub total: Total,
-}
-
-/// Why a list is not answered.
-#[derive(Debug)]
-pub enum Refused {
-    /// The store did not answer.
-    Store(StoreError),
-    /// An offset deeper than matches of a filter are counted.
-    Deep,
-    /// More matches than are sorted by something else than creation.
-    Unsortable,
-    /// More types within dates than are counted one by one.
-    ManyTypes(usize),
-}
-
-impl std::convert::From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl std::convert::From<crate::store::Corrupt> for Refused {
-    fn from(error: crate::store::Corrupt) -> Self {
-        Self::Store(error.into())
-    }
+    pub(super) total: Total,
 }
 
 /// Reads a page of at most so many rows.
-pub async fn list(
-    ledger: &Ledger,
-    query: &JobQuery,
-    from: From<'_>,
-    limit: usize,
-) -> Result<Listing, Refused> {
-    let source = ledger.source().await?;
-    if query.sort != SortBy::Created {
-        return sorted::list(source, query, from, limit).await;
+pub(super) async fn page(list: &Prepared<'_>, from: From<'_>, limit: usize) -> Result<Page, ListError> {
+    if list.query.filter.is_empty() {
+        return Ok(match from {
+            From::Offset(0) => counted(list, None, limit).await?,
+            From::Offset(offset) => deep(list, offset, limit).await?,
+            From::After(key) => counted(list, Some(key), limit).await?,
+        });
     }
-    match from {
-        From::After(key) => {
-            let bounds = Bounds::of(query.created).after(key, query.order);
-            let reading = read(source, query, bounds, 0, limit);
-            let (page, total) = tokio::try_join!(reading, count(source, query))?;
-            let seen = page.seen();
-            Ok(Listing { total: total.or_seen(seen), ..page.listing(limit) })
-        }
-        From::Offset(0) => {
-            let reading = read(source, query, Bounds::of(query.created), 0, limit);
-            let (page, total) = tokio::try_join!(reading, count(source, query))?;
-            // A list that ends on this page has counted itself, and is not late.
-            let is_whole = page.rows.len() <= limit && page.gave_up_at.is_none();
-            let total = if is_whole { Total::exact(page.seen()) } else { total.or_seen(page.seen()) };
-            Ok(Listing { total, ..page.listing(limit) })
-        }
-        From::Offset(offset) if query.filter.is_empty() => {
-            let located = locate(source, query, offset).await?;
-            let Some(begin) = located.begin else {
-                return Ok(Listing { rows: Vec::new(), next: None, total: Total::exact(located.total) });
-            };
-            let page = at(source, query, begin, limit).await?;
-            let seen = if page.rows.is_empty() { 0 } else { offset + page.seen() };
-            Ok(Listing { total: Total::exact(located.total).or_seen(seen), ..page.listing(limit) })
-        }
+    Ok(match from {
         From::Offset(offset) => {
             let skip = usize::try_from(offset).unwrap_or(usize::MAX);
             if skip > MAX_MATCHES {
-                return Err(Refused::Deep);
+                return Err(ListError::DeepOffset);
             }
-            let reading = read(source, query, Bounds::of(query.created), skip, limit);
-            let (page, total) = tokio::try_join!(reading, count(source, query))?;
-            let seen = if page.rows.is_empty() { 0 } else { offset + page.seen() };
-            Ok(Listing { total: total.or_seen(seen), ..page.listing(limit) })
+            filtered(list, None, skip, limit).await?
         }
-    }
+        From::After(key) => filtered(list, Some(key), 0, limit).await?,
+    })
 }
 
-async fn count(source: Source<'_>, query: &JobQuery) -> Result<Total, StoreError> {
-    if query.filter.is_empty() {
-        Ok(Total::exact(total(source, query).await?))
-    } else {
-        matches(source, query).await
-    }
+/// Reads what comes after a sort key, at most so many rows, and tells after which key the list goes on.
+pub(super) async fn part(
+    list: &Prepared<'_>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<ListRow>, Option<String>), StoreError> {
+    let mut reader = list.reader(&list.plan(limit), bounds(list, after), list.query.order);
+    let Taken { rows, gave_up_at } = reader.take(limit, MAX_EXAMINED).await?;
+    let last = rows.last().map(|row| row.created.clone());
+    let next = if rows.len() == limit { last } else { gave_up_at };
+    Ok((rows, next))
 }
 
-/// A page, and the row after it, which tells whether more follow.
+/// A page of a list whose total the counts tell.
+async fn counted(list: &Prepared<'_>, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+    let mut reader = list.reader(&list.plan(limit + 1), bounds(list, after), list.query.order);
+    let (rows, total) = tokio::try_join!(take(&mut reader, 0, limit), list.total())?;
+    // A list that ends on its first page has counted itself, and is not late.
+    let is_whole = after.is_none() && rows.rows.len() <= limit && rows.gave_up_at.is_none();
+    let total = if is_whole { Total::exact(rows.seen()) } else { Total::exact(total).or_seen(rows.seen()) };
+    Ok(rows.page(limit, total))
+}
+
+/// A page of such a list at an offset: the counts tell where it begins.
+async fn deep(list: &Prepared<'_>, offset: u64, limit: usize) -> Result<Page, StoreError> {
+    let located = locate(list.source, list.query, offset).await?;
+    let total = Total::exact(located.total);
+    let Some(begin) = located.begin else {
+        return Ok(Page { rows: Vec::new(), next: None, total });
+    };
+    let rows = at(list, begin, limit).await?;
+    let seen = if rows.rows.is_empty() { 0 } else { offset + rows.seen() };
+    Ok(rows.page(limit, total.or_seen(seen)))
+}
+
+/// A page of a list with filters: its total is made of the rows of the page, and of a count of those before and after it.
+async fn filtered(
+    list: &Prepared<'_>,
+    after: Option<&str>,
+    skip: usize,
+    limit: usize,
+) -> Result<Page, StoreError> {
+    let order = list.query.order;
+    let plan = list.plan(skip + limit + 1);
+    let mut reader = list.reader(&plan, bounds(list, after), order);
+    let (rows, stretches) = tokio::try_join!(take(&mut reader, skip, limit), stretches(list))?;
+    let before = after.map(|key| bounds(list, None).up_to(key, order));
+    let total = matches(list, &plan, &stretches, reader, before.as_ref()).await?;
+    let skipped = u64::try_from(skip).unwrap_or(u64::MAX);
+    let seen = if rows.rows.is_empty() { 0 } else { skipped + rows.seen() };
+    Ok(rows.page(limit, total.or_seen(seen)))
+}
+
+/// Where to read a list from there on.
+fn bounds(list: &Prepared<'_>, after: Option<&str>) -> Bounds {
+    let whole = Bounds::of(list.query.created);
+    after.into_iter().fold(whole, |bounds, key| bounds.after(key, list.query.order))
+}
+
+/// The rows of a page, and the row after it, which tells whether more follow.
 struct Rows {
     rows: Vec<ListRow>,
     gave_up_at: Option<String>,
@@ -121,46 +120,42 @@ impl Rows {
         u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
     }
 
-    /// The page; its total is still to be told.
-    fn listing(mut self, limit: usize) -> Listing {
+    fn page(mut self, limit: usize, total: Total) -> Page {
         let is_more = self.rows.len() > limit;
         self.rows.truncate(limit);
         let last = self.rows.last().map(|row| row.created.clone());
         let next = if is_more { last } else { self.gave_up_at };
-        Listing { rows: self.rows, next, total: Total::exact(0) }
+        Page { rows: self.rows, next, total }
     }
 }
 
-async fn read(
-    source: Source<'_>,
-    query: &JobQuery,
-    bounds: Bounds,
-    skip: usize,
-    limit: usize,
-) -> Result<Rows, StoreError> {
-    let wanted = skip + limit + 1;
-    let mut reader = found::reader(source, query, bounds, wanted).await?;
-    let taken = reader.take(wanted, MAX_EXAMINED).await?;
+async fn take(reader: &mut Reader<'_>, skip: usize, limit: usize) -> Result<Rows, StoreError> {
+    let taken = reader.take(skip + limit + 1, MAX_EXAMINED).await?;
     Ok(Rows { rows: taken.rows.into_iter().skip(skip).collect(), gave_up_at: taken.gave_up_at })
 }
 
 /// The page at a place within a minute, from whichever of its ends is nearer.
-async fn at(source: Source<'_>, query: &JobQuery, begin: Begin, limit: usize) -> Result<Rows, StoreError> {
+async fn at(list: &Prepared<'_>, begin: Begin, limit: usize) -> Result<Rows, StoreError> {
     let Begin { minute, count, skip, rest } = begin;
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let behind = size(count - skip);
-    if size(skip) <= behind {
+    let (ahead, behind) = (size(skip), size(count - skip));
+    let order = list.query.order;
+    if ahead <= behind {
         let (from, to) = rest.map_or((minute.from(), minute.to()), |rest| {
             (minute.from().min(rest.from()), minute.to().max(rest.to()))
         });
         let created = CreatedRange::new(Some(from), Some(to)).unwrap_or(minute);
-        return read(source, query, Bounds::of(created), size(skip), limit).await;
+        let plan = list.plan(ahead + limit + 1);
+        return take(&mut list.reader(&plan, Bounds::of(created), order), ahead, limit).await;
     }
-    let backwards = JobQuery { order: query.order.reversed(), ..query.clone() };
-    let last = read(source, &backwards, Bounds::of(minute), 0, behind.saturating_sub(1));
+    let plan = list.plan(behind.max(limit + 1));
+    let mut backwards = list.reader(&plan, Bounds::of(minute), order.reversed());
+    let last = take(&mut backwards, 0, behind.saturating_sub(1));
     let after = async {
         match rest {
-            Some(rest) if behind <= limit => read(source, query, Bounds::of(rest), 0, limit - behind).await,
+            Some(rest) if behind <= limit => {
+                take(&mut list.reader(&plan, Bounds::of(rest), order), 0, limit - behind).await
+            }
             Some(_) | None => Ok(Rows { rows: Vec::new(), gave_up_at: None }),
         }
     };

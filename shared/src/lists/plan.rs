@@ -1,9 +1,8 @@
 //! Which ranges a list is read from: by the exact counts, those that cost least.
 
-use crate::counts::{StatusCounts, Totals, totals};
+use crate::counts::{StatusCounts, Totals};
 use crate::domain::{JobQuery, Status, TypeName};
 use crate::store::ranges::{By, Range, ranges};
-use crate::store::{Source, StoreError};
 
 /// Most ranges of one list: each costs half a unit at least.
 const MAX_RANGES: usize = 1_024;
@@ -28,19 +27,14 @@ pub(super) struct Plan {
     pub(super) is_known: bool,
 }
 
-/// Finds the ranges for reading so many rows.
-pub(super) async fn plan(source: Source<'_>, query: &JobQuery, limit: usize) -> Result<Plan, StoreError> {
-    let has_choice =
-        query.types.len() > 1 || (query.statuses.len() > 1 && query.statuses.len() < Status::ALL.len());
-    let is_pair = query.types.len() == 1 && query.statuses.len() == 1;
-    if !has_choice || is_pair {
-        let ranges = ranges(query, source.shards, By::BOTH).into_iter().map(|(range, _, _)| (range, 1));
-        return Ok(Plan { ranges: ranges.collect(), wanted: 0, base: 0, is_known: false });
-    }
-    Ok(choose(query, source.shards, limit, &totals(source, query).await?))
+/// The ranges of a list that can be read in one way only.
+pub(super) fn given(query: &JobQuery, shards: u16) -> Plan {
+    let ranges = ranges(query, shards, By::BOTH).into_iter().map(|(range, _, _)| (range, 1));
+    Plan { ranges: ranges.collect(), ..Plan::nothing() }
 }
 
-fn choose(query: &JobQuery, shards: u16, limit: usize, totals: &Totals) -> Plan {
+/// The ranges for reading so many rows, where there are several ways.
+pub(super) fn choose(query: &JobQuery, shards: u16, limit: usize, totals: &Totals) -> Plan {
     let mut best: Option<(u64, Plan)> = None;
     for by in [(false, false), (true, false), (false, true), (true, true)] {
         let by = By { types: by.0, statuses: by.1 };
@@ -72,17 +66,12 @@ fn planned(query: &JobQuery, shards: u16, by: By, totals: &Totals) -> Plan {
         };
         kind.map_or_else(|| of(&totals.all), |kind| totals.types.get(kind).map_or(0, of))
     };
-    let wanted = if query.types.is_empty() {
-        totals.all.sum(query)
-    } else {
-        query.types.iter().filter_map(|kind| totals.types.get(kind)).map(|counts| counts.sum(query)).sum()
-    };
     let ranges: Vec<(Range, u64)> = ranges(query, shards, by)
         .into_iter()
         .map(|(range, kind, status)| (range, count(kind.as_ref(), status) / u64::from(shards)))
         .collect();
     let base = ranges.iter().map(|(_, count)| count).sum();
-    Plan { ranges, wanted, base, is_known: query.filter.is_empty() }
+    Plan { ranges, wanted: totals.sum(query), base, is_known: query.filter.is_empty() }
 }
 
 /// What it costs to find so many rows, in half units.
@@ -95,6 +84,11 @@ fn cost(query: &JobQuery, plan: &Plan, limit: usize) -> u64 {
 }
 
 impl Plan {
+    /// No range at all.
+    pub(super) const fn nothing() -> Self {
+        Self { ranges: Vec::new(), wanted: 0, base: 0, is_known: false }
+    }
+
     /// How many rows have to be looked at for 1,024 that are wanted; `None`: nobody knows.
     pub(super) fn per_1024(&self) -> Option<u64> {
         (self.is_known && self.wanted > 0).then(|| self.examined_for(1_024))

@@ -43,6 +43,17 @@ struct Feed {
     reads: u32,
 }
 
+/// What is left of a list, where rows were taken from its beginning.
+#[derive(Clone, Debug)]
+pub(super) struct Left {
+    /// The jobs whose rows have been read, taken or not. Those that were found otherwise are among them if they were taken.
+    pub(super) seen: HashSet<JobId>,
+    /// What has not been read of each range.
+    pub(super) unread: Vec<(Range, Bounds)>,
+    /// How many rows have been looked at.
+    pub(super) examined: usize,
+}
+
 /// What was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Taken {
@@ -56,7 +67,7 @@ impl<'a> Reader<'a> {
     /// The list of these ranges within bounds, together with rows that were found otherwise.
     pub(super) fn new(
         source: Source<'a>,
-        plan: Plan,
+        plan: &Plan,
         bounds: Bounds,
         order: Order,
         found: Vec<ListRow>,
@@ -64,7 +75,7 @@ impl<'a> Reader<'a> {
         let per_1024 = plan.per_1024();
         let is_empty = bounds.is_empty();
         let mut feeds: Vec<Feed> =
-            plan.ranges.into_iter().map(|(range, share)| Feed::of(range, share, is_empty)).collect();
+            plan.ranges.iter().map(|(range, share)| Feed::of(range.clone(), *share, is_empty)).collect();
         let shares = feeds.iter().map(|feed| feed.share).sum();
         let mut found: Vec<ListRow> = found.into_iter().filter(|row| bounds.hold(&row.created)).collect();
         found.sort_by(|a, b| order.compare(&a.created, &b.created));
@@ -92,6 +103,24 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(Taken { rows, gave_up_at: None })
+    }
+
+    /// What is left once rows have been taken.
+    pub(super) fn left(self) -> Left {
+        let (mut seen, mut unread) = (self.seen, Vec::new());
+        for feed in self.feeds {
+            let Some(range) = feed.range else { continue };
+            seen.extend(feed.rows.into_iter().map(|row| row.id));
+            if !feed.is_done {
+                let bounds = self.bounds.clone();
+                let bounds = match feed.next {
+                    Some(next) => bounds.after(&next.created, self.order),
+                    None => bounds,
+                };
+                unread.push((range, bounds));
+            }
+        }
+        Left { seen, unread, examined: self.examined }
     }
 
     /// Reads on in every range whose rows have been taken, side by side.

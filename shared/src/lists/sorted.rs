@@ -1,32 +1,29 @@
 //! Lists in another order than that of creation: read whole, and sorted here. So they have a limit.
 
-use super::page::{From, Listing, Refused};
-use super::{MAX_EXAMINED, MAX_MATCHES, Total, found};
-use crate::counts::total;
+use super::page::{From, Page};
+use super::prepared::Prepared;
+use super::{ListError, MAX_EXAMINED, MAX_MATCHES, Total};
 use crate::domain::{JobQuery, Order, SortBy};
+use crate::store::AttributeMap;
 use crate::store::pages::ListRow;
 use crate::store::ranges::Bounds;
-use crate::store::{AttributeMap, Source};
 
 /// Moves every time above zero, so that numbers sort as texts of the same length do.
 const ABOVE_ZERO: i64 = 100_000_000_000_000;
 /// Digits of such a number.
 const DIGITS: usize = 16;
 
-pub(super) async fn list(
-    source: Source<'_>,
-    query: &JobQuery,
-    from: From<'_>,
-    limit: usize,
-) -> Result<Listing, Refused> {
+/// Reads a page of at most so many rows.
+pub(super) async fn page(list: &Prepared<'_>, from: From<'_>, limit: usize) -> Result<Page, ListError> {
+    let query = list.query;
     let most = u64::try_from(MAX_MATCHES).unwrap_or(u64::MAX);
-    if query.filter.is_empty() && total(source, query).await? > most {
-        return Err(Refused::Unsortable);
+    if query.filter.is_empty() && list.total().await? > most {
+        return Err(ListError::TooManyToSort);
     }
-    let mut reader = found::reader(source, query, Bounds::of(query.created), MAX_MATCHES).await?;
+    let mut reader = list.reader(&list.plan(MAX_MATCHES), Bounds::of(query.created), query.order);
     let taken = reader.take(MAX_MATCHES + 1, MAX_EXAMINED).await?;
     if taken.rows.len() > MAX_MATCHES || taken.gave_up_at.is_some() {
-        return Err(Refused::Unsortable);
+        return Err(ListError::TooManyToSort);
     }
     let total = Total::exact(u64::try_from(taken.rows.len()).unwrap_or(u64::MAX));
     let mut rows: Vec<(String, ListRow)> =
@@ -39,7 +36,7 @@ pub(super) async fn list(
     let is_more = rows.len() > skip.saturating_add(limit);
     let page: Vec<(String, ListRow)> = rows.into_iter().skip(skip).take(limit).collect();
     let next = if is_more { page.last().map(|(key, _)| key.clone()) } else { None };
-    Ok(Listing { rows: page.into_iter().map(|(_, row)| row).collect(), next, total })
+    Ok(Page { rows: page.into_iter().map(|(_, row)| row).collect(), next, total })
 }
 
 /// What a row is sorted by, and where a cursor goes on: a number, then the time of creation and the id.

@@ -151,6 +151,25 @@ impl Bounds {
         self
     }
 
+    /// What comes up to the job with this sort key, and that job: all that [`Self::after`] leaves out.
+    #[must_use]
+    pub fn up_to(mut self, key: &str, order: Order) -> Self {
+        match order {
+            Order::Asc => self.upper = self.upper.min(key.to_owned()),
+            Order::Desc => self.lower = self.lower.max(key.to_owned()),
+        }
+        self
+    }
+
+    /// What lies within both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            lower: self.lower.clone().max(other.lower.clone()),
+            upper: self.upper.clone().min(other.upper.clone()),
+        }
+    }
+
     /// Whether a sort key lies within.
     pub fn hold(&self, key: &str) -> bool {
         self.lower.as_str() <= key && key <= self.upper.as_str()
@@ -262,5 +281,23 @@ mod tests {
         let up = bounds.after(&key(15, "a0"), Order::Asc);
         assert!(!within(&up, &key(15, "a0")) && within(&up, &key(15, "a1")) && !within(&up, &key(15, "9f")));
         assert!(up.after(&key(21, "00"), Order::Asc).is_empty());
+    }
+
+    #[test]
+    fn up_to_and_after_a_key_make_the_whole() {
+        let time = |millis| Timestamp::from_millis(millis);
+        let key = |millis, id| format!("{}#{id}", time(millis));
+        let whole = Bounds::of(CreatedRange::new(Some(time(10)), Some(time(20))).unwrap());
+        for order in [Order::Asc, Order::Desc] {
+            for cursor in [key(10, "00"), key(15, "a0"), key(20, "ff"), key(9, "ff"), key(21, "00")] {
+                let (before, after) =
+                    (whole.clone().up_to(&cursor, order), whole.clone().after(&cursor, order));
+                assert!(before.and(&after).is_empty(), "{order:?} {cursor}");
+                for row in [key(10, "00"), key(15, "9f"), key(15, "a0"), key(15, "a1"), key(20, "ff")] {
+                    assert_ne!(before.hold(&row), after.hold(&row), "{order:?} {cursor} {row}");
+                    assert_eq!(before.hold(&row), order.compare(&row, &cursor).is_le(), "{row}");
+                }
+            }
+        }
     }
 }

@@ -88,3 +88,35 @@ async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
     let past = list(&house, &lister, "limit=50&offset=999999", MANY).await;
     past.within(4, 8, 0);
 }
+
+/// The page and the total of a list share what is known of it before rows are read: its ids, its ranges, its totals. Rows
+/// that the page has read are not counted by a request of their own.
+#[tokio::test]
+async fn a_list_sends_no_request_twice() {
+    let house = House::start().await;
+    let lister = house.metered("list-jobs").await;
+    house.ingest(&jobs(0..MANY)).await;
+    list(&house, &lister, "limit=1", MANY).await;
+    for (query, total, requests) in [
+        // The two ids that it may be, the rows, and the months by which the rest would be cut.
+        ("limit=50&search=job-000007", 1, 0),
+        ("limit=50&search=scene-00000", 10, 0),
+        ("limit=50&search=scene", MANY, 0),
+        ("limit=50&team=pictures", MANY, 0),
+        // The totals, too: they say which ranges are best, and how many there are.
+        ("limit=50&search=scene&status=queued,completed", MANY, 0),
+        ("limit=50&status=queued,completed", MANY, 0),
+        ("limit=50&type=render,other&offset=500", MANY, 0),
+        ("limit=50&type=render,other&sort_by=priority", MANY, 0),
+    ] {
+        let bill = list(&house, &lister, query, total).await;
+        let mut seen: Vec<_> =
+            lister.proxy.seen().into_iter().map(|seen| (seen.operation, seen.body.to_string())).collect();
+        assert_eq!(u32::try_from(seen.len()), Ok(bill.requests), "{query}");
+        seen.sort();
+        for pair in seen.windows(2) {
+            assert_ne!(pair[0], pair[1], "{query}");
+        }
+        assert_eq!(bill.requests, requests, "{query}");
+    }
+}

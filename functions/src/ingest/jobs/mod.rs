@@ -94,7 +94,7 @@ impl Route for IngestSample {
 }
 
 /// Ingests the lines of a text. The query and the quota are checked before the text's own problem counts.
-async fn ingest(call: Call<'_, Ledger>, text: Result<&[u8], Problem>) -> Result<Answer, Problem> {
+async fn ingest(mut call: Call<'_, Ledger>, text: Result<&[u8], Problem>) -> Result<Answer, Problem> {
     let owner = call.owner()?.clone();
     call.query.finish(Some(()))?;
     let ledger = call.backend;

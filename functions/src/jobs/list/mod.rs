@@ -1,12 +1,11 @@
 //! `GET /v1/jobs`: a page of a list, and how many jobs the whole list has.
 
 use jobledger::Function;
-use jobledger::domain::Job;
 use jobledger::http::{
     Access, Answer, Call, Cursor, FieldError, Page, Problem, Route, RouteKey, Scope, Window, function,
 };
-use jobledger::lists::{From, list};
-use jobledger::store::{Ledger, job_of_row, with_progress};
+use jobledger::lists::From;
+use jobledger::store::Ledger;
 
 mod parse;
 
@@ -28,9 +27,6 @@ impl Route for ListJobs {
     type Backend = Ledger;
 
     async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let mut asked = call.query.pairs().to_vec();
-        let acts_for = call.caller.as_ref().and_then(|caller| caller.acts_for.as_ref());
-        asked.extend(acts_for.map(|owner| ("owner".to_owned(), owner.to_string())));
         let (query, window) = parse::parse(call.owner()?.clone(), call.query.clone())?;
         let cursor = match &window {
             Window::Cursor { cursor, .. } => Some(
@@ -44,14 +40,15 @@ impl Route for ListJobs {
             None => From::Offset(window.offset().unwrap_or(0)),
         };
         let limit = usize::try_from(window.limit()).unwrap_or(usize::MAX);
-        let listing = list(call.backend, &query, from, limit).await?;
-        let rows = listing.rows.into_iter();
-        let mut jobs: Vec<Job> = rows.map(|row| job_of_row(row.item)).collect::<Result<_, _>>()?;
-        let Ledger { store, config, .. } = call.backend;
-        with_progress(store, &config.tables, &mut jobs).await?;
+        let listing = call.backend.jobs().list(&query, from, limit).await?;
         let next_cursor = listing.next.map(|after| Cursor { after }.encode(&query));
-        let total = (listing.total.count, listing.total.kind());
-        let page = Page { window: &window, jobs: &jobs, total, next_cursor };
-        Ok(page.answer(PATH, &asked, call.now))
+        let page = Page {
+            window: &window,
+            jobs: &listing.jobs,
+            total: listing.total,
+            next_cursor,
+            acts_for: call.acts_for(),
+        };
+        Ok(page.answer(PATH, call.query.pairs(), call.now))
     }
 }

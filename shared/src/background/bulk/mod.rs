@@ -18,9 +18,8 @@ use crate::domain::{
     BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress,
     QueryString, Status, TaskName, TypeName, is_own, job_query,
 };
-use crate::lists::part;
 use crate::store::plans::Seen;
-use crate::store::{Corrupt, Ledger, StoreError, job_of_row};
+use crate::store::{Corrupt, Ledger, StoreError};
 
 /// Jobs of one part.
 const PART: usize = 100;
@@ -124,9 +123,9 @@ impl Work for Bulk {
                 None
             }
         };
-        let found = part(bench.ledger, &query, after, PART).await?;
-        for row in found.rows {
-            match job_of_row(row.item) {
+        let found = bench.ledger.jobs().part_of_heads(&query, after, PART).await?;
+        for job in found.jobs {
+            match job {
                 Ok(job) if is_own(&job.kind) => {}
                 Ok(job) => state.pending.push(Seen::from(&job)),
                 Err(corrupt) => {

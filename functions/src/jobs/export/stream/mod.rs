@@ -10,8 +10,8 @@ use jobledger::domain::{Job, JobQuery, Timestamp};
 use jobledger::http::{
     Access, Answer, Call, Export, Format, Problem, Scope, StreamRoute, Streamed, streaming,
 };
-use jobledger::lists::{Part, part};
-use jobledger::store::{Ledger, job_of_row, with_progress};
+use jobledger::lists::Part;
+use jobledger::store::Ledger;
 
 mod file;
 mod table;
@@ -37,7 +37,7 @@ impl StreamRoute for ExportJobs {
         let owner = call.owner()?.clone();
         let Export { jobs, format } = Export::parse(owner, call.query)?;
         // Before the head: a store that does not answer is still an ordinary problem.
-        let first = part(call.backend, &jobs, None, PART_JOBS).await?;
+        let first = call.backend.jobs().part(&jobs, None, PART_JOBS).await?;
         let file = File::begin(format, call.now).map_err(Problem::internal)?;
         let name = file_name(call.now, format);
         let head = Answer::text(format.content_type(), String::new())
@@ -66,7 +66,7 @@ struct Exporting {
 /// What is still to come.
 enum Ahead {
     /// This part, which has been read.
-    Part(Part),
+    Part(Part<Job>),
     /// What comes after this sort key.
     After(String),
     /// Nothing.
@@ -77,15 +77,11 @@ impl Exporting {
     /// The next piece of the file; `None`: it is whole.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Problem> {
         loop {
-            let Part { rows, next } = match self.ahead {
+            let Part { jobs, next } = match self.ahead {
                 Ahead::Part(part) => part,
-                Ahead::After(key) => part(&self.ledger, &self.jobs, Some(&key), PART_JOBS).await?,
+                Ahead::After(key) => self.ledger.jobs().part(&self.jobs, Some(&key), PART_JOBS).await?,
                 Ahead::Nothing => return Ok(None),
             };
-            let mut jobs: Vec<Job> =
-                rows.into_iter().map(|row| job_of_row(row.item)).collect::<Result<_, _>>()?;
-            let Ledger { store, config, .. } = &*self.ledger;
-            with_progress(store, &config.tables, &mut jobs).await?;
             self.file.add(&jobs).map_err(Problem::internal)?;
             if next.is_none() {
                 self.file.end();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cell, Delta, Place};
+use super::Delta;
+use crate::counts::{Cell, Place};
 use crate::store::schema::ALL_OWNERS;
 
 /// Most items of one commit: a transaction takes 100, and some are the counter's own.

@@ -1,12 +1,53 @@
-//! How far a shard of the stream has been counted.
+//! What a stream of DynamoDB tells: records of writes, in batches of one shard.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
+use super::AttributeMap;
 use crate::domain::{Invalid, Timestamp};
-use crate::store::{AttributeMap, Corrupt};
+
+/// Some records of one shard, in order.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The shard; only events of a tumbling window name it.
+    pub shard_id: Option<String>,
+    /// The records; those that could not be read are errors.
+    pub records: Vec<Result<StreamRecord, Unreadable>>,
+}
+
+/// One write to an item.
+#[derive(Clone, Debug)]
+pub struct StreamRecord {
+    /// Its place in the shard.
+    pub sequence: SequenceNumber,
+    /// When it was written, to the second; `None`: the stream does not say.
+    pub written_at: Option<Timestamp>,
+    /// Which item was written.
+    pub target: Target,
+    /// The item before; empty: there was none.
+    pub old: AttributeMap,
+    /// The item after; empty: there is none.
+    pub new: AttributeMap,
+}
+
+/// What an item is, by the names of its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A part of a job, and which.
+    Part(String),
+    /// One of the records that jobs produced.
+    Record,
+}
+
+/// A record that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {}: {problem}", sequence.as_ref().map_or("without a number", SequenceNumber::as_str))]
+pub struct Unreadable {
+    /// Its place in the shard, if that much can be told.
+    pub sequence: Option<SequenceNumber>,
+    /// What is wrong with it.
+    pub problem: String,
+}
 
 /// A record's place in its shard: a decimal number of up to 40 digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,68 +90,6 @@ impl PartialOrd for SequenceNumber {
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Whose stream a shard belongs to: each is counted by itself, and may stand still by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
-    /// That of the jobs.
-    Jobs,
-    /// That of the records.
-    Records,
-}
-
-impl Stream {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Jobs, Self::Records];
-
-    /// The word that is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Jobs => "jobs",
-            Self::Records => "records",
-        }
-    }
-}
-
-/// How far a shard has been counted, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checkpoint {
-    /// Whose shard it is; `None`: nothing that was read of it said so.
-    pub stream: Option<Stream>,
-    /// The last record that was counted.
-    pub sequence: SequenceNumber,
-    /// When that record was written, to the second, as far as the stream says.
-    pub written_at: Timestamp,
-    /// When it was counted.
-    pub counted_at: Timestamp,
-}
-
-/// The name of a shard's checkpoint among the buckets of all owners.
-pub(super) fn checkpoint_bucket(shard_id: &str) -> String {
-    format!("{PREFIX}{shard_id}")
-}
-
-/// Whose stream its shard is.
-pub(super) const STREAM: &str = "stream";
-/// Begins the name of every checkpoint.
-pub(super) const PREFIX: &str = "checkpoint#";
-
-impl Checkpoint {
-    pub(super) fn of_item(item: &AttributeMap) -> Result<Self, Corrupt> {
-        let corrupt = |name: &str| Corrupt::new("checkpoint", format!("needs {name}"));
-        let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-        let time = |name: &str| number(name).map(Timestamp::from_millis).ok_or_else(|| corrupt(name));
-        let sequence = item.get("sequence").and_then(|value: &AttributeValue| value.as_s().ok());
-        let sequence = sequence.and_then(|text| SequenceNumber::try_from(text.as_str()).ok());
-        let stream = item.get(STREAM).and_then(|value| value.as_s().ok());
-        Ok(Self {
-            stream: stream.and_then(|word| Stream::ALL.into_iter().find(|stream| stream.as_str() == word)),
-            sequence: sequence.ok_or_else(|| corrupt("sequence"))?,
-            written_at: time("written_at")?,
-            counted_at: time("counted_at")?,
-        })
     }
 }
 

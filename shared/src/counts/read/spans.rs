@@ -1,6 +1,6 @@
 //! Which buckets a range of time is made of: few and long ones in the middle, and the rows of two minutes at its ends.
 
-use super::Granularity;
+use crate::counts::Granularity;
 use crate::domain::{CreatedRange, Timestamp};
 
 /// A stretch of time whose jobs are counted in one way. Its first millisecond is in it, its last is `to`.
@@ -30,13 +30,13 @@ pub fn segments(range: CreatedRange) -> Vec<Segment> {
 
 /// The range from the beginning of the span of a length that it begins in, to the end of the one that it ends in.
 #[must_use]
-pub fn widened(range: CreatedRange, finest: Granularity) -> CreatedRange {
+pub(super) fn widened(range: CreatedRange, finest: Granularity) -> CreatedRange {
     let (from, to) = (finest.floor(range.from()), finest.end(range.to()));
     CreatedRange::new(Some(from), Some(to)).unwrap_or(range)
 }
 
 /// The stretches that make up the range, widened to whole spans of a length; months for the longest.
-pub fn whole_segments(range: CreatedRange, finest: Granularity) -> Vec<Segment> {
+pub(super) fn whole_segments(range: CreatedRange, finest: Granularity) -> Vec<Segment> {
     let range = widened(range, finest);
     let mut cut = within(range.from(), range.to(), Some(Granularity::Month));
     cut.retain(|segment| segment.span != Span::Rows);

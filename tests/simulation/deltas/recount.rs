@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Bucket, Cell, Change, Delta, Fold, Granularity, Group, Place, deltas};
+use jobledger::counts::{Bucket, Cell, Change, Delta, Fold, Granularity, Group, Place, deltas};
+use jobledger::domain::{Job, JobId};
+use jobledger::store::schema::ALL_OWNERS;
+
 use super::{Event, changes};
-use crate::domain::{Job, JobId};
-use crate::store::schema::ALL_OWNERS;
 
 pub(super) type Counts = BTreeMap<(String, Place), BTreeMap<Cell, i64>>;
 

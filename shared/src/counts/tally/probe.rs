@@ -15,7 +15,7 @@ use crate::store::value::{n, s};
 use crate::store::{AttributeMap, Store, StoreError, Tables, Written};
 
 /// The probe's place among the buckets of all owners.
-pub(super) const PROBE_BUCKET: &str = "probe";
+pub(crate) const PROBE_BUCKET: &str = "probe";
 /// The attribute that holds the time at which a probe was written.
 const AT: &str = "at";
 /// The attribute that holds the time at which it was counted.
@@ -32,7 +32,7 @@ pub struct Probe {
 
 impl Probe {
     /// Reads a counted probe.
-    pub(super) fn of_item(item: &AttributeMap) -> Option<Self> {
+    pub(crate) fn of_item(item: &AttributeMap) -> Option<Self> {
         Some(Self { at: time(item, AT)?, counted_at: time(item, COUNTED_AT)? })
     }
 
@@ -46,7 +46,7 @@ impl Probe {
 }
 
 /// When the probe in a stream image was written.
-pub fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
+pub(super) fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
     time(image, AT)
 }
 

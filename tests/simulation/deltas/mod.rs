@@ -1,23 +1,22 @@
-//! By property: what [`deltas`] and [`Fold`] add up over any history is what a plain recount finds.
+//! By property: over any history of jobs, [`deltas`] and [`Fold`] add up to the numbers that a plain recount finds.
 
 use std::collections::BTreeMap;
 
+use jobledger::counts::{
+    Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, TryEnd, deltas,
+};
+use jobledger::domain::{
+    Ended, ErrorCode, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, Try,
+    TypeName,
+};
+use jobledger::store::schema::ALL_OWNERS;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-mod plain;
+mod recount;
 
-use plain::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_where, summed};
-
-use super::{
-    Bucket, Cell, Change, CostBy, Fold, Granularity, Group, MAX_ITEMS, Measure, Place, TryEnd, deltas,
-};
-use crate::domain::{
-    Ended, ErrorCode, Job, JobError, JobId, Labels, MicroDollars, Owner, State, Status, Timestamp, Try,
-    TypeName,
-};
-use crate::store::schema::ALL_OWNERS;
+use recount::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_where, summed};
 
 /// 2026-02-28T20:00:00Z: jobs fall into two months, three days and many hours.
 const BEGIN: Timestamp = Timestamp::from_millis(1_772_308_800_000);

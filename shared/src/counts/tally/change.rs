@@ -1,6 +1,6 @@
 //! One stream record: a job as it was and as it is; and by how much that moves which number.
 
-use super::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
+use crate::counts::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
 use crate::domain::{Job, MicroDollars, State, Status, Timestamp};
 use crate::store::schema::ALL_OWNERS;
 

@@ -1,17 +1,17 @@
-//! How far the counters lag, found out by probes (see `jobledger::counts`).
+//! How far the counters lag, found out by probes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jobledger::counts::Probe;
-use jobledger::domain::Timestamp;
-use jobledger::store::{Error, Ledger};
+use crate::counts::tally::{Probe, send_probe};
+use crate::domain::Timestamp;
+use crate::store::{Ledger, StoreError};
 
 /// Least time between two probes of one execution environment, in milliseconds: a scrape must not cost a write.
 const PROBE_EVERY_MS: u64 = 60_000;
 
 /// What this execution environment knows of its probes.
 #[derive(Debug, Default)]
-pub(crate) struct Probing {
+pub(super) struct Probing {
     state: Mutex<State>,
 }
 
@@ -24,11 +24,11 @@ struct State {
 
 impl Probing {
     /// Writes a probe, if the last one is old enough.
-    pub(crate) async fn send(&self, ledger: &Ledger, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn send(&self, ledger: &Ledger, now: Timestamp) -> Result<(), StoreError> {
         if self.lock().sent_at.is_some_and(|sent_at| now.since(sent_at) < PROBE_EVERY_MS) {
             return Ok(());
         }
-        let before = ledger.metrics().send_probe(now).await?;
+        let before = send_probe(&ledger.store, &ledger.config.tables, now).await?;
         let mut state = self.lock();
         state.sent_at = Some(now);
         // The one before may be another environment's, and may still be under way.
@@ -37,7 +37,7 @@ impl Probing {
     }
 
     /// The age of the first probe that was not counted; where all were, how long the last one took.
-    pub(crate) fn lag_ms(&self, counted: Option<Probe>, now: Timestamp) -> u64 {
+    pub(super) fn lag_ms(&self, counted: Option<Probe>, now: Timestamp) -> u64 {
         let mut state = self.lock();
         if let Some(counted) = counted {
             let is_through = |probe: &Timestamp| *probe <= counted.at;

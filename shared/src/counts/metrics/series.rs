@@ -7,9 +7,8 @@ use aws_sdk_dynamodb::operation::batch_get_item::builders::BatchGetItemInputBuil
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::items::{name_of, range};
-use super::records::{counted_in, read};
-use super::{Bucket, Group, Place, RecordCounts, RecordPair};
+use crate::counts::read::{RecordCounts, RecordPair, counted_in, name_of, range, read_records};
+use crate::counts::{Bucket, Group, Place};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::schema::{ALL_OWNERS, BUCKET, OWNERS, SCOPE};
 use crate::store::value::s;
@@ -30,19 +29,19 @@ pub(super) async fn scrape_records(
     store: &Store,
     tables: &Tables,
 ) -> Result<(RecordCounts, bool), StoreError> {
-    read(store, tables, ALL_OWNERS, Place::records(None), MAX_RECORD_SERIES).await
+    read_records(store, tables, ALL_OWNERS, Place::records(None), MAX_RECORD_SERIES).await
 }
 
 /// How many records all owners have of [`MAX_RECORD_SERIES`] pairs, where there are more than that: as many of each
 /// owner as fit, so that nobody who makes many pushes the few of others out. The sums of all owners cannot say whose
 /// they are; so the owners are asked, one by one.
-pub async fn share_series(store: &Store, tables: &Tables) -> Result<RecordCounts, StoreError> {
+pub(super) async fn share_series(store: &Store, tables: &Tables) -> Result<RecordCounts, StoreError> {
     // Names have letters, digits, '-', '.', ':' and '_': all of them lie between these two.
     let owners = store.query(range(tables, OWNERS, "!", "~").limit(MAX_OWNERS_ASKED)).await?;
     let owners: Vec<_> = owners.items.unwrap_or_default();
     let reads = owners.iter().map(|owner| async move {
         let most = MAX_RECORD_SERIES_OF_OWNER;
-        let (counts, _) = read(store, tables, name_of(owner), Place::records(None), most).await?;
+        let (counts, _) = read_records(store, tables, name_of(owner), Place::records(None), most).await?;
         Ok::<_, StoreError>(largest_first(counts))
     });
     let reads: Vec<_> = reads.collect();

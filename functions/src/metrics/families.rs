@@ -1,41 +1,26 @@
 //! What a scrape shows, family by family. Every series of a known type is there from zero.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use jobledger::counts::{ALL_OWNERS, BOUNDS_MS, Cell, Measure, Scrape, Stream, Tally, TryEnd};
-use jobledger::domain::{NO_STATUS, RecordStatus, Status, Timestamp};
+use jobledger::counts::{BOUNDS_MS, Cell, Gathered, Measure, Tally, TryEnd};
+use jobledger::domain::{NO_STATUS, RecordStatus, Status};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-/// Most types that a scrape shows: each has some 50 series, callers make as many types as they like, and an answer of a
-/// function has an end.
-const MAX_TYPES: usize = 500;
-
-/// The numbers of one scrape.
+/// The numbers of one scrape, as families of series.
 #[derive(Debug)]
-pub(crate) struct Gathered {
-    scrape: Scrape,
-    types_left_out: u64,
-    lag_ms: u64,
-    now: Timestamp,
-}
+pub(crate) struct Families(pub(crate) Gathered);
 
-impl Gathered {
-    pub(crate) fn new(mut scrape: Scrape, lag_ms: u64, now: Timestamp) -> Self {
-        let types_left_out = leave_out(&mut scrape);
-        Self { scrape, types_left_out, lag_ms, now }
-    }
-
+impl Families {
     fn by_type(
         &self,
         encoder: &mut MetricEncoder<'_>,
         write: impl Fn(&mut MetricEncoder<'_>, &Tally) -> fmt::Result,
     ) -> fmt::Result {
-        for (kind, tally) in &self.scrape.types {
+        for (kind, tally) in &self.0.scrape.types {
             write(&mut encoder.encode_family(&[("type", kind.as_str())])?, tally)?;
         }
         Ok(())
@@ -47,7 +32,7 @@ impl Gathered {
         statuses: &[Status],
         write: impl Fn(&mut MetricEncoder<'_>, &Tally, Status) -> fmt::Result,
     ) -> fmt::Result {
-        for (kind, tally) in &self.scrape.types {
+        for (kind, tally) in &self.0.scrape.types {
             for &status in statuses {
                 let labels = [("type", kind.as_str()), ("status", status.as_str())];
                 write(&mut encoder.encode_family(&labels)?, tally, status)?;
@@ -68,7 +53,7 @@ impl Gathered {
 
     /// What the last look at the queues saw; nothing before the first one.
     fn encode_queue(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(queue) = &self.scrape.queue else { return Ok(()) };
+        let Some(queue) = &self.0.scrape.queue else { return Ok(()) };
         let gauge = MetricType::Gauge;
         let help =
             "How long the job has waited that has been due for longest, by type; none where none waits";
@@ -78,13 +63,13 @@ impl Gathered {
             if let Some(due) = noted.oldest_due {
                 family
                     .encode_family(&[("type", kind.as_str())])?
-                    .encode_gauge(&seconds(self.now.since(due)))?;
+                    .encode_gauge(&seconds(self.0.now.since(due)))?;
             }
         }
 
         let help = "Jobs that workers hold, by type";
         let mut family = encoder.encode_descriptor("jobledger_active_tries", help, None, gauge)?;
-        let kinds: BTreeSet<_> = self.scrape.types.keys().chain(queue.types.keys()).collect();
+        let kinds: BTreeSet<_> = self.0.scrape.types.keys().chain(queue.types.keys()).collect();
         for kind in kinds {
             let tries = queue.types.get(kind).map_or(0, |noted| noted.tries);
             family.encode_family(&[("type", kind.as_str())])?.encode_gauge(&tries)?;
@@ -105,26 +90,21 @@ impl Gathered {
         let gauge = MetricType::Gauge;
         let help = "Records that are there now, by kind and status; status none is for those without one";
         let mut family = encoder.encode_descriptor("jobledger_records", help, None, gauge)?;
-        for ((kind, status), count) in &self.scrape.records {
+        for ((kind, status), count) in &self.0.scrape.records {
             let status = status.as_ref().map_or(NO_STATUS, RecordStatus::as_str);
             family.encode_family(&[("kind", kind.as_str()), ("status", status)])?.encode_gauge(count)?;
         }
         let help = "1 where there are more kinds and statuses of records than a scrape shows, else 0";
         let mut family = encoder.encode_descriptor("jobledger_records_cut", help, None, gauge)?;
-        family.encode_gauge(&u64::from(self.scrape.are_records_cut))
+        family.encode_gauge(&u64::from(self.0.scrape.are_records_cut))
     }
 
     /// What the last recount found; nothing before the first one.
     fn encode_recount(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(recounted) = &self.scrape.recounted else { return Ok(()) };
+        let Some(recounted) = &self.0.scrape.recounted else { return Ok(()) };
         let help = "Numbers that the last recount found wrong and left so: * in the sums of all owners, owners in theirs";
         let mut family = encoder.encode_descriptor("jobledger_tally_drift", help, None, MetricType::Gauge)?;
-        // Whose they are is not for everybody: the recount tells it to admins.
-        let of = |is_all: bool| -> u64 {
-            let scopes = recounted.drift.iter().filter(|(scope, _)| (*scope == ALL_OWNERS) == is_all);
-            scopes.map(|(_, count)| count).sum()
-        };
-        for (scope, count) in [(ALL_OWNERS, of(true)), ("owners", of(false))] {
+        for (scope, count) in recounted.drift_by_scope() {
             family.encode_family(&[("scope", scope)])?.encode_gauge(&count)?;
         }
 
@@ -142,38 +122,6 @@ impl Gathered {
         )?;
         family.encode_gauge(&recounted.busy)
     }
-
-    /// The newest record of each stream that was counted, over its shards.
-    fn counted_until(&self) -> BTreeMap<Stream, Timestamp> {
-        let mut newest = BTreeMap::new();
-        for checkpoint in &self.scrape.checkpoints {
-            if let Some(stream) = checkpoint.stream {
-                let until = newest.entry(stream).or_insert(checkpoint.written_at);
-                *until = checkpoint.written_at.max(*until);
-            }
-        }
-        newest
-    }
-}
-
-/// Leaves out those types that the fewest jobs ever had, where there are too many; answers how many. New ones are among them:
-/// what is shown stays, but for what others have long passed.
-fn leave_out(scrape: &mut Scrape) -> u64 {
-    let excess = scrape.types.len().saturating_sub(MAX_TYPES);
-    if excess == 0 {
-        return 0;
-    }
-    let jobs = |tally: &Tally| tally.count(Cell::Created);
-    let mut kinds: Vec<_> =
-        scrape.types.iter().map(|(kind, tally)| (jobs(tally), Reverse(kind.clone()))).collect();
-    kinds.sort_unstable();
-    for (_, Reverse(kind)) in kinds.into_iter().take(excess) {
-        scrape.types.remove(&kind);
-    }
-    if let Some(queue) = &mut scrape.queue {
-        queue.types.retain(|kind, _| scrape.types.contains_key(kind));
-    }
-    u64::try_from(excess).unwrap_or(u64::MAX)
 }
 
 /// Prometheus wants seconds, as a float.
@@ -182,7 +130,7 @@ fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
-impl Collector for Gathered {
+impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (gauge, counter, histogram) = (MetricType::Gauge, MetricType::Counter, MetricType::Histogram);
         let help = "Jobs that are there now, by type and status";
@@ -213,7 +161,7 @@ impl Collector for Gathered {
 
         let help = "Tries that ended, by type and by how";
         let mut family = encoder.encode_descriptor("jobledger_job_tries", help, None, counter)?;
-        for (kind, tally) in &self.scrape.types {
+        for (kind, tally) in &self.0.scrape.types {
             for end in TryEnd::ALL {
                 let labels = [("type", kind.as_str()), ("outcome", end.as_str())];
                 let count = tally.count(Cell::Tries(end));
@@ -231,24 +179,24 @@ impl Collector for Gathered {
 
         let help = "Types of jobs that a scrape does not show, as there are too many";
         let mut family = encoder.encode_descriptor("jobledger_types_left_out", help, None, gauge)?;
-        family.encode_gauge(&self.types_left_out)?;
+        family.encode_gauge(&self.0.types_left_out)?;
 
         let help = "How far the counters lag behind the jobs";
         let mut family =
             encoder.encode_descriptor("jobledger_tally_lag", help, Some(&Unit::Seconds), gauge)?;
-        family.encode_gauge(&seconds(self.lag_ms))?;
+        family.encode_gauge(&seconds(self.0.lag_ms))?;
 
         let help = "When the newest change that was counted was written, by stream, in Unix time";
         let name = "jobledger_counted_until_timestamp";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), gauge)?;
-        for (stream, time) in self.counted_until() {
+        for (stream, time) in self.0.counted_until() {
             let seconds = seconds(u64::try_from(time.millis()).unwrap_or(0));
             family.encode_family(&[("stream", stream.as_str())])?.encode_gauge(&seconds)?;
         }
 
         let help = "Stream records that could not be read, and so were not counted";
         let mut family = encoder.encode_descriptor("jobledger_tally_failed_records", help, None, counter)?;
-        family.encode_counter::<NoLabelSet, _, u64>(&self.scrape.failed_records, None)?;
+        family.encode_counter::<NoLabelSet, _, u64>(&self.0.scrape.failed_records, None)?;
 
         self.encode_records(&mut encoder)?;
         self.encode_queue(&mut encoder)?;

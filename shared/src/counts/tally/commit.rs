@@ -9,14 +9,15 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::checkpoint::{STREAM, checkpoint_bucket};
 use super::probe::{PROBE_BUCKET, Probe};
-use super::{Cell, Checkpoint, Fold, SequenceNumber, Stream};
+use super::{Checkpoint, Fold, Stream};
+use crate::counts::Cell;
 use crate::domain::Timestamp;
 use crate::store::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::store::value::{n, s};
-use crate::store::{Store, StoreError, Tables, Written};
+use crate::store::{SequenceNumber, Store, StoreError, Tables, Written};
 
 /// The place of the number of unreadable records among the buckets of all owners: checkpoints go, it stays.
-pub(super) const FAILED_BUCKET: &str = "failed";
+pub(crate) const FAILED_BUCKET: &str = "failed";
 /// How often an item of a bucket was written.
 pub(crate) const REVISION: &str = "revision";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
@@ -24,37 +25,37 @@ const CHECKPOINT_TTL_HOURS: i64 = 72;
 
 /// What one transaction writes.
 #[derive(Clone, Debug)]
-pub struct Commit<'a> {
+pub(super) struct Commit<'a> {
     /// The shard that was read.
-    pub shard_id: &'a str,
+    pub(super) shard_id: &'a str,
     /// Whose it is, as far as its records say.
-    pub stream: Option<Stream>,
+    pub(super) stream: Option<Stream>,
     /// The checkpoint as it was read: if it moved since, nothing is written.
-    pub read: Option<&'a SequenceNumber>,
+    pub(super) read: Option<&'a SequenceNumber>,
     /// The last record that is included.
-    pub last: &'a SequenceNumber,
+    pub(super) last: &'a SequenceNumber,
     /// When that record was written.
-    pub written_at: Timestamp,
+    pub(super) written_at: Timestamp,
     /// What the records move.
-    pub fold: &'a Fold,
+    pub(super) fold: &'a Fold,
     /// How many records could not be read.
-    pub unreadable: u64,
+    pub(super) unreadable: u64,
     /// The last probe among the records.
-    pub probe: Option<Timestamp>,
+    pub(super) probe: Option<Timestamp>,
     /// Those of their owners that may be missing in the list of all.
-    pub owners: &'a [&'a str],
+    pub(super) owners: &'a [&'a str],
     /// What time it is.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Commit<'_> {
     /// Whether there is nothing to write: the checkpoint then stays, and the records are passed over again.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.fold.is_empty() && self.unreadable == 0 && self.probe.is_none()
     }
 
     /// The transaction, as a value.
-    pub fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+    fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
         let mut items = vec![self.checkpoint(tables)?];
         for (scope, place, cells) in self.fold.items() {
             items.push(add(tables, scope, &place.to_string(), &cells)?);
@@ -136,7 +137,7 @@ fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(Cell, i64)]) -> Res
 }
 
 /// Writes a commit; false: the checkpoint has moved since it was read, and nothing was written.
-pub async fn commit(store: &Store, tables: &Tables, commit: &Commit<'_>) -> Result<bool, StoreError> {
+pub(super) async fn commit(store: &Store, tables: &Tables, commit: &Commit<'_>) -> Result<bool, StoreError> {
     let plan = commit.plan(tables).map_err(|error| StoreError::Refused(error.into()))?;
     Ok(match store.transact(plan).await? {
         Written::Done(_) => true,
@@ -145,7 +146,7 @@ pub async fn commit(store: &Store, tables: &Tables, commit: &Commit<'_>) -> Resu
 }
 
 /// Reads how far a shard has been counted, as of now.
-pub async fn read_checkpoint(
+pub(super) async fn read_checkpoint(
     store: &Store,
     tables: &Tables,
     shard_id: &str,

@@ -1,18 +1,16 @@
-//! How many jobs a list has, without reading it: sums over buckets.
+//! How many jobs were created in each stretch of time that a range is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::items::{place_of, read_buckets, read_items, read_one};
-use super::{Bucket, Cell, Granularity, Group, Place, Segment, Span, Tally, segments};
-use crate::domain::{CreatedRange, JobQuery, Status, Timestamp, TypeName};
+use super::items::read_buckets;
+use super::{Segment, Span, StatusCounts};
+use crate::counts::{Bucket, Cell, Granularity, Group, Tally};
+use crate::domain::{CreatedRange, JobQuery, Timestamp, TypeName};
 use crate::store::pages::{READS_AT_ONCE, count_rows};
 use crate::store::ranges::{Bounds, exact_ranges};
 use crate::store::{Source, StoreError};
-
-/// Past so many types, all of an owner's are read at once and not one by one.
-const MAX_TYPES_ONE_BY_ONE: usize = 4;
 
 /// A stretch of time, and how many jobs of a list were created in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,56 +24,8 @@ pub(crate) struct Counted {
     pub(crate) parts: Vec<Counted>,
 }
 
-/// How many jobs a list has, as far as type, status and dates decide.
-pub async fn total(source: Source<'_>, query: &JobQuery) -> Result<u64, StoreError> {
-    if query.created == CreatedRange::ALL {
-        if query.types.len() > MAX_TYPES_ONE_BY_ONE {
-            let totals = totals(source, query).await?;
-            return Ok(totals.types.iter().map(|(kind, counts)| totals_of(query, kind, counts)).sum());
-        }
-        let reads = groups(&query.types).into_iter().map(|group| async move {
-            let place = Place::new(Bucket::Total, group);
-            let tally = read_one(source.store, source.tables, query.owner.as_str(), &place).await?;
-            Ok::<_, StoreError>(StatusCounts::of(&tally).sum(query))
-        });
-        let totals: Vec<u64> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        return Ok(totals.into_iter().sum());
-    }
-    let counted = count_segments(source, query, &segments(query.created)).await?;
-    Ok(counted.iter().map(|part| part.count).sum())
-}
-
-fn totals_of(query: &JobQuery, kind: &TypeName, counts: &StatusCounts) -> u64 {
-    if query.types.contains(kind) { counts.sum(query) } else { 0 }
-}
-
-/// How many jobs an owner has by status: all together, and of each type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) all: StatusCounts,
-    pub(crate) types: BTreeMap<TypeName, StatusCounts>,
-}
-
-/// Reads all of an owner's totals, in one range.
-pub(crate) async fn totals(source: Source<'_>, query: &JobQuery) -> Result<Totals, StoreError> {
-    let (first, last) = Place::totals();
-    let items = read_items(source.store, source.tables, query.owner.as_str(), &first, &last).await?;
-    let mut totals = Totals::default();
-    for item in items {
-        let counts = StatusCounts::of(&Tally::of_item(&item));
-        match place_of(&item)?.group {
-            Group::All => totals.all = counts,
-            Group::Type(kind) => {
-                totals.types.insert(kind, counts);
-            }
-            Group::Label(..) | Group::Records(..) => {}
-        }
-    }
-    Ok(totals)
-}
-
 /// Whose numbers make up those of a list: everybody's, or each type's.
-fn groups(types: &BTreeSet<TypeName>) -> Vec<Group> {
+pub(super) fn groups(types: &BTreeSet<TypeName>) -> Vec<Group> {
     if types.is_empty() { vec![Group::All] } else { types.iter().cloned().map(Group::Type).collect() }
 }
 
@@ -168,66 +118,5 @@ fn by_slot(
         if let Cell::AliveIn(slot, status) = cell {
             spans.entry(granularity.start_of(bucket, slot)).or_default().add_one(status, value);
         }
-    }
-}
-
-/// How many jobs are in each status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StatusCounts([i64; Status::ALL.len()]);
-
-impl StatusCounts {
-    /// The jobs that are there, of those that a tally counts.
-    pub fn of(tally: &Tally) -> Self {
-        Self(Status::ALL.map(|status| tally.get(Cell::Alive(status))))
-    }
-
-    /// How many are in this one.
-    pub fn get(&self, status: Status) -> u64 {
-        self.iter().find(|(known, _)| *known == status).map_or(0, |(_, count)| count)
-    }
-
-    /// Both together.
-    #[must_use]
-    pub(crate) fn plus(mut self, other: &Self) -> Self {
-        for (count, more) in self.0.iter_mut().zip(&other.0) {
-            *count += more;
-        }
-        self
-    }
-
-    /// Adds to one number.
-    pub(crate) fn add_one(&mut self, status: Status, by: i64) {
-        for (known, count) in Status::ALL.iter().zip(&mut self.0) {
-            if *known == status {
-                *count += by;
-            }
-        }
-    }
-
-    /// Each status with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
-        Status::ALL.into_iter().zip(self.0.iter().map(|count| u64::try_from(*count).unwrap_or(0)))
-    }
-
-    /// Without the statuses that a list does not ask for.
-    #[must_use]
-    pub(crate) fn only(mut self, query: &JobQuery) -> Self {
-        for (status, count) in Status::ALL.iter().zip(&mut self.0) {
-            if !(query.statuses.is_empty() || query.statuses.contains(status)) {
-                *count = 0;
-            }
-        }
-        self
-    }
-
-    /// How many there are in all.
-    pub fn total(&self) -> u64 {
-        self.iter().map(|(_, count)| count).sum()
-    }
-
-    /// How many are in the statuses that a list asks for.
-    pub(crate) fn sum(&self, query: &JobQuery) -> u64 {
-        let wanted = |status: Status| query.statuses.is_empty() || query.statuses.contains(&status);
-        self.iter().filter(|(status, _)| wanted(*status)).map(|(_, count)| count).sum()
     }
 }

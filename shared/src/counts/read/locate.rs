@@ -1,7 +1,8 @@
 //! Offsets without walking: which minute the row at an offset is in, and how far into it.
 
-use super::read::{Counted, count_segments};
-use super::{Granularity, Segment, Span, segments};
+use super::stretches::{Counted, count_segments};
+use super::{Segment, Span, segments};
+use crate::counts::Granularity;
 use crate::domain::{CreatedRange, JobQuery, Order};
 use crate::store::{Source, StoreError};
 

@@ -3,13 +3,13 @@
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 
-use super::{Bucket, Group, Place, Tally};
+use crate::counts::{Bucket, Group, Place, Tally};
 use crate::store::schema::{BUCKET, SCOPE};
 use crate::store::value::s;
 use crate::store::{AttributeMap, Corrupt, Store, StoreError, Tables};
 
 /// The numbers of one item; none where there is none.
-pub(super) async fn read_one(
+pub(crate) async fn read_one(
     store: &Store,
     tables: &Tables,
     scope: &str,
@@ -20,7 +20,7 @@ pub(super) async fn read_one(
 }
 
 /// The numbers of some jobs in all buckets of a length from one to another, in order.
-pub(super) async fn read_buckets(
+pub(crate) async fn read_buckets(
     store: &Store,
     tables: &Tables,
     scope: &str,
@@ -77,7 +77,7 @@ pub(crate) fn name_of(item: &AttributeMap) -> &str {
 }
 
 /// Which bucket's item it is, and for which jobs.
-pub(super) fn place_of(item: &AttributeMap) -> Result<Place, Corrupt> {
+pub(crate) fn place_of(item: &AttributeMap) -> Result<Place, Corrupt> {
     let name = name_of(item);
     Place::parse(name).ok_or_else(|| Corrupt::new(name, "is not the name of a bucket's item"))
 }

@@ -1,0 +1,20 @@
+//! Shapes the numbers that `GET /metrics` shows. The function writes them in the formats that Prometheus reads.
+//!
+//! - `gather` makes one scrape, and leaves types out where there are too many.
+//! - `scrape` reads what there is; `series` and `shares` choose among the counts of records where they are too many.
+//! - `lag` finds out by probes how far the counts lag behind the jobs.
+//! - `queue_note` and `recounted` are notes that the reaper and the recount leave for a scrape.
+
+mod gather;
+mod lag;
+mod queue_note;
+mod recounted;
+mod scrape;
+mod series;
+mod shares;
+
+pub use gather::{Gathered, Gatherer};
+pub use queue_note::{MAX_NOTED_TYPES, NotedType, QueueNote};
+pub use recounted::Recounted;
+pub use scrape::Scrape;
+pub use series::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};

@@ -1,0 +1,66 @@
+//! All that `GET /metrics` shows of the counts, read from one partition.
+
+use std::collections::BTreeMap;
+
+use super::queue_note::QUEUE_BUCKET;
+use super::recounted::RECOUNT_BUCKET;
+use super::series::scrape_records;
+use super::{QueueNote, Recounted};
+use crate::counts::read::{RecordCounts, name_of, read_items};
+use crate::counts::tally::{Checkpoint, FAILED_BUCKET, PREFIX, PROBE_BUCKET, Probe};
+use crate::counts::{Bucket, Group, Place, Tally};
+use crate::domain::TypeName;
+use crate::store::schema::ALL_OWNERS;
+use crate::store::{Store, StoreError, Tables};
+
+/// All that a scrape shows: one partition, whose size does not depend on how many jobs there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scrape {
+    /// The numbers of all owners, by type.
+    pub types: BTreeMap<TypeName, Tally>,
+    /// How far each shard of the stream has been counted.
+    pub checkpoints: Vec<Checkpoint>,
+    /// How many records could not be read, ever.
+    pub failed_records: u64,
+    /// The last probe that came through.
+    pub probe: Option<Probe>,
+    /// What the last recount of all owners found; `None`: there was none yet.
+    pub recounted: Option<Recounted>,
+    /// What was last seen of the queues; `None`: nobody looked yet.
+    pub queue: Option<QueueNote>,
+    /// The records of all owners.
+    pub records: RecordCounts,
+    /// Whether there are pairs of kind and status that are left out of these, as they are too many: then these are only
+    /// the first by name, and `share_series` tells which to show.
+    pub are_records_cut: bool,
+}
+
+/// Reads what a scrape shows. The counts of records lie in the middle of the partition, and there is no telling how many
+/// there are: so they are read by themselves, up to a limit.
+pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
+    let ((first_record, last_record), (_, last)) = (Place::records(None), Place::totals());
+    let (before, after, (records, are_all)) = tokio::try_join!(
+        read_items(store, tables, ALL_OWNERS, PREFIX, &first_record),
+        read_items(store, tables, ALL_OWNERS, &last_record, &last),
+        scrape_records(store, tables),
+    )?;
+    let mut scrape = Scrape { records, are_records_cut: !are_all, ..Scrape::default() };
+    for item in before.into_iter().chain(after) {
+        let name = name_of(&item);
+        if name.starts_with(PREFIX) {
+            scrape.checkpoints.push(Checkpoint::of_item(&item)?);
+        } else if name == FAILED_BUCKET {
+            let records = item.get("records").and_then(|value| value.as_n().ok());
+            scrape.failed_records = records.and_then(|number| number.parse().ok()).unwrap_or(0);
+        } else if name == PROBE_BUCKET {
+            scrape.probe = Probe::of_item(&item);
+        } else if name == RECOUNT_BUCKET {
+            scrape.recounted = Recounted::of_item(&item);
+        } else if name == QUEUE_BUCKET {
+            scrape.queue = QueueNote::of_item(&item);
+        } else if let Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) = Place::parse(name) {
+            scrape.types.insert(kind, Tally::of_item(&item));
+        }
+    }
+    Ok(scrape)
+}

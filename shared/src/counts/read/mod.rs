@@ -1,0 +1,39 @@
+//! Reads the kept counts: totals of lists, places of offsets, and reports.
+//!
+//! - `items` reads the items themselves.
+//! - `spans` cuts a range of time into buckets, and `stretches` counts them.
+//! - `totals` says how many jobs a list has, `breakdown` how many of each type and status.
+//! - `locate` finds the row at an offset.
+//! - `sum` adds up all numbers of an owner, and `stats` shows them.
+//! - `costs` says what jobs cost, `records` how many records there are.
+//! - `owners` says who has jobs at all.
+
+mod breakdown;
+mod costs;
+mod items;
+mod locate;
+mod owners;
+mod records;
+mod spans;
+mod stats;
+mod status_counts;
+mod stretches;
+mod sum;
+mod totals;
+
+pub use breakdown::{Breakdown, MAX_TYPES_WITHIN_DATES, breakdown};
+pub use costs::{CostError, Costs, MAX_COST_ITEMS, Spent};
+pub(crate) use items::{name_of, range, read_items};
+pub use locate::{Begin, Located, locate};
+pub use owners::{counts_by_owner, counts_by_type, owners};
+pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, RecordCounts, RecordPair};
+pub(crate) use records::{counted_in, read_records};
+pub use spans::{Segment, Span, segments};
+use spans::{whole_segments, widened};
+pub use stats::JobStats;
+pub use status_counts::StatusCounts;
+pub(crate) use stretches::{Counted, count_segments};
+pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};
+use sum::{bytes_of, sum};
+pub use totals::total;
+pub(crate) use totals::{Totals, totals};

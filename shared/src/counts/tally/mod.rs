@@ -1,0 +1,27 @@
+//! Writes the kept counts, exactly once.
+//!
+//! A batch of stream records takes this path:
+//!
+//! 1. `change` and `record_change` say by how much one stream record moves which number.
+//! 2. `fold` adds many of these moves up, until they fill a transaction.
+//! 3. `commit` writes the sums and the shard's `checkpoint` in one transaction.
+//! 4. `batch` does the three for a whole batch, and starts again if another delivery of the shard was faster.
+//!
+//! `probe` is a write that takes the same path, to show how far the counts lag.
+
+mod batch;
+mod change;
+mod checkpoint;
+mod commit;
+mod fold;
+mod probe;
+mod record_change;
+
+pub use batch::{TallyError, tally_batch};
+pub use change::{Change, Delta, deltas};
+pub(crate) use checkpoint::PREFIX;
+pub use checkpoint::{Checkpoint, Stream};
+pub(crate) use commit::{FAILED_BUCKET, REVISION};
+pub use fold::{Fold, MAX_ITEMS};
+pub(crate) use probe::PROBE_BUCKET;
+pub use probe::{Probe, counted_probe, send_probe};

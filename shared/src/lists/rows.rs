@@ -1,0 +1,20 @@
+//! Rows become jobs here, and nowhere else.
+
+use crate::domain::Job;
+use crate::store::pages::ListRow;
+use crate::store::{Corrupt, Source, StoreError, job_of_row, with_progress};
+
+/// The job of a row, as its index tells it.
+pub(super) fn job(row: ListRow) -> Result<Job, Corrupt> {
+    job_of_row(row.item)
+}
+
+/// The jobs of these rows, as they are shown: with how far those are that run, which only their heads tell.
+pub(super) async fn jobs_with_progress(
+    source: Source<'_>,
+    rows: Vec<ListRow>,
+) -> Result<Vec<Job>, StoreError> {
+    let mut jobs: Vec<Job> = rows.into_iter().map(job).collect::<Result<_, _>>()?;
+    with_progress(source.store, source.tables, &mut jobs).await?;
+    Ok(jobs)
+}

@@ -1,0 +1,16 @@
+//! The jobs, as functions use them.
+
+use super::Ledger;
+
+/// The jobs of a ledger: what can be done with them stands beside the code that does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Jobs<'a> {
+    pub(crate) ledger: &'a Ledger,
+}
+
+impl Ledger {
+    /// The jobs.
+    pub fn jobs(&self) -> Jobs<'_> {
+        Jobs { ledger: self }
+    }
+}
