@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_status_allows_is_said() {
+    fn a_job_has_only_the_fields_that_its_status_allows() {
         let jobs = Jobs::new(2_000, 3).unwrap();
         for job in (0..2_000).map(|number| jobs.job(number)) {
             let status = job["status"].as_str().unwrap();

@@ -8,7 +8,6 @@ mod amount;
 mod clock;
 mod draw;
 mod error;
-mod house;
 mod jobs;
 mod load;
 mod measure;
@@ -17,6 +16,7 @@ pub mod operations;
 mod progress;
 pub mod queue;
 mod report;
+mod stack;
 
 pub use amount::{Amount, grouped};
 pub use error::Error;
@@ -26,8 +26,8 @@ pub use memory::Memory;
 pub use progress::Progress;
 pub use report::{Machine, Promise, Report, Row, Verdict};
 
-use house::House;
 use jobs::Jobs;
+use stack::BenchStack;
 
 /// Fewest jobs of a load: a page of 50 in the middle must have one after it.
 pub const MIN_JOBS: u64 = 200;
@@ -69,10 +69,10 @@ pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
     let mut measured = Vec::new();
     for &size in &plan.sizes {
         let jobs = Jobs::new(size, plan.seed)?;
-        let house = House::start().await?;
-        loads.push(load::run(&house, &jobs, progress).await?);
-        measured.push(measure::run(&house, &jobs, plan.calls, progress).await?);
-        house.stop().await?;
+        let stack = BenchStack::start().await?;
+        loads.push(load::run(&stack, &jobs, progress).await?);
+        measured.push(measure::run(&stack, &jobs, plan.calls, progress).await?);
+        stack.stop().await?;
     }
     let queue = if plan.backlogs.is_empty() { None } else { Some(queue::run(plan, progress).await?) };
     Ok(Report::new(plan, loads, measured, queue))

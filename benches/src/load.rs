@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::amount::grouped;
 use crate::clock::Stopwatch;
 use crate::error::Error;
-use crate::house::House;
 use crate::jobs::Jobs;
 use crate::memory::{self, Memory};
 use crate::progress::Progress;
+use crate::stack::BenchStack;
 
 /// Jobs of one call: some 200 KB, and far from the 29 s that a call may take.
 pub(crate) const JOBS_A_CALL: u64 = 500;
@@ -56,7 +56,7 @@ pub struct Sample {
 }
 
 /// Loads all jobs, and waits until they are counted.
-pub(crate) async fn run(house: &House, jobs: &Jobs, progress: Progress) -> Result<Load, Error> {
+pub(crate) async fn run(stack: &BenchStack, jobs: &Jobs, progress: Progress) -> Result<Load, Error> {
     memory::forget_peak();
     let bar = progress.bar(jobs.count, &format!("loading {} jobs", grouped(jobs.count)));
     let watch = Stopwatch::start();
@@ -64,7 +64,7 @@ pub(crate) async fn run(house: &House, jobs: &Jobs, progress: Progress) -> Resul
         let first = call * JOBS_A_CALL;
         let numbers = first..jobs.count.min(first + JOBS_A_CALL);
         // The body is made as its call begins, so that only those under way are in memory.
-        async move { ingest(house, &jobs.lines(numbers.clone()), numbers.end - numbers.start).await }
+        async move { ingest(stack, &jobs.lines(numbers.clone()), numbers.end - numbers.start).await }
     });
     let mut calls = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
     let mut samples: Vec<Sample> = Vec::new();
@@ -84,11 +84,11 @@ pub(crate) async fn run(house: &House, jobs: &Jobs, progress: Progress) -> Resul
     let load_micros = watch.micros();
     bar.finish_and_clear();
     let bar = progress.spinner("waiting until all are counted");
-    house.service.stack.settled(SETTLE_MAX).await?;
+    stack.service.stack.settled(SETTLE_MAX).await?;
     let all_micros = watch.micros();
     bar.finish_and_clear();
-    check(house, loaded).await?;
-    let directory = house.directory();
+    check(stack, loaded).await?;
+    let directory = stack.directory();
     let database_bytes =
         memory::bytes_in(directory).map_err(|source| Error::File { path: directory.to_owned(), source })?;
     Ok(Load {
@@ -110,11 +110,11 @@ pub(crate) fn a_second(jobs: u64, micros: u64) -> u64 {
 }
 
 /// Sends so many jobs, one a line; answers how many they were.
-pub(crate) async fn ingest(house: &House, body: &str, sent: u64) -> Result<u64, Error> {
+pub(crate) async fn ingest(stack: &BenchStack, body: &str, sent: u64) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let reply = house.service.call("POST", "/v1/admin/ingest/jobs").body(body).send().await;
+        let reply = stack.service.call("POST", "/v1/admin/ingest/jobs").body(body).send().await;
         // A call that broke off may be sent again: what is in already is unchanged.
         let went_in =
             ["/created", "/updated", "/unchanged"].map(|field| reply.at(field).as_u64().unwrap_or(0));
@@ -128,8 +128,8 @@ pub(crate) async fn ingest(house: &House, body: &str, sent: u64) -> Result<u64, 
 }
 
 /// What is measured later is only worth something when the counts are right.
-async fn check(house: &House, loaded: u64) -> Result<(), Error> {
-    let reply = house.service.get("/v1/jobs?limit=1").send().await;
+async fn check(stack: &BenchStack, loaded: u64) -> Result<(), Error> {
+    let reply = stack.service.get("/v1/jobs?limit=1").send().await;
     match reply.at("/total") {
         Value::Number(total) if total.as_u64() == Some(loaded) => Ok(()),
         other => Err(Error::Miscounted { loaded, counted: format!("{other} ({})", reply.status) }),

@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::amount::Amount;
 use crate::draw::Draw;
 use crate::error::Error;
-use crate::house::{House, Metered};
 use crate::jobs::Jobs;
 use crate::operations::{Case, Gives, Needs, OPERATIONS, Operation};
 use crate::progress::Progress;
+use crate::stack::{BenchStack, Metered};
 
 /// Places in the sequence of draws that one operation has: more than calls.
 const DRAWS: u64 = 1_000_000;
@@ -127,7 +127,7 @@ impl Given {
 
 /// Measures every operation, in the table's order.
 pub(crate) async fn run(
-    house: &House,
+    stack: &BenchStack,
     jobs: &Jobs,
     calls: u32,
     progress: Progress,
@@ -138,19 +138,19 @@ pub(crate) async fn run(
     let mut given = Given::default();
     let mut outcomes = Vec::new();
     for (place, operation) in (0..).zip(&OPERATIONS) {
-        let Some(name) = house.function_for(operation.route) else {
+        let Some(name) = stack.function_for(operation.route) else {
             outcomes.push(without_route(operation)?);
             continue;
         };
         if !functions.contains_key(name)
-            && let Some(started) = house.metered(name).await
+            && let Some(started) = stack.metered(name).await
         {
             functions.insert(name, started);
         }
         let Some(function) = functions.get(name) else { return Err(Error::NoRoute(operation.route)) };
         let run = Run { operation, place, function, jobs, calls };
         outcomes.push(run.measure(&mut given, &bar).await?);
-        house.service.stack.wake();
+        stack.service.stack.wake();
     }
     bar.finish_and_clear();
     Ok(outcomes)

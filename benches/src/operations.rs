@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jobs_and_cursors_are_needed_for_comes_after_what_gives_them() {
+    fn operations_that_need_jobs_or_cursors_run_after_those_that_give_them() {
         let place = |name: &str| OPERATIONS.iter().position(|operation| operation.name == name).unwrap();
         let giving = |gives: Gives| OPERATIONS.iter().position(|operation| operation.gives == gives).unwrap();
         assert!(giving(Gives::Cursor) < place("list 50, from a cursor there"));

@@ -74,7 +74,7 @@ async fn a_report_has_every_operation_at_every_size() {
 }
 
 #[tokio::test]
-async fn the_queue_keeps_its_promises_before_any_backlog() {
+async fn the_queue_keeps_its_limits_at_any_backlog() {
     let plan = Plan { backlogs: BACKLOGS.to_vec(), ..small() };
     let report = run(&plan, Progress::Hidden).await.expect("a report");
     let broken: Vec<_> = report.broken().collect();

@@ -6,8 +6,8 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
 
+use crate::callers::{self, Action};
 use crate::clock;
-use crate::people::{self, Habit};
 use crate::run::Run;
 use crate::worker::{self, Held};
 
@@ -25,14 +25,14 @@ pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
     if dice.is_one_in(3) {
         return first_jobs(run, dice).await;
     }
-    people::begin(run, JOBS, dice).await;
+    callers::begin(run, JOBS, dice).await;
     run.begin_weather();
     for number in 0..4 {
         run.go(hold(Rc::clone(run), format!("w{number}"), Dice::new(dice.roll(u64::MAX))));
     }
     run.go(limit(Rc::clone(run), Dice::new(dice.roll(u64::MAX))));
-    for habit in [Habit::Cancel, Habit::Retry, Habit::Create, Habit::Reap] {
-        run.go(people::live(Rc::clone(run), habit, Dice::new(dice.roll(u64::MAX))));
+    for action in [Action::Cancel, Action::Retry, Action::Create, Action::Reap] {
+        run.go(callers::live(Rc::clone(run), action, Dice::new(dice.roll(u64::MAX))));
     }
     run.all_have_stopped().await;
 }
@@ -46,7 +46,7 @@ async fn first_jobs(run: &Rc<Run>, dice: &mut Dice) {
         let (mut luck, mut dice) = (Dice::new(dice.roll(u64::MAX)), Dice::new(dice.roll(u64::MAX)));
         run.go(async move {
             clock::pass(luck.roll(EARLY_MS)).await;
-            people::once(&creator, Habit::Create, &mut luck).await;
+            callers::once(&creator, Action::Create, &mut luck).await;
         });
         run.go(async move {
             for _ in 0..5 {
@@ -69,7 +69,7 @@ async fn limit(run: Rc<Run>, mut dice: Dice) {
     }
     for settings in thoughts {
         let request = Request::new("PUT", "/v1/types/a").body(settings.to_string());
-        if let Some(reply) = run.world.call("type-settings", &request).await {
+        if let Some(reply) = run.functions.call("type-settings", &request).await {
             run.expect("settings", &reply, &[200]);
         }
         clock::pass(dice.roll(EARLY_MS)).await;
@@ -99,9 +99,9 @@ async fn claim(run: &Run, name: &str, dice: &mut Dice) -> Vec<Held> {
     let body = json!({
         "worker_id": name, "types": run.kinds, "max": 1 + dice.roll(2), "lease_seconds": LEASE_SECONDS,
     });
-    let Some(reply) = run.world.claim(&body).await else { return Vec::new() };
+    let Some(reply) = run.functions.claim(&body).await else { return Vec::new() };
     run.expect("a claim", &reply, &[200]);
     let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
-    run.world.store.watched(|watch| jobs.iter().for_each(|job| watch.hand_out(name, job)));
+    run.functions.store.watched(|observer| jobs.iter().for_each(|job| observer.hand_out(name, job)));
     jobs.iter().map(|job| Held::of(job, LEASE_SECONDS * 1_000)).collect()
 }

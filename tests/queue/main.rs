@@ -5,17 +5,17 @@
 //! A seed gives a whole run. One is repeated, with all that happened, by `JOBLEDGER_QUEUE_SEED=7 cargo test -p
 //! jobledger-tests --test queue no_try -- --nocapture`; `JOBLEDGER_QUEUE_RUNS` says how many runs of each kind there are.
 
+mod callers;
 mod clock;
+mod functions;
 mod limited;
+mod observer;
 mod order;
-mod people;
 mod rules;
 mod run;
-mod seen;
 mod store;
-mod watch;
+mod stored;
 mod worker;
-mod world;
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +85,7 @@ fn on_a_clock(story: impl Future<Output = Told>) -> Told {
     LocalSet::new().block_on(&runtime, story)
 }
 
-/// Many workers, the reaper and others, in any weather.
+/// Many workers, the reaper and others, in any conditions.
 #[test]
 fn no_try_has_two_holders_and_no_job_is_lost() {
     simulate("no_try", 1_500, |seed| {
@@ -117,7 +117,7 @@ fn jobs_that_run_when_their_type_is_limited_count() {
     });
 }
 
-/// One worker in fair weather gets the highest priority first, then the first due.
+/// One worker in fair conditions gets the highest priority first, then the first due.
 #[test]
 fn one_worker_gets_jobs_in_order() {
     simulate("one_worker", 200, |seed| {

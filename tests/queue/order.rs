@@ -1,4 +1,4 @@
-//! One worker in fair weather: it gets jobs in order.
+//! One worker in fair conditions: it gets jobs in order.
 
 use std::rc::Rc;
 
@@ -6,8 +6,8 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
+use crate::callers::{self, Action};
 use crate::clock;
-use crate::people::{self, Habit};
 use crate::run::Run;
 
 /// Steps of a run.
@@ -19,18 +19,18 @@ const MOST: usize = 4;
 /// The same where there are many.
 const MOST_OF_CROWD: usize = 10;
 /// What happens between two claims.
-const HABITS: [Habit; 4] = [Habit::Cancel, Habit::Retry, Habit::Edit, Habit::Ingest];
+const HABITS: [Action; 4] = [Action::Cancel, Action::Retry, Action::Edit, Action::Ingest];
 
 /// Has one worker claim, and others change what waits, one after the other.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
     let most = if is_crowd { MOST_OF_CROWD } else { MOST };
     if is_crowd {
-        people::begin(run, CROWD, dice).await;
+        callers::begin(run, CROWD, dice).await;
     }
     for _ in 0..STEPS {
         match dice.roll(8) {
-            0 | 1 => people::once(run, Habit::Create, dice).await,
-            2 | 3 => people::once(run, *dice.pick(&HABITS), dice).await,
+            0 | 1 => callers::once(run, Action::Create, dice).await,
+            2 | 3 => callers::once(run, *dice.pick(&HABITS), dice).await,
             4 => clock::pass(1 + dice.roll(20_000)).await,
             _ => claim(run, most, dice).await,
         }
@@ -41,14 +41,14 @@ pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
 async fn claim(run: &Run, most: usize, dice: &mut Dice) {
     let (kinds, max) = (run.some_kinds(dice), 1 + dice.below(most));
     let now = clock::now();
-    let expected: Vec<String> = run.world.store.watched(|watch| {
-        let due = watch.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));
+    let expected: Vec<String> = run.functions.store.watched(|observer| {
+        let due = observer.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));
         let mut due: Vec<_> = due.map(|(id, seen)| (-seen.priority, seen.available_at, id.clone())).collect();
         due.sort_unstable();
         due.into_iter().take(max).map(|(.., id)| id).collect()
     });
     let body = json!({ "worker_id": "only", "types": kinds, "max": max });
-    let reply = run.world.claim(&body).await.expect("an answer");
+    let reply = run.functions.claim(&body).await.expect("an answer");
     run.expect("a claim", &reply, &[200]);
     let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
     let got: Vec<&str> = jobs.iter().filter_map(|job| job["job_id"].as_str()).collect();
@@ -69,11 +69,11 @@ async fn end(run: &Run, job: &Value, dice: &mut Dice) {
         _ => ("completed", json!({ "status": "completed", "result": { "by": token } })),
     };
     body["lease_token"] = token.clone();
-    run.world.store.watched(|watch| {
-        watch.hand_out("only", job);
-        watch.said.insert((token.as_str().unwrap_or_default().to_owned(), word));
+    run.functions.store.watched(|observer| {
+        observer.hand_out("only", job);
+        observer.said.insert((token.as_str().unwrap_or_default().to_owned(), word));
     });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
-    let reply = run.world.call("update-job", &request).await.expect("an answer");
+    let reply = run.functions.call("update-job", &request).await.expect("an answer");
     run.expect("a report", &reply, &[200]);
 }

@@ -3,8 +3,8 @@
 use jobledger::domain::Status;
 
 use crate::clock;
-use crate::seen::Seen;
-use crate::watch::Watch;
+use crate::observer::Observer;
+use crate::stored::StoredHead;
 
 /// Longest lease that a run's workers ask for, in milliseconds.
 const MAX_LEASE_MS: i64 = 60_000;
@@ -13,11 +13,11 @@ const MAX_BACKOFF_MS: i64 = 3_600_000;
 
 /// A head has been written.
 pub(crate) fn head_changed(
-    watch: &mut Watch,
+    observer: &mut Observer,
     function: &'static str,
     id: &str,
-    old: Option<&Seen>,
-    new: Option<&Seen>,
+    old: Option<&StoredHead>,
+    new: Option<&StoredHead>,
 ) {
     let mut wrong = Vec::new();
     if let Some(new) = new {
@@ -37,16 +37,16 @@ pub(crate) fn head_changed(
                 wrong.push(format!("{function} removed a job that is {}", old.status));
             }
         }
-        (Some(old), Some(new)) => wrong.extend(step(watch, function, id, old, new)),
+        (Some(old), Some(new)) => wrong.extend(step(observer, function, id, old, new)),
         (None, None) => {}
     }
     for what in wrong {
-        watch.blame(format!("{id}: {what}"));
+        observer.blame(format!("{id}: {what}"));
     }
 }
 
 /// What holds of each head by itself.
-fn at_rest(new: &Seen) -> Vec<String> {
+fn at_rest(new: &StoredHead) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |holds: bool, what: &str| {
         if !holds {
@@ -65,13 +65,19 @@ fn at_rest(new: &Seen) -> Vec<String> {
     if let (Some(until), Some(token)) = (new.until, &new.token) {
         let latest = clock::now().plus_millis(MAX_LEASE_MS);
         check(until <= latest, "a lease that is too long");
-        check(Watch::deadline(token).is_none_or(|deadline| until <= deadline), "a lease beyond its try");
+        check(Observer::deadline(token).is_none_or(|deadline| until <= deadline), "a lease beyond its try");
     }
     wrong
 }
 
 /// What holds of each step.
-fn step(watch: &mut Watch, function: &'static str, id: &str, old: &Seen, new: &Seen) -> Vec<String> {
+fn step(
+    observer: &mut Observer,
+    function: &'static str,
+    id: &str,
+    old: &StoredHead,
+    new: &StoredHead,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |holds: bool, what: &str| {
         if !holds {
@@ -107,8 +113,8 @@ fn step(watch: &mut Watch, function: &'static str, id: &str, old: &Seen, new: &S
         check(due <= clock::now().plus_millis(MAX_BACKOFF_MS), "it waits for too long");
     }
     let by_its_rules = match function {
-        "claim-jobs" => claimed(watch, id, old, new),
-        "update-job" => changed(watch, id, old, new),
+        "claim-jobs" => claimed(observer, id, old, new),
+        "update-job" => changed(observer, id, old, new),
         "reap-leases" => reaped(old, new),
         "retry-job" => is_step && new.status == Status::Queued && old.status.is_ended(),
         "cancel-job" | "delete-job" => new.status == Status::Cancelled && is_step,
@@ -116,46 +122,46 @@ fn step(watch: &mut Watch, function: &'static str, id: &str, old: &Seen, new: &S
     };
     check(by_its_rules, "it may not do this");
     if is_step && new.status == Status::Cancelled {
-        watch.called_off.extend(old.token.clone().filter(|_| old.is_held()));
+        observer.called_off.extend(old.token.clone().filter(|_| old.is_held()));
     }
     wrong
 }
 
 /// A claim takes a job that is due, gives a slot to one that runs, or moves one up.
-fn claimed(watch: &mut Watch, id: &str, old: &Seen, new: &Seen) -> bool {
+fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead) -> bool {
     let now = clock::now();
     if old.status == new.status {
         let is_adopted = old.is_held() && !old.has_slot && new.has_slot;
-        let adopted = Seen { has_slot: true, ..old.clone() };
-        let moved = Seen { queue: new.queue.clone(), ..old.clone() };
+        let adopted = StoredHead { has_slot: true, ..old.clone() };
+        let moved = StoredHead { queue: new.queue.clone(), ..old.clone() };
         return (is_adopted && *new == adopted) || (old.is_due(now) && *new == moved);
     }
     if !(new.is_held() && old.is_due(now) && new.overall == 0) {
         return false;
     }
     let token = new.token.clone().unwrap_or_default();
-    if watch.tokens.insert(token, (id.to_owned(), new.attempt)).is_some() {
-        watch.blame(format!("{id}: its token was another try's"));
+    if observer.tokens.insert(token, (id.to_owned(), new.attempt)).is_some() {
+        observer.blame(format!("{id}: its token was another try's"));
     }
-    let Some(of) = watch.types.get(&new.kind) else { return !new.has_slot };
+    let Some(of) = observer.types.get(&new.kind) else { return !new.has_slot };
     let (Some(limit), None) = (of.limit, of.opens_at) else {
         // While it is closed, only who has not heard of the limit takes jobs.
         return !new.has_slot;
     };
-    let held = watch.held(&new.kind).count();
+    let held = observer.held(&new.kind).count();
     if held > usize::try_from(limit).unwrap_or(usize::MAX) {
-        watch.blame(format!("{id}: {held} of {} run, where {limit} may", new.kind));
+        observer.blame(format!("{id}: {held} of {} run, where {limit} may", new.kind));
     }
     new.has_slot
 }
 
 /// A change is an edit, or a report of the holder.
-fn changed(watch: &mut Watch, id: &str, old: &Seen, new: &Seen) -> bool {
+fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead) -> bool {
     let token = old.token.clone().unwrap_or_default();
-    let said = |what| old.is_held() && watch.said.contains(&(token.clone(), what));
+    let said = |what| old.is_held() && observer.said.contains(&(token.clone(), what));
     if old.status == new.status {
         let is_allowed = (old.until == new.until && old.overall == new.overall) || said("report");
-        *watch.renewals.entry(token).or_default() += u32::from(old.until != new.until);
+        *observer.renewals.entry(token).or_default() += u32::from(old.until != new.until);
         return is_allowed;
     }
     let is_handed_back = said("queued") && new.max_attempts == old.max_attempts + 1;
@@ -168,14 +174,14 @@ fn changed(watch: &mut Watch, id: &str, old: &Seen, new: &Seen) -> bool {
             return false;
         }
     };
-    if !watch.applied.insert((token, word)) {
-        watch.blame(format!("{id}: one report ended two tries"));
+    if !observer.applied.insert((token, word)) {
+        observer.blame(format!("{id}: one report ended two tries"));
     }
     true
 }
 
 /// The reaper ends tries whose leases have run out.
-fn reaped(old: &Seen, new: &Seen) -> bool {
+fn reaped(old: &StoredHead, new: &StoredHead) -> bool {
     let is_over = old.until.is_some_and(|until| until < clock::now());
     let is_last = old.attempt >= old.max_attempts;
     let next = if is_last { Status::Failed } else { Status::Queued };
@@ -183,19 +189,19 @@ fn reaped(old: &Seen, new: &Seen) -> bool {
 }
 
 /// As many slots of a type are taken as its jobs hold.
-pub(crate) fn slots_are_counted(watch: &mut Watch, kind: &str) {
-    let counted = watch.types.get(kind).map_or(0, |of| of.running);
-    let held = watch.held(kind).filter(|(_, seen)| seen.has_slot).count();
+pub(crate) fn slots_are_counted(observer: &mut Observer, kind: &str) {
+    let counted = observer.types.get(kind).map_or(0, |of| of.running);
+    let held = observer.held(kind).filter(|(_, seen)| seen.has_slot).count();
     if i64::try_from(held) != Ok(counted) {
-        watch.blame(format!("type {kind}: {counted} slots are counted, {held} are held"));
+        observer.blame(format!("type {kind}: {counted} slots are counted, {held} are held"));
     }
 }
 
 /// A type with a limit opens.
-pub(crate) fn all_that_runs_has_a_slot(watch: &mut Watch, kind: &str) {
+pub(crate) fn all_that_runs_has_a_slot(observer: &mut Observer, kind: &str) {
     let without: Vec<_> =
-        watch.held(kind).filter(|(_, seen)| !seen.has_slot).map(|(id, _)| id.clone()).collect();
+        observer.held(kind).filter(|(_, seen)| !seen.has_slot).map(|(id, _)| id.clone()).collect();
     if !without.is_empty() {
-        watch.blame(format!("type {kind} opens while {without:?} run without a slot"));
+        observer.blame(format!("type {kind} opens while {without:?} run without a slot"));
     }
 }

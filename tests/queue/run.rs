@@ -10,11 +10,11 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
 
+use crate::callers::{self, Action};
 use crate::clock;
-use crate::people::{self, Habit};
-use crate::store::Weather;
+use crate::functions::Functions;
+use crate::store::Conditions;
 use crate::worker::{self, Held};
-use crate::world::World;
 
 /// Most jobs of a run.
 const MAX_JOBS: usize = 8;
@@ -25,21 +25,21 @@ const ROUND_MS: u64 = 35_000;
 
 /// A run under way.
 pub(crate) struct Run {
-    pub(crate) world: World,
+    pub(crate) functions: Functions,
     pub(crate) kinds: Vec<String>,
     /// When all stop.
     pub(crate) ends_at: Timestamp,
-    weather: Weather,
+    conditions: Conditions,
     going: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
 }
 
-/// Some weather, from fair to foul.
-fn weather(dice: &mut Dice) -> Weather {
+/// Some conditions, from fair to foul.
+fn conditions(dice: &mut Dice) -> Conditions {
     match dice.roll(4) {
-        0 => Weather { usual_ms: 40, ..Weather::CALM },
-        1 => Weather { usual_ms: 40, late_one_in: 20, late_ms: 4_500, wrong_one_in: 0, lag_ms: 1_500 },
-        2 => Weather { usual_ms: 400, late_one_in: 15, late_ms: 2_500, wrong_one_in: 25, lag_ms: 400 },
-        _ => Weather { usual_ms: 80, late_one_in: 10, late_ms: 4_500, wrong_one_in: 10, lag_ms: 1_500 },
+        0 => Conditions { usual_ms: 40, ..Conditions::NORMAL },
+        1 => Conditions { usual_ms: 40, late_one_in: 20, late_ms: 4_500, wrong_one_in: 0, lag_ms: 1_500 },
+        2 => Conditions { usual_ms: 400, late_one_in: 15, late_ms: 2_500, wrong_one_in: 25, lag_ms: 400 },
+        _ => Conditions { usual_ms: 80, late_one_in: 10, late_ms: 4_500, wrong_one_in: 10, lag_ms: 1_500 },
     }
 }
 
@@ -47,10 +47,10 @@ impl Run {
     /// A run with these jobs' types that lasts so long.
     pub(crate) async fn start(dice: &mut Dice, kinds: usize, lasts_ms: i64) -> Self {
         let shards = if dice.is_one_in(8) { 3 } else { 1 };
-        let world = World::start(Dice::new(dice.roll(u64::MAX)), shards).await;
+        let functions = Functions::start(Dice::new(dice.roll(u64::MAX)), shards).await;
         let kinds = ["a", "b", "c"].into_iter().take(kinds).map(str::to_owned).collect();
-        let (weather, going) = (weather(dice), RefCell::default());
-        Self { world, kinds, ends_at: clock::now().plus_millis(lasts_ms), weather, going }
+        let (conditions, going) = (conditions(dice), RefCell::default());
+        Self { functions, kinds, ends_at: clock::now().plus_millis(lasts_ms), conditions, going }
     }
 
     /// Some of its types.
@@ -60,28 +60,28 @@ impl Run {
 
     /// Some job.
     pub(crate) fn some_job(&self, dice: &mut Dice) -> Option<String> {
-        let ids = self.world.store.watched(|watch| watch.ids());
+        let ids = self.functions.store.watched(|observer| observer.ids());
         (!ids.is_empty()).then(|| dice.pick(&ids).clone())
     }
 
     /// Whether there are as many jobs as there should be.
     pub(crate) fn is_full(&self) -> bool {
-        self.world.store.watched(|watch| watch.heads.len()) >= MAX_JOBS
+        self.functions.store.watched(|observer| observer.heads.len()) >= MAX_JOBS
     }
 
     /// Something must not be.
     pub(crate) fn blame(&self, what: String) {
-        self.world.store.watched(|watch| watch.blame(what));
+        self.functions.store.watched(|observer| observer.blame(what));
     }
 
     /// Something happened.
     pub(crate) fn tell(&self, what: String) {
-        self.world.store.watched(|watch| watch.tell(what));
+        self.functions.store.watched(|observer| observer.tell(what));
     }
 
-    /// An answer must have one of these statuses; where the weather is bad, the service may also be away.
+    /// An answer must have one of these statuses; where the conditions is bad, the service may also be away.
     pub(crate) fn expect(&self, what: &str, reply: &Reply, statuses: &[u16]) {
-        let is_bad = self.weather.wrong_one_in > 0 || self.weather.late_one_in > 0;
+        let is_bad = self.conditions.wrong_one_in > 0 || self.conditions.late_one_in > 0;
         if !(statuses.contains(&reply.status) || (is_bad && reply.status >= 500)) {
             self.blame(format!("{what} was answered {} {}", reply.status, reply.text));
         }
@@ -111,74 +111,75 @@ impl Run {
         }
     }
 
-    /// From now on, the weather is this run's.
+    /// From now on, the conditions is this run's.
     pub(crate) fn begin_weather(&self) {
-        self.world.store.weather(self.weather);
-        self.world.cut(if self.weather.wrong_one_in > 0 { 25 } else { 0 });
+        self.functions.store.conditions(self.conditions);
+        self.functions.cut(if self.conditions.wrong_one_in > 0 { 25 } else { 0 });
     }
 
     /// What was wrong, and all that happened.
     pub(crate) fn told(&self) -> (Vec<String>, Vec<String>) {
-        self.world.store.watched(|watch| (watch.wrong.clone(), watch.log.clone()))
+        self.functions.store.watched(|observer| (observer.wrong.clone(), observer.log.clone()))
     }
 
-    /// A story: everybody does what they do, in any weather, until it ends.
+    /// A story: everybody does what they do, in any conditions, until it ends.
     pub(crate) async fn happen(self: &Rc<Self>, dice: &mut Dice, workers: usize) {
         for kind in &self.kinds {
             if dice.is_one_in(3) {
-                let body = people::settings(dice).to_string();
+                let body = callers::settings(dice).to_string();
                 let request = Request::new("PUT", &format!("/v1/types/{kind}")).body(body);
-                let reply = self.world.call("type-settings", &request).await.expect("an answer");
+                let reply = self.functions.call("type-settings", &request).await.expect("an answer");
                 self.expect("settings", &reply, &[200]);
             }
         }
-        people::begin(self, 2 + dice.below(MAX_JOBS - 3), dice).await;
+        callers::begin(self, 2 + dice.below(MAX_JOBS - 3), dice).await;
         self.begin_weather();
         for number in 0..workers {
             let dice = Dice::new(dice.roll(u64::MAX));
             self.go(worker::work(Rc::clone(self), format!("w{number}"), dice));
         }
-        let habits = Habit::SOMETIMES.into_iter().filter(|_| dice.is_one_in(3));
-        let habits: Vec<_> = habits.chain([Habit::Reap]).collect();
-        self.tell(format!("{} workers, {habits:?}, {:?}", workers, self.weather));
-        for habit in habits {
-            self.go(people::live(Rc::clone(self), habit, Dice::new(dice.roll(u64::MAX))));
+        let habits = Action::SOMETIMES.into_iter().filter(|_| dice.is_one_in(3));
+        let habits: Vec<_> = habits.chain([Action::Reap]).collect();
+        self.tell(format!("{} workers, {habits:?}, {:?}", workers, self.conditions));
+        for action in habits {
+            self.go(callers::live(Rc::clone(self), action, Dice::new(dice.roll(u64::MAX))));
         }
         self.all_have_stopped().await;
     }
 
-    /// In fair weather, one worker and the reaper do all that is left.
+    /// In fair conditions, one worker and the reaper do all that is left.
     pub(crate) async fn settle(&self) {
-        self.world.store.weather(Weather::CALM);
-        self.world.cut(0);
+        self.functions.store.conditions(Conditions::NORMAL);
+        self.functions.cut(0);
         for _ in 0..MAX_ROUNDS {
             // Requests of those who gave up may still be on their way, and leases hold.
             clock::pass(ROUND_MS).await;
             let began = clock::now();
-            if !people::reap(self).await {
-                self.blame("the reaper failed in fair weather".to_owned());
+            if !callers::reap(self).await {
+                self.blame("the reaper failed in fair conditions".to_owned());
             }
-            let stuck = |watch: &mut crate::watch::Watch| {
-                let is_stuck = |seen: &&crate::seen::Seen| seen.until.is_some_and(|until| until < began);
-                watch.heads.values().filter(is_stuck).count()
+            let stuck = |observer: &mut crate::observer::Observer| {
+                let is_stuck =
+                    |seen: &&crate::stored::StoredHead| seen.until.is_some_and(|until| until < began);
+                observer.heads.values().filter(is_stuck).count()
             };
-            if self.world.store.watched(stuck) > 0 {
+            if self.functions.store.watched(stuck) > 0 {
                 self.blame("the reaper left a try whose lease had run out".to_owned());
             }
             while self.drain().await {}
-            let is_over = self.world.store.watched(|watch| {
-                let is_done = |seen: &crate::seen::Seen| {
+            let is_over = self.functions.store.watched(|observer| {
+                let is_done = |seen: &crate::stored::StoredHead| {
                     seen.status.is_ended()
                         || seen.available_at.is_some_and(|due| due > clock::now().plus_millis(3_600_000))
                 };
-                watch.heads.values().all(is_done)
+                observer.heads.values().all(is_done)
             });
             if is_over {
                 return self.is_well_ended().await;
             }
         }
-        let left: Vec<_> = self.world.store.watched(|watch| {
-            let left = watch.heads.iter().filter(|(_, seen)| !seen.status.is_ended());
+        let left: Vec<_> = self.functions.store.watched(|observer| {
+            let left = observer.heads.iter().filter(|(_, seen)| !seen.status.is_ended());
             left.map(|(id, seen)| format!("{id} {seen}")).collect()
         });
         self.blame(format!("these never ended: {left:?}"));
@@ -187,16 +188,16 @@ impl Run {
     /// Claims and completes; false: nothing was there.
     async fn drain(&self) -> bool {
         let body = json!({ "worker_id": "last", "types": self.kinds, "max": 10 });
-        let reply = self.world.claim(&body).await.expect("an answer");
+        let reply = self.functions.claim(&body).await.expect("an answer");
         if reply.status != 200 {
-            self.blame(format!("a claim in fair weather: {}", reply.text));
+            self.blame(format!("a claim in fair conditions: {}", reply.text));
             return false;
         }
         let jobs = reply.json["jobs"].as_array().cloned().unwrap_or_default();
         for job in &jobs {
-            self.world.store.watched(|watch| watch.hand_out("last", job));
+            self.functions.store.watched(|observer| observer.hand_out("last", job));
             if worker::complete(self, &Held::of(job, 60_000)).await != Some(200) {
-                self.blame(format!("{} could not be completed in fair weather", job["job_id"]));
+                self.blame(format!("{} could not be completed in fair conditions", job["job_id"]));
             }
         }
         !jobs.is_empty()
@@ -204,19 +205,19 @@ impl Run {
 
     /// What must hold at the end.
     async fn is_well_ended(&self) {
-        let running: Vec<_> = self.world.store.watched(|watch| {
-            watch.types.iter().filter(|(_, of)| of.running != 0).map(|(kind, _)| kind.clone()).collect()
+        let running: Vec<_> = self.functions.store.watched(|observer| {
+            observer.types.iter().filter(|(_, of)| of.running != 0).map(|(kind, _)| kind.clone()).collect()
         });
         if !running.is_empty() {
             self.blame(format!("slots of {running:?} are taken, and nothing runs"));
         }
-        let done: Vec<_> = self.world.store.watched(|watch| {
-            let done = watch.heads.iter().filter(|(_, seen)| seen.status == Status::Completed);
+        let done: Vec<_> = self.functions.store.watched(|observer| {
+            let done = observer.heads.iter().filter(|(_, seen)| seen.status == Status::Completed);
             done.filter_map(|(id, seen)| Some((id.clone(), seen.token.clone()?))).collect()
         });
         for (id, token) in done {
             let request = Request::new("GET", &format!("/v1/jobs/{id}"));
-            let reply = self.world.call("get-job", &request).await.expect("an answer");
+            let reply = self.functions.call("get-job", &request).await.expect("an answer");
             if reply.json["result"]["by"] != json!(token) {
                 self.blame(format!("{id} has not the result of its holder: {}", reply.text));
             }

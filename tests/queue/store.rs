@@ -21,16 +21,16 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::clock;
-use crate::watch::Watch;
+use crate::observer::Observer;
 
-/// How long a request that lurks waits before it looks again, in milliseconds.
+/// How long a request that waits_for_reader waits before it looks again, in milliseconds.
 const LURK_MS: u64 = 5;
 /// How often it looks.
 const LURKS: usize = 400;
 
 /// How it is on the way to the store.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weather {
+pub(crate) struct Conditions {
     /// Longest usual time there, and back, in milliseconds.
     pub(crate) usual_ms: u64,
     /// One request in so many takes longer; 0: none.
@@ -43,20 +43,20 @@ pub(crate) struct Weather {
     pub(crate) lag_ms: u64,
 }
 
-impl Weather {
+impl Conditions {
     /// Nothing happens, and takes no time.
-    pub(crate) const CALM: Self =
+    pub(crate) const NORMAL: Self =
         Self { usual_ms: 0, late_one_in: 0, late_ms: 0, wrong_one_in: 0, lag_ms: 0 };
 }
 
 /// What becomes of a request.
-struct Way {
+struct Outcome {
     there_ms: u64,
     back_ms: u64,
     trouble: Option<Trouble>,
     is_read_late: bool,
     /// Whether it stands back until somebody else reads what it is about to write.
-    lurks: bool,
+    waits_for_reader: bool,
 }
 
 /// What goes wrong with it.
@@ -73,14 +73,14 @@ enum Trouble {
 
 struct State {
     dice: Dice,
-    weather: Weather,
+    conditions: Conditions,
     /// Until then, nothing is done.
     is_out_until: Timestamp,
     /// How often each head was read.
     reads: HashMap<String, usize>,
     /// What indexes answered, by what was asked.
     shown: HashMap<String, (Timestamp, String)>,
-    watch: Watch,
+    observer: Observer,
 }
 
 /// The store of a run.
@@ -96,11 +96,11 @@ impl Store {
         let engine = Engine::start();
         let state = State {
             dice,
-            weather: Weather::CALM,
+            conditions: Conditions::NORMAL,
             is_out_until: Timestamp::MIN,
             reads: HashMap::new(),
             shown: HashMap::new(),
-            watch: Watch::new(engine.clone()),
+            observer: Observer::new(engine.clone()),
         };
         Self { engine, state: Arc::new(Mutex::new(state)) }
     }
@@ -116,15 +116,15 @@ impl Store {
     }
 
     /// From now on, it is like this.
-    pub(crate) fn weather(&self, weather: Weather) {
+    pub(crate) fn conditions(&self, conditions: Conditions) {
         let mut state = self.lock();
-        state.weather = weather;
+        state.conditions = conditions;
         state.is_out_until = Timestamp::MIN;
     }
 
     /// Asks who watches all writes.
-    pub(crate) fn watched<T>(&self, ask: impl FnOnce(&mut Watch) -> T) -> T {
-        ask(&mut self.lock().watch)
+    pub(crate) fn watched<T>(&self, ask: impl FnOnce(&mut Observer) -> T) -> T {
+        ask(&mut self.lock().observer)
     }
 
     /// Waits until somebody reads a head that this request writes, if that happens soon.
@@ -146,9 +146,9 @@ impl Store {
 }
 
 impl State {
-    fn way(&mut self, operation: &str) -> Way {
-        let Self { dice, weather, .. } = self;
-        let Weather { usual_ms, late_one_in, late_ms, wrong_one_in, lag_ms } = *weather;
+    fn way(&mut self, operation: &str) -> Outcome {
+        let Self { dice, conditions, .. } = self;
+        let Conditions { usual_ms, late_one_in, late_ms, wrong_one_in, lag_ms } = *conditions;
         let mut time = || {
             let is_late = late_one_in > 0 && dice.is_one_in(late_one_in);
             dice.roll(1 + if is_late { late_ms } else { usual_ms })
@@ -160,14 +160,14 @@ impl State {
         if wrong_one_in > 0 && dice.is_one_in(300) {
             self.is_out_until = clock::now().plus_millis(dice.millis(8_000));
         }
-        let lurks = usual_ms > 0 && is_write(operation) && self.dice.is_one_in(8);
-        Way { there_ms, back_ms, trouble, is_read_late, lurks }
+        let waits_for_reader = usual_ms > 0 && is_write(operation) && self.dice.is_one_in(8);
+        Outcome { there_ms, back_ms, trouble, is_read_late, waits_for_reader }
     }
 
     /// An answer of an index from a moment ago, if there is one.
     fn old_answer(&self, asked: &str, now: Timestamp) -> Option<String> {
         let (at, answer) = self.shown.get(asked)?;
-        (now.since(*at) <= self.weather.lag_ms).then(|| answer.clone())
+        (now.since(*at) <= self.conditions.lag_ms).then(|| answer.clone())
     }
 }
 
@@ -220,7 +220,7 @@ impl HttpConnector for Transport {
         let transport = self.clone();
         tokio::spawn(async move {
             clock::pass(way.there_ms).await;
-            if way.lurks {
+            if way.waits_for_reader {
                 transport.store.lurk(&body).await;
             }
             let answer = transport.arrive(&operation, &body, &way);
@@ -242,7 +242,7 @@ impl HttpConnector for Transport {
 
 impl Transport {
     /// A request arrives: its answer; `None`: the connection closes.
-    fn arrive(&self, operation: &str, body: &str, way: &Way) -> Option<(u16, String)> {
+    fn arrive(&self, operation: &str, body: &str, way: &Outcome) -> Option<(u16, String)> {
         let mut state = self.store.lock();
         let answer = |fault: &Fault| match fault {
             Fault::Answered(status, body) => Some((*status, body.to_string())),
@@ -278,7 +278,7 @@ impl Transport {
         }
         let (status, answer) = engine.answer(operation, body);
         if status == 200 && !operation.contains("Get") {
-            state.watch.wrote(self.function, operation, body);
+            state.observer.wrote(self.function, operation, body);
         }
         (status, answer)
     }

@@ -8,8 +8,8 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
+use crate::callers;
 use crate::clock;
-use crate::people;
 use crate::run::Run;
 
 /// Most reports of a try before its end.
@@ -42,10 +42,10 @@ pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
             "worker_id": name, "types": types, "max": 1 + dice.roll(4), "lease_seconds": lease_seconds,
             "wait_seconds": if dice.is_one_in(20) { 1 + dice.roll(4) } else { 0 },
         });
-        let Some(reply) = run.world.claim(&body).await else { continue };
+        let Some(reply) = run.functions.claim(&body).await else { continue };
         run.expect("a claim", &reply, &[200]);
         for job in reply.json["jobs"].as_array().into_iter().flatten() {
-            run.world.store.watched(|watch| watch.hand_out(&name, job));
+            run.functions.store.watched(|observer| observer.hand_out(&name, job));
             let held = Held::of(job, lease_seconds * 1_000);
             run.go(hold(Rc::clone(&run), held, Dice::new(dice.roll(u64::MAX))));
         }
@@ -72,7 +72,7 @@ async fn hold(run: Rc<Run>, mut held: Held, mut dice: Dice) {
         if dice.is_one_in(3) {
             // At the last moment, while the reaper comes by.
             clock::pass(held.until.since(clock::now()).saturating_sub(dice.roll(LAST_MOMENT_MS))).await;
-            run.go(people::reap_after(Rc::clone(&run), dice.roll(2 * LAST_MOMENT_MS)));
+            run.go(callers::reap_after(Rc::clone(&run), dice.roll(2 * LAST_MOMENT_MS)));
         } else {
             clock::pass(dice.roll(held.lease_ms)).await;
         }
@@ -135,8 +135,8 @@ async fn end(run: &Run, held: &Held, word: &'static str, body: Value) -> Option<
 /// Says the end of a try again, and then another end of it.
 async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
     let is_still = || {
-        run.world.store.watched(|watch| {
-            watch.heads.get(&held.id).is_some_and(|seen| {
+        run.functions.store.watched(|observer| {
+            observer.heads.get(&held.id).is_some_and(|seen| {
                 seen.status == Status::Completed && seen.token.as_deref() == Some(&held.token)
             })
         })
@@ -166,32 +166,32 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
     let Held { id, token, .. } = held;
     body["lease_token"] = json!(token);
     let (held_before, applied_before, called_off_before, renewals_before) =
-        run.world.store.watched(|watch| {
-            watch.said.insert((token.clone(), word));
-            watch.said.insert((token.clone(), "report"));
+        run.functions.store.watched(|observer| {
+            observer.said.insert((token.clone(), word));
+            observer.said.insert((token.clone(), "report"));
             (
-                watch.holds(id, token),
-                watch.applied.contains(&(token.clone(), word)),
-                watch.called_off.contains(token),
-                watch.renewals.get(token).copied().unwrap_or_default(),
+                observer.holds(id, token),
+                observer.applied.contains(&(token.clone(), word)),
+                observer.called_off.contains(token),
+                observer.renewals.get(token).copied().unwrap_or_default(),
             )
         });
     let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
-    let reply = run.world.call("update-job", &request).await;
+    let reply = run.functions.call("update-job", &request).await;
     let Some(reply) = reply else {
-        run.tell(format!("{id}: {word} by {}: cut off", crate::watch::tail(token)));
+        run.tell(format!("{id}: {word} by {}: cut off", crate::observer::tail(token)));
         return None;
     };
     let code = reply.json["code"].as_str().unwrap_or_default().to_owned();
-    run.tell(format!("{id}: {word} by {}: {} {code}", crate::watch::tail(token), reply.status));
+    run.tell(format!("{id}: {word} by {}: {} {code}", crate::observer::tail(token), reply.status));
     run.expect("a report", &reply, &[200, 404, 409]);
-    let blame = run.world.store.watched(|watch| {
-        let applied = watch.applied.contains(&(token.clone(), word));
-        let called_off = watch.called_off.contains(token);
+    let blame = run.functions.store.watched(|observer| {
+        let applied = observer.applied.contains(&(token.clone(), word));
+        let called_off = observer.called_off.contains(token);
         let is_end = word != "report";
         // One that ran out may hold again: an earlier report, sent in time, was slow to arrive. A report that was taken is one
         // of the renewals itself.
-        let renewals = watch.renewals.get(token).copied().unwrap_or_default() - renewals_before;
+        let renewals = observer.renewals.get(token).copied().unwrap_or_default() - renewals_before;
         let held_since = held_before || renewals > u32::from(!is_end);
         match (reply.status, code.as_str()) {
             (200, _) if is_end && !applied => Some("an end was answered that never was"),
@@ -202,20 +202,20 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
                 Some("a cancellation was not told")
             }
             (200, _) if !held_since && !called_off => Some("a lost lease was renewed"),
-            (409, _) if !is_end && called_off_before && watch.is_called_off(id, token) => {
+            (409, _) if !is_end && called_off_before && observer.is_called_off(id, token) => {
                 Some("a cancellation was not told")
             }
-            (409, "lease_lost") if held_before && watch.holds(id, token) => {
+            (409, "lease_lost") if held_before && observer.holds(id, token) => {
                 Some("a lease was lost that holds")
             }
-            (409, "lease_lost") if applied && !applied_before && watch.is_last_try(id, token) => {
+            (409, "lease_lost") if applied && !applied_before && observer.is_last_try(id, token) => {
                 Some("a report was refused that ended the try")
             }
             _ => None,
         }
     });
     if let Some(blame) = blame {
-        run.blame(format!("{id}, {word} by {}: {blame}", crate::watch::tail(token)));
+        run.blame(format!("{id}, {word} by {}: {blame}", crate::observer::tail(token)));
     }
     Some(reply)
 }

@@ -4,38 +4,12 @@ mod foreign;
 mod forms;
 mod tickets;
 
-use jobledger::access::{StoredKey, put_key};
-use jobledger::domain::{AccessKey, KeyHash, Owner, Scope, Timestamp};
 use jobledger::lambda::system_clock;
-use jobledger::store::Written;
 use jobledger_local::{LOCAL_KEY, TEMPLATE};
-use jobledger_tests::{Call, Reply, Service};
+use jobledger_tests::keys::{add_key, id_and_key};
+use jobledger_tests::problems::{is_problem, is_unauthenticated, refuses};
+use jobledger_tests::{Call, Service};
 use serde_json::json;
-
-use crate::routes::keys::id_and_key;
-use crate::routes::{is_problem, refuses, tables};
-
-/// Puts a key with a known text into the settings.
-pub(crate) async fn add_key(
-    service: &Service,
-    key: &str,
-    owner: &str,
-    scopes: &[&str],
-    end: Option<Timestamp>,
-) {
-    let (store, config) = tables(service).await;
-    let hash = KeyHash::of(key);
-    let access = AccessKey {
-        key_id: hash.key_id(),
-        owner: Owner::try_from(owner).expect("an owner"),
-        scopes: scopes.iter().map(|&scope| Scope::try_from(scope).expect("a scope")).collect(),
-        expires_at: end,
-        rate_limit: None,
-        storage_quota_bytes: None,
-    };
-    let plan = put_key(&config.tables, &StoredKey::new(access, &hash, None, None, system_clock()));
-    assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));
-}
 
 /// Where the local stack has Function URLs.
 const FUNCTION_URLS: &str = "/lambda-url/";
@@ -108,15 +82,8 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     (open, closed)
 }
 
-#[track_caller]
-fn is_unauthenticated(reply: &Reply) {
-    is_problem(reply, 401, "unauthenticated");
-    let challenge = reply.header("www-authenticate").expect("a challenge");
-    assert!(challenge.starts_with("Bearer"), "{challenge}");
-}
-
 #[tokio::test]
-async fn every_route_but_the_open_ones_needs_a_key() {
+async fn every_route_but_the_open_ones_requires_a_key() {
     let service = Service::start().await;
     let (open, closed) = routes(&service);
     for route in &open {
@@ -148,7 +115,7 @@ async fn every_route_but_the_open_ones_needs_a_key() {
 }
 
 #[tokio::test]
-async fn a_key_comes_in_either_header() {
+async fn a_key_is_accepted_in_either_header() {
     let service = Service::start().await;
     let call = || service.anonymous("GET", "/v1/jobs");
     for value in ["Bearer local-dev-key", "bearer local-dev-key", "BEARER  local-dev-key"] {
@@ -163,7 +130,7 @@ async fn a_key_comes_in_either_header() {
 }
 
 #[tokio::test]
-async fn every_route_wants_its_scope() {
+async fn every_route_requires_its_scope() {
     let service = Service::start().await;
     let scopes = ["read", "write", "work", "admin"];
     for scope in scopes {
@@ -237,7 +204,7 @@ async fn only_an_admin_acts_for_another_owner() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_not_found() {
+async fn an_unknown_route_returns_404() {
     let service = Service::start().await;
     for (method, path) in [
         ("GET", "/"),

@@ -1,73 +1,16 @@
 //! The log: who made, changed and revoked which key, and who did what in bulk; and what never stands in it.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 
-use jobledger::audit::Audit;
-use jobledger::domain::{KeyHash, Owner};
+use jobledger::domain::KeyHash;
 use jobledger_local::LOCAL_KEY;
-use jobledger_tests::Service;
 use jobledger_tests::alone::Alone;
-use lambda_runtime::tracing::subscriber::fmt;
-use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
+use jobledger_tests::claims::create_and_claim;
+use jobledger_tests::jobs::{create, ingest_many};
+use jobledger_tests::keys::{id_and_key, with_key};
+use jobledger_tests::log::LogLines;
+use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
-
-use crate::routes::bulk_jobs::ingest_many;
-use crate::routes::claim_jobs::held;
-use crate::routes::keys::{id_and_key, with_key};
-use crate::routes::{create, text};
-
-/// Everything that functions log in this test, as the lines that Lambda would get. A test has one thread, so the lines of
-/// others are not among them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("nobody panicked").extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Begins to listen; as long as the guard is there.
-    pub(crate) async fn listen(service: &Service) -> (Self, impl Drop) {
-        // Lines that another thread writes for the first time just now could miss that somebody listens: these are written
-        // once before.
-        service.get("/v1/jobs").expect(200).await;
-        service.get("/v1/jobs?limit=0").expect(422).await;
-        let owner = Owner::try_from("nobody").expect("an owner");
-        let (detail, key_id, key_owner, request_id) = (None, None, None, None);
-        Audit { action: "listen", subject: "", owner: Some(&owner), detail, key_id, key_owner, request_id }
-            .log();
-        let log = Self::default();
-        let writer = log.clone();
-        // As `lambda::run` has it where the format is JSON, which the template says.
-        let subscriber =
-            fmt().with_target(false).without_time().with_writer(move || writer.clone()).json().finish();
-        (log, subscriber.set_default())
-    }
-
-    fn all(&self) -> String {
-        String::from_utf8(self.0.lock().expect("nobody panicked").clone()).expect("text")
-    }
-
-    /// The fields of each line.
-    pub(crate) fn lines(&self) -> Vec<Value> {
-        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["fields"].take();
-        self.all().lines().map(line).collect()
-    }
-
-    /// The lines of the audit.
-    pub(crate) fn audit(&self) -> Vec<Value> {
-        self.lines().into_iter().filter(|line| line.get("audit").is_some()).collect()
-    }
-}
 
 /// Whether a line has these fields and no others; `detail` is held against this JSON.
 #[track_caller]
@@ -89,9 +32,9 @@ fn local_id() -> String {
 }
 
 #[tokio::test]
-async fn who_made_changed_and_revoked_a_key() {
+async fn creating_changing_and_revoking_a_key_is_audited() {
     let service = Service::start().await;
-    let (log, _listening) = Log::listen(&service).await;
+    let (log, _listening) = LogLines::listen(&service).await;
     let made = service.post("/v1/admin/keys", &json!({ "owner": "acme", "scopes": ["write"], "name": "ci" }));
     let made = made.expect(201).await;
     let key_id = text(made.at("/key_id"));
@@ -125,11 +68,11 @@ async fn who_made_changed_and_revoked_a_key() {
 }
 
 #[tokio::test]
-async fn the_first_key_is_told_too() {
+async fn creating_the_first_key_is_audited() {
     let service = Service::start().await;
     let environment = service.stack.environment("create-admin-key").expect("the function");
     let function = Alone::start("create-admin-key", environment).await;
-    let (log, _listening) = Log::listen(&service).await;
+    let (log, _listening) = LogLines::listen(&service).await;
     let made = function.invoke(&json!({ "owner": "ops" })).await.expect("a key");
     function.invoke(&json!({ "owner": "" })).await.expect_err("no owner");
     let audit = log.audit();
@@ -141,13 +84,13 @@ async fn the_first_key_is_told_too() {
 }
 
 #[tokio::test]
-async fn who_cancelled_retried_and_deleted_in_bulk_and_how_many() {
+async fn bulk_actions_are_audited_with_their_numbers() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
     ingest_many(&service, "acme", "a", 5, &["queued"]).await;
     service.settled().await;
     for action in ["cancel", "retry", "delete"] {
-        let (log, _listening) = Log::listen(&service).await;
+        let (log, _listening) = LogLines::listen(&service).await;
         let body = json!({ "action": action, "filter": { "type": "a", "created_after": "2020-01-01" } });
         let ask = || {
             let call = with_key(&service, &key, "POST", "/v1/jobs/bulk?owner=acme").json(&body);
@@ -178,9 +121,9 @@ async fn who_cancelled_retried_and_deleted_in_bulk_and_how_many() {
 }
 
 #[tokio::test]
-async fn who_had_counts_repaired() {
+async fn a_recount_that_repairs_is_audited() {
     let service = Service::start().await;
-    let (log, _listening) = Log::listen(&service).await;
+    let (log, _listening) = LogLines::listen(&service).await;
     let asked = service.post("/v1/admin/recount", &json!({ "repair": true, "settle_seconds": 0 }));
     let asked = asked.expect(202).await;
     service.settled().await;
@@ -196,10 +139,10 @@ async fn who_had_counts_repaired() {
 }
 
 #[tokio::test]
-async fn every_request_says_by_which_key_and_for_whom() {
+async fn every_request_is_logged_with_its_key_and_owner() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "acme", "scopes": ["read"] })).await;
-    let (log, _listening) = Log::listen(&service).await;
+    let (log, _listening) = LogLines::listen(&service).await;
     with_key(&service, &key, "GET", "/v1/jobs").expect(200).await;
     with_key(&service, &key, "GET", "/v1/jobs?limit=0").expect(422).await;
     with_key(&service, &key, "POST", "/v1/jobs").expect(403).await;
@@ -229,7 +172,7 @@ const SCRAPE_TOKEN: &str = "scrape-0123456789";
 #[tokio::test]
 async fn no_line_holds_a_secret_or_a_payload() {
     let service = Service::with(&[("ScrapeToken", SCRAPE_TOKEN)]).await;
-    let (log, _listening) = Log::listen(&service).await;
+    let (log, _listening) = LogLines::listen(&service).await;
     let body = json!({ "owner": "acme", "scopes": ["admin"] });
     let (key_id, key) = id_and_key(&service, &body).await;
     let call = |method: &str, path: &str| with_key(&service, &key, method, path);
@@ -246,7 +189,7 @@ async fn no_line_holds_a_secret_or_a_payload() {
     call("POST", "/v1/admin/ingest/jobs").json(&body).expect(200).await;
     call("GET", &format!("/v1/jobs?search={MARK}")).expect(200).await;
     call("GET", &format!("/v1/jobs?colour={MARK}")).expect(422).await;
-    let held = held(&service, &json!({ "type": "b", "payload": MARK })).await;
+    let held = create_and_claim(&service, &json!({ "type": "b", "payload": MARK })).await;
     held.tell(&service, &json!({ "status": "failed", "error": MARK, "retryable": false })).await;
     let id = create(&service, &json!({ "type": "c", "payload": MARK })).await;
     service

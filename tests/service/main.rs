@@ -1,21 +1,22 @@
-//! The service from outside. `routes/` mirrors the functions; what concerns all of them stands beside it.
+//! The service from outside. `routes/` mirrors the functions; tests of all of them stand beside it.
 
 mod access;
+mod answers;
+mod attempts;
 mod audit;
-mod bad_days;
+mod background;
 mod capacity;
+mod compressed_bodies;
 mod counting;
-mod log;
+mod faults;
 mod numbers;
-mod packed;
 mod progress;
 mod quota;
 mod rates;
+mod reaper;
 mod recount;
 mod routes;
 mod stored_bytes;
-mod tasks;
 mod template;
 mod tidy;
-mod tries;
-mod watching;
+mod workload;

@@ -8,10 +8,10 @@ use jobledger::store::{Config, Store, job_of_row, with_progress};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::jobs::ingest;
+use jobledger_tests::stored::tables;
 use jobledger_tests::stream::BEGIN;
 use serde_json::{Value, json};
-
-use crate::routes::{ingest, tables};
 
 /// A running job that is a hundredth further for each number before its own.
 fn running(number: usize) -> Value {
@@ -45,7 +45,7 @@ async fn rows(service: &Service) -> Vec<Job> {
 }
 
 #[tokio::test]
-async fn those_that_run_are_filled_in_side_by_side_and_nothing_else_is_read() {
+async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
     let service = Service::start().await;
     let mut jobs: Vec<Value> = (0..100).map(running).collect();
     jobs.extend((100..140).map(|number| {

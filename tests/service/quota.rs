@@ -2,11 +2,10 @@
 
 use jobledger::counts::HEAD_BYTES;
 use jobledger_tests::dynamo::Dynamo;
-use jobledger_tests::{Call, Reply, Service};
+use jobledger_tests::keys::{id_and_key, with_key};
+use jobledger_tests::problems::is_problem;
+use jobledger_tests::{Call, Reply, Service, text};
 use serde_json::{Value, json};
-
-use crate::routes::keys::{id_and_key, with_key};
-use crate::routes::{is_problem, text};
 
 /// What one job of [`body`] keeps: its payload, and what is counted for each job.
 const JOB_BYTES: u64 = r#"{"payload":12345}"#.len() as u64 + HEAD_BYTES;
@@ -16,12 +15,12 @@ fn body() -> Value {
 }
 
 /// A stack with a key that may keep two jobs, and is full with the second.
-struct House {
+struct QuotaFixture {
     service: Service,
     key: String,
 }
 
-impl House {
+impl QuotaFixture {
     async fn start() -> Self {
         Self::with_quota(JOB_BYTES + 1).await
     }
@@ -46,9 +45,9 @@ impl House {
 
     /// Has two jobs, and may not have a third.
     async fn full() -> (Self, [String; 2]) {
-        let house = Self::start().await;
-        let jobs = [house.create().await, house.create().await];
-        (house, jobs)
+        let fixture = Self::start().await;
+        let jobs = [fixture.create().await, fixture.create().await];
+        (fixture, jobs)
     }
 
     async fn items(&self) -> usize {
@@ -66,58 +65,58 @@ fn is_full(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn nothing_is_added_past_the_quota_and_nothing_else_is_held() {
-    let (house, jobs) = House::full().await;
-    let before = house.items().await;
-    is_full(&house.call("POST", "/v1/jobs").json(&body()).send().await);
-    is_full(&house.call("POST", "/v1/jobs").json(&json!({ "type": "without-payload" })).send().await);
+async fn over_the_quota_new_jobs_are_refused_and_other_calls_pass() {
+    let (fixture, jobs) = QuotaFixture::full().await;
+    let before = fixture.items().await;
+    is_full(&fixture.call("POST", "/v1/jobs").json(&body()).send().await);
+    is_full(&fixture.call("POST", "/v1/jobs").json(&json!({ "type": "without-payload" })).send().await);
     let line = json!([{ "external_id": "e", "type": "a", "status": "queued" }]);
-    is_full(&house.call("POST", "/v1/admin/ingest/jobs").json(&line).send().await);
-    assert_eq!(house.items().await, before, "a refused job leaves nothing behind");
+    is_full(&fixture.call("POST", "/v1/admin/ingest/jobs").json(&line).send().await);
+    assert_eq!(fixture.items().await, before, "a refused job leaves nothing behind");
 
     // What is there can be read, worked on, changed, and removed.
     for path in
         ["/v1/jobs", "/v1/jobs/count", "/v1/jobs/stats", "/v1/usage", &format!("/v1/jobs/{}", jobs[0])]
     {
-        house.call("GET", path).expect(200).await;
+        fixture.call("GET", path).expect(200).await;
     }
     let claim = json!({ "worker_id": "w", "types": ["a"] });
-    let claimed = house.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
+    let claimed = fixture.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
     let report = json!({
         "lease_token": claimed.at("/jobs/0/lease_token"), "status": "completed", "result": "what it gave",
     });
     let path = format!("/v1/jobs/{}", text(claimed.at("/jobs/0/job_id")));
-    house.call("PATCH", &path).json(&report).expect(200).await;
-    house.call("DELETE", &path).expect(200).await;
-    house.service.settled().await;
+    fixture.call("PATCH", &path).json(&report).expect(200).await;
+    fixture.call("DELETE", &path).expect(200).await;
+    fixture.service.settled().await;
     let bulk = json!({ "action": "delete", "filter": { "type": "a" } });
-    house.create().await;
-    assert_eq!(house.call("POST", "/v1/jobs").json(&body()).send().await.status, 403);
-    let bulk = house.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
-    house.service.settled().await;
+    fixture.create().await;
+    assert_eq!(fixture.call("POST", "/v1/jobs").json(&body()).send().await.status, 403);
+    let bulk = fixture.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
+    fixture.service.settled().await;
     // The job that shows the action keeps its filter and its numbers, as any job does.
-    house.call("DELETE", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
-    house.service.settled().await;
-    assert_eq!(house.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total"), 0);
-    house.create().await;
+    fixture.call("DELETE", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
+    fixture.service.settled().await;
+    assert_eq!(fixture.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total"), 0);
+    fixture.create().await;
 }
 
 #[tokio::test]
-async fn only_the_key_that_has_a_quota_is_held_by_it() {
-    let (house, _) = House::full().await;
+async fn a_quota_holds_only_for_its_key() {
+    let (fixture, _) = QuotaFixture::full().await;
     let (_, free) =
-        id_and_key(&house.service, &json!({ "owner": "acme", "scopes": ["write", "read"] })).await;
+        id_and_key(&fixture.service, &json!({ "owner": "acme", "scopes": ["write", "read"] })).await;
     let larger = json!({ "owner": "acme", "scopes": ["write"], "storage_quota_bytes": 3 * JOB_BYTES });
-    let (_, larger) = id_and_key(&house.service, &larger).await;
-    let create = |key: &str| with_key(&house.service, key, "POST", "/v1/jobs").json(&body());
-    is_full(&create(&house.key).send().await);
+    let (_, larger) = id_and_key(&fixture.service, &larger).await;
+    let create = |key: &str| with_key(&fixture.service, key, "POST", "/v1/jobs").json(&body());
+    is_full(&create(&fixture.key).send().await);
     create(&larger).expect(201).await;
-    house.service.settled().await;
+    fixture.service.settled().await;
     is_problem(&create(&larger).send().await, 403, "quota_exceeded");
     create(&free).expect(201).await;
     // It is the owner's storage that counts: another one's has room.
-    house.call("POST", "/v1/jobs?owner=other").json(&body()).expect(201).await;
-    let stats = with_key(&house.service, &free, "GET", "/v1/jobs/stats").expect(200).await;
+    fixture.call("POST", "/v1/jobs?owner=other").json(&body()).expect(201).await;
+    let stats = with_key(&fixture.service, &free, "GET", "/v1/jobs/stats").expect(200).await;
     assert_eq!(
         (stats.at("/storage/quota_bytes"), stats.at("/storage/percent")),
         (&json!(null), &json!(null))
@@ -125,29 +124,29 @@ async fn only_the_key_that_has_a_quota_is_held_by_it() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_of_a_refused_job_stands_for_nothing() {
-    let (house, jobs) = House::full().await;
-    let before = house.items().await;
+async fn an_idempotency_key_of_a_refused_job_may_be_used_again() {
+    let (fixture, jobs) = QuotaFixture::full().await;
+    let before = fixture.items().await;
     let create =
-        |key: &str, body: &Value| house.call("POST", "/v1/jobs").header("idempotency-key", key).json(body);
+        |key: &str, body: &Value| fixture.call("POST", "/v1/jobs").header("idempotency-key", key).json(body);
     let named = json!({ "type": "a", "payload": 1, "external_id": "e" });
     is_full(&create("plain", &body()).send().await);
     is_full(&create("beside", &named).send().await);
-    assert_eq!(house.items().await, before);
+    assert_eq!(fixture.items().await, before);
     for id in jobs {
-        house.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+        fixture.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
     }
-    house.service.settled().await;
+    fixture.service.settled().await;
     // Other bodies: neither key was used.
     create("plain", &json!({ "type": "b", "payload": 12_345 })).expect(201).await;
     create("beside", &json!({ "type": "b", "external_id": "f" })).expect(201).await;
 }
 
 #[tokio::test]
-async fn a_job_that_is_there_is_answered_again_past_the_quota() {
-    let house = House::start().await;
+async fn over_the_quota_a_repeated_call_returns_the_existing_job() {
+    let fixture = QuotaFixture::start().await;
     let create = |key: Option<&str>, body: &Value| {
-        let call = house.call("POST", "/v1/jobs").json(body);
+        let call = fixture.call("POST", "/v1/jobs").json(body);
         match key {
             Some(key) => call.header("idempotency-key", key),
             None => call,
@@ -156,7 +155,7 @@ async fn a_job_that_is_there_is_answered_again_past_the_quota() {
     let named = json!({ "type": "a", "payload": 12_345, "external_id": "e" });
     let first = create(Some("k"), &body()).expect(201).await;
     let second = create(None, &named).expect(201).await;
-    house.service.settled().await;
+    fixture.service.settled().await;
     is_full(&create(None, &body()).send().await);
     for (first, again) in [(first, create(Some("k"), &body())), (second, create(None, &named))] {
         assert_eq!(again.expect(200).await.at("/job_id"), first.at("/job_id"));
@@ -166,19 +165,19 @@ async fn a_job_that_is_there_is_answered_again_past_the_quota() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_told_beside_the_quota() {
-    let house = House::with_quota(4 * JOB_BYTES).await;
+async fn usage_shows_the_stored_bytes_and_the_quota() {
+    let fixture = QuotaFixture::with_quota(4 * JOB_BYTES).await;
     for (jobs, percent) in [(1_u64, "25"), (2, "50"), (4, "100"), (5, "125")] {
         let key = json!({ "owner": "acme", "scopes": ["write"] });
-        let (_, free) = id_and_key(&house.service, &key).await;
+        let (_, free) = id_and_key(&fixture.service, &key).await;
         let kept =
-            house.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total").as_u64().expect("a total");
+            fixture.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total").as_u64().expect("a total");
         for _ in kept..jobs {
-            with_key(&house.service, &free, "POST", "/v1/jobs").json(&body()).expect(201).await;
+            with_key(&fixture.service, &free, "POST", "/v1/jobs").json(&body()).expect(201).await;
         }
-        house.service.settled().await;
+        fixture.service.settled().await;
         for path in ["/v1/jobs/stats", "/v1/usage"] {
-            let reply = house.call("GET", path).expect(200).await;
+            let reply = fixture.call("GET", path).expect(200).await;
             let storage = reply.at("/storage");
             assert_eq!(
                 (&storage["used_bytes"], &storage["quota_bytes"]),
@@ -191,27 +190,27 @@ async fn what_is_kept_is_told_beside_the_quota() {
 }
 
 #[tokio::test]
-async fn a_quota_of_nothing_lets_nothing_in() {
-    let house = House::with_quota(0).await;
-    let reply = house.call("POST", "/v1/jobs").json(&json!({ "type": "a" })).send().await;
+async fn a_quota_of_zero_refuses_every_job() {
+    let fixture = QuotaFixture::with_quota(0).await;
+    let reply = fixture.call("POST", "/v1/jobs").json(&json!({ "type": "a" })).send().await;
     is_problem(&reply, 403, "quota_exceeded");
-    let stats = house.call("GET", "/v1/jobs/stats").expect(200).await;
+    let stats = fixture.call("GET", "/v1/jobs/stats").expect(200).await;
     let storage = json!({ "used_bytes": 0, "quota_bytes": 0, "percent": null });
     assert_eq!(stats.at("/storage"), &storage, "of nothing there is no part");
-    house.call("GET", "/v1/jobs").expect(200).await;
+    fixture.call("GET", "/v1/jobs").expect(200).await;
 }
 
 #[tokio::test]
-async fn jobs_without_a_payload_are_not_free() {
-    let house = House::with_quota(2 * HEAD_BYTES).await;
+async fn jobs_without_a_payload_count_against_the_quota() {
+    let fixture = QuotaFixture::with_quota(2 * HEAD_BYTES).await;
     let bare = json!({ "type": "a" });
     for _ in 0..2 {
-        house.call("POST", "/v1/jobs").json(&bare).expect(201).await;
+        fixture.call("POST", "/v1/jobs").json(&bare).expect(201).await;
     }
-    house.service.settled().await;
-    is_problem(&house.call("POST", "/v1/jobs").json(&bare).send().await, 403, "quota_exceeded");
+    fixture.service.settled().await;
+    is_problem(&fixture.call("POST", "/v1/jobs").json(&bare).send().await, 403, "quota_exceeded");
     for path in ["/v1/jobs/stats", "/v1/usage"] {
-        let reply = house.call("GET", path).expect(200).await;
+        let reply = fixture.call("GET", path).expect(200).await;
         assert_eq!(reply.at("/storage/used_bytes"), &json!(2 * HEAD_BYTES), "{path}");
     }
 }

@@ -2,9 +2,8 @@
 
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text};
+use jobledger_tests::jobs::{create, ingest};
 use serde_json::{Value, json};
-
-use crate::routes::{create, ingest};
 
 /// What one job's head says, and what its parts weigh.
 async fn said_and_stored(service: &Service, is_it: impl Fn(&Item) -> bool) -> (u64, u64) {
@@ -24,7 +23,7 @@ async fn said_and_stored(service: &Service, is_it: impl Fn(&Item) -> bool) -> (u
 }
 
 #[tokio::test]
-async fn a_created_job_weighs_what_its_input_does() {
+async fn the_stored_bytes_of_a_created_job_follow_from_its_input() {
     let service = Service::start().await;
     let check = async |body: Value, expect: std::ops::RangeInclusive<u64>| {
         let id = create(&service, &body).await;
@@ -40,7 +39,7 @@ async fn a_created_job_weighs_what_its_input_does() {
 }
 
 #[tokio::test]
-async fn an_ingested_job_weighs_what_it_was_last_given() {
+async fn the_stored_bytes_of_an_ingested_job_follow_from_its_last_line() {
     let service = Service::start().await;
     let line = |more: &Value| {
         let mut job = json!({

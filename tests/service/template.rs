@@ -1,5 +1,6 @@
 //! The template is the only list of routes, tables and streams: what is only there or only in the code cannot be.
 
+use jobledger_tests::workspace::function_binaries;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -11,8 +12,6 @@ use jobledger::http::RouteKey;
 use jobledger::store::{AttributeMap, head_row, job_of_row, schema};
 use jobledger_local::template::{Function, Index, Projection, Template};
 use jobledger_local::{Options, Stack, TEMPLATE};
-
-use crate::tidy::function_binaries;
 
 fn template() -> Template {
     Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("our template")
@@ -107,7 +106,7 @@ fn cargo_lambda_serves_the_routes_of_the_code() {
 }
 
 #[test]
-fn functions_that_look_at_keys_may_write_what_was_used() {
+fn functions_that_read_keys_may_write_usage() {
     // The local stack imitates no permissions: without this one, every call would fail, and on AWS only.
     let (_, resources) = TEMPLATE.split_once("\nResources:\n").expect("resources");
     let block = |id: &str| {

@@ -1,40 +1,14 @@
-//! Rules that no compiler knows. Each names the file and says what to do.
+//! Rules of this repository that no compiler knows. Each names the file and says what to do.
 
 mod order;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use jobledger_local::TEMPLATE;
-use jobledger_local::template::Template;
+use jobledger_tests::workspace::{files, function_binaries, root};
 
 /// Most lines of a Rust file: more do more than one thing.
 const MAX_LINES: usize = 400;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
-}
-
-/// Every file below these folders with this ending, with its path from the root.
-fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.to_string_lossy().ends_with(ending) {
-                let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
-                found.push((name, fs::read_to_string(&path).expect("text")));
-            }
-        }
-    }
-    found.sort();
-    assert!(!found.is_empty(), "no files found in {folders:?}");
-    found
-}
 
 const CODE: [&str; 8] = ["benches", "cli", "client", "shared", "functions", "infra/local", "tests", "worker"];
 
@@ -189,25 +163,28 @@ fn binaries_only_start_their_function() {
     }
 }
 
-/// The names of the functions: each has a binary.
-pub(crate) fn function_binaries() -> BTreeSet<String> {
-    let files = fs::read_dir(root().join("functions/src/bin")).expect("the binaries");
-    let paths = files.map(|file| file.expect("an entry").path());
-    paths.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
-}
-
+/// The file of a route: `functions/src/jobs/cancel.rs` has its tests in `tests/service/routes/jobs/cancel.rs`.
 #[test]
-fn routes_have_tests_of_their_name() {
-    let template = Template::parse(TEMPLATE, &BTreeMap::new(), "").expect("our template");
-    let called = template
-        .functions
-        .into_iter()
-        .filter(|function| !function.routes.is_empty() || function.url.is_some());
-    for name in called.map(|function| function.name) {
-        let tests = root().join("tests/service/routes").join(name.replace('-', "_"));
+fn routes_have_tests_of_their_path() {
+    let sources = files(&["functions/src"], ".rs").into_iter();
+    let is_route =
+        |text: &str| ["impl Route for", "impl StreamRoute for"].iter().any(|word| text.contains(word));
+    let routes: Vec<_> = sources.filter(|(_, text)| is_route(text)).map(|(name, _)| name).collect();
+    assert!(routes.len() > 20, "routes are found by how they are written: {routes:?}");
+    let has_tests = |path: &str| {
+        let tests = root().join("tests/service/routes").join(path);
+        tests.join("mod.rs").is_file() || tests.with_extension("rs").is_file()
+    };
+    for name in routes {
+        let path = name.trim_start_matches("functions/src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        // The routes of one function may have their tests together.
+        let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| {
+            let module = root().join("functions/src").join(folder).join("mod.rs");
+            fs::read_to_string(module).is_ok_and(|text| text.contains("impl Serves for"))
+        });
         assert!(
-            tests.is_dir() || tests.with_extension("rs").is_file(),
-            "{name} has no tests/service/routes file"
+            has_tests(path) || folder.is_some_and(has_tests),
+            "{name} has no tests/service/routes/{path}"
         );
     }
 }

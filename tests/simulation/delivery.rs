@@ -5,7 +5,7 @@ use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::{Dice, Write, event, last_event, record};
 use serde_json::{Value, json};
 
-use crate::engine::{Trouble, Troubles, World};
+use crate::engine::{Functions, Trouble, Troubles};
 
 /// Parts of the jobs' key space: each goes to one open shard.
 const SLOTS: usize = 8;
@@ -87,9 +87,9 @@ impl Stream {
     }
 
     /// Delivers all that is left.
-    pub(crate) async fn drain(&mut self, world: &World, dice: &mut Dice) {
+    pub(crate) async fn drain(&mut self, functions: &Functions, dice: &mut Dice) {
         for _ in 0..MAX_DELIVERIES {
-            if !self.deliver(world, dice).await {
+            if !self.deliver(functions, dice).await {
                 return;
             }
         }
@@ -97,7 +97,7 @@ impl Stream {
     }
 
     /// Delivers something, somehow; false: there is nothing.
-    pub(crate) async fn deliver(&mut self, world: &World, dice: &mut Dice) -> bool {
+    pub(crate) async fn deliver(&mut self, functions: &Functions, dice: &mut Dice) -> bool {
         let readable = self.readable();
         if readable.is_empty() {
             return false;
@@ -110,7 +110,7 @@ impl Stream {
         let to = from + 1 + dice.below(size);
         // What was delivered before may come once more, in front.
         let begin = if dice.is_one_in(4) { from - dice.below(from.min(20) + 1) } else { from };
-        let batch = Delivery { world, shard };
+        let batch = Delivery { functions, shard };
         if self.is_calm {
             batch.once(from, from + left).await;
             self.shards[index].taken = from + left;
@@ -152,7 +152,7 @@ impl Stream {
 
 /// Deliveries of one shard.
 struct Delivery<'a> {
-    world: &'a World,
+    functions: &'a Functions,
     shard: &'a Shard,
 }
 
@@ -162,7 +162,7 @@ impl Delivery<'_> {
     }
 
     async fn send(&self, event: &Value) -> Result<Value, String> {
-        self.world.counter.invoke(event).await
+        self.functions.counter.invoke(event).await
     }
 
     /// All is well.
@@ -176,9 +176,9 @@ impl Delivery<'_> {
         let trouble = Trouble { is_done: dice.is_one_in(2), fault: Fault::refused() };
         let mut troubles: Troubles = (0..dice.below(MAX_STEPS)).map(|_| None).collect();
         troubles.push_back(Some(trouble));
-        self.world.trouble(&self.shard.name, troubles);
+        self.functions.trouble(&self.shard.name, troubles);
         let answer = self.send(&self.event(from, to)).await;
-        let crashed = self.world.heal(&self.shard.name).is_empty();
+        let crashed = self.functions.heal(&self.shard.name).is_empty();
         assert!(answer.is_err() || !crashed, "{answer:?}");
         answer.is_ok()
     }
@@ -194,9 +194,9 @@ impl Delivery<'_> {
                 _ => Some(Trouble { is_done: false, fault: Fault::cancelled() }),
             });
         }
-        self.world.trouble(&self.shard.name, troubles);
+        self.functions.trouble(&self.shard.name, troubles);
         let answer = self.send(&self.event(from, to)).await;
-        self.world.heal(&self.shard.name);
+        self.functions.heal(&self.shard.name);
         // Two lost answers in a row may be taken for another delivery that was faster; never for a mistake.
         answer.is_ok()
     }

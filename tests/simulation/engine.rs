@@ -46,7 +46,7 @@ struct Endpoint {
 }
 
 /// An engine, and the functions on it.
-pub(crate) struct World {
+pub(crate) struct Functions {
     endpoint: Endpoint,
     server: AbortHandle,
     /// The function that counts.
@@ -55,7 +55,7 @@ pub(crate) struct World {
     writers: BTreeMap<&'static str, Alone>,
 }
 
-impl World {
+impl Functions {
     /// A new engine with the template's tables, but without their streams: runs make the stream by themselves.
     pub(crate) async fn start() -> Self {
         let engine = Engine::start();
@@ -161,7 +161,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Functions {
     fn drop(&mut self) {
         self.server.abort();
     }

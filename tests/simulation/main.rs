@@ -22,7 +22,7 @@ use std::rc::Rc;
 use jobledger_tests::stream::Dice;
 use tokio::task::{JoinError, JoinSet, LocalSet};
 
-use engine::World;
+use engine::Functions;
 use lists::Family;
 use model::Asked;
 use run::Run;
@@ -55,8 +55,13 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// Runs a kind of simulation, so often where nobody says otherwise.
-async fn simulate(kind: &str, runs: u64, at_once: usize, once: for<'a> fn(&'a World, u64) -> Running<'a>) {
-    let world = Rc::new(World::start().await);
+async fn simulate(
+    kind: &str,
+    runs: u64,
+    at_once: usize,
+    once: for<'a> fn(&'a Functions, u64) -> Running<'a>,
+) {
+    let functions = Rc::new(Functions::start().await);
     let seeds = match variable(SEED_VARIABLE) {
         Some(seed) => seed..seed.saturating_add(1),
         None => 0..variable(RUNS_VARIABLE).unwrap_or(runs),
@@ -67,9 +72,9 @@ async fn simulate(kind: &str, runs: u64, at_once: usize, once: for<'a> fn(&'a Wo
             if running.len() == at_once {
                 ended(kind, running.join_next().await);
             }
-            let world = Rc::clone(&world);
+            let functions = Rc::clone(&functions);
             running.spawn_local(async move {
-                let run = tokio::task::spawn_local(async move { once(&world, seed).await });
+                let run = tokio::task::spawn_local(async move { once(&functions, seed).await });
                 (seed, run.await)
             });
         }
@@ -96,9 +101,9 @@ fn ended(kind: &str, done: Option<Result<Done, JoinError>>) {
 /// Small histories, delivered as badly as can be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn counts_are_a_recount_after_any_deliveries() {
-    simulate("counts_are", 1_300, AT_ONCE, |world, seed| {
+    simulate("counts_are", 1_300, AT_ONCE, |functions, seed| {
         Box::pin(async move {
-            let mut run = Run::new(world, seed);
+            let mut run = Run::new(functions, seed);
             let steps = 3 + run.history.dice.below(13);
             let most_jobs = 2 + run.history.dice.below(10);
             let early = run.history.dice.below(steps);
@@ -114,9 +119,9 @@ async fn counts_are_a_recount_after_any_deliveries() {
 /// Small histories, listed in every way: also while some of them are not counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_are_the_models() {
-    simulate("lists_are", 350, AT_ONCE, |world, seed| {
+    simulate("lists_are", 350, AT_ONCE, |functions, seed| {
         Box::pin(async move {
-            let mut run = Run::new(world, seed);
+            let mut run = Run::new(functions, seed);
             run.calm();
             let most_jobs = 4 + run.history.dice.below(18);
             run.happen(2 * most_jobs, most_jobs);
@@ -139,9 +144,9 @@ async fn lists_are_the_models() {
 /// Walks by cursor while jobs change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn walks_meet_each_job_once_while_jobs_change() {
-    simulate("walks_meet", 330, AT_ONCE, |world, seed| {
+    simulate("walks_meet", 330, AT_ONCE, |functions, seed| {
         Box::pin(async move {
-            let mut run = Run::new(world, seed);
+            let mut run = Run::new(functions, seed);
             walks::under_change(&mut run).await;
             if seed.is_multiple_of(4) {
                 run.calm();
@@ -156,9 +161,9 @@ async fn walks_meet_each_job_once_while_jobs_change() {
 /// Hundreds of jobs within minutes: offsets cut them, and are read from either end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn crowds_are_listed_from_both_ends() {
-    simulate("crowds_are", 8, CROWDS_AT_ONCE, |world, seed| {
+    simulate("crowds_are", 8, CROWDS_AT_ONCE, |functions, seed| {
         Box::pin(async move {
-            let mut run = Run::new(world, seed);
+            let mut run = Run::new(functions, seed);
             run.history.crowd();
             run.calm();
             run.fill(CROWD_JOBS);
@@ -188,9 +193,9 @@ async fn crowds_are_listed_from_both_ends() {
 /// The same through the service's own functions: what they write, the stream tells and lists show.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_functions_write_is_listed_and_counted() {
-    simulate("what_functions", 12, AT_ONCE, |world, seed| {
+    simulate("what_functions", 12, AT_ONCE, |functions, seed| {
         Box::pin(async move {
-            let mut run = Run::new(world, seed);
+            let mut run = Run::new(functions, seed);
             service::live(&mut run, &mut Dice::new(seed)).await;
             run.settle().await;
             run.list().await;

@@ -6,7 +6,7 @@ use jobledger::domain::{Job, JobId};
 use jobledger_tests::stream::{Counts, counts_of, recount};
 
 use crate::delivery::Stream;
-use crate::engine::World;
+use crate::engine::Functions;
 use crate::history::History;
 use crate::lists::{self, Family};
 use crate::model::Asked;
@@ -16,7 +16,7 @@ const SPLITS: u64 = 40;
 
 /// A run under way.
 pub(crate) struct Run<'a> {
-    pub(crate) world: &'a World,
+    pub(crate) functions: &'a Functions,
     pub(crate) history: History,
     stream: Stream,
     /// Jobs whose heads have changed since they were written to the table.
@@ -25,10 +25,10 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A run of which nothing has happened yet.
-    pub(crate) fn new(world: &'a World, seed: u64) -> Self {
+    pub(crate) fn new(functions: &'a Functions, seed: u64) -> Self {
         let mut history = History::new(seed);
         let stream = Stream::new(&history.tag, &mut history.dice);
-        Self { world, history, stream, unwritten: BTreeSet::new() }
+        Self { functions, history, stream, unwritten: BTreeSet::new() }
     }
 
     /// Things happen, so many, to so many jobs at most.
@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
     /// Writes what happened to the table.
     pub(crate) fn sync(&mut self) {
         let ids: Vec<JobId> = std::mem::take(&mut self.unwritten).into_iter().collect();
-        self.world.write(&ids, &self.history.heads);
+        self.functions.write(&ids, &self.history.heads);
     }
 
     /// The table holds all this already.
@@ -78,12 +78,12 @@ impl<'a> Run<'a> {
 
     /// Delivers something.
     pub(crate) async fn deliver(&mut self) {
-        self.stream.deliver(self.world, &mut self.history.dice).await;
+        self.stream.deliver(self.functions, &mut self.history.dice).await;
     }
 
     /// Delivers all that is left; then every bucket is what a recount finds.
     pub(crate) async fn settle(&mut self) {
-        self.stream.drain(self.world, &mut self.history.dice).await;
+        self.stream.drain(self.functions, &mut self.history.dice).await;
         self.expect_recount();
     }
 
@@ -91,10 +91,10 @@ impl<'a> Run<'a> {
         let History { owners, kinds, writes, .. } = &self.history;
         let mut items = Vec::new();
         for owner in owners {
-            items.extend(self.world.tallies(owner, ""));
+            items.extend(self.functions.tallies(owner, ""));
         }
         for kind in kinds {
-            items.extend(self.world.tallies("*", &format!("total@{kind}")));
+            items.extend(self.functions.tallies("*", &format!("total@{kind}")));
         }
         let (counted, expected): (Counts, Counts) = (counts_of(&items), recount(writes));
         let all = expected.keys().chain(counted.keys());
@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
     pub(crate) async fn glance(&mut self) {
         let asked = Asked::random(&mut self.history);
         let jobs = self.jobs();
-        let lister = self.world.lister(self.history.shards);
+        let lister = self.functions.lister(self.history.shards);
         lists::glance(lister, &asked, &asked.rows(jobs.iter()), &mut self.history.dice).await;
     }
 
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
         self.walk(&asked, family).await;
         self.peek(&asked).await;
         let jobs = self.jobs();
-        lists::count(self.world, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
+        lists::count(self.functions, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
     }
 
     /// The numbers of some lists within dates.
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         let jobs = self.jobs();
         for _ in 0..lists {
             let asked = Asked::dated(&mut self.history);
-            lists::count(self.world, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
+            lists::count(self.functions, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
         }
     }
 
@@ -149,14 +149,14 @@ impl<'a> Run<'a> {
     /// This list, walked by one family of pages.
     pub(crate) async fn walk(&mut self, asked: &Asked, family: Family) {
         let jobs = self.jobs();
-        let lister = self.world.lister(self.history.shards);
+        let lister = self.functions.lister(self.history.shards);
         lists::walk(lister, asked, &asked.rows(jobs.iter()), family, &mut self.history.dice).await;
     }
 
     /// A place in this list.
     pub(crate) async fn peek(&mut self, asked: &Asked) {
         let jobs = self.jobs();
-        let lister = self.world.lister(self.history.shards);
+        let lister = self.functions.lister(self.history.shards);
         lists::peek(lister, asked, &asked.rows(jobs.iter()), &mut self.history.dice).await;
     }
 }

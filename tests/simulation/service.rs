@@ -8,7 +8,7 @@ use jobledger_tests::dynamo::Item;
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
-use crate::engine::World;
+use crate::engine::Functions;
 use crate::run::Run;
 
 /// Calls of a run.
@@ -27,8 +27,8 @@ pub(crate) async fn live(run: &mut Run<'_>, dice: &mut Dice) {
         let touched = match (dice.roll(6), some) {
             (0, Some(id)) => vec![end(run, "cancel-job", "POST", id, "/cancel").await],
             (1, Some(id)) => vec![end(run, "delete-job", "DELETE", id, "").await],
-            (2 | 3, _) => ingest(run.world, &owner, &kind, dice).await,
-            _ => vec![create(run.world, &owner, &kind, dice).await],
+            (2 | 3, _) => ingest(run.functions, &owner, &kind, dice).await,
+            _ => vec![create(run.functions, &owner, &kind, dice).await],
         };
         for id in touched {
             note(run, id);
@@ -43,7 +43,7 @@ pub(crate) async fn live(run: &mut Run<'_>, dice: &mut Dice) {
 /// What a job has become.
 fn note(run: &mut Run<'_>, id: JobId) {
     let old = run.history.heads.get(&id).cloned();
-    let new = run.world.head(id).map(head);
+    let new = run.functions.head(id).map(head);
     if old != new {
         let place = run.history.writes.len();
         run.history.note(old, new);
@@ -66,18 +66,18 @@ fn attributes(item: &Value) -> AttributeMap {
     item.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
 
-async fn create(world: &World, owner: &str, kind: &str, dice: &mut Dice) -> JobId {
+async fn create(functions: &Functions, owner: &str, kind: &str, dice: &mut Dice) -> JobId {
     let body = json!({
         "type": kind, "priority": dice.roll(4), "name": dice.pick(&["Report.PDF", "x"]),
         "payload": "x".repeat(dice.below(500)), "labels": { "team": dice.pick(&["red", "blue"]) },
     });
     let request = Request::new("POST", &format!("/v1/jobs?owner={owner}")).body(body.to_string());
-    let reply = world.writer("create-job").call(&request).await;
+    let reply = functions.writer("create-job").call(&request).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     JobId::try_from(reply.json["job_id"].as_str().expect("an id")).expect("an id")
 }
 
-async fn ingest(world: &World, owner: &str, kind: &str, dice: &mut Dice) -> Vec<JobId> {
+async fn ingest(functions: &Functions, owner: &str, kind: &str, dice: &mut Dice) -> Vec<JobId> {
     let mut ids = Vec::new();
     let mut lines = Vec::new();
     for _ in 0..=dice.below(MAX_LINES) {
@@ -101,7 +101,7 @@ async fn ingest(world: &World, owner: &str, kind: &str, dice: &mut Dice) -> Vec<
     }
     let request =
         Request::new("POST", &format!("/v1/admin/ingest/jobs?owner={owner}")).body(lines.join("\n"));
-    let reply = world.writer("ingest-jobs").call(&request).await;
+    let reply = functions.writer("ingest-jobs").call(&request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     ids
 }
@@ -110,7 +110,7 @@ async fn ingest(world: &World, owner: &str, kind: &str, dice: &mut Dice) -> Vec<
 async fn end(run: &Run<'_>, function: &str, method: &str, id: JobId, action: &str) -> JobId {
     let owner = &run.history.heads[&id].job.owner;
     let request = Request::new(method, &format!("/v1/jobs/{id}{action}?owner={owner}"));
-    let reply = run.world.writer(function).call(&request).await;
+    let reply = run.functions.writer(function).call(&request).await;
     assert!([200, 409].contains(&reply.status), "{}", reply.text);
     id
 }

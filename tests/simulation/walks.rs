@@ -92,8 +92,8 @@ pub(crate) async fn under_change(run: &mut Run<'_>) {
     for _ in 0..MAX_PAGES {
         let from = run.history.writes.len();
         let steps = 1 + run.history.dice.below(MOST_STEPS);
-        let world = run.world;
-        let lister = world.lister(run.history.shards);
+        let functions = run.functions;
+        let lister = functions.lister(run.history.shards);
         let reply = if is_one_range && run.history.dice.is_one_in(2) {
             let change = async {
                 for _ in 0..steps {

@@ -90,3 +90,9 @@ impl Reply {
         errors.iter().filter_map(|error| Some(error.get("field")?.as_str()?.to_owned())).collect()
     }
 }
+
+/// A JSON string as text.
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+}

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use dynoxide::Database;
+use dynoxide::{Database, DynoxideError};
 use jobledger::domain::KeyHash;
 use jobledger_local::template::{Index, Projection, Table, Template};
 use jobledger_local::{LOCAL_KEY, LOCAL_OWNER, TEMPLATE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The variables that name tables, and what the template calls them.
@@ -68,24 +70,16 @@ impl Engine {
 
     /// Does what a request asks for: the status and the body of the answer.
     pub fn answer(&self, operation: &str, body: &str) -> (u16, String) {
-        macro_rules! run {
-            ($method:ident) => {
-                // By way of text, as the engine reads requests.
-                match self.database.$method(serde_json::from_str(body).expect("a request of the SDK")) {
-                    Ok(answer) => (200, serde_json::to_string(&answer).expect("an answer")),
-                    Err(error) => (error.status_code(), error.to_json()),
-                }
-            };
-        }
+        let database = &self.database;
         match operation {
-            "GetItem" => run!(get_item),
-            "BatchGetItem" => run!(batch_get_item),
-            "Query" => run!(query),
-            "PutItem" => run!(put_item),
-            "UpdateItem" => run!(update_item),
-            "DeleteItem" => run!(delete_item),
-            "BatchWriteItem" => run!(batch_write_item),
-            "TransactWriteItems" => run!(transact_write_items),
+            "GetItem" => answer(body, |request| database.get_item(request)),
+            "BatchGetItem" => answer(body, |request| database.batch_get_item(request)),
+            "Query" => answer(body, |request| database.query(request)),
+            "PutItem" => answer(body, |request| database.put_item(request)),
+            "UpdateItem" => answer(body, |request| database.update_item(request)),
+            "DeleteItem" => answer(body, |request| database.delete_item(request)),
+            "BatchWriteItem" => answer(body, |request| database.batch_write_item(request)),
+            "TransactWriteItems" => answer(body, |request| database.transact_write_items(request)),
             other => panic!("nobody was expected to send {other}"),
         }
     }
@@ -95,6 +89,17 @@ impl Engine {
         let (status, answer) = self.answer(operation, &body.to_string());
         assert_eq!(status, 200, "{operation}: {answer}");
         serde_json::from_str(&answer).expect("JSON")
+    }
+}
+
+/// Has the engine do a request, which it reads from text, and writes its answer as text.
+fn answer<Request: DeserializeOwned, Answer: Serialize>(
+    body: &str,
+    run: impl FnOnce(Request) -> Result<Answer, DynoxideError>,
+) -> (u16, String) {
+    match run(serde_json::from_str(body).expect("a request of the SDK")) {
+        Ok(answer) => (200, serde_json::to_string(&answer).expect("an answer")),
+        Err(error) => (error.status_code(), error.to_json()),
     }
 }
 

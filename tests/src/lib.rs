@@ -4,18 +4,31 @@
 
 pub mod alone;
 pub mod at_once;
+pub mod background;
 pub mod capacity;
+pub mod claims;
 mod client;
 pub mod clock;
 mod dice;
 pub mod dynamo;
 pub mod engine;
+pub mod exports;
 pub mod faults;
+pub mod jobs;
+pub mod keys;
+pub mod lists;
+pub mod log;
+pub mod metrics;
+pub mod problems;
 mod recount;
 pub mod runtime_api;
 mod service;
+mod shared;
+pub mod snapshots;
+pub mod stored;
 pub mod stream;
 pub mod swf;
+pub mod workspace;
 
-pub use client::{Call, Reply};
+pub use client::{Call, Reply, text};
 pub use service::{PATIENCE, Service};

@@ -1,14 +1,16 @@
-//! A stack for one test.
+//! A stack: one of its own for a test, or the one that tests share.
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jobledger::Environment;
-use jobledger_local::{DynamoDb, LOCAL_KEY, Options, Stack};
+use jobledger_local::{DynamoDb, LOCAL_KEY, LOCAL_OWNER, Options, Stack};
 use reqwest::redirect::Policy;
 
 use crate::client::Call;
+use crate::shared;
 
 /// Names a DynamoDB that runs already, as `http://host:port`; absent: each test has an embedded one of its own.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
@@ -19,7 +21,11 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Service {
     /// The stack.
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
+    /// The owner that calls act for.
+    pub owner: String,
+    /// The admin key of that owner.
+    pub key: String,
     client: reqwest::Client,
     /// The same, but it goes nowhere that it is sent on to.
     staying: reqwest::Client,
@@ -48,8 +54,32 @@ impl Service {
     /// Starts a stack so.
     pub async fn with_options(options: Options) -> Self {
         let stack = Stack::start(options, jobledger_functions::all()).await.expect("the stack starts");
+        Self::over(Arc::new(stack), LOCAL_OWNER.to_owned(), LOCAL_KEY.to_owned())
+    }
+
+    /// The stack that tests share, by an owner and an admin key that no other test has. A test may use it if it looks at
+    /// nothing but its own owner: no numbers of all owners, no tables, no clocks, no faults.
+    pub async fn shared() -> Self {
+        let stack = shared::stack();
+        let number = Environment::fresh_id().simple();
+        let service = Self::over(stack, format!("owner-{number}"), format!("key-{number}"));
+        shared::put_key(&service).await;
+        service
+    }
+
+    fn over(stack: Arc<Stack>, owner: String, key: String) -> Self {
         let staying = reqwest::Client::builder().redirect(Policy::none()).build().expect("a client");
-        Self { stack, client: reqwest::Client::new(), staying }
+        Self { stack, owner, key, client: reqwest::Client::new(), staying }
+    }
+
+    /// Another owner, whom no other test has either.
+    pub fn other_owner(&self) -> String {
+        format!("other-{}", self.owner)
+    }
+
+    /// Stops the stack, which nothing else may use.
+    pub async fn stop(self) -> jobledger_local::Result<()> {
+        Arc::into_inner(self.stack).expect("a stack of its own").stop().await
     }
 
     /// What a stack for one test is started with: the engine that the environment names, else an embedded one.
@@ -78,9 +108,9 @@ impl Service {
         Call::new(&self.staying, method, &url)
     }
 
-    /// A request with the admin key of the local stack.
+    /// A request with the admin key of the owner.
     pub fn call(&self, method: &str, path: &str) -> Call {
-        self.anonymous(method, path).header("authorization", &format!("Bearer {LOCAL_KEY}"))
+        self.anonymous(method, path).header("authorization", &format!("Bearer {}", self.key))
     }
 
     /// `GET` with the admin key.

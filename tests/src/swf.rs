@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_log_does_not_know_is_unknown() {
+    fn fields_of_minus_one_are_left_out() {
         let unknown = job(1, 1);
         assert_eq!(unknown.application, None);
         assert_eq!(unknown.to_ingest()["labels"], json!({ "team": "user-1" }));
     }
 
     #[test]
-    fn a_job_goes_in_as_the_log_has_it() {
+    fn a_job_is_ingested_as_the_log_has_it() {
         let job = parse(&format!("{HEADER}{LINE}")).unwrap().remove(0);
         let expect = json!({
             "external_id": "74", "type": "system", "status": "completed",
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_told_with_its_line() {
+    fn an_invalid_log_is_refused_with_its_line() {
         let wrong = |log: &str| parse(log).unwrap_err();
         assert_eq!(wrong(LINE), "line 1: a job before UnixStartTime");
         assert_eq!(wrong("; UnixStartTime: soon"), "line 1: UnixStartTime is no number");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_have_a_size() {
+    fn jobs_are_split_into_calls_of_that_size() {
         let jobs = vec![job(1, 1); 5];
         let sizes: Vec<usize> = calls(&jobs, 2).iter().map(|call| call.lines().count()).collect();
         assert_eq!(sizes, [2, 2, 1]);

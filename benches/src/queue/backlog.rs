@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::amount::grouped;
 use crate::error::Error;
-use crate::house::House;
 use crate::load::{CALLS_AT_ONCE, JOBS_A_CALL, SETTLE_MAX, ingest};
 use crate::progress::Progress;
+use crate::stack::BenchStack;
 
 /// The type that most jobs have.
 pub(super) const FREE: &str = "free";
@@ -23,10 +23,10 @@ const LIMITS: [(&str, u32); 2] = [(LIMITED, 1_000), (FULL, 1)];
 const SHARE: u64 = 10;
 
 /// Sets the limits while nothing waits, and loads so many jobs.
-pub(super) async fn load(house: &House, waiting: u64, progress: Progress) -> Result<(), Error> {
+pub(super) async fn load(stack: &BenchStack, waiting: u64, progress: Progress) -> Result<(), Error> {
     for (kind, limit) in LIMITS {
         let settings = json!({ "max_concurrency": limit });
-        let reply = house.service.call("PUT", &format!("/v1/types/{kind}")).json(&settings).send().await;
+        let reply = stack.service.call("PUT", &format!("/v1/types/{kind}")).json(&settings).send().await;
         if reply.status != 200 {
             let (operation, status) = ("settings of a type", reply.status);
             return Err(Error::Refused { operation, status, answer: reply.text });
@@ -42,14 +42,14 @@ pub(super) async fn load(house: &House, waiting: u64, progress: Progress) -> Res
     let calls = stream::iter(calls.into_iter().flatten()).map(|(kind, numbers)| {
         let sent = numbers.end - numbers.start;
         let body = lines(kind, numbers);
-        async move { ingest(house, &body, sent).await }
+        async move { ingest(stack, &body, sent).await }
     });
     let mut calls = calls.buffer_unordered(CALLS_AT_ONCE);
     while let Some(added) = calls.try_next().await? {
         bar.inc(added);
     }
     bar.finish_and_clear();
-    house.service.stack.settled(SETTLE_MAX).await?;
+    stack.service.stack.settled(SETTLE_MAX).await?;
     Ok(())
 }
 

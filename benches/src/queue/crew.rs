@@ -13,9 +13,9 @@ use super::steps::{Held, Route, claim, completed, create, function};
 use crate::amount::Amount;
 use crate::clock::Stopwatch;
 use crate::error::Error;
-use crate::house::{House, Metered};
 use crate::load::{MAX_TRIES, SETTLE_MAX, a_second};
 use crate::progress::Progress;
+use crate::stack::{BenchStack, Metered};
 
 /// The crews of a whole benchmark: how many workers, and how many jobs each asks for at a time.
 pub const CREWS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 10), (64, 10)];
@@ -84,7 +84,7 @@ impl Claims {
 
 /// Creates jobs for each crew, in a queue of its own, and lets it do them.
 pub(super) async fn run(
-    house: &House,
+    stack: &BenchStack,
     shapes: &[(usize, usize)],
     jobs: u64,
     progress: Progress,
@@ -94,9 +94,9 @@ pub(super) async fn run(
     let bar = progress.bar(shapes.len().try_into().unwrap_or(u64::MAX), "crews of workers");
     for &(workers, max) in shapes {
         let kind = format!("crew-{workers}-{max}");
-        created_in += create_all(house, &kind, jobs).await?;
-        house.service.stack.settled(SETTLE_MAX).await?;
-        let mut crew = drain(house, &kind, (workers, max), jobs).await?;
+        created_in += create_all(stack, &kind, jobs).await?;
+        stack.service.stack.settled(SETTLE_MAX).await?;
+        let mut crew = drain(stack, &kind, (workers, max), jobs).await?;
         let first = crews.first().map_or(crew.per_second, |first| first.per_second);
         crew.speedup = whole(crew.per_second).over(whole(first));
         crews.push(crew);
@@ -112,11 +112,11 @@ const fn whole(number: u64) -> Amount {
 }
 
 /// Creates so many jobs; answers how many microseconds that took.
-async fn create_all(house: &House, kind: &str, jobs: u64) -> Result<u64, Error> {
+async fn create_all(stack: &BenchStack, kind: &str, jobs: u64) -> Result<u64, Error> {
     let next = Arc::new(AtomicU64::new(0));
     let mut creators = Vec::new();
     for _ in 0..CREATORS {
-        creators.push(function(house, Route::Create).await?);
+        creators.push(function(stack, Route::Create).await?);
     }
     let watch = Stopwatch::start();
     let mut tasks = JoinSet::new();
@@ -152,7 +152,12 @@ struct Worker {
     left: Arc<AtomicU64>,
 }
 
-async fn drain(house: &House, kind: &str, (workers, max): (usize, usize), jobs: u64) -> Result<Crew, Error> {
+async fn drain(
+    stack: &BenchStack,
+    kind: &str,
+    (workers, max): (usize, usize),
+    jobs: u64,
+) -> Result<Crew, Error> {
     let left = Arc::new(AtomicU64::new(jobs));
     let mut crew = Vec::new();
     for number in 0..workers {
@@ -160,8 +165,8 @@ async fn drain(house: &House, kind: &str, (workers, max): (usize, usize), jobs: 
             name: format!("w{number}"),
             kind: kind.to_owned(),
             max,
-            claim: function(house, Route::Claim).await?,
-            change: function(house, Route::Change).await?,
+            claim: function(stack, Route::Claim).await?,
+            change: function(stack, Route::Change).await?,
             left: Arc::clone(&left),
         });
     }

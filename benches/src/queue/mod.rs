@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::Plan;
 use crate::amount::Amount;
 use crate::error::Error;
-use crate::house::House;
 use crate::measure::Cost;
 use crate::progress::Progress;
+use crate::stack::BenchStack;
 
 pub use crew::{CREWS, Crew, Rate};
 use steps::STEPS;
@@ -47,17 +47,17 @@ pub(crate) async fn run(plan: &Plan, progress: Progress) -> Result<Queue, Error>
     let mut queue = Queue { backlogs: backlogs.clone(), ..Queue::default() };
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); STEPS.len()];
     for (place, &waiting) in backlogs.iter().enumerate() {
-        let house = House::start().await?;
-        backlog::load(&house, waiting, progress).await?;
-        for (all, cost) in costs.iter_mut().zip(steps::run(&house, *calls, progress).await?) {
+        let stack = BenchStack::start().await?;
+        backlog::load(&stack, waiting, progress).await?;
+        for (all, cost) in costs.iter_mut().zip(steps::run(&stack, *calls, progress).await?) {
             all.push(cost);
         }
         if place == 0 {
-            let (creating, crews) = crew::run(&house, &plan.crews, plan.drained, progress).await?;
+            let (creating, crews) = crew::run(&stack, &plan.crews, plan.drained, progress).await?;
             queue.creating = Some(creating);
             queue.crews = crews;
         }
-        house.stop().await?;
+        stack.stop().await?;
     }
     let row = |(step, backlogs): (&steps::Step, Vec<Cost>)| {
         let ends = backlogs.first().zip(backlogs.last());

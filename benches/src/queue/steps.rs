@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::backlog::{FREE, FULL, LIMITED};
 use crate::error::Error;
-use crate::house::{House, Metered};
 use crate::measure::{Cost, Samples};
 use crate::progress::Progress;
+use crate::stack::{BenchStack, Metered};
 
 /// A step that is measured.
 #[derive(Clone, Copy, Debug)]
@@ -114,11 +114,11 @@ pub(super) fn create(kind: &str, number: u64) -> Request {
     Request::new("POST", "/v1/jobs").body(json!({ "type": kind, "payload": payload }).to_string())
 }
 
-/// A function of a house, by its route.
-pub(super) async fn function(house: &House, route: Route) -> Result<Metered, Error> {
+/// A function of a stack, by its route.
+pub(super) async fn function(stack: &BenchStack, route: Route) -> Result<Metered, Error> {
     let missing = || Error::NoRoute(route.template());
-    let name = house.function_for(route.template()).ok_or_else(missing)?;
-    house.metered(name).await.ok_or_else(missing)
+    let name = stack.function_for(route.template()).ok_or_else(missing)?;
+    stack.metered(name).await.ok_or_else(missing)
 }
 
 /// The way that is walked: its functions, and what each step cost so far.
@@ -133,11 +133,11 @@ struct Way {
 }
 
 /// Walks the way so many times; the first walk warms up, and is not counted.
-pub(super) async fn run(house: &House, calls: u32, progress: Progress) -> Result<Vec<Cost>, Error> {
+pub(super) async fn run(stack: &BenchStack, calls: u32, progress: Progress) -> Result<Vec<Cost>, Error> {
     let mut way = Way {
-        create: function(house, Route::Create).await?,
-        claim: function(house, Route::Claim).await?,
-        change: function(house, Route::Change).await?,
+        create: function(stack, Route::Create).await?,
+        claim: function(stack, Route::Claim).await?,
+        change: function(stack, Route::Change).await?,
         samples: STEPS.iter().map(|_| Samples::default()).collect(),
         is_first: true,
         next: 0,
@@ -148,7 +148,7 @@ pub(super) async fn run(house: &House, calls: u32, progress: Progress) -> Result
         way.next = 0;
         way.walk(call.into()).await?;
         way.is_first = false;
-        house.service.stack.wake();
+        stack.service.stack.wake();
         bar.inc(1);
     }
     bar.finish_and_clear();

@@ -39,7 +39,7 @@ async fn a_call_whose_answer_was_lost_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_took_too_long_is_sent_again_in_smaller_calls() {
+async fn a_call_that_timed_out_is_sent_again_in_smaller_calls() {
     let jobs = jobs(18);
     let mock = Mock::scripted(|call| if call.place == 0 { Fate::Held } else { Fate::In }).await;
     let source = Source::new(lines(&jobs));
@@ -69,7 +69,7 @@ async fn a_store_that_is_slow_gets_smaller_calls_until_all_is_in() {
 }
 
 #[tokio::test]
-async fn the_first_call_goes_in_by_ten_tries_if_each_brings_in_a_job() {
+async fn calls_shrink_while_each_retry_ingests_a_job() {
     let mock = Mock::scripted(|_| Fate::Part(1)).await;
     let source = Source::new(lines(&jobs(1_000)));
     let running = ingest(&source.path, &mock.url).start();
@@ -93,7 +93,7 @@ async fn the_service_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn it_gives_up_after_its_tries_and_goes_on_another_time() {
+async fn the_command_gives_up_after_its_retries_and_resumes_later() {
     let jobs = jobs(6);
     let mock =
         Mock::scripted(|call| if call.place == 1 || call.place > 2 { refused(503) } else { Fate::In }).await;
@@ -113,7 +113,7 @@ async fn it_gives_up_after_its_tries_and_goes_on_another_time() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_in_plain_words() {
+async fn an_unreachable_service_is_reported_in_plain_words() {
     // A port that was free a moment ago.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -124,7 +124,7 @@ async fn nobody_there_is_told_in_plain_words() {
 }
 
 #[tokio::test]
-async fn what_no_other_try_mends_ends_it_at_once() {
+async fn an_error_that_no_retry_can_fix_ends_the_run_at_once() {
     for status in [400, 401, 403, 404, 409, 422] {
         let mock = Mock::scripted(move |call| if call.place == 1 { refused(status) } else { Fate::In }).await;
         let source = Source::new(lines(&jobs(3)));
@@ -137,7 +137,7 @@ async fn what_no_other_try_mends_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_jobledger_is_not_believed() {
+async fn an_answer_of_another_service_is_not_accepted() {
     let wrong = [json!("hello"), json!({ "created": 2, "updated": 0, "unchanged": 0, "rejected": [] })];
     for body in wrong {
         let mock = Mock::scripted(move |_| Fate::Refused(200, None, body.clone())).await;

@@ -99,7 +99,7 @@ async fn a_wrong_line_does_not_keep_out_the_one_that_it_supersedes() {
 }
 
 #[tokio::test]
-async fn a_broken_line_keeps_no_other_out() {
+async fn a_broken_line_does_not_reject_the_others() {
     let mock = Mock::start().await;
     let long = format!("{{\"external_id\":\"long\",\"payload\":\"{}\"}}", "x".repeat(MAX_JOB_BYTES));
     let source = Source::new(format!("{}\n\n{{broken\n{}\n{long}\n{}\n[]\n", job(1), job(2), job(3)));
@@ -148,7 +148,7 @@ async fn a_file_without_jobs_is_sent_at_once() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_told_before_anything_is_sent() {
+async fn an_unreadable_file_is_reported_before_any_call() {
     let mock = Mock::start().await;
     let source = Source::new("\u{1}");
     let folder = source.path.parent().unwrap();

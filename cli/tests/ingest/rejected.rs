@@ -31,7 +31,7 @@ fn told(list: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_rejected_can_be_mended_and_sent_again() {
+async fn rejected_jobs_can_be_corrected_and_sent_again() {
     let mock = Mock::start().await;
     let source = Source::new(lines(&[job(1), wrong(2), "{\"a".to_owned(), wrong(3)]));
     ingest(&source.path, &mock.url).run().await.is(1, [1, 0, 0, 3]);

@@ -5,7 +5,7 @@ use crate::inputs::{job, jobs, lines};
 use crate::mock::{Fate, Mock};
 
 #[tokio::test]
-async fn killed_at_any_call_it_goes_on_where_it_was_confirmed() {
+async fn a_killed_run_resumes_after_the_last_confirmed_call() {
     let mut all = jobs(10);
     all[1] = "{broken".to_owned();
     all[6] = "{\"external_id\":7".to_owned();
@@ -51,7 +51,7 @@ async fn a_job_that_comes_twice_waits_until_what_a_killed_run_sent_is_over() {
 }
 
 #[tokio::test]
-async fn what_was_rejected_by_an_unconfirmed_call_is_not_told_twice() {
+async fn jobs_rejected_by_an_unconfirmed_call_are_reported_once() {
     let mock = Mock::start().await;
     let all = ["{".to_owned(), job(1), "[".to_owned()];
     let source = Source::new(lines(&all[..2]));
@@ -129,7 +129,7 @@ async fn blank_lines_and_packing_are_no_change() {
 }
 
 #[tokio::test]
-async fn what_was_sent_elsewhere_is_not_taken_for_sent() {
+async fn a_file_sent_to_another_service_is_sent_again() {
     let (mock, other) = (Mock::start().await, Mock::start().await);
     let source = Source::new(lines(&jobs(2)));
     ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);

@@ -34,7 +34,7 @@ fn array(jobs: &[LoggedJob]) -> String {
 }
 
 #[tokio::test]
-async fn a_real_log_goes_in_exactly_although_the_command_is_killed_again_and_again() {
+async fn a_real_log_is_ingested_exactly_although_the_command_is_killed_repeatedly() {
     let service = Service::start().await;
     let jobs = log();
     let count = u64::try_from(jobs.len()).unwrap();
@@ -64,7 +64,7 @@ async fn a_real_log_goes_in_exactly_although_the_command_is_killed_again_and_aga
 }
 
 #[tokio::test]
-async fn what_is_rejected_is_told_with_its_place_in_the_file_and_every_reason() {
+async fn rejected_jobs_are_reported_with_their_line_and_every_reason() {
     let service = Service::start().await;
     let good = |id: &str, team: &str| {
         json!({
@@ -91,7 +91,7 @@ async fn what_is_rejected_is_told_with_its_place_in_the_file_and_every_reason() 
 }
 
 #[tokio::test]
-async fn jobs_go_to_the_owner_that_is_named_and_to_nobody_without_a_key() {
+async fn jobs_belong_to_the_named_owner_and_a_key_is_required() {
     let service = Service::start().await;
     let source = Source::new(array(&log()[..3]));
     let refused = ingest(&source.path, &url(&service)).run().await;

@@ -5,7 +5,7 @@ use crate::inputs::{jobs, lines};
 use crate::mock::{Fate, Mock};
 
 #[tokio::test]
-async fn it_ends_after_the_call_under_way() {
+async fn the_first_signal_ends_the_run_after_the_current_call() {
     for signal in ["-INT", "-TERM"] {
         let mock = Mock::scripted(|_| Fate::Held).await;
         let source = Source::new(lines(&jobs(4)));
@@ -24,7 +24,7 @@ async fn it_ends_after_the_call_under_way() {
 }
 
 #[tokio::test]
-async fn the_second_signal_ends_it_at_once() {
+async fn the_second_signal_ends_the_run_at_once() {
     let mock = Mock::scripted(|_| Fate::Held).await;
     let source = Source::new(lines(&jobs(4)));
     let running = ingest(&source.path, &mock.url).start();
@@ -37,7 +37,7 @@ async fn the_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_another_try() {
+async fn a_signal_ends_the_wait_for_a_retry() {
     let mock = Mock::scripted(|_| Fate::Refused(503, Some(250), serde_json::Value::Null)).await;
     let source = Source::new(lines(&jobs(4)));
     let running = ingest(&source.path, &mock.url).start();

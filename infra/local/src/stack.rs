@@ -111,7 +111,7 @@ pub struct Stack {
     tasks: JoinSet<()>,
     engine: Option<Engine>,
     // Last, so that the directory goes and its lock is free only when nothing uses it any more.
-    _data: Data,
+    data: Data,
 }
 
 impl Stack {
@@ -181,7 +181,7 @@ impl Stack {
             }
             None => None,
         };
-        Ok(Self { template, places, gateway, instances, consumers, wake, stop, tasks, engine, _data: data })
+        Ok(Self { template, places, gateway, instances, consumers, wake, stop, tasks, engine, data })
     }
 
     /// Where the HTTP API is, if there is one: `http://127.0.0.1:8080`.
@@ -192,6 +192,11 @@ impl Stack {
     /// Where DynamoDB is.
     pub fn dynamodb_endpoint(&self) -> &str {
         &self.places.dynamodb
+    }
+
+    /// Where the data is.
+    pub fn data_directory(&self) -> &Path {
+        self.data.path()
     }
 
     /// The template, resolved.

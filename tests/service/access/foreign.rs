@@ -1,24 +1,24 @@
 //! What belongs to one owner is out of reach for the keys of others: on every route of the template, by every filter,
 //! cursor and id.
 
+use jobledger_tests::claims::{ClaimedJob, create_and_claim};
 use jobledger_tests::dynamo::{Dynamo, text as attribute};
-use jobledger_tests::{Call, Service};
+use jobledger_tests::keys::{id_and_key, with_key};
+use jobledger_tests::problems::{is_problem, refuses};
+use jobledger_tests::{Call, Service, text};
 use serde_json::{Value, json};
 
-use super::{Route, is_problem, refuses, routes};
-use crate::routes::claim_jobs::{Held, held};
-use crate::routes::keys::{id_and_key, with_key};
-use crate::routes::text;
+use super::{Route, routes};
 
 /// Stands in everything that the owner `mine` has, and nowhere else.
 const MARK: &str = "sesame";
 
 /// What `mine` has, and who would like to see it.
-struct House {
+struct TwoOwners {
     service: Service,
     /// Jobs: queued, held, completed.
     jobs: [String; 3],
-    held: Held,
+    held: ClaimedJob,
     key_id: String,
     key: String,
     /// Of the owner `theirs`, with all scopes but `admin`.
@@ -27,7 +27,7 @@ struct House {
     foreign_admin: String,
 }
 
-impl House {
+impl TwoOwners {
     async fn start() -> Self {
         let service = Service::start().await;
         let all = ["read", "write", "work"];
@@ -52,7 +52,7 @@ impl House {
         let held_id = create("e-held", "i-held").await;
         let claim = json!({ "worker_id": MARK, "types": ["render"], "max": 1 });
         let claimed = call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
-        let held = Held::of(claimed.at("/jobs/0"));
+        let held = ClaimedJob::of(claimed.at("/jobs/0"));
         assert_eq!(held.id, held_id);
         let queued = create("e-queued", "i-queued").await;
         let record = call("PUT", "/v1/records/source/e-record").json(&json!({ "status": MARK }));
@@ -114,20 +114,20 @@ impl House {
 }
 
 #[tokio::test]
-async fn no_route_shows_or_changes_what_is_anothers() {
-    let house = House::start().await;
-    let before = house.stored().await;
-    for route in routes(&house.service).1 {
-        for key in [&house.foreign, &house.foreign_admin] {
+async fn no_route_shows_or_changes_data_of_another_owner() {
+    let fixture = TwoOwners::start().await;
+    let before = fixture.stored().await;
+    for route in routes(&fixture.service).1 {
+        for key in [&fixture.foreign, &fixture.foreign_admin] {
             // An admin decides over all keys, and recounts for everybody.
-            if *key == house.foreign_admin && route.target.starts_with("/v1/admin/") {
+            if *key == fixture.foreign_admin && route.target.starts_with("/v1/admin/") {
                 continue;
             }
-            for job_id in &house.jobs {
-                let values = house.values(job_id);
+            for job_id in &fixture.jobs {
+                let values = fixture.values(job_id);
                 let path = Route::path_of(&route.target, &values);
-                let call = with_key(&house.service, key, &route.method, &path);
-                let reply = call.json(&house.body(&route)).send().await;
+                let call = with_key(&fixture.service, key, &route.method, &path);
+                let reply = call.json(&fixture.body(&route)).send().await;
                 let all = format!("{} {:?}", reply.text, reply.headers);
                 assert!(!all.contains(MARK), "{} {path}: {all}", route.method);
                 if route.target.contains("{job_id}") {
@@ -141,15 +141,15 @@ async fn no_route_shows_or_changes_what_is_anothers() {
             }
         }
     }
-    assert_eq!(house.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 /// What is open to all tells of jobs by their type, and of records by kind and status, and nothing else of anybody's.
 #[tokio::test]
-async fn what_is_open_shows_numbers_only() {
-    let house = House::start().await;
-    for route in routes(&house.service).0 {
-        let reply = route.call(&house.service).expect(200).await;
+async fn routes_without_a_key_show_only_numbers() {
+    let fixture = TwoOwners::start().await;
+    for route in routes(&fixture.service).0 {
+        let reply = route.call(&fixture.service).expect(200).await;
         let mut told = 0;
         for line in reply.text.lines().filter(|line| line.contains(MARK)) {
             // That the metrics show the statuses of records is what they are for.
@@ -157,7 +157,7 @@ async fn what_is_open_shows_numbers_only() {
             told += 1;
         }
         assert_eq!(told, usize::from(route.path != "/health"), "{}: {}", route.path, reply.text);
-        for id in house.jobs.iter().chain([&house.key_id, &house.key, &house.held.token]) {
+        for id in fixture.jobs.iter().chain([&fixture.key_id, &fixture.key, &fixture.held.token]) {
             assert!(!reply.text.contains(id.as_str()), "{}: {}", route.path, reply.text);
         }
     }
@@ -165,22 +165,22 @@ async fn what_is_open_shows_numbers_only() {
 
 #[tokio::test]
 async fn naming_another_owner_is_refused_on_every_route() {
-    let house = House::start().await;
-    let before = house.stored().await;
-    for route in routes(&house.service).1 {
+    let fixture = TwoOwners::start().await;
+    let before = fixture.stored().await;
+    for route in routes(&fixture.service).1 {
         for owner in ["mine", "nobody", "*", ""] {
-            let values = house.values(&house.jobs[0]);
+            let values = fixture.values(&fixture.jobs[0]);
             let path = format!("{}?owner={owner}", Route::path_of(&route.target, &values));
-            let reply = house.call(&route.method, &path).json(&house.body(&route)).send().await;
+            let reply = fixture.call(&route.method, &path).json(&fixture.body(&route)).send().await;
             is_problem(&reply, 403, "missing_scope");
         }
     }
-    assert_eq!(house.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
-async fn no_filter_finds_what_is_anothers() {
-    let house = House::start().await;
+async fn no_filter_finds_jobs_of_another_owner() {
+    let fixture = TwoOwners::start().await;
     let filters: Vec<String> = [
         "external_id=e-queued",
         "search=sesame",
@@ -201,37 +201,37 @@ async fn no_filter_finds_what_is_anothers() {
     ]
     .map(str::to_owned)
     .into_iter()
-    .chain(house.jobs.iter().flat_map(|id| [format!("search={id}"), format!("external_id={id}")]))
+    .chain(fixture.jobs.iter().flat_map(|id| [format!("search={id}"), format!("external_id={id}")]))
     .collect();
-    let own = with_key(&house.service, &house.key, "GET", "/v1/jobs").expect(200).await;
+    let own = with_key(&fixture.service, &fixture.key, "GET", "/v1/jobs").expect(200).await;
     assert_eq!(own.at("/total"), 3, "{}", own.text);
     for filter in &filters {
-        let list = house.call("GET", &format!("/v1/jobs?{filter}")).expect(200).await;
+        let list = fixture.call("GET", &format!("/v1/jobs?{filter}")).expect(200).await;
         assert_eq!((list.at("/total"), list.at("/jobs")), (&json!(0), &json!([])), "{filter}");
         let filter: String =
             filter.split('&').filter(|part| !is_of_pages(part)).collect::<Vec<_>>().join("&");
-        let count = house.call("GET", &format!("/v1/jobs/count?{filter}")).expect(200).await;
+        let count = fixture.call("GET", &format!("/v1/jobs/count?{filter}")).expect(200).await;
         assert_eq!(count.at("/total"), 0, "{filter}: {}", count.text);
-        let file = house.call("GET", &format!("/v1/jobs/export?format=ndjson&{filter}")).send().await;
+        let file = fixture.call("GET", &format!("/v1/jobs/export?format=ndjson&{filter}")).send().await;
         assert_eq!((file.status, file.text.as_str()), (200, ""), "{filter}");
     }
-    let stats = house.call("GET", "/v1/jobs/stats").expect(200).await;
+    let stats = fixture.call("GET", "/v1/jobs/stats").expect(200).await;
     assert_eq!((stats.at("/created_jobs"), stats.at("/storage/used_bytes")), (&json!(0), &json!(0)));
     for by in ["by-model", "by-team"] {
-        let costs = house.call("GET", &format!("/v1/analytics/cost/{by}")).expect(200).await;
+        let costs = fixture.call("GET", &format!("/v1/analytics/cost/{by}")).expect(200).await;
         assert_eq!(costs.at("/items"), &json!([]), "{}", costs.text);
     }
-    let many = house.call("POST", "/v1/jobs/batch-status").json(&json!({ "job_ids": house.jobs }));
+    let many = fixture.call("POST", "/v1/jobs/batch-status").json(&json!({ "job_ids": fixture.jobs }));
     let many = many.expect(200).await;
-    assert_eq!((many.at("/jobs"), many.at("/not_found")), (&json!([]), &json!(house.jobs)));
+    assert_eq!((many.at("/jobs"), many.at("/not_found")), (&json!([]), &json!(fixture.jobs)));
     let claim = json!({ "worker_id": "w", "types": ["render"], "max": 10 });
-    let claimed = house.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
+    let claimed = fixture.call("POST", "/v1/jobs/claim").json(&claim).expect(200).await;
     assert_eq!(claimed.at("/jobs"), &json!([]));
-    is_problem(&house.call("GET", "/v1/records/source/e-record").send().await, 404, "record_not_found");
-    is_problem(&house.call("DELETE", "/v1/records/source/e-record").send().await, 404, "record_not_found");
-    let records = house.call("GET", "/v1/records/count").expect(200).await;
+    is_problem(&fixture.call("GET", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    is_problem(&fixture.call("DELETE", "/v1/records/source/e-record").send().await, 404, "record_not_found");
+    let records = fixture.call("GET", "/v1/records/count").expect(200).await;
     assert_eq!((records.at("/total"), records.at("/items")), (&json!(0), &json!([])));
-    let kind = house.call("GET", "/v1/types/render").expect(200).await;
+    let kind = fixture.call("GET", "/v1/types/render").expect(200).await;
     assert_eq!((kind.at("/max_attempts"), kind.at("/stages")), (&json!(null), &json!([])), "{}", kind.text);
 }
 
@@ -240,8 +240,8 @@ fn is_of_pages(part: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_cursor_of_anothers_list_leads_nowhere() {
-    let house = House::start().await;
+async fn a_cursor_of_another_owners_list_is_refused() {
+    let fixture = TwoOwners::start().await;
     for list in [
         "limit=1",
         "limit=1&type=render",
@@ -249,35 +249,36 @@ async fn a_cursor_of_anothers_list_leads_nowhere() {
         "limit=1&sort_by=priority",
         "limit=1&offset=1",
     ] {
-        let page = with_key(&house.service, &house.key, "GET", &format!("/v1/jobs?{list}")).expect(200).await;
+        let page =
+            with_key(&fixture.service, &fixture.key, "GET", &format!("/v1/jobs?{list}")).expect(200).await;
         let cursor = text(page.at("/next_cursor"));
         let list = list.replace("&offset=1", "");
         let path = format!("/v1/jobs?{list}&cursor={cursor}");
-        with_key(&house.service, &house.key, "GET", &path).expect(200).await;
-        for key in [&house.foreign, &house.foreign_admin] {
-            let reply = with_key(&house.service, key, "GET", &path).send().await;
+        with_key(&fixture.service, &fixture.key, "GET", &path).expect(200).await;
+        for key in [&fixture.foreign, &fixture.foreign_admin] {
+            let reply = with_key(&fixture.service, key, "GET", &path).send().await;
             refuses(&reply, 422, "invalid_query", &["cursor"]);
         }
     }
 }
 
 #[tokio::test]
-async fn the_same_words_of_two_owners_name_two_things() {
-    let house = House::start().await;
-    let before = house.stored().await;
+async fn the_same_external_id_of_two_owners_names_two_jobs() {
+    let fixture = TwoOwners::start().await;
+    let before = fixture.stored().await;
     let body = json!({ "type": "render", "external_id": "e-queued" });
     let own =
-        house.call("POST", "/v1/jobs").header("idempotency-key", "i-queued").json(&body).expect(201).await;
-    assert!(!house.jobs.contains(&text(own.at("/job_id"))), "{}", own.text);
-    let plain = house.call("POST", "/v1/jobs").header("idempotency-key", "i-held");
+        fixture.call("POST", "/v1/jobs").header("idempotency-key", "i-queued").json(&body).expect(201).await;
+    assert!(!fixture.jobs.contains(&text(own.at("/job_id"))), "{}", own.text);
+    let plain = fixture.call("POST", "/v1/jobs").header("idempotency-key", "i-held");
     let plain = plain.json(&json!({ "type": "render" })).expect(201).await;
-    assert!(!house.jobs.contains(&text(plain.at("/job_id"))), "{}", plain.text);
-    house.call("PUT", "/v1/types/render").json(&json!({ "max_concurrency": 1 })).expect(200).await;
+    assert!(!fixture.jobs.contains(&text(plain.at("/job_id"))), "{}", plain.text);
+    fixture.call("PUT", "/v1/types/render").json(&json!({ "max_concurrency": 1 })).expect(200).await;
     // An action on all that a filter finds finds one's own.
     let bulk = json!({ "action": "delete", "filter": { "type": "render" } });
-    let bulk = house.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
-    house.service.settled().await;
-    let done = house.call("GET", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
+    let bulk = fixture.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
+    fixture.service.settled().await;
+    let done = fixture.call("GET", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
     assert_eq!(
         (done.at("/result/matched"), done.at("/result/changed")),
         (&json!(2), &json!(2)),
@@ -286,43 +287,43 @@ async fn the_same_words_of_two_owners_name_two_things() {
     );
     for filter in [json!({ "owner": "mine" }), json!({ "type": "render", "owner": "mine" })] {
         let bulk = json!({ "action": "delete", "filter": filter });
-        let reply = house.call("POST", "/v1/jobs/bulk").json(&bulk).send().await;
+        let reply = fixture.call("POST", "/v1/jobs/bulk").json(&bulk).send().await;
         refuses(&reply, 400, "invalid_body", &["filter.owner"]);
     }
-    assert_eq!(house.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
 }
 
 #[tokio::test]
-async fn a_lease_token_helps_no_other_owner() {
-    let house = House::start().await;
-    let before = house.stored().await;
+async fn another_owner_cannot_use_a_lease_token() {
+    let fixture = TwoOwners::start().await;
+    let before = fixture.stored().await;
     for report in [
         json!({ "progress": { "overall_progress": 50 } }),
         json!({ "status": "completed", "result": 1 }),
         json!({ "status": "failed", "error": "x" }),
     ] {
         let mut report = report;
-        report["lease_token"] = json!(house.held.token);
-        for key in [&house.foreign, &house.foreign_admin] {
-            let call = with_key(&house.service, key, "PATCH", &format!("/v1/jobs/{}", house.held.id));
+        report["lease_token"] = json!(fixture.held.token);
+        for key in [&fixture.foreign, &fixture.foreign_admin] {
+            let call = with_key(&fixture.service, key, "PATCH", &format!("/v1/jobs/{}", fixture.held.id));
             is_problem(&call.json(&report).send().await, 403, "other_owner");
         }
     }
-    assert_eq!(house.stored().await, before);
+    assert_eq!(fixture.stored().await, before);
     // Its holder goes on with it.
-    let report = json!({ "lease_token": house.held.token, "status": "completed" });
-    let path = format!("/v1/jobs/{}", house.held.id);
-    with_key(&house.service, &house.key, "PATCH", &path).json(&report).expect(200).await;
-    held(&house.service, &json!({ "type": "render" })).await;
+    let report = json!({ "lease_token": fixture.held.token, "status": "completed" });
+    let path = format!("/v1/jobs/{}", fixture.held.id);
+    with_key(&fixture.service, &fixture.key, "PATCH", &path).json(&report).expect(200).await;
+    create_and_claim(&fixture.service, &json!({ "type": "render" })).await;
 }
 
 #[tokio::test]
-async fn what_anothers_key_was_used_for_is_not_told() {
-    let house = House::start().await;
-    let path = format!("/v1/usage?key_id={}", house.key_id);
-    is_problem(&house.call("GET", &path).send().await, 403, "missing_scope");
+async fn usage_of_another_owners_key_is_not_shown() {
+    let fixture = TwoOwners::start().await;
+    let path = format!("/v1/usage?key_id={}", fixture.key_id);
+    is_problem(&fixture.call("GET", &path).send().await, 403, "missing_scope");
     // An admin sees the keys of the owner that it acts for.
-    let other = with_key(&house.service, &house.foreign_admin, "GET", &path).expect(200).await;
+    let other = with_key(&fixture.service, &fixture.foreign_admin, "GET", &path).expect(200).await;
     assert_eq!(
         (other.at("/owner"), other.at("/total_calls")),
         (&json!("theirs"), &json!(0)),

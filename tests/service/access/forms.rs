@@ -3,9 +3,10 @@
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::keys::{add_key, id_and_key, with_key};
+use jobledger_tests::problems::is_unauthenticated;
 
-use super::{add_key, is_unauthenticated, routes};
-use crate::routes::keys::{id_and_key, with_key};
+use super::routes;
 
 /// What comes close to a good key, or is far from one.
 fn wrong_forms(good: &str) -> Vec<String> {
@@ -57,7 +58,7 @@ fn wrong_forms(good: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn only_the_whole_key_is_a_key() {
+async fn a_part_of_a_key_is_refused() {
     let service = Service::start().await;
     let (_, good) = id_and_key(&service, &serde_json::json!({ "owner": "a", "scopes": ["read"] })).await;
     let environment = service.stack.environment("list-jobs").expect("the function");
@@ -92,7 +93,7 @@ async fn only_the_whole_key_is_a_key() {
 }
 
 #[tokio::test]
-async fn a_header_that_comes_twice_holds_no_key() {
+async fn a_repeated_key_header_is_refused() {
     let service = Service::start().await;
     let bearer = format!("Bearer {LOCAL_KEY}");
     for (name, good) in [("x-api-key", LOCAL_KEY), ("authorization", bearer.as_str())] {
@@ -104,7 +105,7 @@ async fn a_header_that_comes_twice_holds_no_key() {
 }
 
 #[tokio::test]
-async fn a_key_in_the_query_or_a_cookie_is_not_looked_at() {
+async fn a_key_in_the_query_or_a_cookie_is_ignored() {
     let service = Service::start().await;
     for route in routes(&service).1 {
         for name in ["api_key", "key", "x-api-key", "access_token", "authorization"] {
@@ -117,7 +118,7 @@ async fn a_key_in_the_query_or_a_cookie_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn blanks_around_a_key_are_not_part_of_it() {
+async fn spaces_around_a_key_are_ignored() {
     let service = Service::start().await;
     add_key(&service, "spaced", "a", &["read"], None).await;
     for value in ["spaced", " spaced", "spaced ", "  spaced  "] {

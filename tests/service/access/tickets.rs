@@ -3,11 +3,9 @@
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::faults::Proxy;
+use jobledger_tests::keys::{id_and_key, with_key};
+use jobledger_tests::problems::{is_problem, is_unauthenticated, refuses};
 use serde_json::{Value, json};
-
-use super::{is_problem, is_unauthenticated};
-use crate::routes::keys::{id_and_key, with_key};
-use crate::routes::refuses;
 
 /// Where a ticket leads: the Function URL, as the local stack serves it.
 async fn place(service: &Service, key: &str, query: &str) -> String {
@@ -22,7 +20,7 @@ async fn change(service: &Service, key_id: &str, change: &Value) {
 }
 
 #[tokio::test]
-async fn its_time_is_over_with_its_key() {
+async fn a_ticket_ends_with_its_key() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
     let ticket = place(&service, &key, "").await;
@@ -31,7 +29,7 @@ async fn its_time_is_over_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_not_look_any_more_gives_nothing_to_see() {
+async fn a_ticket_is_refused_once_its_key_lost_the_read_scope() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["read", "write"] })).await;
     let ticket = place(&service, &key, "").await;
@@ -42,7 +40,7 @@ async fn a_key_that_may_not_look_any_more_gives_nothing_to_see() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_admin_any_more_shows_nothing_of_others() {
+async fn a_ticket_for_another_owner_is_refused_once_its_key_is_no_admin() {
     let service = Service::start().await;
     service.post("/v1/jobs?owner=b", &json!({ "type": "sesame" })).expect(201).await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["admin"] })).await;
@@ -55,7 +53,7 @@ async fn a_key_that_is_no_admin_any_more_shows_nothing_of_others() {
 }
 
 #[tokio::test]
-async fn a_ticket_of_an_admin_shows_what_it_was_given_for() {
+async fn an_admins_ticket_exports_the_owner_that_it_was_created_for() {
     let service = Service::start().await;
     service.post("/v1/jobs?owner=b", &json!({ "type": "sesame" })).expect(201).await;
     let (_, key) = id_and_key(&service, &json!({ "owner": "a", "scopes": ["admin"] })).await;
@@ -72,7 +70,7 @@ async fn a_ticket_of_an_admin_shows_what_it_was_given_for() {
 
 /// What a ticket leads to is a call by its key: off its rate, and among its usage.
 #[tokio::test]
-async fn a_ticket_is_within_its_keys_rate_and_usage() {
+async fn a_call_with_a_ticket_counts_for_the_rate_and_usage_of_its_key() {
     let service = Service::start().await;
     let body = json!({ "owner": "a", "scopes": ["read"], "requests_per_minute": 1, "burst": 3 });
     let (key_id, key) = id_and_key(&service, &body).await;

@@ -5,18 +5,18 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::capacity::write;
 use jobledger_tests::stream::{BEGIN, Write, event, queued, records};
 
-use super::{Bill, House, changed, completed};
+use super::{Bill, CostFixture, changed, completed};
 
 /// What a batch's transaction costs: each item twice, and tallies have no index.
-async fn count(house: &House, shard: &str, writes: &[Write]) -> Bill {
-    let counter = house.metered("tally-jobs").await;
+async fn count(fixture: &CostFixture, shard: &str, writes: &[Write]) -> Bill {
+    let counter = fixture.metered("tally-jobs").await;
     // The first commit of an environment also notes the owner, for two units more: this is any later one.
-    counter.invoke(house, &event(&format!("{shard}-before"), &records(0, &writes[..1]))).await;
-    let before = house.tallies().await;
-    let bill = counter.invoke(house, &event(shard, &records(0, writes))).await;
-    let after = house.tallies().await;
-    let costs = changed(&house.tallies, &before, &after).into_iter();
-    let costs: Vec<_> = costs.map(|(old, new)| write(&house.tallies, old, new)).collect();
+    counter.invoke(fixture, &event(&format!("{shard}-before"), &records(0, &writes[..1]))).await;
+    let before = fixture.tallies().await;
+    let bill = counter.invoke(fixture, &event(shard, &records(0, writes))).await;
+    let after = fixture.tallies().await;
+    let costs = changed(&fixture.tallies, &before, &after).into_iter();
+    let costs: Vec<_> = costs.map(|(old, new)| write(&fixture.tallies, old, new)).collect();
     let least = costs.iter().map(|cost| cost.in_transaction_at_least()).sum();
     let most = costs.iter().map(|cost| cost.in_transaction_at_most()).sum();
     assert_eq!((bill.write, bill.write), (least, most), "both readings are the same without an index");
@@ -45,29 +45,29 @@ fn lives(types: &[&str], records: usize) -> Vec<Write> {
 }
 
 #[tokio::test]
-async fn counting_a_batch_of_a_thousand_records() {
-    let house = House::start().await;
-    let bill = count(&house, "shard-1", &lives(&["render"], 1_000)).await;
+async fn counting_a_thousand_records_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    let bill = count(&fixture, "shard-1", &lives(&["render"], 1_000)).await;
     bill.show("count 1,000 records of one owner, one hour, one type");
     bill.within(2, 1, 40);
-    let bill = count(&house, "shard-2", &lives(&["render", "scrape"], 1_000)).await;
+    let bill = count(&fixture, "shard-2", &lives(&["render", "scrape"], 1_000)).await;
     bill.show("count 1,000 records of one owner, one hour, two types");
     bill.within(2, 1, 40);
-    let bill = count(&house, "shard-3", &lives(&["render"], 1)).await;
+    let bill = count(&fixture, "shard-3", &lives(&["render"], 1)).await;
     bill.show("count one record");
     bill.within(2, 1, 40);
 }
 
 #[tokio::test]
 async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
-    let house = House::start().await;
+    let fixture = CostFixture::start().await;
     let request = Request::new("GET", "/metrics");
     let mut bills = Vec::new();
     for numbers in [0..100, 100..1_000] {
         let jobs: Vec<_> = numbers.clone().map(|number| completed(number, number)).collect();
-        house.ingest(&jobs).await;
-        let scraper = house.metered("metrics").await;
-        let (reply, bill) = scraper.call(&house, &request).await;
+        fixture.ingest(&jobs).await;
+        let scraper = fixture.metered("metrics").await;
+        let (reply, bill) = scraper.call(&fixture, &request).await;
         let created = format!("jobledger_jobs_created_total{{type=\"render\"}} {}", numbers.end);
         assert!(reply.text.lines().any(|line| line == created), "{}", reply.text);
         bill.show(&format!(
@@ -77,11 +77,11 @@ async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
         bill.within(1, 8, 1);
         // The probe has no attribute of an index: it is one unit.
         assert_eq!(bill.write, 2);
-        let (_, bill) = scraper.call(&house, &request).await;
+        let (_, bill) = scraper.call(&fixture, &request).await;
         bill.show(&format!("scrape, of {} jobs", numbers.end));
         bill.within(1, 8, 0);
         bills.push(bill);
-        house.service.settled().await;
+        fixture.service.settled().await;
     }
     assert_eq!(bills[0], bills[1]);
 }

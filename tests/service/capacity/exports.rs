@@ -3,17 +3,17 @@
 use futures_util::StreamExt;
 use jobledger_tests::alone::Request;
 
-use super::{House, completed};
+use super::{CostFixture, completed};
 
 /// Jobs of several parts.
 const MANY: usize = 1_200;
 
 #[tokio::test]
 async fn a_ticket_is_one_write() {
-    let house = House::start().await;
-    let link = house.metered("export-link").await;
+    let fixture = CostFixture::start().await;
+    let link = fixture.metered("export-link").await;
     let request = Request::new("GET", "/v1/jobs/export?type=render");
-    let (reply, bill) = link.call(&house, &request).await;
+    let (reply, bill) = link.call(&fixture, &request).await;
     assert_eq!(reply.status, 307, "{}", reply.text);
     bill.show("a ticket");
     bill.within(2, 1, 1);
@@ -21,9 +21,9 @@ async fn a_ticket_is_one_write() {
 
 #[tokio::test]
 async fn a_file_is_read_once() {
-    let house = House::start().await;
-    house.ingest(&(0..MANY).map(|number| completed(number, number)).collect::<Vec<_>>()).await;
-    let exporter = house.metered("export-jobs").await;
+    let fixture = CostFixture::start().await;
+    fixture.ingest(&(0..MANY).map(|number| completed(number, number)).collect::<Vec<_>>()).await;
+    let exporter = fixture.metered("export-jobs").await;
     exporter.meter.take();
     exporter.proxy.heal();
     let mut answer = exporter.function.open(&Request::new("GET", "/v1/jobs/export?format=ndjson")).await;
@@ -32,7 +32,7 @@ async fn a_file_is_read_once() {
         lines += String::from_utf8_lossy(&piece.expect("a piece")).matches('\n').count();
     }
     assert_eq!(lines, MANY);
-    let bill = exporter.bill(&house).await;
+    let bill = exporter.bill(&fixture).await;
     bill.show(&format!("a file of {MANY} jobs"));
     // The key, and about ten jobs a unit; the last part may be followed by an empty one.
     bill.within(5, 120, 0);

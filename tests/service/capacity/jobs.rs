@@ -5,7 +5,7 @@ use jobledger_tests::capacity::item_bytes;
 use jobledger_tests::dynamo::text;
 use serde_json::{Value, json};
 
-use super::{Bill, House, Metered, halves, written};
+use super::{Bill, CostFixture, Metered, halves, written};
 
 fn new_job() -> Value {
     json!({
@@ -21,36 +21,36 @@ fn create(body: &Value) -> Request {
 }
 
 /// Creates a job, and holds its cost against the items that it left.
-async fn created(house: &House, creator: &Metered, request: &Request) -> (String, Bill) {
-    let before = house.jobs().await;
-    let (reply, bill) = creator.call(house, request).await;
+async fn created(fixture: &CostFixture, creator: &Metered, request: &Request) -> (String, Bill) {
+    let before = fixture.jobs().await;
+    let (reply, bill) = creator.call(fixture, request).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
-    assert_eq!(bill.write, written(&house.jobs, &before, &house.jobs().await));
+    assert_eq!(bill.write, written(&fixture.jobs, &before, &fixture.jobs().await));
     (reply.at("/job_id").as_str().expect("an id").to_owned(), bill)
 }
 
 /// Calls, and holds the cost against what became of the items; each is written once.
-async fn changed(house: &House, function: &Metered, request: &Request) -> Bill {
-    let before = house.jobs().await;
-    let (reply, bill) = function.call(house, request).await;
+async fn changed(fixture: &CostFixture, function: &Metered, request: &Request) -> Bill {
+    let before = fixture.jobs().await;
+    let (reply, bill) = function.call(fixture, request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
-    assert_eq!(bill.write, written(&house.jobs, &before, &house.jobs().await));
+    assert_eq!(bill.write, written(&fixture.jobs, &before, &fixture.jobs().await));
     bill
 }
 
 /// A function that knows the caller's key already, as all calls of a minute but the first do.
-async fn warm(house: &House, name: &str, request: &Request) -> Metered {
-    let function = house.metered(name).await;
-    let (_, bill) = function.call(house, request).await;
+async fn warm(fixture: &CostFixture, name: &str, request: &Request) -> Metered {
+    let function = fixture.metered(name).await;
+    let (_, bill) = function.call(fixture, request).await;
     bill.show(&format!("{name}: the first call, which reads the key"));
     function
 }
 
 #[tokio::test]
-async fn creating_a_job() {
-    let house = House::start().await;
-    let creator = warm(&house, "create-job", &create(&new_job())).await;
-    let (_, bill) = created(&house, &creator, &create(&new_job())).await;
+async fn creating_a_job_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    let creator = warm(&fixture, "create-job", &create(&new_job())).await;
+    let (_, bill) = created(&fixture, &creator, &create(&new_job())).await;
     bill.show("create");
     // The queue is looked at in two places, as who became due may go first, too; and the type's mean is read.
     bill.within(2, 2, 6);
@@ -58,8 +58,8 @@ async fn creating_a_job() {
     let mut with_payload = new_job();
     with_payload["payload"] =
         json!({ "frames": (0..900).map(|frame| frame * 7919 % 100_000).collect::<Vec<_>>() });
-    let (id, bill) = created(&house, &creator, &create(&with_payload)).await;
-    let items = house.jobs().await;
+    let (id, bill) = created(&fixture, &creator, &create(&with_payload)).await;
+    let items = fixture.jobs().await;
     let part =
         items.iter().find(|item| text(item, "job_id") == id && text(item, "part").starts_with("input#"));
     let weight = item_bytes(part.expect("an input")).div_ceil(1_024);
@@ -69,82 +69,82 @@ async fn creating_a_job() {
     let mut with_ids = new_job();
     with_ids["external_id"] = json!("scene-1");
     let request = create(&with_ids).header("idempotency-key", "once");
-    let (_, bill) = created(&house, &creator, &request).await;
+    let (_, bill) = created(&fixture, &creator, &request).await;
     bill.show("create with an external_id and an idempotency key");
     // Whether the key ever stood for another job is read first; then it is kept, in an item of its own.
     bill.within(3, 3, 7);
-    let (reply, bill) = creator.call(&house, &request).await;
+    let (reply, bill) = creator.call(&fixture, &request).await;
     assert_eq!(reply.status, 200);
     bill.show("the same again");
 }
 
 #[tokio::test]
-async fn reading_a_job() {
-    let house = House::start().await;
-    let creator = house.metered("create-job").await;
+async fn reading_a_job_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    let creator = fixture.metered("create-job").await;
     let mut body = new_job();
-    let (plain, _) = created_id(&house, &creator, &body).await;
+    let (plain, _) = created_id(&fixture, &creator, &body).await;
     body["payload"] =
         json!({ "noise": (0..3_000_u64).map(|n| n * n % 7_919 * n % 99_991).collect::<Vec<_>>() });
-    let (heavy, weight) = created_id(&house, &creator, &body).await;
+    let (heavy, weight) = created_id(&fixture, &creator, &body).await;
     let get = |id: &str| Request::new("GET", &format!("/v1/jobs/{id}"));
-    let reader = warm(&house, "get-job", &get(&plain)).await;
-    let (reply, bill) = reader.call(&house, &get(&plain)).await;
+    let reader = warm(&fixture, "get-job", &get(&plain)).await;
+    let (reply, bill) = reader.call(&fixture, &get(&plain)).await;
     assert_eq!(reply.status, 200);
     bill.show("get");
     bill.within(1, 1, 0);
-    let (reply, bill) = reader.call(&house, &get(&heavy)).await;
+    let (reply, bill) = reader.call(&fixture, &get(&heavy)).await;
     assert_eq!(reply.status, 200);
     bill.show(&format!("get with a payload, {weight} bytes in all"));
     bill.within(1, weight.div_ceil(4_096), 0);
 }
 
-async fn created_id(house: &House, creator: &Metered, body: &Value) -> (String, usize) {
-    let (reply, _) = creator.call(house, &create(body)).await;
+async fn created_id(fixture: &CostFixture, creator: &Metered, body: &Value) -> (String, usize) {
+    let (reply, _) = creator.call(fixture, &create(body)).await;
     let id = reply.at("/job_id").as_str().expect("an id").to_owned();
-    let items = house.jobs().await;
+    let items = fixture.jobs().await;
     let bytes = items.iter().filter(|item| text(item, "job_id") == id).map(item_bytes).sum();
     (id, bytes)
 }
 
 #[tokio::test]
-async fn calling_a_job_off_and_removing_it() {
-    let house = House::start().await;
-    let creator = house.metered("create-job").await;
+async fn cancelling_and_deleting_a_job_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    let creator = fixture.metered("create-job").await;
     let mut ids = Vec::new();
     for _ in 0..4 {
-        ids.push(created_id(&house, &creator, &new_job()).await.0);
+        ids.push(created_id(&fixture, &creator, &new_job()).await.0);
     }
     let running = json!({
         "external_id": "r", "type": "render", "status": "running", "created_at": "2026-03-01T00:00:00Z",
         "started_at": "2026-03-01T00:01:00Z", "name": "scene-000001.blend",
     });
-    house.ingest(&[running]).await;
-    let items = house.jobs().await;
+    fixture.ingest(&[running]).await;
+    let items = fixture.jobs().await;
     let running = items.iter().find(|item| text(item, "status") == "running").expect("the running job");
     let running = text(running, "job_id").to_owned();
 
     let cancel = |id: &str| Request::new("POST", &format!("/v1/jobs/{id}/cancel"));
-    let canceller = warm(&house, "cancel-job", &cancel(&ids[0])).await;
-    let queued_bill = changed(&house, &canceller, &cancel(&ids[1])).await;
+    let canceller = warm(&fixture, "cancel-job", &cancel(&ids[0])).await;
+    let queued_bill = changed(&fixture, &canceller, &cancel(&ids[1])).await;
     queued_bill.show("cancel, queued");
     queued_bill.within(1, 0, 8);
-    let bill = changed(&house, &canceller, &cancel(&running)).await;
+    let bill = changed(&fixture, &canceller, &cancel(&running)).await;
     bill.show("cancel, running");
     bill.within(1, 0, 8);
     // Refused by its own condition: the engine reports no units with an error; AWS takes one for the try.
-    let (reply, bill) = canceller.call(&house, &cancel(&running)).await;
+    let (reply, bill) = canceller.call(&fixture, &cancel(&running)).await;
     assert_eq!(reply.status, 200);
     bill.show("cancel, cancelled before");
     bill.within(1, 0, 0);
 
     let delete = |id: &str| Request::new("DELETE", &format!("/v1/jobs/{id}"));
-    let deleter = warm(&house, "delete-job", &delete(&ids[0])).await;
-    let ended_bill = changed(&house, &deleter, &delete(&ids[1])).await;
+    let deleter = warm(&fixture, "delete-job", &delete(&ids[0])).await;
+    let ended_bill = changed(&fixture, &deleter, &delete(&ids[1])).await;
     ended_bill.show("delete, ended");
     ended_bill.within(1, 0, 5);
     // A job that lives is tried, cancelled and then removed: the item in between is that of a cancelled job.
-    let (reply, bill) = deleter.call(&house, &delete(&ids[2])).await;
+    let (reply, bill) = deleter.call(&fixture, &delete(&ids[2])).await;
     assert_eq!(reply.status, 200);
     bill.show("delete, queued");
     assert_eq!(bill.write, queued_bill.write + ended_bill.write);
@@ -152,17 +152,17 @@ async fn calling_a_job_off_and_removing_it() {
 }
 
 #[tokio::test]
-async fn asking_what_became_of_jobs() {
-    let house = House::start().await;
+async fn batch_status_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
     let jobs: Vec<Value> = (0..100).map(|number| super::completed(number, number)).collect();
-    house.ingest(&jobs).await;
-    let items = house.jobs().await;
+    fixture.ingest(&jobs).await;
+    let items = fixture.jobs().await;
     let ids: Vec<&str> =
         items.iter().filter(|item| text(item, "part") == "head").map(|item| text(item, "job_id")).collect();
     let ask = |ids: &[&str]| {
         Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": ids }).to_string())
     };
-    let asker = warm(&house, "batch-status", &ask(&ids[..1])).await;
+    let asker = warm(&fixture, "batch-status", &ask(&ids[..1])).await;
     // As of now: a unit for each job, found or not, and for an id that comes again none.
     for (what, asked, read) in [
         ("batch-status of a job", vec![ids[0]], 1),
@@ -170,20 +170,20 @@ async fn asking_what_became_of_jobs() {
         ("batch-status of an id that no job has", vec!["01981b5e-7c3a-7000-8000-000000000001"], 1),
         ("batch-status of 100 jobs", ids.clone(), 100),
     ] {
-        let (reply, bill) = asker.call(&house, &ask(&asked)).await;
+        let (reply, bill) = asker.call(&fixture, &ask(&asked)).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         bill.show(what);
         bill.within(1, read, 0);
         assert_eq!((bill.requests, bill.read), (1, 2 * read));
     }
     // What cannot be read costs nothing.
-    let (reply, bill) = asker.call(&house, &ask(&["x"])).await;
+    let (reply, bill) = asker.call(&fixture, &ask(&["x"])).await;
     assert_eq!((reply.status, bill.requests), (400, 0));
 }
 
 #[tokio::test]
-async fn ingesting_jobs() {
-    let house = House::start().await;
+async fn ingesting_jobs_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
     let lines = |from: usize, count: usize, cost: &str| {
         let line = |number: usize| {
             let mut job = super::completed(number, number % 60);
@@ -193,13 +193,13 @@ async fn ingesting_jobs() {
         (from..from + count).map(line).collect::<Vec<_>>().join("\n")
     };
     let ingest = |body: String| Request::new("POST", "/v1/admin/ingest/jobs").body(body);
-    let ingester = warm(&house, "ingest-jobs", &ingest(lines(0, 1, "1"))).await;
+    let ingester = warm(&fixture, "ingest-jobs", &ingest(lines(0, 1, "1"))).await;
     for (what, request) in [
         ("ingest of 100 new jobs", ingest(lines(100, 100, "1"))),
         ("the same again: nothing is written", ingest(lines(100, 100, "1"))),
         ("with another cost: 100 updates", ingest(lines(100, 100, "2"))),
     ] {
-        let bill = changed(&house, &ingester, &request).await;
+        let bill = changed(&fixture, &ingester, &request).await;
         bill.show(what);
         // A read of each head as of now, a head's write and its place in four indexes, and no more. How many are under way at
         // once, and so how many round trips there are, is for the network to say.
@@ -209,11 +209,11 @@ async fn ingesting_jobs() {
 }
 
 #[tokio::test]
-async fn settings_of_a_type() {
-    let house = House::start().await;
+async fn type_settings_are_within_their_cost() {
+    let fixture = CostFixture::start().await;
     let get = Request::new("GET", "/v1/types/render");
     let put = |body: &str| Request::new("PUT", "/v1/types/render").body(body);
-    let function = warm(&house, "type-settings", &get).await;
+    let function = warm(&fixture, "type-settings", &get).await;
     for (what, request, round_trips, read, write) in [
         ("type, of which nothing is stored", &get, 1, 1, 0),
         ("type, put", &put(r#"{"max_attempts":2}"#), 2, 1, 1),
@@ -222,7 +222,7 @@ async fn settings_of_a_type() {
         ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 7, 4, 2),
         ("type, another limit", &put(r#"{"max_concurrency":3}"#), 2, 1, 1),
     ] {
-        let (reply, bill) = function.call(&house, request).await;
+        let (reply, bill) = function.call(&fixture, request).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         bill.show(what);
         bill.within(round_trips, read, write);

@@ -1,17 +1,17 @@
 //! Keys: whoever manages them is looked up at each call, whoever uses them once a minute.
 
 use jobledger_tests::alone::Request;
+use jobledger_tests::keys::create_key;
 use serde_json::json;
 
-use super::House;
-use crate::routes::keys::make;
+use super::CostFixture;
 
 #[tokio::test]
 async fn a_call_that_manages_keys_reads_its_own() {
-    let house = House::start().await;
-    let made = make(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let fixture = CostFixture::start().await;
+    let made = create_key(&fixture.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
     let path = format!("/v1/admin/keys/{}", made["key_id"].as_str().expect("an id"));
-    let keys = house.metered("keys").await;
+    let keys = fixture.metered("keys").await;
     let new = r#"{"owner":"a","scopes":["read"]}"#;
     for (what, request, requests, read, write) in [
         ("a new key", Request::new("POST", "/v1/admin/keys").body(new), 2, 1, 1),
@@ -21,7 +21,7 @@ async fn a_call_that_manages_keys_reads_its_own() {
         ("a revocation", Request::new("DELETE", &path), 2, 1, 1),
     ] {
         for _ in 0..2 {
-            let (reply, bill) = keys.call(&house, &request).await;
+            let (reply, bill) = keys.call(&fixture, &request).await;
             assert!([200, 201].contains(&reply.status), "{what}: {}", reply.text);
             bill.show(what);
             bill.within(requests, read, write);

@@ -3,7 +3,7 @@
 use jobledger_tests::alone::Request;
 use serde_json::{Value, json};
 
-use super::{Bill, House, Metered, completed};
+use super::{Bill, CostFixture, Metered, completed};
 
 /// Jobs of an hour, in each of as many hours as are needed.
 const AN_HOUR: usize = 20;
@@ -18,8 +18,8 @@ fn jobs(numbers: std::ops::Range<usize>) -> Vec<Value> {
 }
 
 /// Lists, and holds the page against what is known to be there.
-async fn list(house: &House, lister: &Metered, query: &str, total: usize) -> Bill {
-    let (reply, bill) = lister.call(house, &Request::new("GET", &format!("/v1/jobs?{query}"))).await;
+async fn list(fixture: &CostFixture, lister: &Metered, query: &str, total: usize) -> Bill {
+    let (reply, bill) = lister.call(fixture, &Request::new("GET", &format!("/v1/jobs?{query}"))).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     assert_eq!(reply.at("/total"), &json!(total), "{query}");
     bill.show(&format!("list {query}, of {total}"));
@@ -28,8 +28,8 @@ async fn list(house: &House, lister: &Metered, query: &str, total: usize) -> Bil
 
 #[tokio::test]
 async fn a_page_costs_the_same_with_ten_times_the_jobs() {
-    let house = House::start().await;
-    let lister = house.metered("list-jobs").await;
+    let fixture = CostFixture::start().await;
+    let lister = fixture.metered("list-jobs").await;
     let queries = [
         "limit=50",
         "limit=50&type=render",
@@ -38,54 +38,54 @@ async fn a_page_costs_the_same_with_ten_times_the_jobs() {
         "limit=50&sort_order=asc",
     ];
     let mut few = Vec::new();
-    house.ingest(&jobs(0..FEW)).await;
-    list(&house, &lister, "limit=1", FEW).await;
+    fixture.ingest(&jobs(0..FEW)).await;
+    list(&fixture, &lister, "limit=1", FEW).await;
     for query in queries {
-        few.push(list(&house, &lister, query, FEW).await);
+        few.push(list(&fixture, &lister, query, FEW).await);
     }
-    house.ingest(&jobs(FEW..MANY)).await;
+    fixture.ingest(&jobs(FEW..MANY)).await;
     for (query, few) in queries.into_iter().zip(few) {
-        let many = list(&house, &lister, query, MANY).await;
+        let many = list(&fixture, &lister, query, MANY).await;
         assert_eq!(many, few, "{query}");
         many.within(2, 8, 0);
     }
-    let bill = list(&house, &lister, "limit=50&status=queued,completed", MANY).await;
+    let bill = list(&fixture, &lister, "limit=50&status=queued,completed", MANY).await;
     bill.within(2, 8, 0);
 }
 
 /// Hours in the middle come from buckets; the hours at both ends, where they are cut, from the index.
 #[tokio::test]
 async fn a_list_between_dates_costs_no_more_than_its_ends() {
-    let house = House::start().await;
-    let lister = house.metered("list-jobs").await;
-    house.ingest(&jobs(0..MANY)).await;
-    list(&house, &lister, "limit=1", MANY).await;
+    let fixture = CostFixture::start().await;
+    let lister = fixture.metered("list-jobs").await;
+    fixture.ingest(&jobs(0..MANY)).await;
+    list(&fixture, &lister, "limit=1", MANY).await;
     // The jobs lie in the hours from 2026-03-02T00 to 2026-03-04T01, at each third minute.
     let whole =
-        list(&house, &lister, "limit=50&created_after=2026-03-02&created_before=2026-03-03", 48 * 20).await;
+        list(&fixture, &lister, "limit=50&created_after=2026-03-02&created_before=2026-03-03", 48 * 20).await;
     whole.within(2, 8, 0);
     let cut = "limit=50&created_after=2026-03-02T10:30:00Z&created_before=2026-03-03T20:29:59Z";
-    let cut = list(&house, &lister, cut, 34 * 20).await;
+    let cut = list(&fixture, &lister, cut, 34 * 20).await;
     cut.within(2, 16, 0);
 }
 
 /// Where a page begins is found from the buckets: by months, days and hours, and then within one hour.
 #[tokio::test]
 async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
-    let house = House::start().await;
-    let lister = house.metered("list-jobs").await;
-    house.ingest(&jobs(0..MANY)).await;
-    list(&house, &lister, "limit=1", MANY).await;
+    let fixture = CostFixture::start().await;
+    let lister = fixture.metered("list-jobs").await;
+    fixture.ingest(&jobs(0..MANY)).await;
+    list(&fixture, &lister, "limit=1", MANY).await;
     let mut most = 0;
     for offset in [50, 199, 500, 751, 949] {
-        let bill = list(&house, &lister, &format!("limit=50&offset={offset}"), MANY).await;
+        let bill = list(&fixture, &lister, &format!("limit=50&offset={offset}"), MANY).await;
         bill.within(4, 8, 0);
         most = most.max(bill.read);
     }
-    let shallow = list(&house, &lister, "limit=50&offset=55", MANY).await;
+    let shallow = list(&fixture, &lister, "limit=50&offset=55", MANY).await;
     // A deep one reads as many kinds of buckets as a shallow one, and up to an hour's jobs before its page.
     assert!(most <= shallow.read + 4, "{most} halves against {}", shallow.read);
-    let past = list(&house, &lister, "limit=50&offset=999999", MANY).await;
+    let past = list(&fixture, &lister, "limit=50&offset=999999", MANY).await;
     past.within(4, 8, 0);
 }
 
@@ -93,10 +93,10 @@ async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
 /// that the page has read are not counted by a request of their own.
 #[tokio::test]
 async fn a_list_sends_no_request_twice() {
-    let house = House::start().await;
-    let lister = house.metered("list-jobs").await;
-    house.ingest(&jobs(0..MANY)).await;
-    list(&house, &lister, "limit=1", MANY).await;
+    let fixture = CostFixture::start().await;
+    let lister = fixture.metered("list-jobs").await;
+    fixture.ingest(&jobs(0..MANY)).await;
+    list(&fixture, &lister, "limit=1", MANY).await;
     for (query, total, requests) in [
         // The two ids that it may be, the rows, and the months by which the rest would be cut.
         ("limit=50&search=job-000007", 1, 0),
@@ -109,7 +109,7 @@ async fn a_list_sends_no_request_twice() {
         ("limit=50&type=render,other&offset=500", MANY, 0),
         ("limit=50&type=render,other&sort_by=priority", MANY, 0),
     ] {
-        let bill = list(&house, &lister, query, total).await;
+        let bill = list(&fixture, &lister, query, total).await;
         let mut seen: Vec<_> =
             lister.proxy.seen().into_iter().map(|seen| (seen.operation, seen.body.to_string())).collect();
         assert_eq!(u32::try_from(seen.len()), Ok(bill.requests), "{query}");

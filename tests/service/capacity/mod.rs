@@ -26,7 +26,7 @@ use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
 /// A stack, to put jobs in and count them; what is measured runs beside it.
-struct House {
+struct CostFixture {
     service: Service,
     dynamo: Dynamo,
     jobs: Table,
@@ -49,7 +49,7 @@ struct Bill {
     write: Halves,
 }
 
-impl House {
+impl CostFixture {
     async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
@@ -141,27 +141,27 @@ fn table(service: &Service, id: &str) -> Table {
 
 impl Metered {
     /// Sends a request; what is expected of its writes is for the caller to say, who knows the items before and after.
-    async fn call(&self, house: &House, request: &Request) -> (Reply, Bill) {
+    async fn call(&self, fixture: &CostFixture, request: &Request) -> (Reply, Bill) {
         self.proxy.heal();
         self.meter.take();
         let reply = self.function.call(request).await;
-        (reply, self.bill(house).await)
+        (reply, self.bill(fixture).await)
     }
 
     /// The same with any event.
-    async fn invoke(&self, house: &House, event: &Value) -> Bill {
+    async fn invoke(&self, fixture: &CostFixture, event: &Value) -> Bill {
         self.proxy.heal();
         self.meter.take();
         self.function.invoke(event).await.expect("the event is taken");
-        self.bill(house).await
+        self.bill(fixture).await
     }
 
-    async fn bill(&self, house: &House) -> Bill {
+    async fn bill(&self, fixture: &CostFixture) -> Bill {
         let spent = self.meter.take();
         let seen = self.proxy.seen();
         assert_eq!(u32::try_from(seen.len()), Ok(spent.requests), "the meter counts what is sent");
         let read = halves(spent.read_units);
-        assert_eq!(read, house.reads(&seen).await, "reads as reported, and as computed: {seen:#?}");
+        assert_eq!(read, fixture.reads(&seen).await, "reads as reported, and as computed: {seen:#?}");
         Bill {
             requests: spent.requests,
             round_trips: spent.round_trips,

@@ -3,7 +3,7 @@
 use jobledger_tests::alone::Request;
 use serde_json::{Value, json};
 
-use super::{House, Metered, completed};
+use super::{CostFixture, Metered, completed};
 
 /// Jobs that there are first: two in each hour of two days.
 const FEW: usize = 96;
@@ -29,7 +29,7 @@ struct Question {
 
 #[tokio::test]
 async fn numbers_cost_the_same_with_ten_times_the_jobs() {
-    let house = House::start().await;
+    let fixture = CostFixture::start().await;
     let [from, to] = DATES;
     let mut questions = Vec::new();
     for (name, what, path, counted, most) in [
@@ -65,20 +65,20 @@ async fn numbers_cost_the_same_with_ten_times_the_jobs() {
             (1, 1),
         ),
     ] {
-        let function = house.metered(name).await;
+        let function = fixture.metered(name).await;
         questions.push(Question { function, what, path, counted, most });
     }
     let mut few = Vec::new();
     for (numbers, times) in [(0..FEW, 1), (FEW..MANY, MANY / FEW)] {
-        house.ingest(&jobs(numbers)).await;
+        fixture.ingest(&jobs(numbers)).await;
         for (place, question) in questions.iter().enumerate() {
             let Question { function, what, path, counted, most } = question;
             let request = Request::new("GET", path);
             if times == 1 {
-                let (_, bill) = function.call(&house, &request).await;
+                let (_, bill) = function.call(&fixture, &request).await;
                 bill.show(&format!("{what}: the first call, which reads the key"));
             }
-            let (reply, bill) = function.call(&house, &request).await;
+            let (reply, bill) = function.call(&fixture, &request).await;
             assert_eq!(
                 (reply.status, reply.at(counted.0)),
                 (200, &json!(counted.1 * times)),

@@ -5,20 +5,20 @@ use jobledger_tests::alone::Request;
 use jobledger_tests::capacity::write;
 use jobledger_tests::clock;
 use jobledger_tests::dynamo::text;
+use jobledger_tests::keys::id_and_key;
 use serde_json::json;
 
-use super::House;
-use crate::routes::keys::id_and_key;
+use super::CostFixture;
 
 #[tokio::test]
 async fn calls_of_a_limited_key_are_leased_many_at_a_time() {
-    let house = House::start().await;
+    let fixture = CostFixture::start().await;
     let body =
         json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": 60_000, "burst": 60_000 });
-    let (_, key) = id_and_key(&house.service, &body).await;
-    let lister = house.metered("list-jobs").await;
+    let (_, key) = id_and_key(&fixture.service, &body).await;
+    let lister = fixture.metered("list-jobs").await;
     let request = Request::new("GET", "/v1/jobs").header("authorization", &format!("Bearer {key}"));
-    let (reply, bill) = lister.call(&house, &request).await;
+    let (reply, bill) = lister.call(&fixture, &request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     bill.show("a list: the first call of a limited key, which reads the key");
     lister.meter.take();
@@ -26,18 +26,18 @@ async fn calls_of_a_limited_key_are_leased_many_at_a_time() {
     for _ in 0..200 {
         assert_eq!(lister.function.call(&request).await.status, 200);
     }
-    let bill = lister.bill(&house).await;
+    let bill = lister.bill(&fixture).await;
     bill.show("200 lists by a limited key");
     // A lease may end where the machine is slow; each takes up to twice as many as the last one.
     assert!(bill.write <= 2 * 40, "{bill:?}");
 }
 
 #[tokio::test]
-async fn who_calls_now_and_then_costs_a_write_a_call_and_usage_one_a_minute() {
-    let house = House::start().await;
-    let (_, key) = id_and_key(&house.service, &json!({ "owner": "default", "scopes": ["read"] })).await;
+async fn an_occasional_call_costs_one_write_and_usage_one_a_minute() {
+    let fixture = CostFixture::start().await;
+    let (_, key) = id_and_key(&fixture.service, &json!({ "owner": "default", "scopes": ["read"] })).await;
     clock::set(system_clock());
-    let getter = house.metered_by("get-job", clock::now).await;
+    let getter = fixture.metered_by("get-job", clock::now).await;
     getter.proxy.show_usage();
     let request = Request::new("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001")
         .route("GET /v1/jobs/{job_id}")
@@ -65,9 +65,9 @@ async fn who_calls_now_and_then_costs_a_write_a_call_and_usage_one_a_minute() {
 
 #[tokio::test]
 async fn usage_is_a_write_for_many_calls_and_a_read_for_many_days() {
-    let house = House::start().await;
-    let reporter = house.metered("usage").await;
-    let lister = house.metered("list-jobs").await;
+    let fixture = CostFixture::start().await;
+    let reporter = fixture.metered("usage").await;
+    let lister = fixture.metered("list-jobs").await;
     lister.proxy.show_usage();
     for _ in 0..100 {
         lister.function.call(&Request::new("GET", "/v1/jobs").route("GET /v1/jobs")).await;
@@ -75,15 +75,15 @@ async fn usage_is_a_write_for_many_calls_and_a_read_for_many_days() {
     lister.proxy.heal();
     lister.function.finish().await;
     assert_eq!(lister.proxy.operations(), ["TransactWriteItems"]);
-    let table = house.service.stack.template().tables.iter().find(|table| table.id == "UsageTable");
+    let table = fixture.service.stack.template().tables.iter().find(|table| table.id == "UsageTable");
     let table = table.expect("the table of usage");
-    let items = house.dynamo.scan(&table.name).await;
+    let items = fixture.dynamo.scan(&table.name).await;
     let day = items.iter().find(|item| text(item, "span").starts_with("day#")).expect("a day");
     assert_eq!(write(table, None, Some(day)).in_transaction_at_most(), 2 * 2, "in halves");
 
     let request = Request::new("GET", "/v1/usage");
-    reporter.call(&house, &request).await;
-    let (reply, bill) = reporter.call(&house, &request).await;
+    reporter.call(&fixture, &request).await;
+    let (reply, bill) = reporter.call(&fixture, &request).await;
     assert_eq!(reply.at("/total_calls"), &json!(100), "{}", reply.text);
     bill.show("a report of usage");
     bill.within(1, 1, 0);

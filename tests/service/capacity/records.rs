@@ -6,7 +6,7 @@ use jobledger_tests::dynamo::Item;
 use jobledger_tests::stream::{event, raw_record};
 use serde_json::json;
 
-use super::{Bill, House, Metered};
+use super::{Bill, CostFixture, Metered};
 
 fn put(id: &str, status: &str) -> Request {
     let body = json!({ "status": status, "job_id": "01981b5e-7c3a-7000-8000-000000000001" });
@@ -14,21 +14,21 @@ fn put(id: &str, status: &str) -> Request {
 }
 
 /// Calls, and holds the cost against what became of the items.
-async fn changed(house: &House, function: &Metered, request: &Request, status: u16) -> Bill {
-    let table = house.table("RecordsTable");
-    let before = house.dynamo.scan(&table.name).await;
-    let (reply, bill) = function.call(house, request).await;
+async fn changed(fixture: &CostFixture, function: &Metered, request: &Request, status: u16) -> Bill {
+    let table = fixture.table("RecordsTable");
+    let before = fixture.dynamo.scan(&table.name).await;
+    let (reply, bill) = function.call(fixture, request).await;
     assert_eq!(reply.status, status, "{}", reply.text);
-    let after = house.dynamo.scan(&table.name).await;
+    let after = fixture.dynamo.scan(&table.name).await;
     assert_eq!(bill.write, super::written(&table, &before, &after));
     bill
 }
 
 #[tokio::test]
 async fn a_record_is_one_unit() {
-    let house = House::start().await;
-    let function = house.metered("record").await;
-    let (_, bill) = function.call(&house, &put("0", "new")).await;
+    let fixture = CostFixture::start().await;
+    let function = fixture.metered("record").await;
+    let (_, bill) = function.call(&fixture, &put("0", "new")).await;
     bill.show("record: the first call, which reads the key");
     bill.within(2, 1, 1);
     for (what, request, status) in [
@@ -36,11 +36,11 @@ async fn a_record_is_one_unit() {
         ("put a record in another status", put("1", "ready"), 200),
         ("delete a record", Request::new("DELETE", "/v1/records/source/1"), 200),
     ] {
-        let bill = changed(&house, &function, &request, status).await;
+        let bill = changed(&fixture, &function, &request, status).await;
         bill.show(what);
         bill.within(1, 0, 1);
     }
-    let (reply, bill) = function.call(&house, &Request::new("GET", "/v1/records/source/0")).await;
+    let (reply, bill) = function.call(&fixture, &Request::new("GET", "/v1/records/source/0")).await;
     assert_eq!(reply.status, 200);
     bill.show("get a record");
     bill.within(1, 1, 0);
@@ -56,9 +56,9 @@ fn image(id: usize, status: &str) -> Item {
 }
 
 #[tokio::test]
-async fn counting_a_batch_of_a_thousand_writes() {
-    let house = House::start().await;
-    let counter = house.metered("tally-jobs").await;
+async fn counting_a_thousand_writes_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    let counter = fixture.metered("tally-jobs").await;
     let records: Vec<_> = (0..1_000)
         .map(|number| {
             let keys = json!({ "record": { "S": format!("ann#source#{}", number / 2) } });
@@ -67,12 +67,13 @@ async fn counting_a_batch_of_a_thousand_writes() {
         })
         .collect();
     // The first commit of an environment also notes the owner: this is any later one.
-    counter.invoke(&house, &event("shard-before", &records[..1])).await;
-    let before = house.tallies().await;
-    let bill = counter.invoke(&house, &event("shard", &records)).await;
-    let after = house.tallies().await;
-    let costs = super::changed(&house.tallies, &before, &after).into_iter();
-    let most: usize = costs.map(|(old, new)| write(&house.tallies, old, new).in_transaction_at_most()).sum();
+    counter.invoke(&fixture, &event("shard-before", &records[..1])).await;
+    let before = fixture.tallies().await;
+    let bill = counter.invoke(&fixture, &event("shard", &records)).await;
+    let after = fixture.tallies().await;
+    let costs = super::changed(&fixture.tallies, &before, &after).into_iter();
+    let most: usize =
+        costs.map(|(old, new)| write(&fixture.tallies, old, new).in_transaction_at_most()).sum();
     assert_eq!(bill.write, most);
     bill.show("count 1,000 writes of records of one kind, in two statuses");
     // Both counts of the status that all have left may be at nothing: they are asked to go, side by side.
@@ -82,32 +83,32 @@ async fn counting_a_batch_of_a_thousand_writes() {
 
 #[tokio::test]
 async fn counts_cost_the_same_with_ten_times_the_records() {
-    let house = House::start().await;
-    let (totals, scraper) = (house.metered("get-record-count").await, house.metered("metrics").await);
-    let (writer, mut bills) = (house.metered("record").await, Vec::new());
+    let fixture = CostFixture::start().await;
+    let (totals, scraper) = (fixture.metered("get-record-count").await, fixture.metered("metrics").await);
+    let (writer, mut bills) = (fixture.metered("record").await, Vec::new());
     for numbers in [0..60, 60..600] {
         for number in numbers.clone() {
             // As many kinds and statuses as there may usually be.
             let (kind, status) = (number % 6, number % 5);
             let request = Request::new("PUT", &format!("/v1/records/kind-{kind}/{number}"))
                 .body(json!({ "status": format!("status-{status}") }).to_string());
-            assert_eq!(writer.call(&house, &request).await.0.status, 201);
+            assert_eq!(writer.call(&fixture, &request).await.0.status, 201);
         }
-        house.service.settled().await;
+        fixture.service.settled().await;
         for (function, what, path, most) in [
             (&totals, "count of records", "/v1/records/count", 1),
             (&totals, "count of records of a kind", "/v1/records/count?kind=kind-3", 1),
             (&scraper, "scrape with records", "/metrics", 8),
         ] {
             // The first call reads the key, or sends a probe.
-            function.call(&house, &Request::new("GET", path)).await;
-            let (reply, bill) = function.call(&house, &Request::new("GET", path)).await;
+            function.call(&fixture, &Request::new("GET", path)).await;
+            let (reply, bill) = function.call(&fixture, &Request::new("GET", path)).await;
             assert_eq!(reply.status, 200, "{}", reply.text);
             bill.show(&format!("{what}, of {}", numbers.end));
             bill.within(1, most, 0);
             bills.push(bill);
         }
-        house.service.settled().await;
+        fixture.service.settled().await;
     }
     assert_eq!(bills[..3], bills[3..]);
 }

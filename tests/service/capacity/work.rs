@@ -3,7 +3,7 @@
 use jobledger_tests::alone::Request;
 use serde_json::{Value, json};
 
-use super::{Bill, House, Metered, written};
+use super::{Bill, CostFixture, Metered, written};
 
 fn claim(kind: &str, max: usize) -> Request {
     let body = json!({ "worker_id": "host-17.worker-3", "types": [kind], "max": max });
@@ -11,57 +11,57 @@ fn claim(kind: &str, max: usize) -> Request {
 }
 
 /// Creates jobs as callers do: with a name, labels and a small payload.
-async fn create(house: &House, kind: &str, count: usize) {
+async fn create(fixture: &CostFixture, kind: &str, count: usize) {
     for _ in 0..count {
         let body = json!({
             "type": kind, "priority": 5, "name": "scene-000001.blend", "payload": { "frames": 25 },
             "labels": { "team": "pictures", "model": "cycles" }, "max_attempts": 2,
         });
-        house.service.post("/v1/jobs", &body).expect(201).await;
+        fixture.service.post("/v1/jobs", &body).expect(201).await;
     }
 }
 
 /// Calls, and holds the writes against what became of the items of jobs; each is written once, in no transaction.
-async fn changed(house: &House, function: &Metered, request: &Request) -> (Value, Bill) {
-    let before = house.jobs().await;
-    let (reply, bill) = function.call(house, request).await;
+async fn changed(fixture: &CostFixture, function: &Metered, request: &Request) -> (Value, Bill) {
+    let before = fixture.jobs().await;
+    let (reply, bill) = function.call(fixture, request).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
-    assert_eq!(bill.write, written(&house.jobs, &before, &house.jobs().await));
+    assert_eq!(bill.write, written(&fixture.jobs, &before, &fixture.jobs().await));
     (reply.json, bill)
 }
 
-async fn limit(house: &House, kind: &str) {
+async fn limit(fixture: &CostFixture, kind: &str) {
     let settings = json!({ "max_concurrency": 100, "backoff_seconds": 0 });
-    house.service.call("PUT", &format!("/v1/types/{kind}")).json(&settings).expect(200).await;
+    fixture.service.call("PUT", &format!("/v1/types/{kind}")).json(&settings).expect(200).await;
 }
 
 #[tokio::test]
-async fn claiming() {
-    let house = House::start().await;
-    limit(&house, "limited").await;
-    let claimer = house.metered("claim-jobs").await;
-    claimer.call(&house, &claim("render", 1)).await;
-    let (_, bill) = changed(&house, &claimer, &claim("render", 10)).await;
+async fn claiming_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    limit(&fixture, "limited").await;
+    let claimer = fixture.metered("claim-jobs").await;
+    claimer.call(&fixture, &claim("render", 1)).await;
+    let (_, bill) = changed(&fixture, &claimer, &claim("render", 10)).await;
     bill.show("claim of an empty queue");
     bill.within(1, 1, 0);
     let types: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
     let body = json!({ "worker_id": "w", "types": types });
     let (_, bill) =
-        changed(&house, &claimer, &Request::new("POST", "/v1/jobs/claim").body(body.to_string())).await;
+        changed(&fixture, &claimer, &Request::new("POST", "/v1/jobs/claim").body(body.to_string())).await;
     bill.show("claim of 20 empty queues");
     // How many of the queues are read at once, is bounded.
     bill.within(3, 10, 0);
-    create(&house, "render", 11).await;
-    let (jobs, bill) = changed(&house, &claimer, &claim("render", 1)).await;
+    create(&fixture, "render", 11).await;
+    let (jobs, bill) = changed(&fixture, &claimer, &claim("render", 1)).await;
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1));
     bill.show("claim of a job");
     bill.within(3, 4, 8);
-    let (jobs, bill) = changed(&house, &claimer, &claim("render", 10)).await;
+    let (jobs, bill) = changed(&fixture, &claimer, &claim("render", 10)).await;
     assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(10));
     bill.show("claim of ten jobs");
     bill.within(3, 13, 80);
-    create(&house, "limited", 1).await;
-    let (reply, bill) = claimer.call(&house, &claim("limited", 1)).await;
+    create(&fixture, "limited", 1).await;
+    let (reply, bill) = claimer.call(&fixture, &claim("limited", 1)).await;
     assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(1));
     bill.show("claim of a job of a type with a limit");
     // Twice as much, as in every transaction, and the slot.
@@ -69,15 +69,15 @@ async fn claiming() {
 }
 
 #[tokio::test]
-async fn reporting() {
-    let house = House::start().await;
-    limit(&house, "limited").await;
-    create(&house, "render", 8).await;
-    create(&house, "limited", 1).await;
-    let claimer = house.metered("claim-jobs").await;
-    let (reply, _) = claimer.call(&house, &claim("render", 8)).await;
+async fn reporting_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    limit(&fixture, "limited").await;
+    create(&fixture, "render", 8).await;
+    create(&fixture, "limited", 1).await;
+    let claimer = fixture.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&fixture, &claim("render", 8)).await;
     let held = reply.at("/jobs").as_array().expect("jobs").clone();
-    let (reply, _) = claimer.call(&house, &claim("limited", 1)).await;
+    let (reply, _) = claimer.call(&fixture, &claim("limited", 1)).await;
     let limited = reply.at("/jobs/0").clone();
     let report_of = |job: &Value, mut report: Value| {
         report["lease_token"] = job["lease_token"].clone();
@@ -85,9 +85,9 @@ async fn reporting() {
         Request::new("PATCH", &path).body(report.to_string())
     };
     let report = |number: usize, said: Value| report_of(&held[number], said);
-    let function = house.metered("update-job").await;
+    let function = fixture.metered("update-job").await;
     // The first call reads the key, and the settings of the type.
-    function.call(&house, &report(0, json!({ "status": "failed", "error": "x" }))).await;
+    function.call(&fixture, &report(0, json!({ "status": "failed", "error": "x" }))).await;
     let progress = json!({ "current_task": "render", "current_task_progress": 3, "overall_progress": 40 });
     let fails = json!({ "status": "failed", "error": { "message": "no GPU" } });
     for (what, number, said, round_trips, read, write) in [
@@ -101,35 +101,35 @@ async fn reporting() {
         ("hand back", 5, json!({ "status": "queued" }), 2, 1, 10),
         ("a phase", 6, json!({ "phase": "uploading" }), 2, 1, 8),
     ] {
-        let (_, bill) = changed(&house, &function, &report(number, said)).await;
+        let (_, bill) = changed(&fixture, &function, &report(number, said)).await;
         bill.show(what);
         bill.within(round_trips, read, write);
     }
-    let (reply, bill) = function.call(&house, &report_of(&limited, json!({ "status": "completed" }))).await;
+    let (reply, bill) = function.call(&fixture, &report_of(&limited, json!({ "status": "completed" }))).await;
     assert_eq!(reply.status, 200);
     bill.show("completion, of a type with a limit");
     bill.within(2, 1, 16);
     // Refused by the write itself: whose lease does not hold costs no read.
-    let (reply, bill) = function.call(&house, &report(1, json!({}))).await;
+    let (reply, bill) = function.call(&fixture, &report(1, json!({}))).await;
     assert_eq!(reply.status, 409);
     bill.show("a report that is refused");
     bill.within(1, 0, 0);
 }
 
 #[tokio::test]
-async fn editing_and_retrying() {
-    let house = House::start().await;
-    create(&house, "render", 2).await;
-    let claimer = house.metered("claim-jobs").await;
-    let (reply, _) = claimer.call(&house, &claim("render", 1)).await;
-    let ids = house.service.get("/v1/jobs?status=queued").expect(200).await;
+async fn editing_and_retrying_is_within_its_cost() {
+    let fixture = CostFixture::start().await;
+    create(&fixture, "render", 2).await;
+    let claimer = fixture.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&fixture, &claim("render", 1)).await;
+    let ids = fixture.service.get("/v1/jobs?status=queued").expect(200).await;
     let waits = format!("/v1/jobs/{}", ids.at("/jobs/0/job_id").as_str().expect("an id"));
-    let unseen = house.service.post("/v1/jobs", &json!({ "type": "unseen" })).expect(201).await;
+    let unseen = fixture.service.post("/v1/jobs", &json!({ "type": "unseen" })).expect(201).await;
     let unseen = format!("/v1/jobs/{}", unseen.at("/job_id").as_str().expect("an id"));
     let runs = format!("/v1/jobs/{}", reply.at("/jobs/0/job_id").as_str().expect("an id"));
-    let function = house.metered("update-job").await;
+    let function = fixture.metered("update-job").await;
     let edit = |path: &str, body: Value| Request::new("PATCH", path).body(body.to_string());
-    function.call(&house, &edit(&waits, json!({ "name": "x" }))).await;
+    function.call(&fixture, &edit(&waits, json!({ "name": "x" }))).await;
     for (what, request, round_trips, read, write) in [
         // The settings of its type are not known here, nor read.
         ("edit of a name, of a new type", edit(&unseen, json!({ "name": "x" })), 2, 1, 5),
@@ -143,15 +143,15 @@ async fn editing_and_retrying() {
         ),
         ("edit of metadata", edit(&waits, json!({ "metadata": { "x": 1 } })), 5, 2, 8),
     ] {
-        let (_, bill) = function.call(&house, &request).await;
+        let (_, bill) = function.call(&fixture, &request).await;
         bill.show(what);
         bill.within(round_trips, read, write);
     }
-    house.service.call("POST", &format!("{runs}/cancel")).expect(200).await;
-    house.service.call("POST", &format!("{waits}/cancel")).expect(200).await;
-    let retrier = house.metered("retry-job").await;
-    retrier.call(&house, &Request::new("POST", &format!("{waits}/retry"))).await;
-    let (_, bill) = changed(&house, &retrier, &Request::new("POST", &format!("{runs}/retry"))).await;
+    fixture.service.call("POST", &format!("{runs}/cancel")).expect(200).await;
+    fixture.service.call("POST", &format!("{waits}/cancel")).expect(200).await;
+    let retrier = fixture.metered("retry-job").await;
+    retrier.call(&fixture, &Request::new("POST", &format!("{waits}/retry"))).await;
+    let (_, bill) = changed(&fixture, &retrier, &Request::new("POST", &format!("{runs}/retry"))).await;
     bill.show("retry");
     bill.within(2, 1, 8);
 }

@@ -8,7 +8,7 @@ use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::stream::{Write, event, lives, records, sequence};
 use serde_json::Value;
 
-use super::{House, SHARD, all_of, deliver};
+use super::{SHARD, TallyFixture, all_of, deliver};
 
 /// Sends an event until it is taken, as Lambda does; boundedly.
 async fn until_taken(function: &Alone, event: &Value) {
@@ -19,8 +19,8 @@ async fn until_taken(function: &Alone, event: &Value) {
 /// A delivery that Lambda takes for lost may still be running when the next one begins.
 #[tokio::test]
 async fn two_deliveries_of_one_shard_at_once_count_once() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (one, other) = (counter.function().await, counter.function().await);
     let writes = lives(10, 300);
     for end in (50..=300).step_by(50) {
@@ -36,9 +36,9 @@ async fn two_deliveries_of_one_shard_at_once_count_once() {
 /// The slower one reads its checkpoint before the faster one commits, and commits after it: it must find that out.
 #[tokio::test]
 async fn a_delivery_that_was_overtaken_begins_anew() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
     let writes = lives(11, 80);
     let event = all_of(&writes);
@@ -53,7 +53,7 @@ async fn a_delivery_that_was_overtaken_begins_anew() {
     let held = proxy.seen().swap_remove(1);
     assert_eq!(held.operation, "TransactWriteItems");
     let refused = reqwest::Client::new()
-        .post(house.endpoint())
+        .post(fixture.endpoint())
         .header("x-amz-target", "DynamoDB_20120810.TransactWriteItems")
         .header("authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
         .header("x-amz-date", "20260101T000000Z")
@@ -73,10 +73,10 @@ async fn a_delivery_that_was_overtaken_begins_anew() {
 /// While one delivery is between its read and its commit, another takes all of it: the first must see that it has
 /// nothing left to do, and say that all went well.
 #[tokio::test]
-async fn who_loses_the_race_sees_that_all_is_counted() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+async fn the_loser_of_a_race_finds_all_counted() {
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
     let writes = lives(12, 60);
     let event = all_of(&writes);
@@ -108,8 +108,8 @@ async fn who_loses_the_race_sees_that_all_is_counted() {
 /// Shards have checkpoints of their own and share all buckets.
 #[tokio::test]
 async fn shards_at_once_add_up_in_the_same_buckets() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let shards: Vec<(String, Vec<Write>)> =
         (0..4_u64).map(|number| (format!("shardId-{number}"), lives(20 + number, 120))).collect();
     let deliveries = shards.iter().map(|(shard, writes)| {

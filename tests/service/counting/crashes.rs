@@ -7,7 +7,7 @@ use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::stream::{BEGIN, Write, event, lives, queued, records, sequence};
 use serde_json::Value;
 
-use super::{Counter, House, SHARD, all_of, deliver};
+use super::{Counter, SHARD, TallyFixture, all_of, deliver};
 
 /// One read and three commits: the jobs are spread over more hours than two commits take.
 const REQUESTS: usize = 4;
@@ -42,9 +42,9 @@ async fn deliver_again(counter: &Counter, writes: &[Write]) {
 
 #[tokio::test]
 async fn the_history_takes_as_many_steps_as_are_crashed_between() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
     deliver(&function, SHARD, &records(0, &wide())).await;
     assert_eq!(
@@ -56,12 +56,12 @@ async fn the_history_takes_as_many_steps_as_are_crashed_between() {
 /// The process ends at the k-th request: before DynamoDB does it, or after, when nobody hears the answer.
 #[tokio::test]
 async fn a_crash_at_any_request_counts_every_record_once() {
-    let house = House::start().await;
+    let fixture = TallyFixture::start().await;
     let writes = wide();
     for number in 0..REQUESTS {
         for fault in [Fault::Held, Fault::AnswerHeld] {
-            let counter = house.counter().await;
-            let proxy = Proxy::start(house.endpoint()).await;
+            let counter = fixture.counter().await;
+            let proxy = Proxy::start(fixture.endpoint()).await;
             let function = counter.function_at(proxy.url()).await;
             proxy.spoil(number, fault);
             crash(&function, &proxy, &all_of(&writes)).await;
@@ -83,10 +83,10 @@ async fn crash(function: &Alone, proxy: &Proxy, event: &Value) {
 /// It crashes at its last step, over and over, and the batch grows meanwhile as Lambda lets it.
 #[tokio::test]
 async fn crashes_in_a_row_count_every_record_once() {
-    let house = House::start().await;
+    let fixture = TallyFixture::start().await;
     let writes = lives(31, 200);
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     for end in (20..=200).step_by(20) {
         let function = counter.function_at(proxy.url()).await;
         let fault = if end % 40 == 0 { Fault::Held } else { Fault::AnswerHeld };
@@ -100,7 +100,7 @@ async fn crashes_in_a_row_count_every_record_once() {
 /// The k-th request fails once, in every way that requests fail; it is tried again by the function, or the batch is.
 #[tokio::test]
 async fn a_failure_at_any_request_counts_every_record_once() {
-    let house = House::start().await;
+    let fixture = TallyFixture::start().await;
     let faults = [
         Fault::Lost,
         Fault::AnswerLost,
@@ -111,10 +111,10 @@ async fn a_failure_at_any_request_counts_every_record_once() {
     ];
     let cases = faults.into_iter().flat_map(|fault| (0..REQUESTS).map(move |number| (number, fault.clone())));
     let writes = wide();
-    let (house, writes) = (&house, &writes);
+    let (fixture, writes) = (&fixture, &writes);
     each_of(cases, |(number, fault)| async move {
-        let counter = house.counter().await;
-        let proxy = Proxy::start(house.endpoint()).await;
+        let counter = fixture.counter().await;
+        let proxy = Proxy::start(fixture.endpoint()).await;
         let function = counter.function_at(proxy.url()).await;
         proxy.spoil(number, fault);
         let event = all_of(writes);
@@ -128,15 +128,15 @@ async fn a_failure_at_any_request_counts_every_record_once() {
 
 /// DynamoDB is away from the k-th request on: the function gives up with an error, so that Lambda keeps the batch.
 #[tokio::test]
-async fn a_store_that_goes_away_keeps_the_batch() {
-    let house = House::start().await;
+async fn a_batch_is_delivered_again_if_the_store_fails() {
+    let fixture = TallyFixture::start().await;
     let cases = [Fault::Lost, Fault::AnswerLost, Fault::throttled(), Fault::broken(), Fault::cancelled()];
     let cases = cases.into_iter().flat_map(|fault| [0, 2].map(|number| (number, fault.clone())));
     let writes = wide();
-    let (house, writes) = (&house, &writes);
+    let (fixture, writes) = (&fixture, &writes);
     each_of(cases, |(number, fault)| async move {
-        let counter = house.counter().await;
-        let proxy = Proxy::start(house.endpoint()).await;
+        let counter = fixture.counter().await;
+        let proxy = Proxy::start(fixture.endpoint()).await;
         let function = counter.function_at(proxy.url()).await;
         let lasting = fault.clone();
         proxy.plan(move |seen| if seen.number >= number { lasting.clone() } else { Fault::None });

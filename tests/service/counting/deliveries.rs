@@ -3,7 +3,7 @@
 use jobledger_tests::stream::{Dice, Write, last_event, lives, records, sequence};
 use serde_json::{Value, json};
 
-use super::{Counter, House, SHARD, deliver};
+use super::{Counter, SHARD, TallyFixture, deliver};
 
 /// Records that one history has.
 const WRITES: usize = 240;
@@ -14,8 +14,8 @@ const DELIVERIES: usize = 40;
 
 #[tokio::test]
 async fn every_batch_twice_counts_once() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let writes = lives(1, WRITES);
     let records = records(0, &writes);
@@ -31,8 +31,8 @@ async fn every_batch_twice_counts_once() {
 
 #[tokio::test]
 async fn an_old_batch_out_of_its_turn_changes_nothing() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let writes = lives(2, WRITES);
     let records = records(0, &writes);
@@ -53,9 +53,9 @@ async fn an_old_batch_out_of_its_turn_changes_nothing() {
 /// Lambda promises.
 #[tokio::test]
 async fn overlapping_and_cut_batches_count_once() {
-    let house = House::start().await;
+    let fixture = TallyFixture::start().await;
     for seed in 0..HISTORIES {
-        let counter = house.counter().await;
+        let counter = fixture.counter().await;
         let writes = lives(100 + seed, WRITES);
         deliver_badly(&counter, &writes, &mut Dice::new(seed)).await;
     }
@@ -83,8 +83,8 @@ async fn deliver_badly(counter: &Counter, writes: &[Write], dice: &mut Dice) {
 
 #[tokio::test]
 async fn events_without_records_change_nothing() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (function, meter) = counter.metered().await;
     deliver(&function, SHARD, &[]).await;
     let writes = lives(3, 20);
@@ -102,8 +102,8 @@ async fn events_without_records_change_nothing() {
 /// repetition, so that counting it is refused, and the batch comes again until the event source is put right.
 #[tokio::test]
 async fn records_without_a_shard_are_refused() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let event = json!({ "Records": records(0, &lives(4, 3)) });
     let refused = function.invoke(&event).await.expect_err("no shardId");

@@ -6,7 +6,7 @@ use jobledger_tests::faults::{Proxy, Seen};
 use jobledger_tests::stream::{BEGIN, Write, lives, queued, records, sequence, stepped};
 use serde_json::Value;
 
-use super::{House, SHARD, deliver};
+use super::{SHARD, TallyFixture, deliver};
 
 /// Most bytes of one expression, says DynamoDB.
 const EXPRESSION_BYTES: usize = 4_096;
@@ -38,9 +38,9 @@ fn commits(seen: &[Seen]) -> usize {
 
 #[tokio::test]
 async fn more_buckets_than_a_transaction_takes_are_committed_in_prefixes() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
     let writes: Vec<Write> =
         (0..250_i64).map(|hour| created(u128::from(hour.unsigned_abs()) + 1, "x", hour)).collect();
@@ -55,9 +55,9 @@ async fn more_buckets_than_a_transaction_takes_are_committed_in_prefixes() {
 
 #[tokio::test]
 async fn more_types_than_a_transaction_takes_are_committed_in_prefixes() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
     // The longest names, each a type of its own: six items each, beside five of all types.
     let name = |number: u128| format!("{number:03}-{}", "n".repeat(60));
@@ -72,9 +72,9 @@ async fn more_types_than_a_transaction_takes_are_committed_in_prefixes() {
 /// An hour's item has a number for each minute and status: more of them than one expression takes.
 #[tokio::test]
 async fn more_numbers_of_an_item_than_an_expression_takes_are_committed_in_prefixes() {
-    let house = House::start().await;
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
     let begin = BEGIN.plus_millis(-30 * 60_000);
     let writes: Vec<Write> = (0..300_i64)
@@ -96,8 +96,8 @@ async fn more_numbers_of_an_item_than_an_expression_takes_are_committed_in_prefi
 
 #[tokio::test]
 async fn a_thousand_records_of_an_hour_are_one_commit() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (function, meter) = counter.metered().await;
     let writes: Vec<Write> = (0..1_000).map(|number| created(number + 1, "x", 0)).collect();
     deliver(&function, SHARD, &records(0, &writes)).await;
@@ -109,8 +109,8 @@ async fn a_thousand_records_of_an_hour_are_one_commit() {
 /// Heartbeats and progress change no number: the checkpoint is read, and nothing is written.
 #[tokio::test]
 async fn a_batch_that_moves_no_number_writes_nothing() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (function, meter) = counter.metered().await;
     let Write { new: Some(head), .. } = created(1, "x", 0) else { unreachable!("it is created") };
     let mut beats = Vec::new();
@@ -144,8 +144,8 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
 /// A job that runs, whose record differs in its progress and in nothing else.
 #[tokio::test]
 async fn progress_alone_writes_nothing() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (function, meter) = counter.metered().await;
     let mut old = queued(1, "dan", "x", BEGIN);
     old.job.state = State::Running { started_at: BEGIN, phase: None, lease: None };
@@ -165,9 +165,9 @@ async fn progress_alone_writes_nothing() {
 
 /// A shard that only heartbeats go through keeps its old checkpoint; what comes after them still counts once.
 #[tokio::test]
-async fn what_was_passed_over_is_passed_over_again() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+async fn records_that_were_skipped_are_skipped_again() {
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let mut writes = lives(40, 30);
     let Some(head) = writes.iter().rev().find_map(|write| write.new.clone()) else {

@@ -24,7 +24,7 @@ const SHARD: &str = "shardId-00000001772000000000-aaaaaaaa";
 
 /// A DynamoDB for some counters. No jobs go in, and each counter gets a table of its own, so that the stack's own pump
 /// has nothing to do with what is counted.
-struct House {
+struct TallyFixture {
     service: Service,
     dynamo: Dynamo,
     counters: AtomicUsize,
@@ -37,7 +37,7 @@ struct Counter {
     environment: Environment,
 }
 
-impl House {
+impl TallyFixture {
     async fn start() -> Self {
         let service = Service::with_options(Options { http: Http::Off, ..Service::options() }).await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());

@@ -9,7 +9,7 @@ use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::stream::{Counts, Dice, event, lives, raw_record, records, sequence};
 use serde_json::{Value, json};
 
-use super::{Counter, House, SHARD, deliver};
+use super::{Counter, SHARD, TallyFixture, deliver};
 
 /// A shard of the stream of records.
 const RECORD_SHARD: &str = "shardId-00000001772000000001-bbbbbbbb";
@@ -33,15 +33,15 @@ struct History {
 
 /// Writes records by the function, and keeps what the stream would tell of it.
 struct Writer<'a> {
-    house: &'a House,
+    fixture: &'a TallyFixture,
     function: Alone,
     items: BTreeMap<String, Item>,
     history: History,
 }
 
 impl<'a> Writer<'a> {
-    async fn start(house: &'a House, seed: u64) -> Self {
-        let mut environment = house.service.stack.environment("record").expect("the function");
+    async fn start(fixture: &'a TallyFixture, seed: u64) -> Self {
+        let mut environment = fixture.service.stack.environment("record").expect("the function");
         let table = format!("{}-{seed}", environment.vars["RECORDS_TABLE"]);
         let made = json!({
             "TableName": table,
@@ -49,15 +49,15 @@ impl<'a> Writer<'a> {
             "AttributeDefinitions": [{ "AttributeName": "record", "AttributeType": "S" }],
             "KeySchema": [{ "AttributeName": "record", "KeyType": "HASH" }],
         });
-        house.dynamo.call("CreateTable", &made).await;
+        fixture.dynamo.call("CreateTable", &made).await;
         let what = json!({ "TableName": table });
         let active = async {
-            while house.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
+            while fixture.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
         };
         tokio::time::timeout(PATIENCE, active).await.expect("the table is made");
         environment.vars.insert("RECORDS_TABLE".to_owned(), table.clone());
         let history = History { table, stream: Vec::new(), after: Vec::new() };
-        Self { house, function: Alone::start("record", environment).await, items: BTreeMap::new(), history }
+        Self { fixture, function: Alone::start("record", environment).await, items: BTreeMap::new(), history }
     }
 
     /// Sends a request; what becomes of the record's item is one record of the stream, if anything does.
@@ -69,7 +69,7 @@ impl<'a> Writer<'a> {
         let key = format!("{owner}#{kind}#{id}");
         let keys = json!({ "record": { "S": key } });
         let asked = json!({ "TableName": self.history.table, "Key": keys, "ConsistentRead": true });
-        let new = self.house.dynamo.call("GetItem", &asked).await["Item"].as_object().cloned();
+        let new = self.fixture.dynamo.call("GetItem", &asked).await["Item"].as_object().cloned();
         let old = match &new {
             Some(new) => self.items.insert(key, new.clone()),
             None => self.items.remove(&key),
@@ -107,9 +107,9 @@ impl Counter {
 }
 
 /// A random history: records of three owners come, change their status, are put again as they are, go, and come again.
-async fn history(house: &House, seed: u64) -> History {
+async fn history(fixture: &TallyFixture, seed: u64) -> History {
     let mut dice = Dice::new(seed);
-    let mut writer = Writer::start(house, seed).await;
+    let mut writer = Writer::start(fixture, seed).await;
     while writer.history.stream.len() < WRITES {
         let owner = *dice.pick(&["ann", "bob", "default"]);
         let kind = *dice.pick(&["source", "extraction", "entity", "source-2"]);
@@ -119,7 +119,7 @@ async fn history(house: &House, seed: u64) -> History {
         writer.write(method, owner, kind, id, status).await;
     }
     // The counts that are expected at the end are those of a plain reading of the whole table.
-    let all = house.dynamo.scan(&writer.history.table).await;
+    let all = fixture.dynamo.scan(&writer.history.table).await;
     assert_eq!(writer.history.after.last(), Some(&plain(&all)));
     writer.history
 }
@@ -142,9 +142,9 @@ impl History {
 
 #[tokio::test]
 async fn repeated_overlapping_and_cut_batches_count_once() {
-    let house = House::start().await;
+    let fixture = TallyFixture::start().await;
     for seed in 0..HISTORIES {
-        let (counter, history) = (house.counter().await, history(&house, seed).await);
+        let (counter, history) = (fixture.counter().await, history(&fixture, seed).await);
         let mut dice = Dice::new(seed);
         let mut taken: usize = 0;
         for _ in 0..DELIVERIES {
@@ -169,8 +169,8 @@ async fn repeated_overlapping_and_cut_batches_count_once() {
 }
 
 /// A record for each of many kinds, then another status for each, and half of them gone.
-async fn many_kinds(house: &House) -> History {
-    let mut writer = Writer::start(house, 1_000).await;
+async fn many_kinds(fixture: &TallyFixture) -> History {
+    let mut writer = Writer::start(fixture, 1_000).await;
     let kinds: Vec<String> = (0..MANY_KINDS).map(|number| format!("kind-{number}")).collect();
     for kind in &kinds {
         writer.write("PUT", "ann", kind, "1", None).await;
@@ -184,13 +184,13 @@ async fn many_kinds(house: &House) -> History {
 
 #[tokio::test]
 async fn a_crash_at_any_request_counts_every_write_once() {
-    let house = House::start().await;
-    let history = many_kinds(&house).await;
+    let fixture = TallyFixture::start().await;
+    let history = many_kinds(&fixture).await;
     let all = event(RECORD_SHARD, &history.stream);
     for number in 0..REQUESTS {
         for fault in [Fault::Held, Fault::AnswerHeld] {
-            let counter = house.counter().await;
-            let proxy = Proxy::start(house.endpoint()).await;
+            let counter = fixture.counter().await;
+            let proxy = Proxy::start(fixture.endpoint()).await;
             let function = counter.function_at(proxy.url()).await;
             proxy.spoil(number, fault);
             tokio::select! {
@@ -203,8 +203,8 @@ async fn a_crash_at_any_request_counts_every_write_once() {
             counter.has_nothing_empty().await;
         }
     }
-    let counter = house.counter().await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    let counter = fixture.counter().await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     deliver(&counter.function_at(proxy.url()).await, RECORD_SHARD, &history.stream).await;
     let operations = proxy.operations();
     assert_eq!(operations[..3], ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
@@ -214,10 +214,10 @@ async fn a_crash_at_any_request_counts_every_write_once() {
 /// Both streams go to the same function; each shard has its own checkpoint, and neither touches the other's numbers.
 #[tokio::test]
 async fn jobs_and_records_are_counted_side_by_side() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let (one, other) = (counter.function().await, counter.function().await);
-    let (history, writes) = (history(&house, 2_000).await, lives(90, WRITES));
+    let (history, writes) = (history(&fixture, 2_000).await, lives(90, WRITES));
     let jobs = records(0, &writes);
     for from in (0..WRITES).step_by(30) {
         for _ in 0..2 {
@@ -236,48 +236,48 @@ async fn jobs_and_records_are_counted_side_by_side() {
 }
 
 #[tokio::test]
-async fn what_moves_no_number_is_not_written() {
-    let house = House::start().await;
-    let mut writer = Writer::start(&house, 3_000).await;
+async fn a_change_that_moves_no_number_writes_nothing() {
+    let fixture = TallyFixture::start().await;
+    let mut writer = Writer::start(&fixture, 3_000).await;
     for status in [Some("ready"), Some("ready"), Some("ready")] {
         writer.write("PUT", "ann", "source", "1", status).await;
     }
-    let (counter, stream) = (house.counter().await, writer.history.stream.clone());
+    let (counter, stream) = (fixture.counter().await, writer.history.stream.clone());
     let function = counter.function().await;
     deliver(&function, RECORD_SHARD, &stream[..1]).await;
-    let before = house.dynamo.scan(&counter.table).await;
+    let before = fixture.dynamo.scan(&counter.table).await;
     deliver(&function, RECORD_SHARD, &stream[1..]).await;
     let same = |mut items: Vec<Item>| {
         items.sort_by_key(|item| (text(item, "scope").to_owned(), text(item, "bucket").to_owned()));
         items
     };
-    assert_eq!(same(house.dynamo.scan(&counter.table).await), same(before));
+    assert_eq!(same(fixture.dynamo.scan(&counter.table).await), same(before));
     writer.history.expect(&counter, 3).await;
 }
 
 /// An owner is in the list of all as soon as anything of it is counted, a job or not.
 #[tokio::test]
 async fn an_owner_without_jobs_is_among_the_owners() {
-    let house = House::start().await;
-    let mut writer = Writer::start(&house, 4_000).await;
+    let fixture = TallyFixture::start().await;
+    let mut writer = Writer::start(&fixture, 4_000).await;
     writer.write("PUT", "quiet", "source", "1", None).await;
-    let counter = house.counter().await;
+    let counter = fixture.counter().await;
     deliver(&counter.function().await, RECORD_SHARD, &writer.history.stream).await;
-    let items = house.dynamo.scan(&counter.table).await;
+    let items = fixture.dynamo.scan(&counter.table).await;
     assert!(items.iter().any(|item| text(item, "scope") == "*owners" && text(item, "bucket") == "quiet"));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_counted_and_passed_over() {
-    let house = House::start().await;
-    let mut writer = Writer::start(&house, 5_000).await;
+async fn unreadable_records_are_counted_and_skipped() {
+    let fixture = TallyFixture::start().await;
+    let mut writer = Writer::start(&fixture, 5_000).await;
     for id in ["1", "2", "3", "4"] {
         writer.write("PUT", "ann", "source", id, Some("ready")).await;
     }
     let mut stream = writer.history.stream.clone();
     stream[1]["dynamodb"]["NewImage"]["status"] = json!({ "S": "not a word" });
     stream[2]["dynamodb"]["Keys"] = json!({ "other": { "S": "x" } });
-    let counter = house.counter().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     for _ in 0..2 {
         deliver(&function, RECORD_SHARD, &stream).await;

@@ -9,7 +9,7 @@ use lambda_runtime::tracing::subscriber;
 use lambda_runtime::tracing::subscriber::util::SubscriberInitExt;
 use serde_json::{Value, json};
 
-use super::{Counter, House, SHARD, deliver};
+use super::{Counter, SHARD, TallyFixture, deliver};
 
 /// What is logged while this lives, on this thread.
 #[derive(Clone, Default)]
@@ -71,8 +71,8 @@ async fn failed_records_metric(counter: &Counter) -> Option<String> {
 
 #[tokio::test]
 async fn records_that_cannot_be_read_are_counted_logged_and_passed_over() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let good = lives(51, 40);
     let bad = bad_records(20);
@@ -108,8 +108,8 @@ async fn records_that_cannot_be_read_are_counted_logged_and_passed_over() {
 
 #[tokio::test]
 async fn a_batch_of_nothing_else_is_passed_over_for_good() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let bad = bad_records(0);
     deliver(&function, SHARD, &bad[..5]).await;
@@ -123,9 +123,9 @@ async fn a_batch_of_nothing_else_is_passed_over_for_good() {
 
 /// Not even a record: with its neighbours it counts as one that failed.
 #[tokio::test]
-async fn what_is_no_record_at_all_does_not_stop_the_rest() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+async fn an_event_entry_that_is_no_record_does_not_stop_the_others() {
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let good = lives(53, 10);
     let mut batch = vec![json!("x"), json!(null), json!({}), json!({ "dynamodb": [] })];
@@ -138,8 +138,8 @@ async fn what_is_no_record_at_all_does_not_stop_the_rest() {
 /// A cut delivery that ends at a record without a number, and then the whole batch.
 #[tokio::test]
 async fn a_record_without_a_number_counts_once_however_its_batch_is_cut() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     let good = lives(54, 10);
     let mut batch = records(0, &good);
@@ -154,8 +154,8 @@ async fn a_record_without_a_number_counts_once_however_its_batch_is_cut() {
 
 #[tokio::test]
 async fn an_event_that_is_none_is_an_error() {
-    let house = House::start().await;
-    let counter = house.counter().await;
+    let fixture = TallyFixture::start().await;
+    let counter = fixture.counter().await;
     let function = counter.function().await;
     for bad in [json!(5), json!({ "Records": 5 }), json!({ "Records": [], "shardId": {} })] {
         assert!(function.invoke(&bad).await.is_err(), "{bad}");

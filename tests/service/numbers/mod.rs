@@ -7,11 +7,11 @@ use jobledger::counts::HEAD_BYTES;
 use jobledger::domain::{ExternalId, JobId, Owner, Timestamp};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, text};
+use jobledger_tests::jobs::{ingest, total};
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
-use crate::routes::{ingest, total};
-use model::{Job, Ledger, STATUSES};
+use model::{Job, Model, STATUSES};
 
 /// Jobs that come in.
 const JOBS: u64 = 150;
@@ -122,7 +122,7 @@ async fn answer(service: &Service, path: &str) -> Value {
 }
 
 /// All routes, over these dates.
-async fn check(service: &Service, ledger: &Ledger, dice: &mut Dice, used_bytes: u64) {
+async fn check(service: &Service, model: &Model, dice: &mut Dice, used_bytes: u64) {
     let ((from_word, mut from), (to_word, mut to)) = (bound(dice, false), bound(dice, true));
     let (mut words, is_backwards) = ([&from_word, &to_word], from > to);
     if is_backwards {
@@ -135,17 +135,17 @@ async fn check(service: &Service, ledger: &Ledger, dice: &mut Dice, used_bytes: 
     }
     let dates = query(["created_after", "to_date"], words);
     let stats = answer(service, &format!("/v1/jobs/stats?{dates}")).await;
-    assert_eq!(stats, ledger.stats(from, to, used_bytes), "{dates}");
+    assert_eq!(stats, model.stats(from, to, used_bytes), "{dates}");
     for (by, path) in [("model", "by-model"), ("team", "by-team")] {
         let days = query(["start", "end"], words);
         let costs = answer(service, &format!("/v1/analytics/cost/{path}?{days}")).await;
-        assert_eq!(costs, ledger.costs(from, to, by), "{path} {days}");
+        assert_eq!(costs, model.costs(from, to, by), "{path} {days}");
     }
     for filter in ["", "&type=a", "&status=queued,failed", "&type=b.c,d:e,rare&status=completed"] {
         let query = format!("{dates}{filter}");
         let query = query.trim_start_matches('&');
         let count = answer(service, &format!("/v1/jobs/count?{query}")).await;
-        let expect = ledger.count(from, to, filter);
+        let expect = model.count(from, to, filter);
         assert_eq!(count, expect, "{query}");
         assert_eq!(json!(total(service, query).await), expect["total"], "{query}");
     }
@@ -177,34 +177,34 @@ async fn expire(service: &Service, dynamo: &Dynamo, table: &str, ids: &[String])
 }
 
 #[tokio::test]
-async fn numbers_are_those_of_what_was_done() {
+async fn counts_stats_and_costs_agree_with_a_model() {
     let service = Service::start().await;
     let table = service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"].clone();
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
-    let (mut dice, mut ledger) = (Dice::new(7), Ledger::default());
+    let (mut dice, mut model) = (Dice::new(7), Model::default());
     let jobs: Vec<Job> = (0..JOBS).map(|number| any_job(&mut dice, number)).collect();
     let lines: Vec<Value> = jobs.iter().map(Job::to_ingest).collect();
     assert_eq!(ingest(&service, &json!(lines)).await, [JOBS, 0, 0, 0]);
     for job in jobs {
-        ledger.create(job);
+        model.create(job);
     }
     for round in 0..3 {
         let mut lines = Vec::new();
         for _ in 0..CHANGES {
-            let place = usize::try_from(dice.roll(ledger.jobs.len() as u64)).expect("a place");
-            let old = ledger.jobs.values().nth(place).expect("a job").clone();
+            let place = usize::try_from(dice.roll(model.jobs.len() as u64)).expect("a place");
+            let old = model.jobs.values().nth(place).expect("a job").clone();
             let mut new = old.clone();
             change(&mut dice, &mut new);
             // Once a call: a line names a job once.
             if new != old && !lines.iter().any(|line: &Value| line["external_id"] == json!(new.external_id)) {
                 lines.push(new.to_ingest());
-                ledger.update(new);
+                model.update(new);
             }
         }
         let changed = lines.len() as u64;
         assert_eq!(ingest(&service, &json!(lines)).await, [0, changed, 0, 0], "round {round}");
         // Some go: by their owner, and by themselves.
-        let ended: Vec<String> = ledger.ended().into_iter().skip(3).step_by(9).collect();
+        let ended: Vec<String> = model.ended().into_iter().skip(3).step_by(9).collect();
         let (deleted, expired) = ended.split_at(ended.len() / 2);
         for external_id in deleted {
             service.call("DELETE", &format!("/v1/jobs/{}", id_of(external_id))).expect(200).await;
@@ -214,14 +214,14 @@ async fn numbers_are_those_of_what_was_done() {
         let ids: Vec<String> = expired.iter().map(|external_id| id_of(external_id)).collect();
         expire(&service, &dynamo, &table, &ids).await;
         for external_id in deleted.iter().chain(expired) {
-            ledger.remove(external_id);
+            model.remove(external_id);
         }
         let stored = stored_bytes(&service, &dynamo, &table).await;
         assert!(stored > 0);
         let jobs = service.get("/v1/jobs").expect(200).await.at("/total").as_u64().expect("a total");
         let used_bytes = stored + jobs * HEAD_BYTES;
         for _ in 0..RANGES {
-            check(&service, &ledger, &mut dice, used_bytes).await;
+            check(&service, &model, &mut dice, used_bytes).await;
         }
     }
 }

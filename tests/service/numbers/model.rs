@@ -36,7 +36,7 @@ enum Event {
 
 /// All jobs that there are, and all that ever happened.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Model {
     pub(super) jobs: BTreeMap<String, Job>,
     events: Vec<(Timestamp, Event)>,
     /// Jobs that are gone, as they were.
@@ -95,7 +95,7 @@ impl Job {
     }
 }
 
-impl Ledger {
+impl Model {
     fn happened(&mut self, job: &Job, event: Event) {
         self.events.push((job.created_at, event));
     }

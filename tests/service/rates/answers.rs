@@ -7,12 +7,13 @@ use jobledger_local::TEMPLATE;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::clock;
 use jobledger_tests::faults::Proxy;
+use jobledger_tests::jobs::create;
+use jobledger_tests::keys::id_and_key;
+use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::{Value, json};
 
 use super::at;
-use crate::routes::keys::id_and_key;
-use crate::routes::{create, is_problem};
 
 /// A list of structured fields (RFC 9651), as far as these headers go: strings, each with whole numbers by name.
 #[track_caller]
@@ -57,7 +58,7 @@ fn says_nothing(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn every_answer_to_a_limited_key_tells_what_is_left() {
+async fn every_answer_to_a_limited_key_has_rate_limit_headers() {
     let service = Service::start().await;
     let body = json!({
         "owner": "default", "scopes": ["read", "write"], "requests_per_minute": 60, "burst": 50,
@@ -115,7 +116,7 @@ async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
 }
 
 #[tokio::test]
-async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
+async fn a_call_over_the_rate_returns_429_with_retry_after_and_changes_nothing() {
     let service = Service::start().await;
     let body = json!({ "owner": "default", "scopes": ["write"], "requests_per_minute": 5, "burst": 2 });
     let (_, key) = id_and_key(&service, &body).await;
@@ -159,7 +160,7 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_changed_limit_comes_through_within_a_minute() {
+async fn a_changed_limit_applies_within_a_minute() {
     let service = Service::start().await;
     let body = json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": 5, "burst": 5 });
     let (key_id, key) = id_and_key(&service, &body).await;
@@ -184,7 +185,7 @@ async fn a_changed_limit_comes_through_within_a_minute() {
 
 /// Before any function, API Gateway takes no more than the account's owner decided, for all keys and none.
 #[test]
-fn the_api_has_a_throttle_of_its_own() {
+fn the_api_gateway_has_a_throttle_of_its_own() {
     let template: Value = serde_json::to_value(
         yaml_serde::from_str::<yaml_serde::Value>(&TEMPLATE.replace("!Ref ", "").replace("!GetAtt ", ""))
             .unwrap_or_default(),

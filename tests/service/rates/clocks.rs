@@ -7,22 +7,22 @@ use jobledger_tests::clock;
 use jobledger_tests::stream::Dice;
 use serde_json::json;
 
-use super::{BEGIN_MS, Fleet, excess, key, spend, spend_all};
+use super::{BEGIN_MS, SimulatedStore, excess, key, spend, spend_all};
 
 /// Execution environments that call at the same time.
 const MANY: usize = 64;
 const MINUTE_MS: i64 = 60_000;
 
-async fn environments(fleet: &Fleet) -> Vec<StoredAccess> {
-    join_all((0..MANY).map(|_| fleet.environment())).await
+async fn environments(store: &SimulatedStore) -> Vec<StoredAccess> {
+    join_all((0..MANY).map(|_| store.environment())).await
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_who_race_for_the_last_call_do_not_share_it() {
     for burst in [1, 7, 99] {
-        let fleet = Fleet::start(u64::from(burst));
-        fleet.weather(5, 0);
-        let (key, environments) = (key(60, burst), environments(&fleet).await);
+        let store = SimulatedStore::start(u64::from(burst));
+        store.conditions(5, 0);
+        let (key, environments) = (key(60, burst), environments(&store).await);
         // First for all that there is; then a second gives one more.
         for (millis, expected) in [(0, burst), (999, 0), (1_000, 1), (3_000, burst.min(2))] {
             let each = environments.iter().cycle().take(2 * MANY);
@@ -35,17 +35,17 @@ async fn many_who_race_for_the_last_call_do_not_share_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_steady_caller_gets_its_burst_and_its_rate() {
-    let fleet = Fleet::start(1);
-    let (key, environment) = (key(600, 600), fleet.environment().await);
+    let store = SimulatedStore::start(1);
+    let (key, environment) = (key(600, 600), store.environment().await);
     assert_eq!(spend_all(&environment, &key, 0).await, 540);
-    println!("600 a minute and at once: 540 at once, by {} writes", fleet.take_requests());
+    println!("600 a minute and at once: 540 at once, by {} writes", store.take_requests());
     // Twice as often as it may, for ten minutes.
     let (mut passed, mut calls) = (0, 0);
     for millis in (0..10 * MINUTE_MS).step_by(50) {
         calls += 1;
         passed += u32::from(spend(&environment, &key, millis).await.retry_after_seconds.is_none());
     }
-    let writes = fleet.take_requests();
+    let writes = store.take_requests();
     println!("{calls} calls at twice the rate: {passed} let through, by {writes} writes");
     assert!((5_990..=6_000).contains(&passed), "{passed} of 6,000");
     // Half as often as it may: nothing is refused, and a write is for many.
@@ -53,7 +53,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
     for millis in (from..from + 10 * MINUTE_MS).step_by(200) {
         assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None, "at {millis} ms");
     }
-    let writes = fleet.take_requests();
+    let writes = store.take_requests();
     println!("3000 calls at half the rate, by {writes} writes");
     assert!(writes <= 150, "{writes} writes for 3,000 calls");
 }
@@ -62,8 +62,8 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
 async fn many_environments_get_most_of_the_rate() {
     // So many calls a second by all together, where 100 may be.
     for (per_second, least_percent, most_writes_percent) in [(50, 100, 60), (90, 99, 40), (300, 85, 70)] {
-        let fleet = Fleet::start(2);
-        let (key, environments) = (key(6_000, 6_000), environments(&fleet).await);
+        let store = SimulatedStore::start(2);
+        let (key, environments) = (key(6_000, 6_000), environments(&store).await);
         let mut dice = Dice::new(per_second);
         let (lasts, mut came, mut times) = (MINUTE_MS, 0, Vec::new());
         for number in 0..60 * per_second {
@@ -74,7 +74,7 @@ async fn many_environments_get_most_of_the_rate() {
                 times.push(BEGIN_MS + millis);
             }
         }
-        let writes = fleet.take_requests();
+        let writes = store.take_requests();
         let passed = times.len();
         println!("{per_second} calls a second by 64: {passed} of {came} let through, by {writes} writes");
         assert_eq!(excess(6_000, 6_000, &times), 0);
@@ -88,10 +88,10 @@ async fn many_environments_get_most_of_the_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
     for (per_minute, burst) in [(60, 3), (600, 600), (7, 1), (1, 1)] {
-        let fleet = Fleet::start(3);
-        let (key, environment) = (key(per_minute, burst), fleet.environment().await);
+        let store = SimulatedStore::start(3);
+        let (key, environment) = (key(per_minute, burst), store.environment().await);
         spend_all(&environment, &key, 0).await;
-        fleet.take_requests();
+        store.take_requests();
         let refused = spend(&environment, &key, 1).await;
         let seconds = i64::try_from(refused.retry_after_seconds.expect("refused")).expect("seconds");
         assert_eq!(refused.remaining, 0);
@@ -101,7 +101,7 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
         for millis in [1, 1_000 * (seconds - 1)] {
             assert!(spend(&environment, &key, millis).await.retry_after_seconds.is_some(), "{millis} ms");
         }
-        assert_eq!(fleet.take_requests(), 0, "the environment knows that nothing is left");
+        assert_eq!(store.take_requests(), 0, "the environment knows that nothing is left");
         assert_eq!(spend(&environment, &key, 1 + 1_000 * seconds).await.retry_after_seconds, None);
         // After as long as the headers say, the bucket is full again.
         let full = i64::try_from(refused.full_in_seconds).expect("seconds");
@@ -137,9 +137,9 @@ async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
         (600, 600, 300_000, 250),
         (60, 5, -10_000, 2_500),
     ] {
-        let fleet = Fleet::start(4);
+        let store = SimulatedStore::start(4);
         let key = key(per_minute, burst);
-        let [off, right] = [fleet.environment().await, fleet.environment().await];
+        let [off, right] = [store.environment().await, store.environment().await];
         // At paces of their own: who always comes as long after the other learns nothing new of its clock.
         let other_ms = every_ms + every_ms / 7;
         let both = [calls(&off, &key, (0, off_ms), every_ms), calls(&right, &key, (0, 0), other_ms)];
@@ -151,7 +151,7 @@ async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
             assert!(passed >= least, "{what}: {passed} of {came}");
         }
         // Nor must they wait until their clocks are there, when it is gone; and one that begins only then knows it, too.
-        let late = fleet.environment().await;
+        let late = store.environment().await;
         for environment in [&right, &late] {
             let [came, passed] = calls(environment, &key, (MINUTE_MS, 0), every_ms).await;
             assert!(passed + 1 >= came, "{what}, afterwards: {passed} of {came}");
@@ -161,9 +161,9 @@ async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_gives_what_the_rate_gives_in_the_jump_and_no_more() {
-    let fleet = Fleet::start(5);
+    let store = SimulatedStore::start(5);
     let key = key(600, 600);
-    let [jumping, other] = [fleet.environment().await, fleet.environment().await];
+    let [jumping, other] = [store.environment().await, store.environment().await];
     assert_eq!(spend_all(&jumping, &key, 0).await, 540);
     assert_eq!(spend_all(&jumping, &key, MINUTE_MS).await, 540);
     for _ in 0..5 {
@@ -179,9 +179,9 @@ async fn a_clock_that_jumps_gives_what_the_rate_gives_in_the_jump_and_no_more() 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_many_functions_gets_nearly_all_of_its_burst() {
     for (count, least) in [(1, 540), (8, 500), (64, 440)] {
-        let fleet = Fleet::start(11);
+        let store = SimulatedStore::start(11);
         let key = key(600, 600);
-        let environments = join_all((0..count).map(|_| fleet.environment())).await;
+        let environments = join_all((0..count).map(|_| store.environment())).await;
         let mut passed = 0;
         // One call each 5 ms, to one after the other, until the first is refused.
         for (environment, millis) in environments.iter().cycle().zip((0..).step_by(5)) {
@@ -190,16 +190,16 @@ async fn a_client_of_many_functions_gets_nearly_all_of_its_burst() {
             }
             passed += 1;
         }
-        println!("{count} functions: the first {passed} passed, by {} writes", fleet.take_requests());
+        println!("{count} functions: the first {passed} passed, by {} writes", store.take_requests());
         assert!(passed >= least, "{passed} of {count} functions");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_as_long_as_it_was_told_passes_wherever_it_calls() {
-    let fleet = Fleet::start(12);
+    let store = SimulatedStore::start(12);
     let key = key(60, 2);
-    let [one, other] = [fleet.environment().await, fleet.environment().await];
+    let [one, other] = [store.environment().await, store.environment().await];
     assert_eq!(spend_all(&one, &key, 0).await, 2);
     let mut now = 0;
     for _ in 0..15 {
@@ -217,8 +217,8 @@ async fn who_waits_as_long_as_it_was_told_passes_wherever_it_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_as_told_do_not_all_come_at_once() {
-    let fleet = Fleet::start(13);
-    let (key, environment) = (key(60, 1), fleet.environment().await);
+    let store = SimulatedStore::start(13);
+    let (key, environment) = (key(60, 1), store.environment().await);
     // When each of 64 clients calls next: whenever it may.
     let mut next = [0_i64; MANY];
     let (mut passed, mut refused) = (0, 0);
@@ -244,20 +244,20 @@ async fn those_who_wait_as_told_do_not_all_come_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends_when_the_clock_goes_back() {
-    let fleet = Fleet::start(6);
-    let (key, environment) = (key(600, 600), fleet.environment().await);
+    let store = SimulatedStore::start(6);
+    let (key, environment) = (key(600, 600), store.environment().await);
     for _ in 0..20 {
         spend(&environment, &key, MINUTE_MS).await;
     }
-    fleet.take_requests();
+    store.take_requests();
     // One that came a moment before the one that leased is no clock that went back.
     for millis in [MINUTE_MS - 100, MINUTE_MS + 1, MINUTE_MS + 2_000] {
         spend(&environment, &key, millis).await;
     }
-    assert_eq!(fleet.take_requests(), 0);
+    assert_eq!(store.take_requests(), 0);
     for millis in [0, MINUTE_MS + 5_999] {
         assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None);
-        assert_eq!(fleet.take_requests(), 1, "what was on lease is over");
+        assert_eq!(store.take_requests(), 1, "what was on lease is over");
     }
     // Nothing of an old lease is left beside a new one.
     assert_eq!(spend(&environment, &key, 20 * MINUTE_MS).await.remaining, 539);
@@ -265,9 +265,9 @@ async fn a_lease_ends_when_the_clock_goes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn leases_of_a_moment_ago_do_not_come_on_top() {
-    let fleet = Fleet::start(7);
+    let store = SimulatedStore::start(7);
     let key = key(600, 600);
-    let (saver, other) = (fleet.environment().await, fleet.environment().await);
+    let (saver, other) = (store.environment().await, store.environment().await);
     // Its leases grow with its pace, and of the last one the most is left.
     for millis in [[0; 63].as_slice(), &[5_000]].concat() {
         spend(&saver, &key, millis).await;
@@ -281,29 +281,29 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_on_lease_is_off_the_bucket() {
-    let fleet = Fleet::start(10);
-    let (key, environment) = (key(600, 600), fleet.environment().await);
+    let store = SimulatedStore::start(10);
+    let (key, environment) = (key(600, 600), store.environment().await);
     // Leases of 1, 2 and 4: the last one from a bucket that is full again.
     for (millis, remaining) in [(0, 539), (0, 538), (0, 537), (1_000, 539), (1_000, 538), (1_000, 537)] {
         assert_eq!(spend(&environment, &key, millis).await.remaining, remaining, "after {millis} ms");
     }
-    assert_eq!(fleet.take_requests(), 3);
+    assert_eq!(store.take_requests(), 3);
 }
 
 /// When the key's bucket is full, as it is stored: in microseconds since 1970.
-fn full_at(fleet: &Fleet, span: &str) -> i64 {
+fn full_at(store: &SimulatedStore, span: &str) -> i64 {
     let name = json!({ "owner": { "S": "somebody" }, "span": { "S": span } });
     let item =
-        fleet.engine.call("GetItem", &json!({ "TableName": fleet.engine.table("USAGE_TABLE"), "Key": name }));
+        store.engine.call("GetItem", &json!({ "TableName": store.engine.table("USAGE_TABLE"), "Key": name }));
     item["Item"]["full_at"]["N"].as_str().and_then(|text| text.parse().ok()).expect("a time")
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_time_that_no_clock_can_have_left_is_begun_anew_as_empty() {
-    let fleet = Fleet::start(8);
+    let store = SimulatedStore::start(8);
     let key = key(600, 600);
-    spend(&fleet.environment().await, &key, 0).await;
-    let table = fleet.engine.table("USAGE_TABLE");
+    spend(&store.environment().await, &key, 0).await;
+    let table = store.engine.table("USAGE_TABLE");
     let span = format!("rate#{}#600/600", key.key_id);
     let name = json!({ "owner": { "S": "somebody" }, "span": { "S": &span } });
     for ahead_ms in [5 * MINUTE_MS, MINUTE_MS + 10 * MINUTE_MS + 1] {
@@ -311,18 +311,18 @@ async fn a_time_that_no_clock_can_have_left_is_begun_anew_as_empty() {
             "TableName": table, "Key": name, "UpdateExpression": "SET full_at = :at",
             "ExpressionAttributeValues": { ":at": { "N": (1_000 * (BEGIN_MS + ahead_ms)).to_string() } },
         });
-        fleet.engine.call("UpdateItem", &update);
-        let environment = fleet.environment().await;
+        store.engine.call("UpdateItem", &update);
+        let environment = store.environment().await;
         assert_eq!(spend(&environment, &key, 0).await.retry_after_seconds, Some(1), "{ahead_ms}");
     }
-    assert_eq!(full_at(&fleet, &span), 1_000 * (BEGIN_MS + MINUTE_MS - 6_000));
-    assert_eq!(spend(&fleet.environment().await, &key, 100).await.retry_after_seconds, None);
+    assert_eq!(full_at(&store, &span), 1_000 * (BEGIN_MS + MINUTE_MS - 6_000));
+    assert_eq!(spend(&store.environment().await, &key, 100).await.retry_after_seconds, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
-    let fleet = Fleet::start(9);
-    let environment = fleet.environment().await;
+    let store = SimulatedStore::start(9);
+    let environment = store.environment().await;
     let few = key(60, 5);
     assert_eq!(spend_all(&environment, &few, 0).await, 5);
     assert_eq!(spend_all(&environment, &key(60, 3), 0).await, 3);
@@ -332,7 +332,7 @@ async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     let other = AccessKey { key_id: jobledger::domain::KeyHash::of("another key").key_id(), ..few.clone() };
     assert_eq!(spend_all(&environment, &other, 2_000).await, 5);
     let free = AccessKey { rate_limit: None, ..few };
-    fleet.take_requests();
+    store.take_requests();
     let limit_status = environment.spend(&free, super::at(0)).await;
-    assert_eq!((limit_status.expect("an answer"), fleet.take_requests()), (None, 0));
+    assert_eq!((limit_status.expect("an answer"), store.take_requests()), (None, 0));
 }

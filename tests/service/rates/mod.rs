@@ -31,14 +31,14 @@ const BEGIN_MS: i64 = 1_767_225_600_000;
 
 /// What lets calls through: an engine, and ways to it on which requests take their time or go wrong.
 #[derive(Clone)]
-struct Fleet {
+struct SimulatedStore {
     engine: Engine,
-    weather: Arc<Mutex<Weather>>,
+    conditions: Arc<Mutex<Conditions>>,
     requests: Arc<AtomicU64>,
 }
 
 /// How it is on the way to the store.
-struct Weather {
+struct Conditions {
     dice: Dice,
     /// Longest time there and back, in milliseconds.
     most_ms: u64,
@@ -47,22 +47,26 @@ struct Weather {
 }
 
 /// What becomes of a request, besides taking so long there and back.
-enum Way {
+enum Outcome {
     Good,
     Lost,
     AnswerLost,
     Throttled,
 }
 
-impl Fleet {
+impl SimulatedStore {
     fn start(seed: u64) -> Self {
-        let weather = Weather { dice: Dice::new(seed), most_ms: 0, wrong_one_in: 0 };
-        Self { engine: Engine::start(), weather: Arc::new(Mutex::new(weather)), requests: Arc::default() }
+        let conditions = Conditions { dice: Dice::new(seed), most_ms: 0, wrong_one_in: 0 };
+        Self {
+            engine: Engine::start(),
+            conditions: Arc::new(Mutex::new(conditions)),
+            requests: Arc::default(),
+        }
     }
 
-    fn weather(&self, most_ms: u64, wrong_one_in: u64) {
-        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
-        (weather.most_ms, weather.wrong_one_in) = (most_ms, wrong_one_in);
+    fn conditions(&self, most_ms: u64, wrong_one_in: u64) {
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        (conditions.most_ms, conditions.wrong_one_in) = (most_ms, wrong_one_in);
     }
 
     /// How many requests were sent since the last time.
@@ -79,56 +83,56 @@ impl Fleet {
         StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger"))
     }
 
-    fn way(&self) -> (u64, u64, Way) {
-        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
-        let Weather { dice, most_ms, wrong_one_in } = &mut *weather;
+    fn way(&self) -> (u64, u64, Outcome) {
+        let mut conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Conditions { dice, most_ms, wrong_one_in } = &mut *conditions;
         let (there_ms, back_ms) = (dice.roll(*most_ms + 1), dice.roll(*most_ms + 1));
         let way = match *wrong_one_in {
-            0 => Way::Good,
+            0 => Outcome::Good,
             one_in => match dice.roll(3 * one_in) {
-                0 => Way::Lost,
-                1 => Way::AnswerLost,
-                2 => Way::Throttled,
-                _ => Way::Good,
+                0 => Outcome::Lost,
+                1 => Outcome::AnswerLost,
+                2 => Outcome::Throttled,
+                _ => Outcome::Good,
             },
         };
         (there_ms, back_ms, way)
     }
 }
 
-impl fmt::Debug for Fleet {
+impl fmt::Debug for SimulatedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet").finish_non_exhaustive()
+        f.debug_struct("SimulatedStore").finish_non_exhaustive()
     }
 }
 
-impl HttpClient for Fleet {
+impl HttpClient for SimulatedStore {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
     }
 }
 
-impl HttpConnector for Fleet {
+impl HttpConnector for SimulatedStore {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.split('.').nth(1).unwrap_or_default().to_owned();
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let fleet = self.clone();
+        let store = self.clone();
         HttpConnectorFuture::new(async move {
-            let (there_ms, back_ms, way) = fleet.way();
+            let (there_ms, back_ms, way) = store.way();
             clock::pass(there_ms).await;
             let closed = || ConnectorError::io("the connection was closed".into());
             let (status, body) = match way {
-                Way::Lost => return Err(closed()),
-                Way::Throttled => match Fault::throttled() {
+                Outcome::Lost => return Err(closed()),
+                Outcome::Throttled => match Fault::throttled() {
                     Fault::Answered(status, body) => (status, body.to_string()),
                     other => panic!("{other:?} is no answer"),
                 },
-                Way::Good | Way::AnswerLost => fleet.engine.answer(&operation, &body),
+                Outcome::Good | Outcome::AnswerLost => store.engine.answer(&operation, &body),
             };
             clock::pass(back_ms).await;
-            if matches!(way, Way::AnswerLost) {
+            if matches!(way, Outcome::AnswerLost) {
                 return Err(closed());
             }
             Ok(HttpResponse::new(StatusCode::try_from(status).expect("a status"), body.into()))
@@ -183,7 +187,7 @@ fn excess(per_minute: u32, burst: u32, times: &[i64]) -> i64 {
 }
 
 #[test]
-fn a_span_that_holds_too_much_is_seen() {
+fn the_check_finds_a_span_with_too_many_calls() {
     let second = |seconds: i64| BEGIN_MS + 1_000 * seconds;
     assert_eq!(excess(60, 2, &[second(0), second(0), second(1), second(2)]), 0);
     assert_eq!(excess(60, 2, &[second(0), second(0), second(0)]), 60_000);

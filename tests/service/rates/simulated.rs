@@ -17,7 +17,7 @@ use jobledger_tests::stream::Dice;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use super::{BEGIN_MS, Fleet, at, excess, key};
+use super::{BEGIN_MS, SimulatedStore, at, excess, key};
 
 /// Names the one seed that is run.
 const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";
@@ -39,7 +39,7 @@ enum Mood {
 
 /// A run.
 struct Run {
-    fleet: Fleet,
+    store: SimulatedStore,
     key: AccessKey,
     began: Instant,
     /// Until when each mood lasts, in milliseconds.
@@ -92,9 +92,9 @@ impl Run {
             (6_000, 1_000),
             (7, 150),
         ]);
-        let fleet = Fleet::start(dice.roll(u64::MAX));
+        let store = SimulatedStore::start(dice.roll(u64::MAX));
         let &(most_ms, wrong_one_in) = dice.pick(&[(0, 0), (5, 0), (40, 0), (40, 30), (900, 10)]);
-        fleet.weather(most_ms, wrong_one_in);
+        store.conditions(most_ms, wrong_one_in);
         let (mut moods, mut until) = (Vec::new(), 0);
         for _ in 0..12 {
             let mood = *dice.pick(&[Mood::Rest, Mood::Trickle, Mood::Trickle, Mood::Steady, Mood::Flood]);
@@ -107,7 +107,7 @@ impl Run {
         }
         let jumps = dice.is_one_in(3);
         let (key, began) = (key(per_minute, burst), Instant::now());
-        Self { fleet, key, began, moods, jumps, seen: RefCell::default(), dice: RefCell::new(dice) }
+        Self { store, key, began, moods, jumps, seen: RefCell::default(), dice: RefCell::new(dice) }
     }
 
     fn now_ms(&self) -> i64 {
@@ -142,7 +142,7 @@ impl Run {
 
     /// What one environment, and those in its place after it, live through.
     async fn live(&self) {
-        let mut environment = self.fleet.environment().await;
+        let mut environment = self.store.environment().await;
         let mut offset_ms = 0;
         while let Some((until, mood)) = self.mood() {
             let (calls, pause_ms) = match mood {
@@ -162,7 +162,7 @@ impl Run {
                 clock::pass(self.roll(15_000)).await;
             }
             if self.roll(60) == 0 {
-                environment = self.fleet.environment().await;
+                environment = self.store.environment().await;
             }
             if self.jumps && self.roll(20) == 0 {
                 offset_ms = *self.dice.borrow_mut().pick(&[0, 0, 60_000, 1_000, -1_000, -60_000]);
@@ -204,7 +204,7 @@ impl Run {
             passed: count(seen.passed.len()),
             ideal,
             failed: seen.failed,
-            requests: self.fleet.take_requests(),
+            requests: self.store.take_requests(),
         };
         (wrong, sums)
     }
@@ -221,7 +221,7 @@ fn once(seed: u64) -> (Vec<String>, Sums) {
 }
 
 #[test]
-fn never_more_calls_are_let_through_than_the_rate_gives() {
+fn no_more_calls_pass_than_the_rate_allows() {
     if let Some(seed) = variable(SEED_VARIABLE) {
         let (wrong, sums) = once(seed);
         println!("{sums:?}");

@@ -7,14 +7,14 @@ use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::faults::Proxy;
+use jobledger_tests::jobs::create;
+use jobledger_tests::keys::id_and_key;
+use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Reply, Service, clock};
 use serde_json::{Value, json};
 
-use crate::routes::keys::id_and_key;
-use crate::routes::{create, is_problem};
-
 /// A function on a clock that goes on as it looks: so many milliseconds with each request to the store.
-struct House {
+struct WaitFixture {
     service: Service,
     name: &'static str,
     /// When each call comes: buckets that were left long ago would go.
@@ -25,7 +25,7 @@ struct House {
 
 const STEP_MS: i64 = 1_250;
 
-impl House {
+impl WaitFixture {
     async fn start(name: &'static str) -> Self {
         let began = system_clock();
         clock::set(began);
@@ -90,67 +90,67 @@ fn body(request: Request, body: &Value) -> Request {
 }
 
 #[tokio::test]
-async fn a_get_waits_as_long_as_its_key_pays_for() {
-    let house = House::start("get-job").await;
-    let id = create(&house.service, &json!({ "type": "render" })).await;
+async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
+    let fixture = WaitFixture::start("get-job").await;
+    let id = create(&fixture.service, &json!({ "type": "render" })).await;
     // One for the call, and one for each five seconds.
     for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000), (4, 15_000, 18_000), (9, 25_000, 28_000)]
     {
-        let key = house.key(burst).await;
-        let (reply, waited_ms) = house.call(&key, get(&id)).await;
+        let key = fixture.key(burst).await;
+        let (reply, waited_ms) = fixture.call(&key, get(&id)).await;
         assert_eq!((reply.status, reply.at("/status")), (200, &json!("queued")), "{}", reply.text);
         assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
         // What a wait of 25 seconds leaves: 9 - 6.
         let left = burst.saturating_sub(6);
         for status in (0..left).map(|_| 200).chain([429]) {
             let plain = Request::new("GET", &format!("/v1/jobs/{id}"));
-            let reply = house.call(&key, plain).await.0;
+            let reply = fixture.call(&key, plain).await.0;
             assert_eq!(reply.status, status, "{burst} calls: {:?}", reply.header("ratelimit"));
         }
     }
     // One that has ended is answered at once, and costs one call.
-    house.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
-    let key = house.key(2).await;
+    fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
+    let key = fixture.key(2).await;
     for _ in 0..2 {
-        let (reply, waited_ms) = house.call(&key, get(&id)).await;
+        let (reply, waited_ms) = fixture.call(&key, get(&id)).await;
         assert_eq!((reply.status, waited_ms), (200, 0));
     }
-    is_problem(&house.call(&key, get(&id)).await.0, 429, "rate_limited");
+    is_problem(&fixture.call(&key, get(&id)).await.0, 429, "rate_limited");
     // Nobody else pays for it.
-    let other = house.key(1).await;
-    assert_eq!(house.call(&other, get(&id)).await.0.status, 200);
+    let other = fixture.key(1).await;
+    assert_eq!(fixture.call(&other, get(&id)).await.0.status, 200);
 }
 
 #[tokio::test]
-async fn a_claim_waits_as_long_as_its_key_pays_for() {
-    let house = House::start("claim-jobs").await;
+async fn a_claim_waits_only_as_long_as_the_rate_of_its_key_allows() {
+    let fixture = WaitFixture::start("claim-jobs").await;
     let claim = || {
         let claim = json!({ "worker_id": "w", "types": ["render"], "wait_seconds": 20 });
         body(Request::new("POST", "/v1/jobs/claim"), &claim)
     };
     for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000), (3, 10_000, 13_000)] {
-        let key = house.key(burst).await;
-        let (reply, waited_ms) = house.call(&key, claim()).await;
+        let key = fixture.key(burst).await;
+        let (reply, waited_ms) = fixture.call(&key, claim()).await;
         assert_eq!((reply.status, reply.at("/jobs")), (200, &json!([])), "{}", reply.text);
         assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
-        is_problem(&house.call(&key, claim()).await.0, 429, "rate_limited");
+        is_problem(&fixture.call(&key, claim()).await.0, 429, "rate_limited");
     }
     // Where there is something, nobody waits.
-    let key = house.key(2).await;
+    let key = fixture.key(2).await;
     for _ in 0..2 {
-        create(&house.service, &json!({ "type": "render" })).await;
-        let (reply, waited_ms) = house.call(&key, claim()).await;
+        create(&fixture.service, &json!({ "type": "render" })).await;
+        let (reply, waited_ms) = fixture.call(&key, claim()).await;
         assert_eq!((reply.at("/jobs/0/type"), waited_ms), (&json!("render"), 0), "{}", reply.text);
     }
 }
 
 #[tokio::test]
-async fn a_created_job_is_there_however_little_its_key_pays_for() {
-    let house = House::start("create-job").await;
+async fn a_job_is_created_even_if_the_rate_allows_no_wait() {
+    let fixture = WaitFixture::start("create-job").await;
     for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000)] {
-        let key = house.key(burst).await;
+        let key = fixture.key(burst).await;
         let request = body(Request::new("POST", "/v1/jobs"), &json!({ "type": "render" }));
-        let (reply, waited_ms) = house.call(&key, request.header("prefer", "wait=25")).await;
+        let (reply, waited_ms) = fixture.call(&key, request.header("prefer", "wait=25")).await;
         assert_eq!((reply.status, reply.at("/status")), (201, &json!("queued")), "{}", reply.text);
         assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
     }

@@ -1,10 +1,11 @@
 //! Items that somebody broke by hand: each is found, named by its scope, and put right when that is asked for.
 
+use jobledger_tests::jobs::total;
+use jobledger_tests::metrics::Samples;
+
 use serde_json::{Value, json};
 
-use super::House;
-use crate::routes::metrics::Samples;
-use crate::routes::total;
+use super::RecountFixture;
 
 /// What is done to the tallies.
 #[derive(Clone, Copy, Debug)]
@@ -17,67 +18,67 @@ enum Harm {
 
 /// Does it, finds it, repairs it, and finds nothing any more. `drift` is how many numbers do not fit those they are
 /// made of: a number that is wrong does not fit, nor do those that are made of it.
-async fn check(house: &House, harm: &[Harm], drift: Value) {
-    let right = house.books.counts().await;
+async fn check(fixture: &RecountFixture, harm: &[Harm], drift: Value) {
+    let right = fixture.tallies.counts().await;
     for harm in harm {
         match *harm {
-            Harm::Off(scope, bucket, cell, by) => house.books.spoil(scope, bucket, cell, by).await,
-            Harm::Gone(scope, bucket) => house.books.lose(scope, bucket).await,
+            Harm::Off(scope, bucket, cell, by) => fixture.tallies.spoil(scope, bucket, cell, by).await,
+            Harm::Gone(scope, bucket) => fixture.tallies.lose(scope, bucket).await,
         }
     }
-    let spoilt = house.books.counts().await;
+    let spoilt = fixture.tallies.counts().await;
     assert_ne!(spoilt, right);
-    assert_eq!(house.drift().await, drift, "{harm:?}");
-    assert_eq!(house.books.counts().await, spoilt, "nothing is repaired that nobody asked for: {harm:?}");
-    let result = house.recount(&json!({ "settle_seconds": 0, "repair": true })).await;
+    assert_eq!(fixture.drift().await, drift, "{harm:?}");
+    assert_eq!(fixture.tallies.counts().await, spoilt, "nothing is repaired that nobody asked for: {harm:?}");
+    let result = fixture.recount(&json!({ "settle_seconds": 0, "repair": true })).await;
     assert_ne!(result["drift"], json!({}), "{harm:?}");
     assert!(result["repaired"].as_u64() > Some(0), "{harm:?}: {result}");
-    assert_eq!(house.books.counts().await, right, "{harm:?}");
-    assert_eq!(house.drift().await, json!({}), "{harm:?}");
+    assert_eq!(fixture.tallies.counts().await, right, "{harm:?}");
+    assert_eq!(fixture.drift().await, json!({}), "{harm:?}");
 }
 
 #[tokio::test]
-async fn each_kind_of_item_is_found_and_put_right() {
-    let house = House::start(&[]).await;
+async fn drift_in_each_kind_of_item_is_found_and_repaired() {
+    let fixture = RecountFixture::start(&[]).await;
     let off = |bucket, cell| Harm::Off("default", bucket, cell, 3);
-    check(&house, &[off("minutes#2026-01-11T05", "11q")], json!({ "default": 1 })).await;
+    check(&fixture, &[off("minutes#2026-01-11T05", "11q")], json!({ "default": 1 })).await;
     // The hour does not fit its jobs, nor the day the hour: by the number itself, and by that of the hour in it.
-    check(&house, &[off("hour#2026-01-11T05", "alive:queued")], json!({ "default": 3 })).await;
-    check(&house, &[off("hour@a#2026-01-11T06", "alive:running")], json!({ "default": 3 })).await;
-    check(&house, &[off("day#2026-01-11", "05q")], json!({ "default": 1 })).await;
-    check(&house, &[off("day@b#2026-01-31", "created")], json!({ "default": 2 })).await;
-    check(&house, &[off("month#2026-02", "alive:queued")], json!({ "default": 2 })).await;
-    check(&house, &[off("total", "ended:failed")], json!({ "default": 1 })).await;
-    check(&house, &[off("total@a", "alive:completed")], json!({ "default": 1, "*": 1 })).await;
-    check(&house, &[Harm::Off("*", "total@b", "alive:queued", -1)], json!({ "*": 1 })).await;
+    check(&fixture, &[off("hour#2026-01-11T05", "alive:queued")], json!({ "default": 3 })).await;
+    check(&fixture, &[off("hour@a#2026-01-11T06", "alive:running")], json!({ "default": 3 })).await;
+    check(&fixture, &[off("day#2026-01-11", "05q")], json!({ "default": 1 })).await;
+    check(&fixture, &[off("day@b#2026-01-31", "created")], json!({ "default": 2 })).await;
+    check(&fixture, &[off("month#2026-02", "alive:queued")], json!({ "default": 2 })).await;
+    check(&fixture, &[off("total", "ended:failed")], json!({ "default": 1 })).await;
+    check(&fixture, &[off("total@a", "alive:completed")], json!({ "default": 1, "*": 1 })).await;
+    check(&fixture, &[Harm::Off("*", "total@b", "alive:queued", -1)], json!({ "*": 1 })).await;
 }
 
 #[tokio::test]
-async fn items_that_are_missing_or_too_many_are_put_right() {
-    let house = House::start(&[]).await;
+async fn missing_and_surplus_items_are_repaired() {
+    let fixture = RecountFixture::start(&[]).await;
     // Each number that was there is missing: alive by status and minute, created, ended, and the times.
-    check(&house, &[Harm::Gone("other", "total")], json!({ "other": 11 })).await;
+    check(&fixture, &[Harm::Gone("other", "total")], json!({ "other": 11 })).await;
     for bucket in ["hour@a#2026-01-11T05", "hour#2026-01-11T05", "day#2026-01-11", "month@b#2026-01"] {
-        let right = house.books.counts().await;
-        house.books.lose("default", bucket).await;
-        let drift = house.drift().await;
+        let right = fixture.tallies.counts().await;
+        fixture.tallies.lose("default", bucket).await;
+        let drift = fixture.drift().await;
         assert!(
             drift["default"].as_u64() > Some(0) && drift.as_object().map(serde_json::Map::len) == Some(1)
         );
-        house.recount(&json!({ "settle_seconds": 0, "repair": true })).await;
-        assert_eq!(house.books.counts().await, right, "{bucket}");
-        assert_eq!(house.drift().await, json!({}), "{bucket}");
+        fixture.recount(&json!({ "settle_seconds": 0, "repair": true })).await;
+        assert_eq!(fixture.tallies.counts().await, right, "{bucket}");
+        assert_eq!(fixture.drift().await, json!({}), "{bucket}");
     }
     let extra = |bucket| Harm::Off("default", bucket, "alive:queued", 2);
-    check(&house, &[extra("hour#2025-07-01T00")], json!({ "default": 3 })).await;
-    check(&house, &[extra("hour@nobody#2026-01-11T05")], json!({ "default": 3 })).await;
-    check(&house, &[extra("day#2025-07-01")], json!({ "default": 3 })).await;
-    check(&house, &[extra("total@nobody")], json!({ "default": 1, "*": 1 })).await;
+    check(&fixture, &[extra("hour#2025-07-01T00")], json!({ "default": 3 })).await;
+    check(&fixture, &[extra("hour@nobody#2026-01-11T05")], json!({ "default": 3 })).await;
+    check(&fixture, &[extra("day#2025-07-01")], json!({ "default": 3 })).await;
+    check(&fixture, &[extra("total@nobody")], json!({ "default": 1, "*": 1 })).await;
 }
 
 #[tokio::test]
-async fn several_at_once_and_with_several_parts_of_the_index() {
-    let house = House::start(&[("IndexShards", "4")]).await;
+async fn drift_in_several_items_is_repaired_over_several_index_shards() {
+    let fixture = RecountFixture::start(&[("IndexShards", "4")]).await;
     let harm = [
         Harm::Off("default", "hour#2026-01-11T05", "alive:queued", 5),
         Harm::Off("default", "minutes#2026-01-11T06", "00f", -1),
@@ -85,31 +86,31 @@ async fn several_at_once_and_with_several_parts_of_the_index() {
         Harm::Off("other", "total@b", "created", 1),
         Harm::Off("*", "total@a", "removed", 1),
     ];
-    let total_before = total(&house.service, "").await;
-    check(&house, &harm, json!({ "default": 5, "other": 1, "*": 2 })).await;
-    assert_eq!(total(&house.service, "").await, total_before);
+    let total_before = total(&fixture.service, "").await;
+    check(&fixture, &harm, json!({ "default": 5, "other": 1, "*": 2 })).await;
+    assert_eq!(total(&fixture.service, "").await, total_before);
     let hour = "created_after=2026-01-11T05:00:00Z&created_before=2026-01-11T05:59:59.999Z";
-    assert_eq!(total(&house.service, hour).await, 3);
+    assert_eq!(total(&fixture.service, hour).await, 3);
 }
 
 #[tokio::test]
-async fn one_owner_can_be_looked_at_alone() {
-    let house = House::start(&[]).await;
-    house.books.spoil("default", "total", "alive:queued", 1).await;
-    house.books.spoil("other", "total", "alive:queued", 1).await;
-    assert_eq!(house.drift().await, json!({ "default": 1, "other": 1 }));
+async fn one_owner_can_be_recounted_alone() {
+    let fixture = RecountFixture::start(&[]).await;
+    fixture.tallies.spoil("default", "total", "alive:queued", 1).await;
+    fixture.tallies.spoil("other", "total", "alive:queued", 1).await;
+    assert_eq!(fixture.drift().await, json!({ "default": 1, "other": 1 }));
     let one = json!({ "settle_seconds": 0, "repair": true, "owner": "other" });
-    assert_eq!(house.recount(&one).await["drift"], json!({ "other": 1 }));
+    assert_eq!(fixture.recount(&one).await["drift"], json!({ "other": 1 }));
     // What the metrics say of the other is what was found last.
-    let samples = Samples::scrape(&house.service).await;
+    let samples = Samples::scrape(&fixture.service).await;
     samples.check("jobledger_tally_drift{scope=\"owners\"}", "1");
-    assert_eq!(house.drift().await, json!({ "default": 1 }));
+    assert_eq!(fixture.drift().await, json!({ "default": 1 }));
 }
 
 #[tokio::test]
-async fn the_metrics_show_what_is_left() {
-    let house = House::start(&[]).await;
-    let samples = Samples::scrape(&house.service).await;
+async fn the_metrics_show_the_drift_that_is_left() {
+    let fixture = RecountFixture::start(&[]).await;
+    let samples = Samples::scrape(&fixture.service).await;
     let names = ["jobledger_tally_drift", "jobledger_tally_recount"];
     for name in names {
         assert_eq!(samples.of(name).count(), 0, "before the first recount there is no {name}");
@@ -117,29 +118,29 @@ async fn the_metrics_show_what_is_left() {
     let drift = |samples: &Samples, scope: &str, expect: &str| {
         samples.check(&format!("jobledger_tally_drift{{scope=\"{scope}\"}}"), expect);
     };
-    house.drift().await;
-    let samples = Samples::scrape(&house.service).await;
+    fixture.drift().await;
+    let samples = Samples::scrape(&fixture.service).await;
     drift(&samples, "*", "0");
     let first = samples.millis("jobledger_tally_recount_finished_timestamp_seconds");
     assert!(first > 1_700_000_000_000);
     samples.check("jobledger_tally_recount_busy_buckets", "0");
-    house.books.spoil("default", "total@a", "alive:queued", 1).await;
-    house.drift().await;
-    let samples = Samples::scrape(&house.service).await;
+    fixture.tallies.spoil("default", "total@a", "alive:queued", 1).await;
+    fixture.drift().await;
+    let samples = Samples::scrape(&fixture.service).await;
     drift(&samples, "*", "1");
     drift(&samples, "owners", "1");
     assert!(samples.millis("jobledger_tally_recount_finished_timestamp_seconds") > first);
-    house.recount(&json!({ "repair": true, "settle_seconds": 0 })).await;
-    let samples = Samples::scrape(&house.service).await;
+    fixture.recount(&json!({ "repair": true, "settle_seconds": 0 })).await;
+    let samples = Samples::scrape(&fixture.service).await;
     drift(&samples, "*", "0");
     drift(&samples, "owners", "0");
     // Whose they are is nobody's who may look at the metrics.
     assert_eq!(samples.of("jobledger_tally_drift").count(), 2);
-    promtool(&house).await;
+    promtool(&fixture).await;
 }
 
-async fn promtool(house: &House) {
-    house.books.spoil("default", "total@a", "alive:queued", 1).await;
-    house.drift().await;
-    crate::routes::metrics::is_well_formed(&house.service).await;
+async fn promtool(fixture: &RecountFixture) {
+    fixture.tallies.spoil("default", "total@a", "alive:queued", 1).await;
+    fixture.drift().await;
+    jobledger_tests::metrics::is_well_formed(&fixture.service).await;
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use jobledger::lambda::system_clock;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
+use jobledger_tests::background::{BackgroundFixture, deliver, event};
 use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::text;
 use serde_json::{Value, json};
 
-use super::{Books, fill};
-use crate::routes::text;
-use crate::tasks::{House, deliver, event};
+use super::{TallyTable, fill};
 
 /// More requests than a recount of one owner takes here.
 const MAX_REQUESTS: usize = 400;
@@ -19,8 +19,8 @@ const MAX_REQUESTS: usize = 400;
 const STEP: usize = 13;
 
 /// Has a recount made that nobody does yet; answers its id.
-async fn begin(house: &House, owner: &str, repair: bool) -> String {
-    let function = house.function("recount", house.endpoint(), system_clock).await;
+async fn begin(fixture: &BackgroundFixture, owner: &str, repair: bool) -> String {
+    let function = fixture.function("recount", fixture.endpoint(), system_clock).await;
     let body = json!({ "owner": owner, "repair": repair, "settle_seconds": 0 });
     let reply = function.call(&Request::new("POST", "/v1/admin/recount").body(body.to_string())).await;
     assert_eq!(reply.status, 202, "{}", reply.text);
@@ -29,23 +29,23 @@ async fn begin(house: &House, owner: &str, repair: bool) -> String {
 
 /// Breaks an owner's numbers, and has them repaired by a process that ends at a request; then the event comes again.
 /// Answers with whether it did end there.
-async fn crash(house: &House, harm: &[(&str, &str)], number: usize, fault: Fault) -> bool {
+async fn crash(fixture: &BackgroundFixture, harm: &[(&str, &str)], number: usize, fault: Fault) -> bool {
     let owner = format!("owner-{number}-{}", if fault == Fault::Held { "before" } else { "after" });
-    let books = Books::of(&house.service);
-    fill(&house.service, &owner).await;
-    house.service.settled().await;
+    let tallies = TallyTable::of(&fixture.service);
+    fill(&fixture.service, &owner).await;
+    fixture.service.settled().await;
     let own = async || {
-        let mut counts = books.counts().await;
+        let mut counts = tallies.counts().await;
         counts.retain(|(scope, _), _| *scope == owner);
         counts
     };
     let right = own().await;
     for (bucket, cell) in harm {
-        books.spoil(&owner, bucket, cell, 2).await;
+        tallies.spoil(&owner, bucket, cell, 2).await;
     }
-    let proxy = Proxy::start(house.endpoint()).await;
-    let runner = house.function("run-background-tasks", proxy.url(), system_clock).await;
-    let id = begin(house, &owner, true).await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
+    let runner = fixture.function("run-background-tasks", proxy.url(), system_clock).await;
+    let id = begin(fixture, &owner, true).await;
     proxy.spoil(number, fault);
     let event = event(&id);
     let is_crashed = tokio::select! {
@@ -56,15 +56,15 @@ async fn crash(house: &House, harm: &[(&str, &str)], number: usize, fault: Fault
         () = proxy.held(1) => true,
     };
     drop(runner);
-    deliver(&house.later_runner().await, &id).await;
-    let job = house.job(&id).await;
+    deliver(&fixture.later_runner().await, &id).await;
+    let job = fixture.job(&id).await;
     let wrong = &job["result"]["drift"][&owner];
     assert_eq!((&job["status"], wrong), (&json!("completed"), &json!(harm.len())), "{owner}: {job}");
     assert_eq!(job["result"]["repaired"], *wrong, "{owner}: {job}");
     assert_eq!(own().await, right, "{owner}");
-    let id = begin(house, &owner, false).await;
-    deliver(&house.runner().await, &id).await;
-    let nothing: Value = house.job(&id).await["result"]["drift"][&owner].clone();
+    let id = begin(fixture, &owner, false).await;
+    deliver(&fixture.runner().await, &id).await;
+    let nothing: Value = fixture.job(&id).await["result"]["drift"][&owner].clone();
     assert_eq!(nothing, Value::Null, "{owner}");
     is_crashed
 }
@@ -72,12 +72,12 @@ async fn crash(house: &House, harm: &[(&str, &str)], number: usize, fault: Fault
 /// Numbers of longer buckets need no second look.
 #[tokio::test]
 async fn a_crash_anywhere_repairs_longer_buckets_once() {
-    let house = House::start().await;
+    let fixture = BackgroundFixture::start().await;
     let cases = (0..MAX_REQUESTS)
         .step_by(STEP)
         .flat_map(|number| [(number, Fault::Held), (number + STEP / 2, Fault::AnswerHeld)]);
     let crashed = AtomicUsize::new(0);
-    let (shared, count) = (&house, &crashed);
+    let (shared, count) = (&fixture, &crashed);
     each_of(cases, |(number, fault)| async move {
         let is_crashed =
             crash(shared, &[("total", "alive:queued"), ("day#2026-01-11", "05q")], number, fault).await;
@@ -91,11 +91,11 @@ async fn a_crash_anywhere_repairs_longer_buckets_once() {
 /// Hours are looked at twice, and the probe comes through between.
 #[tokio::test]
 async fn a_crash_anywhere_repairs_hours_once() {
-    let house = House::start().await;
+    let fixture = BackgroundFixture::start().await;
     let mut crashed = 0;
     for number in (0..MAX_REQUESTS / 2).step_by(2 * STEP) {
         for fault in [Fault::Held, Fault::AnswerHeld] {
-            let is_crashed = crash(&house, &[("minutes#2026-01-11T05", "11q")], number, fault).await;
+            let is_crashed = crash(&fixture, &[("minutes#2026-01-11T05", "11q")], number, fault).await;
             crashed += usize::from(is_crashed);
         }
     }
@@ -104,15 +104,15 @@ async fn a_crash_anywhere_repairs_hours_once() {
 
 /// A repair that comes too late for what it has seen is refused, and looks again.
 #[tokio::test]
-async fn what_is_counted_between_look_and_repair_is_not_lost() {
-    let house = House::start().await;
-    let books = Books::of(&house.service);
-    fill(&house.service, "ann").await;
-    house.service.settled().await;
-    let total = async || books.counts().await.remove(&("ann".to_owned(), "total".to_owned()));
+async fn counts_between_read_and_repair_are_kept() {
+    let fixture = BackgroundFixture::start().await;
+    let tallies = TallyTable::of(&fixture.service);
+    fill(&fixture.service, "ann").await;
+    fixture.service.settled().await;
+    let total = async || tallies.counts().await.remove(&("ann".to_owned(), "total".to_owned()));
     let mut right = total().await.expect("the total");
-    books.spoil("ann", "total", "alive:queued", 2).await;
-    let proxy = Proxy::start(house.endpoint()).await;
+    tallies.spoil("ann", "total", "alive:queued", 2).await;
+    let proxy = Proxy::start(fixture.endpoint()).await;
     // The receiver lives as long as the plan: more than one try may ask.
     let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let counted = Arc::new(AtomicBool::new(false));
@@ -125,19 +125,19 @@ async fn what_is_counted_between_look_and_repair_is_not_lost() {
         asks.send(()).expect("somebody who counts");
         Fault::cancelled()
     });
-    let runner = house.function("run-background-tasks", proxy.url(), system_clock).await;
-    let id = begin(&house, "ann", true).await;
+    let runner = fixture.function("run-background-tasks", proxy.url(), system_clock).await;
+    let id = begin(&fixture, "ann", true).await;
     let count = async {
         asked.recv().await.expect("a repair");
         for bucket in ["month#2026-01", "total"] {
             for cell in ["alive:queued", "created", "revision"] {
-                books.spoil("ann", bucket, cell, 1).await;
+                tallies.spoil("ann", bucket, cell, 1).await;
             }
         }
         counted.store(true, Ordering::Relaxed);
     };
     tokio::join!(deliver(&runner, &id), count);
-    assert_eq!(house.job(&id).await["result"]["repaired"], 1);
+    assert_eq!(fixture.job(&id).await["result"]["repaired"], 1);
     for cell in ["alive:queued", "created"] {
         *right.entry(cell.to_owned()).or_default() += 1;
     }

@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jobledger::Environment;
 use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
-use jobledger_tests::PATIENCE;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::background::{self, deliver};
 use jobledger_tests::stream::{BEGIN, Write, event, queued, records};
+use jobledger_tests::{PATIENCE, text};
 use serde_json::{Value, json};
 
-use super::{Books, fill};
-use crate::routes::text;
-use crate::tasks::{self, deliver};
+use super::{TallyTable, fill};
 
 /// How much later it is each time that somebody looks at the clock, in milliseconds.
 const STEP_MS: i64 = 300_000;
@@ -23,40 +22,40 @@ fn fast() -> Timestamp {
     system_clock().plus_millis(STEPS.fetch_add(1, Ordering::Relaxed) * STEP_MS)
 }
 
-/// A house whose recounts look at tallies that nobody writes.
+/// A fixture whose recounts look at tallies that nobody writes.
 struct Late {
-    house: tasks::House,
-    books: Books,
+    fixture: background::BackgroundFixture,
+    tallies: TallyTable,
 }
 
 impl Late {
     async fn start() -> Self {
-        let house = tasks::House::start().await;
-        fill(&house.service, "default").await;
-        let real = Books::of(&house.service);
-        let books = Books { table: format!("{}-late", real.table), ..real };
+        let fixture = background::BackgroundFixture::start().await;
+        fill(&fixture.service, "default").await;
+        let real = TallyTable::of(&fixture.service);
+        let tallies = TallyTable { table: format!("{}-late", real.table), ..real };
         let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
         let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
         let made = json!({
-            "TableName": books.table,
+            "TableName": tallies.table,
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [attribute("scope"), attribute("bucket")],
             "KeySchema": [key("scope", "HASH"), key("bucket", "RANGE")],
         });
-        books.dynamo.call("CreateTable", &made).await;
-        let what = json!({ "TableName": books.table });
+        tallies.dynamo.call("CreateTable", &made).await;
+        let what = json!({ "TableName": tallies.table });
         let active = async {
-            while books.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
+            while tallies.dynamo.call("DescribeTable", &what).await["Table"]["TableStatus"] != "ACTIVE" {}
         };
         tokio::time::timeout(PATIENCE, active).await.expect("the table is made");
-        Self { house, books }
+        Self { fixture, tallies }
     }
 
     async fn function(&self, name: &str, clock: fn() -> Timestamp) -> Alone {
-        let environment = self.house.service.stack.environment(name).expect("the function");
+        let environment = self.fixture.service.stack.environment(name).expect("the function");
         let mut environment = Environment { clock, ..environment };
-        environment.vars.insert("TASKS_TABLE".to_owned(), self.house.table.clone());
-        environment.vars.insert("TALLIES_TABLE".to_owned(), self.books.table.clone());
+        environment.vars.insert("TASKS_TABLE".to_owned(), self.fixture.table.clone());
+        environment.vars.insert("TALLIES_TABLE".to_owned(), self.tallies.table.clone());
         Alone::start(name, environment).await
     }
 
@@ -67,30 +66,30 @@ impl Late {
         assert_eq!(reply.status, 202, "{}", reply.text);
         let id = text(reply.at("/job_id"));
         deliver(&self.function("run-background-tasks", clock).await, &id).await;
-        let job = self.house.job(&id).await;
+        let job = self.fixture.job(&id).await;
         assert_eq!(job["status"], "completed", "{job}");
         job["result"].clone()
     }
 }
 
 #[tokio::test]
-async fn what_is_not_counted_yet_is_not_wrong() {
+async fn jobs_that_are_not_counted_yet_are_no_drift() {
     let late = Late::start().await;
     let result = late.recount(fast).await;
     assert_eq!((&result["drift"], &result["repaired"]), (&json!({}), &json!(0)), "{result}");
     assert!(result["busy"].as_u64() >= Some(4), "{result}");
-    assert!(late.books.counts().await.is_empty(), "nothing was put in place of what is only late");
+    assert!(late.tallies.counts().await.is_empty(), "nothing was put in place of what is only late");
     // A probe that is counted says that all before it were, too: then they are missing for good.
-    late.books.spoil("*", "probe", "at", Timestamp::MAX.millis()).await;
-    late.books.spoil("*", "probe", "counted_at", Timestamp::MAX.millis()).await;
+    late.tallies.spoil("*", "probe", "at", Timestamp::MAX.millis()).await;
+    late.tallies.spoil("*", "probe", "counted_at", Timestamp::MAX.millis()).await;
     let result = late.recount(system_clock).await;
     assert!(result["drift"]["default"].as_u64() > Some(0), "{result}");
-    assert_ne!(late.books.counts().await.len(), 0);
+    assert_ne!(late.tallies.counts().await.len(), 0);
 }
 
 /// Who counts notes the owner with the first thing that it counts of it.
 #[tokio::test]
-async fn every_owner_is_known_from_its_first_count_on() {
+async fn an_owner_is_listed_from_its_first_count_on() {
     let late = Late::start().await;
     let counter = late.function("tally-jobs", system_clock).await;
     let names = ["zoe", "ann", "0", "bob:x"];
@@ -102,7 +101,7 @@ async fn every_owner_is_known_from_its_first_count_on() {
         counter.invoke(&event("shard-1", &records(0, &writes))).await.expect("it counts");
     }
     for owner in names {
-        assert!(late.books.item("*owners", owner).await.is_some(), "{owner}");
+        assert!(late.tallies.item("*owners", owner).await.is_some(), "{owner}");
     }
-    assert_eq!(late.books.counts().await.keys().filter(|(scope, _)| scope == "zoe").count(), 10);
+    assert_eq!(late.tallies.counts().await.keys().filter(|(scope, _)| scope == "zoe").count(), 10);
 }

@@ -5,38 +5,37 @@ mod crashes;
 mod healthy;
 mod lagging;
 
-use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text as text_of};
+use jobledger_tests::jobs::ingest;
 use jobledger_tests::stream::{Counts, counts_of};
+use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
-
-use crate::routes::{ingest, text};
 
 /// Whose jobs the recounts are: nobody's whose counts are looked at.
 const AUDITOR: &str = "auditor";
 
 /// A service, and its tallies as they are stored.
-struct House {
+struct RecountFixture {
     service: Service,
-    books: Books,
+    tallies: TallyTable,
 }
 
 /// The items of `tallies`, past the service.
 #[derive(Clone)]
-struct Books {
+struct TallyTable {
     dynamo: Dynamo,
     table: String,
 }
 
-impl House {
+impl RecountFixture {
     /// With some jobs, all of them counted.
     async fn start(parameters: &[(&str, &str)]) -> Self {
         let service = Service::with(parameters).await;
-        let books = Books::of(&service);
+        let tallies = TallyTable::of(&service);
         fill(&service, "default").await;
         fill(&service, "other").await;
         service.settled().await;
-        Self { service, books }
+        Self { service, tallies }
     }
 
     /// Begins one; answers with the job's id.
@@ -71,7 +70,7 @@ impl House {
     }
 }
 
-impl Books {
+impl TallyTable {
     fn of(service: &Service) -> Self {
         let environment = service.stack.environment("run-background-tasks").expect("the function");
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());

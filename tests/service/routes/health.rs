@@ -1,9 +1,8 @@
 //! `GET /health`.
 
 use jobledger_tests::Service;
+use jobledger_tests::problems::refuses;
 use serde_json::json;
-
-use super::refuses;
 
 #[tokio::test]
 async fn it_answers_without_a_key() {

@@ -1,18 +1,19 @@
 //! `POST /v1/admin/recount`, with the function that then does it.
 
-use jobledger_tests::Service;
 use jobledger_tests::alone::Alone;
+use jobledger_tests::jobs::total;
+use jobledger_tests::keys::add_key;
+use jobledger_tests::problems::{is_problem, refuses};
+use jobledger_tests::stored::stored_parts;
+use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
-
-use super::{is_problem, refuses, stored_parts, text, total};
-use crate::access::add_key;
 
 const PATH: &str = "/v1/admin/recount";
 
 #[tokio::test]
-async fn it_begins_a_job_that_ends() {
+async fn a_recount_is_a_job_that_ends() {
     let service = Service::start().await;
-    super::create(&service, &json!({ "type": "a" })).await;
+    jobledger_tests::jobs::create(&service, &json!({ "type": "a" })).await;
     service.settled().await;
     let body = json!({ "repair": true, "owner": "default", "settle_seconds": 0 });
     let reply = service.post(PATH, &body).expect(202).await;
@@ -35,7 +36,7 @@ async fn it_begins_a_job_that_ends() {
 
 #[tokio::test]
 async fn a_body_is_not_needed() {
-    let service = Service::start().await;
+    let service = Service::shared().await;
     let reply = service.call("POST", PATH).expect(202).await;
     let job = service.get(&format!("/v1/jobs/{}", text(reply.at("/job_id")))).expect(200).await;
     assert_eq!(job.at("/payload"), &json!({ "repair": false, "settle_seconds": 60 }));
@@ -46,7 +47,7 @@ async fn a_body_is_not_needed() {
 
 #[tokio::test]
 async fn the_same_key_is_the_same_recount() {
-    let service = Service::start().await;
+    let service = Service::shared().await;
     let body = json!({ "settle_seconds": 0 });
     let send = |body: &Value| service.post(PATH, body).header("idempotency-key", "nightly");
     let first = text(send(&body).expect(202).await.at("/job_id"));
@@ -60,7 +61,7 @@ async fn the_same_key_is_the_same_recount() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named() {
+async fn every_wrong_field_is_named() {
     let service = Service::start().await;
     let check = async |body: Value, fields: &[&str]| {
         let reply = service.post(PATH, &body).send().await;
@@ -85,7 +86,7 @@ async fn what_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn only_admins_may() {
+async fn a_recount_requires_an_admin() {
     let service = Service::start().await;
     add_key(&service, "worker", "default", &["read", "write", "work"], None).await;
     let reply = service.anonymous("POST", PATH).header("x-api-key", "worker").send().await;
@@ -95,7 +96,7 @@ async fn only_admins_may() {
 
 /// The schedule begins one as well, once for each event however often that comes.
 #[tokio::test]
-async fn the_schedule_begins_one_that_repairs_nothing() {
+async fn the_scheduled_recount_repairs_nothing() {
     let service = Service::start().await;
     let environment = service.stack.environment("schedule-recount").expect("the function");
     let function = Alone::start("schedule-recount", environment).await;

@@ -13,14 +13,14 @@ use crate::mock::{Mock, Run, eventually};
 const AWAY: (u16, Option<u64>, serde_json::Value) = (503, None, serde_json::Value::Null);
 
 #[test]
-fn why_nothing_can_be_sent_can_be_told_apart() {
+fn errors_of_a_claim_can_be_told_apart() {
     let refused = |url, key| Worker::builder(url, key).handle("a", |_| async { Ok(()) }).build().err();
     assert!(matches!(refused("h", "k"), Some(BuildError::Client(ClientError::Url(_)))));
     assert!(matches!(refused("http://h", "a b"), Some(BuildError::Client(ClientError::Key))));
 }
 
 #[tokio::test]
-async fn a_claim_says_who_asks_for_what() {
+async fn a_claim_names_the_worker_and_its_types() {
     let mock = Mock::start().await;
     let worker = mock.worker().handle("b", |_| async { Ok(()) }).handle("a", |_| async { Ok(()) });
     let run = Run::start(&mock, worker.lease_seconds(60).concurrency(3));
@@ -69,7 +69,7 @@ async fn no_batch_exceeds_the_free_slots() {
 }
 
 #[tokio::test]
-async fn what_comes_without_being_asked_for_is_handed_back() {
+async fn jobs_beyond_the_requested_number_are_handed_back() {
     let mock = Mock::start().await;
     let job = |id: &str, kind: &str| json!({ "job_id": id, "type": kind, "lease_token": "t" });
     let jobs =

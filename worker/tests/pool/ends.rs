@@ -70,7 +70,7 @@ async fn a_cancel_reaches_the_handler() {
 }
 
 #[tokio::test]
-async fn who_does_not_listen_is_dropped() {
+async fn a_handler_that_ignores_the_cancel_is_dropped() {
     let (heard, mock, text) = ended_by((200, None, json!({ "cancel": true })), true).await;
     assert_eq!(heard, ["cancelled", "dropped"]);
     assert!(mock.seen().ends("a-0").is_empty());
@@ -137,7 +137,7 @@ async fn a_panic_is_a_failed_try() {
 }
 
 #[tokio::test]
-async fn an_error_says_what_failed_and_whether_it_may_pass() {
+async fn an_error_names_its_cause_and_whether_it_is_retryable() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
     let worker = mock.worker().handle("a", |_| async {

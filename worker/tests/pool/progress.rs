@@ -32,7 +32,7 @@ async fn heartbeats_renew_the_lease() {
 }
 
 #[tokio::test]
-async fn progress_is_told_in_few_reports_one_at_a_time_and_never_falls() {
+async fn progress_is_sent_in_few_reports_one_at_a_time_and_never_falls() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
     mock.hold_reports(true);
@@ -83,7 +83,7 @@ async fn progress_is_told_in_few_reports_one_at_a_time_and_never_falls() {
 }
 
 #[tokio::test]
-async fn progress_of_a_report_that_failed_is_told_again() {
+async fn progress_of_a_failed_report_is_sent_again() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
     let mut failures = 3;
@@ -174,7 +174,7 @@ async fn progress_does_not_wait_for_the_next_heartbeat() {
 }
 
 #[tokio::test]
-async fn progress_is_not_told_too_often() {
+async fn progress_is_not_sent_too_often() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
     let go = Arc::new(Notify::new());

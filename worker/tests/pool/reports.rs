@@ -56,7 +56,7 @@ async fn an_outcome_arrives_as_it_was_given() {
 }
 
 #[tokio::test]
-async fn what_was_not_taken_is_sent_again_as_it_was() {
+async fn a_report_that_failed_is_sent_again_unchanged() {
     let mock = Mock::start().await;
     mock.queue("a", 1);
     let nothing = Value::Null;
@@ -91,7 +91,7 @@ async fn retry_after_is_waited_for() {
 }
 
 #[tokio::test]
-async fn nobody_waits_beyond_the_lease() {
+async fn no_retry_waits_beyond_the_lease() {
     let mock = Mock::start().await;
     mock.queue("a", 2);
     refuse_ends(&mock, [(503, Some(60), Value::Null)]);

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::mock::{Mock, Run, eventually, within};
 
 #[tokio::test]
-async fn a_stop_waits_for_what_runs() {
+async fn a_stop_waits_for_running_jobs() {
     let mock = Mock::start().await;
     mock.queue("a", 2);
     let go = Arc::new(Notify::new());
@@ -56,7 +56,7 @@ where
 }
 
 #[tokio::test]
-async fn what_does_not_end_is_handed_back() {
+async fn a_job_that_does_not_end_is_handed_back() {
     let (say, mut said) = mpsc::unbounded_channel();
     let end = stopped_while(move |task| {
         let say = say.clone();
@@ -72,7 +72,7 @@ async fn what_does_not_end_is_handed_back() {
 }
 
 #[tokio::test]
-async fn what_ends_because_it_was_told_to_is_no_failure() {
+async fn a_job_that_ends_on_request_is_no_failure() {
     let end = stopped_while(|task| async move {
         task.cancelled().cancelled().await;
         Err(TaskError::new("cancelled"))
@@ -82,7 +82,7 @@ async fn what_ends_because_it_was_told_to_is_no_failure() {
 }
 
 #[tokio::test]
-async fn what_ends_well_in_its_last_moment_is_done() {
+async fn a_job_that_succeeds_at_the_last_moment_is_completed() {
     let end = stopped_while(|task| async move {
         task.cancelled().cancelled().await;
         Ok(json!("nearly"))
@@ -92,7 +92,7 @@ async fn what_ends_well_in_its_last_moment_is_done() {
 }
 
 #[tokio::test]
-async fn what_a_claim_still_brings_is_handed_back() {
+async fn jobs_that_a_last_claim_returns_are_handed_back() {
     let mock = Mock::start().await;
     mock.hold_claims(true);
     let worker = mock.worker().concurrency(3).listen(([127, 0, 0, 1], 0)).handle("a", |_| async { Ok(()) });
@@ -111,7 +111,7 @@ async fn what_a_claim_still_brings_is_handed_back() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_dropped_drops_what_runs() {
+async fn dropping_a_run_drops_its_jobs() {
     struct Dropped(mpsc::UnboundedSender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {

@@ -60,7 +60,7 @@ async fn walk(process: &Process) -> u64 {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_outlives_a_kill_in_the_middle_of_ingesting() {
+async fn acknowledged_jobs_survive_a_kill_while_ingesting() {
     let data = tempfile::tempdir().expect("a directory");
     let mut acknowledged = 0;
     for call in 0..CALLS - 1 {

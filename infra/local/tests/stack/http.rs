@@ -38,7 +38,7 @@ async fn a_request_reaches_its_function_as_an_event() {
 }
 
 #[tokio::test]
-async fn what_has_no_route_is_not_found() {
+async fn an_unknown_route_returns_404() {
     let stack = start().await;
     let url = stack.url().unwrap();
     let client = Client::new();
@@ -87,7 +87,7 @@ async fn a_function_that_fails_takes_nothing_with_it() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_said_to_be_taken() {
+async fn a_port_in_use_is_named_in_the_error() {
     let stack = start().await;
     let port = stack.url().unwrap().rsplit_once(':').unwrap().1.parse().unwrap();
     let options = Options { template: SAMPLE.to_owned(), http: Http::Port(port), ..Options::default() };

@@ -95,7 +95,7 @@ async fn a_streamed_answer_has_no_limit_of_size() {
 }
 
 #[tokio::test]
-async fn what_fails_in_the_middle_breaks_the_connection_off() {
+async fn a_failure_in_the_middle_of_a_stream_closes_the_connection() {
     let stack = start().await;
     // The last one by the function's own Timeout.
     for what in ["fail", "panic", "hang"] {
@@ -121,7 +121,7 @@ async fn a_function_url_is_known_to_other_functions() {
 }
 
 #[tokio::test]
-async fn template_and_code_must_agree_on_who_streams() {
+async fn template_and_code_must_agree_on_streaming_functions() {
     for (template, problem) in [
         (SAMPLE.replace(", InvokeMode: RESPONSE_STREAM", ""), "`drip` streams its answer"),
         (

@@ -66,7 +66,7 @@ async fn a_consumer_that_fails_is_sent_the_same_again_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_no_filter_matches_is_passed_over() {
+async fn records_that_match_no_filter_are_skipped() {
     let stack = start().await;
     put(&stack, 0..1).await;
     stack.settled(LONG).await.unwrap();

@@ -1,12 +1,13 @@
 //! `create-admin-key`: what a deployment without a key begins with, called as `aws lambda invoke` calls it.
 
 use jobledger::domain::KeyHash;
-use jobledger_tests::Service;
 use jobledger_tests::alone::Alone;
 use jobledger_tests::dynamo::{Dynamo, text as attribute};
+use jobledger_tests::keys::{id_and_key, with_key};
+use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-use super::{id_and_key, ids, path, text, with_key};
+use super::{ids, path};
 
 async fn function(service: &Service) -> Alone {
     let environment = service.stack.environment("create-admin-key").expect("the function");
@@ -51,7 +52,7 @@ async fn the_first_key_makes_all_others() {
 }
 
 #[tokio::test]
-async fn after_the_last_admin_key_comes_another() {
+async fn another_admin_key_can_be_created_after_the_last_one_ended() {
     let service = Service::start().await;
     let local = KeyHash::of(jobledger_local::LOCAL_KEY).key_id();
     let (last_id, last) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;

@@ -1,22 +1,22 @@
 //! Keys that are changed and revoked, one after the other and at once.
 
 use futures_util::future::join_all;
-use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::keys::{add_key, create_key, id_and_key, with_key};
+use jobledger_tests::problems::is_problem;
+use jobledger_tests::{Service, text};
 use serde_json::json;
 
-use super::super::is_problem;
-use super::{id_and_key, make, path, text, with_key};
-use crate::access::add_key;
+use super::path;
 
 #[tokio::test]
-async fn what_is_left_out_stays_and_what_is_null_goes() {
+async fn absent_fields_stay_and_null_clears_them() {
     let service = Service::start().await;
     let made = json!({
         "owner": "a", "scopes": ["read"], "name": "n", "requests_per_minute": 100, "burst": 50,
         "storage_quota_bytes": 1_000, "expires_at": "2126-01-01T00:00:00.000Z",
     });
-    let key_id = text(&make(&service, &made).await["key_id"]);
+    let key_id = text(&create_key(&service, &made).await["key_id"]);
     let mut expected = service.get(&path(&key_id)).expect(200).await.json;
     for (change, shown) in [
         (json!({ "name": "m" }), json!({ "name": "m" })),
@@ -50,13 +50,14 @@ async fn what_is_left_out_stays_and_what_is_null_goes() {
 }
 
 #[tokio::test]
-async fn changes_at_once_all_come_through() {
+async fn changes_at_once_are_all_applied() {
     let service = Service::start().await;
     // As many environments of the function as there are changes.
     let environment = service.stack.environment("keys").expect("the function");
     let functions = join_all((0..4).map(|_| Alone::start("keys", environment.clone()))).await;
     for _ in 0..5 {
-        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let key_id =
+            text(&create_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
         let changes = [
             json!({ "requests_per_minute": 1_000 }),
             json!({ "burst": 77 }),
@@ -103,7 +104,8 @@ async fn a_key_is_revoked_once() {
 async fn two_revocations_at_once_are_one() {
     let service = Service::start().await;
     for _ in 0..10 {
-        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let key_id =
+            text(&create_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
         let calls = (0..4).map(|_| service.call("DELETE", &path(&key_id)).expect(200));
         let replies = join_all(calls).await;
         assert!(replies.iter().all(|reply| reply.json == replies[0].json), "{replies:?}");
@@ -115,7 +117,8 @@ async fn two_revocations_at_once_are_one() {
 async fn a_change_and_a_revocation_at_once_leave_it_revoked() {
     let service = Service::start().await;
     for _ in 0..10 {
-        let key_id = text(&make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
+        let key_id =
+            text(&create_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await["key_id"]);
         let change = service.call("PATCH", &path(&key_id)).json(&json!({ "burst": 5 })).send();
         let (changed, _) = tokio::join!(change, service.call("DELETE", &path(&key_id)).expect(200));
         if changed.status != 200 {

@@ -7,20 +7,20 @@ use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::clock;
 use jobledger_tests::dynamo::{Dynamo, text};
+use jobledger_tests::keys::{add_key, id_and_key};
+use jobledger_tests::problems::is_problem;
 use serde_json::{Value, json};
 
-use super::super::is_problem;
-use super::{id_and_key, path};
-use crate::access::add_key;
+use super::path;
 
 /// A stack, and a function beside it that goes by a clock of the test's.
-struct House {
+struct CachedKeys {
     service: Service,
     lists: Alone,
     began: Timestamp,
 }
 
-impl House {
+impl CachedKeys {
     async fn start() -> Self {
         let service = Service::start().await;
         let began = system_clock();
@@ -61,69 +61,69 @@ const LACKS: Result<(), (u16, &str)> = Err((403, "missing_scope"));
 
 #[tokio::test]
 async fn a_new_key_works_at_once_and_a_revoked_one_for_a_minute_at_most() {
-    let house = House::start().await;
+    let fixture = CachedKeys::start().await;
     let body = json!({ "owner": "a", "scopes": ["read"] });
-    let (key_id, key) = id_and_key(&house.service, &body).await;
-    let (unseen_id, unseen) = id_and_key(&house.service, &body).await;
-    house.at(0, &key, Ok(())).await;
-    house.service.call("DELETE", &path(&key_id)).expect(200).await;
-    house.service.call("DELETE", &path(&unseen_id)).expect(200).await;
-    house.at(1, &key, Ok(())).await;
+    let (key_id, key) = id_and_key(&fixture.service, &body).await;
+    let (unseen_id, unseen) = id_and_key(&fixture.service, &body).await;
+    fixture.at(0, &key, Ok(())).await;
+    fixture.service.call("DELETE", &path(&key_id)).expect(200).await;
+    fixture.service.call("DELETE", &path(&unseen_id)).expect(200).await;
+    fixture.at(1, &key, Ok(())).await;
     // Nobody had seen this one.
-    house.at(1, &unseen, UNKNOWN).await;
-    house.at(59_999, &key, Ok(())).await;
-    house.at(60_000, &key, UNKNOWN).await;
-    house.at(600_000, &key, UNKNOWN).await;
+    fixture.at(1, &unseen, UNKNOWN).await;
+    fixture.at(59_999, &key, Ok(())).await;
+    fixture.at(60_000, &key, UNKNOWN).await;
+    fixture.at(600_000, &key, UNKNOWN).await;
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_lengthens_no_ones_time() {
-    let house = House::start().await;
-    let (key_id, key) = id_and_key(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
-    house.at(0, &key, Ok(())).await;
-    house.service.call("DELETE", &path(&key_id)).expect(200).await;
-    house.at(1, &key, Ok(())).await;
-    house.at(-1, &key, UNKNOWN).await;
+async fn a_clock_that_goes_back_does_not_prolong_a_key() {
+    let fixture = CachedKeys::start().await;
+    let (key_id, key) = id_and_key(&fixture.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    fixture.at(0, &key, Ok(())).await;
+    fixture.service.call("DELETE", &path(&key_id)).expect(200).await;
+    fixture.at(1, &key, Ok(())).await;
+    fixture.at(-1, &key, UNKNOWN).await;
 }
 
 #[tokio::test]
 async fn an_expired_key_ends_at_its_time_even_while_it_is_remembered() {
-    let house = House::start().await;
-    let body = |millis: i64| json!({ "owner": "a", "scopes": ["read"], "expires_at": house.began.plus_millis(millis) });
-    let (_, short) = id_and_key(&house.service, &body(30_000)).await;
-    let (key_id, longer) = id_and_key(&house.service, &body(30_000)).await;
-    house.at(0, &short, Ok(())).await;
-    house.at(0, &longer, Ok(())).await;
-    house.change(&key_id, &json!({ "expires_at": house.began.plus_millis(90_000) })).await;
-    house.at(29_999, &short, Ok(())).await;
-    house.at(30_000, &short, UNKNOWN).await;
+    let fixture = CachedKeys::start().await;
+    let body = |millis: i64| json!({ "owner": "a", "scopes": ["read"], "expires_at": fixture.began.plus_millis(millis) });
+    let (_, short) = id_and_key(&fixture.service, &body(30_000)).await;
+    let (key_id, longer) = id_and_key(&fixture.service, &body(30_000)).await;
+    fixture.at(0, &short, Ok(())).await;
+    fixture.at(0, &longer, Ok(())).await;
+    fixture.change(&key_id, &json!({ "expires_at": fixture.began.plus_millis(90_000) })).await;
+    fixture.at(29_999, &short, Ok(())).await;
+    fixture.at(30_000, &short, UNKNOWN).await;
     // What it was changed to comes through with the minute, as all changes do.
-    house.at(30_000, &longer, UNKNOWN).await;
-    house.at(60_000, &longer, Ok(())).await;
-    house.at(89_999, &longer, Ok(())).await;
-    house.at(90_000, &longer, UNKNOWN).await;
+    fixture.at(30_000, &longer, UNKNOWN).await;
+    fixture.at(60_000, &longer, Ok(())).await;
+    fixture.at(89_999, &longer, Ok(())).await;
+    fixture.at(90_000, &longer, UNKNOWN).await;
 }
 
 #[tokio::test]
 async fn changed_scopes_come_through_within_a_minute() {
-    let house = House::start().await;
-    let (key_id, key) = id_and_key(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
-    house.at(0, &key, Ok(())).await;
-    house.change(&key_id, &json!({ "scopes": ["write"] })).await;
-    house.at(59_999, &key, Ok(())).await;
-    house.at(60_000, &key, LACKS).await;
-    house.change(&key_id, &json!({ "scopes": ["write", "read"] })).await;
-    house.at(119_999, &key, LACKS).await;
-    house.at(120_000, &key, Ok(())).await;
+    let fixture = CachedKeys::start().await;
+    let (key_id, key) = id_and_key(&fixture.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    fixture.at(0, &key, Ok(())).await;
+    fixture.change(&key_id, &json!({ "scopes": ["write"] })).await;
+    fixture.at(59_999, &key, Ok(())).await;
+    fixture.at(60_000, &key, LACKS).await;
+    fixture.change(&key_id, &json!({ "scopes": ["write", "read"] })).await;
+    fixture.at(119_999, &key, LACKS).await;
+    fixture.at(120_000, &key, Ok(())).await;
 }
 
 #[tokio::test]
 async fn a_key_is_held_against_the_whole_hash_that_is_kept() {
-    let mut house = House::start().await;
-    let (key_id, key) = id_and_key(&house.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let mut fixture = CachedKeys::start().await;
+    let (key_id, key) = id_and_key(&fixture.service, &json!({ "owner": "a", "scopes": ["read"] })).await;
     let settings =
-        house.service.stack.environment("keys").expect("the function").vars["SETTINGS_TABLE"].clone();
-    let dynamo = Dynamo::at(house.service.stack.dynamodb_endpoint());
+        fixture.service.stack.environment("keys").expect("the function").vars["SETTINGS_TABLE"].clone();
+    let dynamo = Dynamo::at(fixture.service.stack.dynamodb_endpoint());
     let items = dynamo.scan(&settings).await;
     let mut item = items.into_iter().find(|item| text(item, "id") == key_id).expect("the key");
     let hash = text(&item, "hash").to_owned();
@@ -135,16 +135,16 @@ async fn a_key_is_held_against_the_whole_hash_that_is_kept() {
     {
         item.insert("hash".to_owned(), json!({ "S": kept }));
         dynamo.put(&settings, &item).await;
-        house.lists = lists(&house.service).await;
-        house.at(0, &key, expected).await;
+        fixture.lists = lists(&fixture.service).await;
+        fixture.at(0, &key, expected).await;
     }
 }
 
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_again_after_five_seconds() {
-    let house = House::start().await;
-    house.at(0, "later", UNKNOWN).await;
-    add_key(&house.service, "later", "a", &["read"], None).await;
-    house.at(4_999, "later", UNKNOWN).await;
-    house.at(5_000, "later", Ok(())).await;
+    let fixture = CachedKeys::start().await;
+    fixture.at(0, "later", UNKNOWN).await;
+    add_key(&fixture.service, "later", "a", &["read"], None).await;
+    fixture.at(4_999, "later", UNKNOWN).await;
+    fixture.at(5_000, "later", Ok(())).await;
 }

@@ -10,32 +10,10 @@ use std::collections::BTreeSet;
 use jobledger::domain::KeyHash;
 use jobledger::lambda::system_clock;
 use jobledger_tests::dynamo::Dynamo;
-use jobledger_tests::{Call, Reply, Service};
+use jobledger_tests::keys::{create_key, id_and_key, with_key};
+use jobledger_tests::problems::refuses;
+use jobledger_tests::{Reply, Service, text};
 use serde_json::{Value, json};
-
-use super::{refuses, text};
-
-/// Makes a key; answers with what the answer shows of it.
-#[track_caller]
-pub(crate) fn make(service: &Service, body: &Value) -> impl Future<Output = Value> {
-    let call = service.post("/v1/admin/keys", body).expect(201);
-    async move { call.await.json }
-}
-
-/// Makes a key; answers with its id and its text.
-#[track_caller]
-pub(crate) fn id_and_key(service: &Service, body: &Value) -> impl Future<Output = (String, String)> {
-    let made = make(service, body);
-    async move {
-        let made = made.await;
-        (text(&made["key_id"]), text(&made["key"]))
-    }
-}
-
-/// A request with a key of one's own.
-pub(crate) fn with_key(service: &Service, key: &str, method: &str, path: &str) -> Call {
-    service.anonymous(method, path).header("x-api-key", key)
-}
 
 fn path(key_id: &str) -> String {
     format!("/v1/admin/keys/{key_id}")
@@ -47,7 +25,7 @@ fn ids(page: &Reply) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_key_is_made_and_its_text_is_shown_once() {
+async fn a_new_key_shows_its_text_once() {
     let service = Service::start().await;
     let before = system_clock();
     let reply =
@@ -75,12 +53,12 @@ async fn a_key_is_made_and_its_text_is_shown_once() {
     assert_eq!(page.json, json!({ "keys": [shown], "has_more": false, "next_cursor": null }));
     with_key(&service, &key, "GET", "/v1/jobs").expect(200).await;
 
-    let other = make(&service, &json!({ "owner": "acme", "scopes": ["read", "write"] })).await;
+    let other = create_key(&service, &json!({ "owner": "acme", "scopes": ["read", "write"] })).await;
     assert!(other["key"] != json!(key) && other["key_id"] != json!(key_id), "each has a text of its own");
 }
 
 #[tokio::test]
-async fn every_field_goes_to_its_bounds() {
+async fn every_field_is_accepted_at_its_limits() {
     let service = Service::start().await;
     let longest = "a".repeat(64);
     for (body, shown) in [
@@ -120,7 +98,7 @@ async fn every_field_goes_to_its_bounds() {
     ] {
         let mut said = json!({ "owner": "a", "scopes": ["read"] });
         merge(&mut said, &body);
-        let made = make(&service, &said).await;
+        let made = create_key(&service, &said).await;
         let kept = service.get(&path(&text(&made["key_id"]))).expect(200).await.json;
         for (name, value) in shown.as_object().expect("fields") {
             assert_eq!((&made[name], &kept[name]), (value, value), "{body}");
@@ -136,13 +114,14 @@ fn merge(value: &mut Value, more: &Value) {
 }
 
 #[tokio::test]
-async fn lists_go_on_page_by_page_and_show_what_has_ended() {
+async fn lists_have_pages_and_show_ended_keys() {
     let service = Service::start().await;
     let mut all = BTreeSet::from([KeyHash::of(jobledger_local::LOCAL_KEY).key_id().to_string()]);
     let mut of_a = BTreeSet::new();
     for number in 0..9 {
         let owner = if number % 3 == 0 { "a" } else { "b" };
-        let key_id = text(&make(&service, &json!({ "owner": owner, "scopes": ["read"] })).await["key_id"]);
+        let key_id =
+            text(&create_key(&service, &json!({ "owner": owner, "scopes": ["read"] })).await["key_id"]);
         if owner == "a" {
             of_a.insert(key_id.clone());
         }
@@ -179,7 +158,7 @@ async fn lists_go_on_page_by_page_and_show_what_has_ended() {
 async fn a_cursor_belongs_to_the_list_that_gave_it() {
     let service = Service::start().await;
     for _ in 0..2 {
-        make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+        create_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
     }
     let mut cursors = Vec::new();
     let lists = ["", "&owner=a", "&owner=b"];
@@ -251,7 +230,7 @@ async fn no_table_and_no_other_answer_holds_a_keys_text() {
 }
 
 #[tokio::test]
-async fn lists_refuse_what_they_do_not_know() {
+async fn lists_refuse_unknown_parameters() {
     let service = Service::start().await;
     for (query, fields) in [
         ("limit=0", vec!["limit"]),

@@ -1,10 +1,11 @@
 //! Keys that are not made and not changed, field by field; and paths that name none.
 
-use jobledger_tests::Service;
+use jobledger_tests::keys::create_key;
+use jobledger_tests::problems::{is_problem, refuses};
+use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-use super::super::{is_problem, refuses};
-use super::{ids, make, merge, path, text};
+use super::{ids, merge, path};
 
 /// Values that no field takes in the place of its own, and under which names they are refused.
 fn wrong_values() -> Vec<(&'static str, Value, Vec<&'static str>)> {
@@ -82,7 +83,7 @@ fn wrong_changes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn a_key_is_not_made_of_what_does_not_fit() {
+async fn invalid_fields_of_a_new_key_are_refused() {
     let service = Service::start().await;
     let good = json!({ "owner": "a", "scopes": ["read"] });
     for (name, value, fields) in wrong_values() {
@@ -134,9 +135,9 @@ async fn a_key_is_not_made_of_what_does_not_fit() {
 }
 
 #[tokio::test]
-async fn a_key_is_not_changed_to_what_does_not_fit() {
+async fn invalid_changes_of_a_key_are_refused() {
     let service = Service::start().await;
-    let made = make(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
+    let made = create_key(&service, &json!({ "owner": "a", "scopes": ["read"] })).await;
     let path = path(&text(&made["key_id"]));
     let before = service.get(&path).expect(200).await.json;
     let refused = async |body: &Value, fields: &[&str]| {
@@ -164,7 +165,7 @@ async fn a_burst_is_held_against_the_rate_that_the_key_has() {
     let service = Service::start().await;
     let mut body = json!({ "owner": "a", "scopes": ["read"] });
     merge(&mut body, &json!({ "requests_per_minute": 10, "burst": 14_400 }));
-    let path = path(&text(&make(&service, &body).await["key_id"]));
+    let path = path(&text(&create_key(&service, &body).await["key_id"]));
     for body in [json!({ "burst": 14_401 }), json!({ "requests_per_minute": 9 })] {
         let reply = service.call("PATCH", &path).json(&body).send().await;
         refuses(&reply, 400, "invalid_body", &["burst"]);
@@ -177,7 +178,7 @@ async fn a_burst_is_held_against_the_rate_that_the_key_has() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_id_names_no_key() {
+async fn an_invalid_key_id_returns_404() {
     let service = Service::start().await;
     let long = "a".repeat(10_000);
     for bad in [

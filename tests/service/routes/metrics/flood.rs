@@ -4,11 +4,11 @@ use futures_util::stream::{self, StreamExt};
 use jobledger::counts::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, text};
+use jobledger_tests::jobs::{create, ingest};
+use jobledger_tests::keys::add_key;
+use jobledger_tests::metrics::{Samples, is_well_formed};
+use jobledger_tests::stored::tables;
 use serde_json::json;
-
-use super::{Samples, is_well_formed};
-use crate::access::add_key;
-use crate::routes::{create, ingest, tables};
 
 /// One more kind than a scrape shows.
 const FLOOD: usize = MAX_RECORD_SERIES + 1;
@@ -55,7 +55,7 @@ fn shows_the_others(samples: &Samples) {
 }
 
 #[tokio::test]
-async fn one_owners_flood_hides_nobodys_records() {
+async fn many_statuses_of_one_owner_do_not_hide_records_of_others() {
     let service = Service::start().await;
     others(&service).await;
     flood(&service, "PUT", 201).await;
@@ -88,7 +88,7 @@ async fn one_owners_flood_hides_nobodys_records() {
 
 /// The items as they would be after counts that were left at nothing: they are neither shown nor take a place.
 #[tokio::test]
-async fn what_is_at_nothing_takes_no_place() {
+async fn statuses_without_records_do_not_count_for_the_limit() {
     let service = Service::start().await;
     others(&service).await;
     service.settled().await;
@@ -107,7 +107,7 @@ async fn what_is_at_nothing_takes_no_place() {
 }
 
 #[tokio::test]
-async fn one_owners_flood_of_types_hides_nobodys_that_have_more_jobs() {
+async fn many_types_of_one_owner_do_not_hide_types_with_more_jobs() {
     let service = Service::start().await;
     for _ in 0..2 {
         create(&service, &json!({ "type": "zebra" })).await;

@@ -1,8 +1,7 @@
 //! The scrape token: where a deployment has one, nobody scrapes without it.
 
+use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Reply, Service};
-
-use crate::routes::is_problem;
 
 const TOKEN: &str = "scrape-0123456789";
 
@@ -17,7 +16,7 @@ fn refused(reply: &Reply, what: &str) {
 }
 
 #[tokio::test]
-async fn only_who_has_the_token_scrapes() {
+async fn a_scrape_requires_the_token() {
     let service = Service::with(&[("ScrapeToken", TOKEN)]).await;
     for path in PATHS {
         let with = |value: &str| service.anonymous("GET", path).header("authorization", value);
@@ -46,7 +45,7 @@ async fn only_who_has_the_token_scrapes() {
 }
 
 #[tokio::test]
-async fn without_a_token_of_the_deployments_all_scrape() {
+async fn without_a_configured_token_a_scrape_needs_none() {
     let service = Service::start().await;
     for path in PATHS {
         service.anonymous("GET", path).expect(200).await;

@@ -80,7 +80,7 @@ async fn finished(service: &Service, function: &Alone, calls: u64) {
 }
 
 #[tokio::test]
-async fn it_is_written_down_beside_a_call_after_a_minute_and_at_the_end() {
+async fn usage_is_flushed_after_a_minute_and_at_the_end() {
     let service = Service::start().await;
     let (function, proxy) = behind(&service, "list-jobs").await;
     let list = Request::new("GET", "/v1/jobs").route("GET /v1/jobs");
@@ -117,7 +117,7 @@ async fn it_is_written_down_beside_a_call_after_a_minute_and_at_the_end() {
 }
 
 #[tokio::test]
-async fn midnight_parts_two_days_and_each_leaves_after_400() {
+async fn calls_around_midnight_count_for_their_day_and_days_expire_after_400() {
     let service = Service::start().await;
     let (function, _proxy) = behind(&service, "get-job").await;
     let get =
@@ -143,7 +143,7 @@ async fn midnight_parts_two_days_and_each_leaves_after_400() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_costs_nobody_a_call_and_nothing_is_counted_twice() {
+async fn calls_succeed_while_usage_cannot_be_written_and_none_is_counted_twice() {
     for fault in [
         Fault::Held,
         Fault::AnswerHeld,
@@ -187,7 +187,7 @@ async fn a_store_that_is_away_costs_nobody_a_call_and_nothing_is_counted_twice()
 }
 
 #[tokio::test]
-async fn what_may_be_written_is_not_sent_again_when_the_store_has_forgotten() {
+async fn a_write_of_usage_that_may_have_succeeded_is_not_repeated_too_late() {
     let service = Service::start().await;
     let (access, proxy) = access_behind(&service).await;
     note(&access, Calls { times: 3, ..ONE }, time(BEGIN));
@@ -205,7 +205,7 @@ async fn what_may_be_written_is_not_sent_again_when_the_store_has_forgotten() {
 }
 
 #[tokio::test]
-async fn many_keys_are_written_a_hundred_at_a_time_and_a_bound_holds() {
+async fn usage_of_many_keys_is_written_a_hundred_at_a_time_up_to_a_limit() {
     let service = Service::start().await;
     let (access, proxy) = access_behind(&service).await;
     let now = system_clock();
@@ -290,7 +290,7 @@ async fn the_sum_is_exactly_the_calls_made() {
 }
 
 #[tokio::test]
-async fn a_stack_that_stops_has_written_it_all_down() {
+async fn a_stack_that_stops_has_flushed_all_usage() {
     let directory = tempfile::tempdir().expect("a directory");
     let storage = Storage::Directory(directory.path().to_owned());
     let options = || Options { storage: storage.clone(), ..Options::default() };
@@ -298,7 +298,7 @@ async fn a_stack_that_stops_has_written_it_all_down() {
     for _ in 0..5 {
         service.get("/v1/jobs").expect(200).await;
     }
-    service.stack.stop().await.expect("it stops in good order");
+    service.stop().await.expect("it stops in good order");
     let service = Service::with_options(options()).await;
     assert_eq!(written(&service).await, 5);
 }

@@ -9,11 +9,11 @@ use jobledger::domain::{KeyHash, KeyId, Owner, Timestamp};
 use jobledger::lambda::system_clock;
 use jobledger::store::Ledger;
 use jobledger_tests::dynamo::Dynamo;
+use jobledger_tests::jobs::create;
+use jobledger_tests::keys::id_and_key;
+use jobledger_tests::problems::{is_problem, refuses};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
-
-use super::keys::id_and_key;
-use super::{create, is_problem, refuses};
 
 /// Calls that somebody made.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ async fn usage(service: &Service, key: &str, query: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn calls_are_told_by_day_route_and_status() {
+async fn calls_are_reported_by_day_route_and_status() {
     let service = Service::start().await;
     let body = json!({
         "owner": "default", "scopes": ["read", "write"], "requests_per_minute": 600, "burst": 50,
@@ -238,7 +238,7 @@ async fn days_are_whole_and_both_ends_belong_to_it() {
 }
 
 #[tokio::test]
-async fn what_the_owner_keeps_is_told_beside_its_quota() {
+async fn the_report_shows_the_stored_bytes_and_the_quota() {
     let service = Service::start().await;
     create(&service, &json!({ "type": "a", "payload": { "text": "x".repeat(50) } })).await;
     service.settled().await;
@@ -280,7 +280,7 @@ async fn limits_are_those_of_the_key_that_is_reported() {
 }
 
 #[tokio::test]
-async fn one_key_is_told_of_however_many_there_are_beside_it() {
+async fn one_key_is_reported_beside_any_number_of_others() {
     let service = Service::start().await;
     let (my_id, mine) = id_and_key(&service, &json!({ "owner": "default", "scopes": ["read"] })).await;
     let now = system_clock();

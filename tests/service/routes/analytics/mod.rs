@@ -1,0 +1,3 @@
+//! `/v1/analytics`.
+
+mod cost;

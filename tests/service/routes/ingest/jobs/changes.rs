@@ -1,0 +1,209 @@
+//! The same jobs again: unchanged, changed, at once; and what the counts say of it.
+
+use jobledger_tests::jobs::{ingest, total, went_in};
+use jobledger_tests::metrics::Samples;
+use jobledger_tests::stored::stored_parts;
+use jobledger_tests::{Service, text};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{completed, only_job};
+
+fn with(mut job: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().expect("an object") {
+        job[name] = value.clone();
+    }
+    job
+}
+
+#[tokio::test]
+async fn a_repeated_call_changes_nothing() {
+    let service = Service::start().await;
+    let jobs = json!([completed("1"), with(completed("2"), &json!({ "payload": { "a": 1, "b": 2 } }))]);
+    assert_eq!(ingest(&service, &jobs).await, [2, 0, 0, 0]);
+    service.settled().await;
+    let (before, samples) = (service.get("/v1/jobs").expect(200).await, Samples::scrape(&service).await);
+    assert_eq!(ingest(&service, &jobs).await, [0, 0, 2, 0]);
+    // In another order of lines and fields, with an older word.
+    let line = r#"{"params":{"b":2,"a":1},"completed_at":"2026-01-01T00:00:01Z","tool":"a","external_id":"2",
+        "started_at":"2026-01-01T00:00:00Z","created_at":"2026-01-01T00:00:00Z","status":"completed","name":null}"#;
+    let body = format!("{}\n{}", line.replace('\n', ""), completed("1"));
+    let reply = service.call("POST", "/v1/admin/ingest/jobs").body(body).expect(200).await;
+    assert_eq!(went_in(&reply), [0, 0, 2, 0], "{}", reply.text);
+    service.settled().await;
+    assert_eq!(service.get("/v1/jobs").expect(200).await.json, before.json);
+    let after = Samples::scrape(&service).await;
+    assert_eq!(
+        after.of("jobledger_job").collect::<Vec<_>>(),
+        samples.of("jobledger_job").collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn only_changed_jobs_are_updated() {
+    let service = Service::shared().await;
+    let first = json!([completed("1"), with(completed("2"), &json!({ "payload": "old", "result": "old" }))]);
+    assert_eq!(ingest(&service, &first).await, [2, 0, 0, 0]);
+    let changes =
+        json!({ "type": "b", "payload": "new", "priority": 9, "labels": { "team": "t" }, "cost_usd": "1" });
+    let second = json!([completed("1"), with(completed("2"), &changes), completed("3")]);
+    assert_eq!(ingest(&service, &second).await, [1, 1, 1, 0]);
+    let job = only_job(&service, "type=b").await;
+    assert_eq!((&job["payload"], &job["priority"]), (&json!("new"), &json!(9)));
+    assert_eq!(job["result"], json!(null), "what a line leaves out is not there");
+    // The old parts are gone at once: nobody would find them again.
+    let parts = stored_parts(&service, &text(&job["job_id"])).await;
+    assert_eq!(parts.len(), 2, "a head and an input: {parts:?}");
+    // A change of the last digit is one.
+    for (number, expect) in
+        [("1.00000000000000000001", 1), ("1.00000000000000000002", 1), ("1.00000000000000000002", 0)]
+    {
+        let line = completed("1").to_string().replacen('{', &format!("{{\"payload\":{number},"), 1);
+        let reply = service.call("POST", "/v1/admin/ingest/jobs").body(line).expect(200).await;
+        assert_eq!(went_in(&reply), [0, expect, 1 - expect, 0], "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_follows_only_steps_of_the_status_table() {
+    let service = Service::start().await;
+    let job = |id: &str, status: &str| {
+        let mut job =
+            json!({ "external_id": id, "type": "a", "status": status, "created_at": "2026-01-01T00:00:00Z" });
+        if status != "queued" {
+            job["started_at"] = json!("2026-01-01T00:00:01Z");
+        }
+        if !["queued", "running"].contains(&status) {
+            job["completed_at"] = json!("2026-01-01T00:00:02Z");
+        }
+        if status == "failed" {
+            job["error"] = json!("why");
+        }
+        job
+    };
+    let statuses = ["queued", "running", "completed", "failed", "cancelled"];
+    for from in statuses {
+        for to in statuses {
+            let id = format!("{from}-{to}");
+            assert_eq!(ingest(&service, &json!([job(&id, from)])).await, [1, 0, 0, 0]);
+            let reply = service.post("/v1/admin/ingest/jobs", &json!([job(&id, to)])).expect(200).await;
+            // A source reports now and then, so it may have seen several steps; only a completed job makes none.
+            let expect = match (from, to) {
+                _ if from == to => [0, 0, 1, 0],
+                ("completed", _) => [0, 0, 0, 1],
+                _ => [0, 1, 0, 0],
+            };
+            assert_eq!(went_in(&reply), expect, "{id}: {}", reply.text);
+            if expect[3] == 1 {
+                assert_eq!(reply.at("/rejected/0/external_id"), &json!(id));
+                assert_eq!(reply.at("/rejected/0/errors/0/field"), "status");
+            }
+        }
+    }
+    service.settled().await;
+    assert_eq!(total(&service, "").await, 25);
+    assert_eq!(total(&service, "status=completed").await, 5 + 4);
+    Samples::scrape(&service).await.balance();
+}
+
+#[tokio::test]
+async fn counts_follow_a_job_to_another_type_and_another_time() {
+    let service = Service::start().await;
+    let job = |kind: &str, day: &str| {
+        json!([{
+            "external_id": "1", "type": kind, "status": "completed", "created_at": format!("{day}T10:00:00Z"),
+            "started_at": format!("{day}T10:00:00Z"), "completed_at": format!("{day}T10:00:01Z"),
+        }])
+    };
+    let check = async |kind: &str, day: &str| {
+        service.settled().await;
+        for other in ["a", "b"] {
+            assert_eq!(total(&service, &format!("type={other}")).await, u64::from(other == kind), "{other}");
+        }
+        for other in ["2026-01-15", "2026-01-16", "2026-02-16"] {
+            let query = format!("created_after={other}&created_before={other}");
+            assert_eq!(total(&service, &query).await, u64::from(other == day), "{other}");
+        }
+        for (month, next) in [("2026-01", "2026-01-31"), ("2026-02", "2026-02-28")] {
+            let query = format!("created_after={month}-01&created_before={next}");
+            assert_eq!(total(&service, &query).await, u64::from(day.starts_with(month)), "{month}");
+        }
+        assert_eq!(total(&service, "").await, 1);
+        Samples::scrape(&service).await.balance();
+    };
+    assert_eq!(ingest(&service, &job("a", "2026-01-15")).await, [1, 0, 0, 0]);
+    check("a", "2026-01-15").await;
+    for (kind, day) in [("b", "2026-01-15"), ("b", "2026-01-16"), ("a", "2026-02-16"), ("a", "2026-01-15")] {
+        assert_eq!(ingest(&service, &job(kind, day)).await, [0, 1, 0, 0], "{kind} {day}");
+        check(kind, day).await;
+    }
+    // Totals that are read from the counts, not from the page: the offset lies past the end.
+    assert_eq!(service.get("/v1/jobs?type=b&offset=5").expect(200).await.at("/total"), 0);
+    assert_eq!(service.get("/v1/jobs?type=a&offset=5").expect(200).await.at("/total"), 1);
+}
+
+#[tokio::test]
+async fn of_the_same_calls_at_once_one_creates_each_job() {
+    let service = Service::start().await;
+    // Half of them without anything beside the head, half with: the two are written differently.
+    let jobs: Vec<Value> = (0..60)
+        .map(|number| {
+            let job = completed(&format!("n{number}"));
+            if number % 2 == 0 { job } else { with(job, &json!({ "payload": number })) }
+        })
+        .collect();
+    let mut under_way = JoinSet::new();
+    for _ in 0..6 {
+        under_way.spawn(service.post("/v1/admin/ingest/jobs", &json!(jobs)).send());
+    }
+    let mut sum = [0; 4];
+    for reply in under_way.join_all().await {
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        for (sum, count) in sum.iter_mut().zip(went_in(&reply)) {
+            *sum += count;
+        }
+    }
+    assert_eq!(sum, [60, 0, 300, 0], "created, updated, unchanged, rejected");
+    service.settled().await;
+    assert_eq!(total(&service, "").await, 60);
+    let samples = Samples::scrape(&service).await;
+    samples.check("jobledger_jobs_created_total{type=\"a\"}", "60");
+    // Nobody's parts were left behind, and nobody's are missing.
+    for number in [1, 7, 59] {
+        let page = service.get(&format!("/v1/jobs?limit=1&offset={number}")).expect(200).await;
+        let job = service.get(&format!("/v1/jobs/{}", text(page.at("/jobs/0/job_id")))).expect(200).await;
+        let number: u64 = text(job.at("/external_id"))[1..].parse().expect("a number");
+        let parts = stored_parts(&service, &text(job.at("/job_id"))).await;
+        if number.is_multiple_of(2) {
+            assert_eq!((job.at("/payload"), parts.len()), (&Value::Null, 1), "{parts:?}");
+        } else {
+            assert_eq!((job.at("/payload"), parts.len()), (&json!(number), 2), "{parts:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn different_calls_at_once_leave_each_job_whole() {
+    let service = Service::shared().await;
+    let jobs = |version: u32| -> Vec<Value> {
+        let changes = json!({ "payload": version, "priority": version, "result": [version] });
+        (0..20).map(|number| with(completed(&format!("n{number}")), &changes)).collect()
+    };
+    let mut under_way = JoinSet::new();
+    for version in 0..5 {
+        under_way.spawn(service.post("/v1/admin/ingest/jobs", &json!(jobs(version))).send());
+    }
+    let mut created = 0;
+    for reply in under_way.join_all().await {
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        created += went_in(&reply)[0];
+    }
+    assert_eq!(created, 20);
+    let page = service.get("/v1/jobs?limit=100").expect(200).await;
+    for job in page.at("/jobs").as_array().expect("jobs") {
+        let job = service.get(&format!("/v1/jobs/{}", text(&job["job_id"]))).expect(200).await;
+        assert_eq!((job.at("/payload"), job.at("/result/0")), (job.at("/priority"), job.at("/priority")));
+        let parts = stored_parts(&service, &text(job.at("/job_id"))).await;
+        assert_eq!(parts.len(), 3, "{parts:?}");
+    }
+}

@@ -1,0 +1,10 @@
+//! `GET /v1/jobs`.
+
+mod choices;
+mod cursors;
+mod filters;
+mod many;
+mod pages;
+mod refusals;
+mod shards;
+mod summaries;

@@ -1,0 +1,15 @@
+//! `/v1/jobs`.
+
+mod batch_status;
+mod bulk;
+mod cancel;
+mod claim;
+mod count;
+mod create;
+mod delete;
+mod export;
+mod get;
+mod list;
+mod retry;
+mod stats;
+mod update;

@@ -1,0 +1,12 @@
+//! Links to exported files.
+
+use crate::{Reply, Service};
+
+/// Where the answer leads: the path and query below the stack.
+#[track_caller]
+pub fn link_target(service: &Service, reply: &Reply) -> String {
+    assert_eq!(reply.status, 307, "{}", reply.text);
+    let location = reply.header("location").expect("a place");
+    let url = service.stack.url().expect("a gateway");
+    location.strip_prefix(&url).unwrap_or_else(|| panic!("{location} is not below {url}")).to_owned()
+}

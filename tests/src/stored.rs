@@ -1,0 +1,46 @@
+//! Items as they are stored, read and changed past the service.
+
+use jobledger::store::{AttributeMap, Config, Store, plans};
+use serde_json::{Value, json};
+
+use crate::Service;
+use crate::dynamo::{self, Dynamo, Item, items_of};
+
+/// A connection to the tables of a stack, and what they are called.
+pub async fn tables(service: &Service) -> (Store, Config) {
+    let environment = service.stack.environment("get-job").expect("the template has get-job");
+    let config = Config::from_vars(&environment.vars).expect("its settings");
+    (Store::connect(config.endpoint.as_ref(), None, None).await, config)
+}
+
+/// Every item that is stored of a job, by the names of their parts.
+pub async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
+    let (store, config) = tables(service).await;
+    let id = jobledger::domain::JobId::try_from(id).expect("an id");
+    let page = store.query(plans::get_job(&config.tables, id)).await.expect("an answer");
+    let part = |item: &AttributeMap| item["part"].as_s().expect("a part's name").clone();
+    page.items.unwrap_or_default().iter().map(part).collect()
+}
+
+/// Every item that is stored of a job.
+pub async fn stored_items(service: &Service, id: &str) -> Vec<Item> {
+    let query = json!({
+        "TableName": service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"],
+        "ConsistentRead": true,
+        "KeyConditionExpression": "job_id = :id",
+        "ExpressionAttributeValues": { ":id": { "S": id } },
+    });
+    items_of(&mut Dynamo::at(service.stack.dynamodb_endpoint()).call("Query", &query).await)
+}
+
+/// Writes attributes of a job's head past the service.
+pub async fn spoil_head(service: &Service, id: &str, attributes: &Value) {
+    let config = tables(service).await.1;
+    let mut head =
+        stored_items(service, id).await.into_iter().find(|item| dynamo::text(item, "part") == "head");
+    let head = head.as_mut().expect("a head");
+    for (name, value) in attributes.as_object().expect("attributes") {
+        head.insert(name.clone(), value.clone());
+    }
+    Dynamo::at(service.stack.dynamodb_endpoint()).put(&config.tables.jobs, head).await;
+}
