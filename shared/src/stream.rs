@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::counts::SequenceNumber;
-use crate::domain::Timestamp;
+use crate::domain::{Head, Timestamp};
 use crate::lambda::{BoxFuture, Environment, Error, Function, Invoke, Started};
-use crate::store::schema::{PART, RECORD};
-use crate::store::{AttributeMap, Ledger};
+use crate::store::schema::{HEAD, PART, RECORD};
+use crate::store::{AttributeMap, Corrupt, Ledger, head_of_row};
 
 /// What a function does with a batch of records.
 pub trait Consumer: Send + Sync + 'static {
@@ -50,6 +50,20 @@ pub struct StreamRecord {
     pub old: AttributeMap,
     /// The item after; empty: there is none.
     pub new: AttributeMap,
+}
+
+impl StreamRecord {
+    /// Whether a job's head was written.
+    pub fn is_of_head(&self) -> bool {
+        self.target == Target::Part(HEAD.to_owned())
+    }
+
+    /// The head before the write, and the one after it, if any.
+    pub fn heads(self) -> Result<(Head, Option<Head>), Corrupt> {
+        let old = head_of_row(self.old)?;
+        let new = if self.new.is_empty() { None } else { Some(head_of_row(self.new)?) };
+        Ok((old, new))
+    }
 }
 
 /// What an item is, by the names of its keys.

@@ -13,6 +13,7 @@ mod quota;
 mod rates;
 mod recount;
 mod routes;
+mod steps;
 mod stored_bytes;
 mod tasks;
 mod template;

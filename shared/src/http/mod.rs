@@ -14,6 +14,7 @@ mod export;
 mod fields;
 mod filters;
 mod gate;
+mod job_refusals;
 mod object;
 mod page;
 pub mod path;

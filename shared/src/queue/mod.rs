@@ -7,12 +7,18 @@
 use crate::lambda::Environment;
 
 mod claim;
+mod create;
+mod data;
+mod error;
+mod jobs;
 mod memory;
 mod oldest;
 mod queue;
+mod read;
 mod reaper;
+mod send;
 mod slots;
-mod stop;
+mod update;
 
 /// Most types that one claim may name.
 pub const MAX_CLAIM_TYPES: usize = 20;
@@ -33,5 +39,10 @@ fn any_of(places: usize) -> usize {
 }
 
 pub use claim::{ClaimRequest, Claimed, Claims};
+pub use create::Created;
+pub use error::Error;
+pub use jobs::{ByBulk, Jobs};
 pub use reaper::{Watched, watch};
-pub use stop::{replace, stop};
+pub use send::Made;
+pub(crate) use send::make;
+pub use update::Update;

@@ -4,6 +4,8 @@
 
 mod config;
 mod error;
+mod head_step;
+pub mod head_write;
 pub(crate) mod item;
 mod key_view;
 pub mod keys;
@@ -38,7 +40,7 @@ pub use key_view::KeyView;
 pub use ledger::{Ledger, Source};
 pub(crate) use memory::Memory;
 pub use owners::KnownOwners;
-pub use part::{decode_part, encode_part, part_bytes};
+pub use part::{Part, decode_part, encode_part, part_bytes};
 pub use parts::{input_part, output_part};
 pub use progress::with_progress;
 pub use retry::backoff;

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use jobledger::domain::{JobId, Timestamp};
+use jobledger::domain::{JobId, Owner, Timestamp};
 use jobledger::lambda::system_clock;
-use jobledger::store::plans::{self, Seen};
-use jobledger::store::{Written, job_of_row};
+use jobledger::store::Ledger;
 use jobledger_local::{Options, TEMPLATE};
 use jobledger_tests::Service;
 use jobledger_tests::faults::{Fault, Proxy};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{House, deliver, event};
 use crate::routes::bulk_jobs::ingest_many;
-use crate::routes::{create, tables};
+use crate::routes::create;
 
 /// More jobs than two parts take.
 const MANY: usize = 250;
@@ -189,12 +188,11 @@ async fn change_back(house: &House, id: &str, how: &str) {
         house.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
         return;
     }
-    let (store, config) = tables(&house.service).await;
+    let environment = house.service.stack.environment("retry-job").expect("the function");
+    let ledger = Ledger::open(&environment).await.expect("a ledger");
     let id = JobId::try_from(id).expect("an id");
-    let head = store.get(plans::get_head(&config.tables, id)).await.expect("an answer").expect("a head");
-    let job = job_of_row(head).expect("a job");
-    let plan = plans::retry(&config.tables, &job.owner, Seen::from(&job), system_clock());
-    assert!(matches!(store.update(plan).await, Ok(Written::Done(_))));
+    let owner = Owner::try_from("default").expect("an owner");
+    ledger.jobs().retry(&owner, id, system_clock()).await.expect("it is queued again");
 }
 
 /// Moved on by the tests' own clock: a minute more at each call.

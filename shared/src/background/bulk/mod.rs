@@ -15,12 +15,11 @@ use serde_json::value::to_raw_value;
 use crate::background::{Bench, Step, Task, Work};
 use crate::counts::total;
 use crate::domain::{
-    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress, Status,
-    TaskName, TypeName, is_own,
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress, Seen,
+    Status, TaskName, TypeName, is_own,
 };
 use crate::http::{QueryString, job_query};
 use crate::lists::part;
-use crate::store::plans::Seen;
 use crate::store::{Corrupt, Ledger, StoreError, job_of_row};
 
 /// Jobs of one part.
