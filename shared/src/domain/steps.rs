@@ -164,3 +164,28 @@ fn tried_again(job: &Job, error: JobError, available_at: Timestamp, now: Timesta
 fn noticed(code: &str, message: &str) -> JobError {
     JobError { message: message.to_owned(), failed_task: None, code: ErrorCode::try_from(code).ok() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+
+    #[test]
+    fn a_retry_allows_one_more_attempt_where_none_is_left() {
+        let id = JobId::from(uuid::Uuid::from_u128(7));
+        let check = |attempt, expect| {
+            let seen = Seen { id, priority: 7, attempt, max_attempts: 3, was_tried: false };
+            let step = retried(seen, Timestamp::from_millis(0));
+            assert!(step.changes.contains(&Change::MaxAttempts(expect)), "{step:?}");
+        };
+        check(3, 4);
+        check(1, 3);
+    }
+
+    #[test]
+    fn a_retry_leads_only_where_the_status_table_does() {
+        let expected = [Status::Failed, Status::Cancelled];
+        assert_eq!(BulkAction::Retry.sources(), expected.into());
+        assert!(expected.iter().all(|status| status.may_become(Status::Queued)));
+    }
+}

@@ -42,21 +42,21 @@ impl Ledger {
     }
 }
 
-/// The head, if it is there and this owner's.
-pub(super) fn owned(head: Option<Head>, owner: &Owner) -> Result<Head, Error> {
-    let head = head.ok_or(Error::NotFound)?;
-    if head.job.owner == *owner { Ok(head) } else { Err(Error::OtherOwner) }
+/// The job, if it is there and this owner's.
+pub(super) fn owned<T>(found: Option<T>, owner: &Owner, head: impl Fn(&T) -> &Head) -> Result<T, Error> {
+    let found = found.ok_or(Error::NotFound)?;
+    if head(&found).job.owner == *owner { Ok(found) } else { Err(Error::OtherOwner) }
 }
 
 /// The head that refused a write, if it is there and this owner's.
 pub(super) fn refused(head: Option<Box<Head>>, owner: &Owner) -> Result<Head, Error> {
-    owned(head.map(|head| *head), owner)
+    owned(head.map(|head| *head), owner, |head| head)
 }
 
 impl Jobs<'_> {
     /// A job's head as of now.
     pub async fn head(&self, owner: &Owner, id: JobId) -> Result<Head, Error> {
-        owned(self.find_head(id).await?, owner)
+        owned(self.find_head(id).await?, owner, |head| head)
     }
 
     /// A job's head as of now, whoever owns the job.

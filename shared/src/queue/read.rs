@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::jobs::owned;
 use super::send::Made;
 use super::{Error, Jobs};
 use crate::counts::mean_run_ms;
@@ -14,8 +15,7 @@ use crate::store::{
 impl Jobs<'_> {
     /// A job with its parts, as of now.
     pub async fn whole(&self, owner: &Owner, id: JobId) -> Result<WholeJob, Error> {
-        let whole = self.find_whole(id).await?.ok_or(Error::NotFound)?;
-        if whole.head.job.owner == *owner { Ok(whole) } else { Err(Error::OtherOwner) }
+        owned(self.find_whole(id).await?, owner, |whole| &whole.head)
     }
 
     /// The same; `None`: it is gone.

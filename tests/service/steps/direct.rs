@@ -49,8 +49,8 @@ pub(crate) async fn start() -> Ledger {
     Ledger::open(&Environment { transport, ..Environment::new(vars) }).await.expect("a ledger")
 }
 
-/// Stores a head as it is.
-pub(crate) async fn store(ledger: &Ledger, head: &Head) {
-    let row = head_row(head).expect("a row");
-    ledger.store.batch_put(&ledger.config.tables.jobs, vec![row]).await.expect("stored");
+/// Stores heads as they are.
+pub(crate) async fn store(ledger: &Ledger, heads: impl IntoIterator<Item = &Head>) {
+    let rows = heads.into_iter().map(|head| head_row(head).expect("a row")).collect();
+    ledger.store.batch_put(&ledger.config.tables.jobs, rows).await.expect("stored");
 }

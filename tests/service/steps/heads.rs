@@ -12,14 +12,6 @@ pub(crate) const CHANGED_MS: i64 = 1_768_107_600_123;
 /// How many fields are there or not.
 const FIELDS: u32 = 5;
 
-pub(crate) fn id() -> JobId {
-    JobId::from(Uuid::from_u128(7))
-}
-
-pub(crate) fn owner() -> Owner {
-    Owner::try_from("a").expect("an owner")
-}
-
 pub(crate) fn worker() -> WorkerId {
     WorkerId::try_from("w").expect("a worker")
 }
@@ -106,8 +98,8 @@ fn head(state: State, bits: u32) -> Head {
     };
     Head {
         job: Job {
-            id: id(),
-            owner: owner(),
+            id: JobId::from(Uuid::from_u128(7)),
+            owner: Owner::try_from("a").expect("an owner"),
             kind: TypeName::try_from("render").expect("a type"),
             external_id: None,
             name: None,
