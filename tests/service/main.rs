@@ -16,6 +16,7 @@ mod rates;
 mod reaper;
 mod recount;
 mod routes;
+mod steps;
 mod stored_bytes;
 mod template;
 mod tidy;

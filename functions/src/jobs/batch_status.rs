@@ -1,14 +1,14 @@
 //! `POST /v1/jobs/batch-status`: what became of up to 100 jobs, in one read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use jobledger::Function;
-use jobledger::domain::{Job, JobId};
+use jobledger::domain::JobId;
 use jobledger::http::{
     Access, Answer, Call, Fields, JobView, Problem, Route, RouteKey, Scope, function, job_id,
 };
-use jobledger::store::{Corrupt, Ledger, job_of_row, plans};
+use jobledger::store::Ledger;
 use serde::Serialize;
 
 /// The function.
@@ -40,15 +40,10 @@ impl Route for BatchStatus {
         let owner = call.owner()?.clone();
         call.query.finish(Some(()))?;
         let ids = parse(call.body)?;
-        let Ledger { store, config, .. } = call.backend;
-        let heads = store.batch_get(plans::get_heads_now(&config.tables, &ids)?).await?;
-        let jobs = heads.into_values().flatten().map(job_of_row);
-        let jobs: Vec<Job> = jobs.collect::<Result<_, Corrupt>>()?;
         // Another owner's job is not found, so that ids tell nothing to those who guess them.
-        let mine: HashMap<JobId, &Job> =
-            jobs.iter().filter(|job| job.owner == owner).map(|job| (job.id, job)).collect();
+        let mine = call.backend.jobs().some(&owner, &ids).await?;
         Ok(Answer::ok(&Body {
-            jobs: ids.iter().filter_map(|id| mine.get(id)).map(|&job| JobView::new(job, call.now)).collect(),
+            jobs: ids.iter().filter_map(|id| mine.get(id)).map(|job| JobView::new(job, call.now)).collect(),
             not_found: ids.iter().copied().filter(|id| !mine.contains_key(id)).collect(),
         }))
     }

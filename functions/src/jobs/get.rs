@@ -1,9 +1,8 @@
 //! `GET /v1/jobs/{job_id}`: everything about a job; with `wait`, once it has ended or the time is over.
 
 use jobledger::Function;
-use jobledger::counts::mean_run_ms;
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
-use jobledger::store::{Ledger, Pace, WholeJob};
+use jobledger::store::{Ledger, Pace};
 
 /// The function.
 pub const FUNCTION: Function = function::<GetJob>();
@@ -27,12 +26,8 @@ impl Route for GetJob {
         let id = call.job_id();
         let wait = call.query.optional("wait", Wait::parse);
         let id = call.query.finish(id)?;
-        let Ledger { store, config, .. } = call.backend;
-        let read = || WholeJob::read(store, &config.tables, id);
-        let mut whole = read().await?.ok_or_else(Problem::job_not_found)?;
-        if whole.head.job.owner != owner {
-            return Err(Problem::other_owner());
-        }
+        let jobs = call.backend.jobs();
+        let mut whole = jobs.whole(&owner, id).await?;
         let wait = wait.filter(|wait| wait.seconds > 0 && !whole.head.job.status().is_ended());
         let seconds = match wait {
             Some(wait) => call.pay_wait(wait.seconds.into()).await,
@@ -40,13 +35,10 @@ impl Route for GetJob {
         };
         if seconds > 0 {
             let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
-            call.backend.wait_for_end(id, PACE, deadline).await?;
-            whole = read().await?.ok_or_else(Problem::job_not_found)?;
+            jobs.wait_for_end(id, PACE, deadline).await?;
+            whole = jobs.whole(&owner, id).await?;
         }
-        let job = &whole.head.job;
-        if job.is_unmeasured() {
-            whole.beside.mean_run_ms = mean_run_ms(store, &config.tables, &job.owner, &job.kind).await?;
-        }
+        jobs.measure(&mut whole).await?;
         Ok(Answer::ok(&whole.view((call.clock)())))
     }
 }

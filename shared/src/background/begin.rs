@@ -1,7 +1,6 @@
 //! Beginning a task: the job that shows it and the task itself, both or neither.
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::put_item::builders::PutItemInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
@@ -11,6 +10,7 @@ use super::{Task, Work, write};
 use crate::domain::{
     Fingerprint, Head, Input, Invalid, Job, JobId, KeyId, Labels, Owner, State, Timestamp, TraceId, TypeName,
 };
+use crate::store::head_write::{HeadPut, HeadWrite};
 use crate::store::schema::KEY;
 use crate::store::{
     AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, input_part,
@@ -147,7 +147,7 @@ async fn head_and_task<W: Work>(
 ) -> Result<Option<Head>, StoreError> {
     let Ledger { store, config, .. } = ledger;
     let task = Task::begun(head, W::KIND, by, write::<W>(state)?);
-    let plan = plan(&config.tables, &plans::create_head(&config.tables, head)?, task.item()?)
+    let plan = plan(&config.tables, HeadPut::create(head)?, task.item()?)
         .map_err(|error| StoreError::Refused(error.into()))?;
     for _ in 0..MAX_TRIES {
         if let Written::Done(_) = store.transact(plan.clone()).await? {
@@ -165,15 +165,11 @@ async fn head_and_task<W: Work>(
 /// A task of an earlier job under the same id is put out of the way: that job is gone, or the head would be there.
 fn plan(
     tables: &Tables,
-    head: &PutItemInputBuilder,
+    head: HeadPut,
     task: AttributeMap,
 ) -> Result<TransactWriteItemsInputBuilder, BuildError> {
-    let head = Put::builder()
-        .table_name(&tables.jobs)
-        .set_item(head.get_item().clone())
-        .set_condition_expression(head.get_condition_expression().clone())
-        .build()?;
     let task = Put::builder().table_name(&tables.tasks).set_item(Some(task)).build()?;
-    let items = [head, task].map(|put| TransactWriteItem::builder().put(put).build());
-    Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items.into())))
+    let task = TransactWriteItem::builder().put(task).build();
+    let items = vec![HeadWrite::Put(head).item(tables)?, task];
+    Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items)))
 }

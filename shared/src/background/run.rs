@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::item::{Claim, Turn};
 use super::{Bench, Kind, Step, Task, item, job};
 use crate::audit::Audit;
-use crate::domain::{JobId, Output, Timestamp};
+use crate::domain::{Head, JobId, Output, Step as DomainStep, Timestamp};
 use crate::environment::Environment;
-use crate::store::{AttributeMap, Corrupt, Ledger, StoreError, Written, plans};
+use crate::queue::{Made, make};
+use crate::store::{Corrupt, Ledger, StoreError, Written, plans};
 
 /// How long before Lambda ends an invocation it begins no more parts, in milliseconds: as long as one takes on a bad day.
 const MARGIN_MS: u64 = 60_000;
@@ -126,9 +127,8 @@ impl Held<'_> {
         for done in 1..=MAX_PARTS {
             let progress = (kind.progress)(&state)?;
             // Also finds out whether the job still wants it done.
-            let shown = store.update(job::show(&config.tables, &self.task, &progress)?).await?;
-            if let Written::Refused(head) = shown {
-                return self.let_go(head.as_ref()).await;
+            if let Made::Refused(head) = self.step(&job::show(&self.task, progress)).await? {
+                return self.let_go(head.as_deref()).await;
             }
             let now = self.clock.now();
             let bench = Bench { ledger: self.ledger, task: &self.task, now, is_again };
@@ -151,20 +151,23 @@ impl Held<'_> {
 
     /// Completes the job: what it gave first, then the head that names it, and then there is no more task.
     async fn finish(&self, output: &Output) -> Result<(), StoreError> {
-        let Ledger { store, config, .. } = self.ledger;
-        let Task { id, .. } = &self.task;
         let json = output.to_json().map_err(|error| StoreError::Refused(error.into()))?;
-        let bytes = self.ledger.write_part(*id, &job::part(&self.task), json).await?;
-        let completed = job::complete(&config.tables, &self.task, bytes, self.clock.now());
-        if let Written::Refused(head) = store.update(completed).await? {
-            return self.let_go(head.as_ref()).await;
+        let bytes = self.ledger.write_part(self.task.id, &job::part(&self.task), json).await?;
+        let completed = job::complete(&self.task, bytes, self.clock.now());
+        if let Made::Refused(head) = self.step(&completed).await? {
+            return self.let_go(head.as_deref()).await;
         }
         self.audit("done", output.result.as_ref().map(|result| result.get()));
         self.remove().await
     }
 
+    /// Makes a step of the job.
+    async fn step(&self, step: &DomainStep) -> Result<Made, StoreError> {
+        make(self.ledger, self.task.id, step).await
+    }
+
     /// The job does not run any more: it was called off or removed, or it was completed before.
-    async fn let_go(&self, head: Option<&AttributeMap>) -> Result<(), StoreError> {
+    async fn let_go(&self, head: Option<&Head>) -> Result<(), StoreError> {
         if !head.is_some_and(|head| job::names_output(head, &self.task)) {
             self.drop_output().await?;
             self.audit("called_off", None);
@@ -174,15 +177,14 @@ impl Held<'_> {
 
     /// Fails the job of a task that does not get on.
     async fn give_up(&self) -> Result<(), StoreError> {
-        let Ledger { store, config, .. } = self.ledger;
         let Task { id, kind, owner, by, .. } = &self.task;
         let message = format!(
             "the work stopped {MAX_TRIES} times at the same place and was given up; what was done until then stays done: \
              ask for it again"
         );
-        let failed = job::fail(&config.tables, &self.task, &message, self.clock.now());
-        if let Written::Refused(head) = store.update(failed).await? {
-            return self.let_go(head.as_ref()).await;
+        let failed = job::fail(&self.task, message, self.clock.now());
+        if let Made::Refused(head) = self.step(&failed).await? {
+            return self.let_go(head.as_deref()).await;
         }
         tracing::error!(task = kind, %id, %owner, key_id = by.as_str(), "a task was given up");
         self.audit("given_up", None);

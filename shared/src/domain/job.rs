@@ -184,6 +184,11 @@ impl Job {
         }
     }
 
+    /// Whether it holds a slot of its type.
+    pub fn holds_slot(&self) -> bool {
+        self.lease().is_some_and(|lease| lease.holds_slot)
+    }
+
     /// Whether its present try, or the last one, was given to whoever shows this token.
     pub fn was_given(&self, token: &LeaseToken) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == *token)
@@ -204,13 +209,13 @@ impl Job {
         self.tried(ended.started_at?, ended.completed_at, error)
     }
 
-    /// The present try, if it ended then and so.
-    pub(super) fn tried(
-        &self,
-        started_at: Timestamp,
-        ended_at: Timestamp,
-        error: Option<JobError>,
-    ) -> Option<Try> {
+    /// The present try, if it ended then and for this reason; `None`: the job does not run.
+    pub(super) fn present_try(&self, ended_at: Timestamp, error: JobError) -> Option<Try> {
+        let State::Running { started_at, .. } = self.state else { return None };
+        self.tried(started_at, ended_at, Some(error))
+    }
+
+    fn tried(&self, started_at: Timestamp, ended_at: Timestamp, error: Option<JobError>) -> Option<Try> {
         let worker = self.holder.as_ref().map(|holder| holder.worker.clone());
         (self.attempt > 0).then_some(Try { number: self.attempt, worker, started_at, ended_at, error })
     }

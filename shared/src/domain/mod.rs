@@ -8,10 +8,12 @@ mod filters;
 mod id;
 mod ingest;
 mod job;
+mod job_change;
 mod labels;
 mod lease;
 mod money;
 mod names;
+mod new_job;
 mod own;
 mod parts;
 mod progress;
@@ -19,8 +21,10 @@ mod query;
 mod query_string;
 mod rate_limit;
 mod record;
+mod seen;
 mod spelling;
 mod status;
+pub mod step;
 pub mod steps;
 mod time;
 mod type_settings;
@@ -33,6 +37,7 @@ pub use filters::{created_range, job_query, set, start_and_end};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
 pub use job::{Ended, Head, Holder, Job, JobError, Lease, MAX_ERROR_CHARS, State, Try};
+pub use job_change::{JobChange, Renewal, Unfit};
 pub use labels::Labels;
 pub use lease::{LeaseToken, Terms, code};
 pub use money::MicroDollars;
@@ -40,6 +45,7 @@ pub use names::{
     ErrorCode, ExternalId, IdempotencyKey, JobName, NO_STATUS, Owner, Phase, RecordId, RecordKind,
     RecordStatus, TaskName, TraceId, TypeName, WorkerId,
 };
+pub use new_job::{Creation, NewJob};
 pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_owner, callers_type, is_own};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
@@ -50,7 +56,9 @@ pub use rate_limit::{
     DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, RateLimit, micros,
 };
 pub use record::Record;
+pub use seen::Seen;
 pub use status::{Status, StatusInput};
+pub use step::{Mark, Step};
 pub use steps::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{

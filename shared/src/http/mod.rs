@@ -14,6 +14,7 @@ mod cursor;
 mod encoding;
 mod export;
 mod fields;
+mod job_refusals;
 mod key_view;
 mod object;
 mod page;

@@ -7,16 +7,22 @@ use futures_util::future::join_all;
 use super::any_of;
 use super::memory::{Crowds, Long, Taken};
 use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
+use super::send::{Made, made, transact};
 use super::slots::{self, Slots};
-use super::stop::transact;
-use crate::domain::{Head, Input, LeaseToken, Owner, Status, Terms, Timestamp, TypeName, WorkerId};
+use crate::domain::steps::{claimed, moved_up};
+use crate::domain::{Head, Input, LeaseToken, Owner, Status, Step, Terms, Timestamp, TypeName, WorkerId};
 use crate::environment::Environment;
+use crate::store::head_write::{HeadWrite, NewValue};
 use crate::store::plans::get_head;
-use crate::store::plans::queue::{Slot, Write};
-use crate::store::{Ledger, StoreError, StoredType, Transacted, Written, head_of_row, input_part};
+use crate::store::plans::queue::Slot;
+use crate::store::schema::QUEUE;
+use crate::store::value::s;
+use crate::store::{Ledger, StoreError, StoredType, Transacted, Written, input_part};
 
 /// How often a claim tries for jobs that others were faster at, before it looks at the queue anew.
 const MAX_ROUNDS: usize = 8;
+/// How often one job may change within the millisecond of its claim.
+const MAX_TRIES: usize = 3;
 /// How often it looks.
 const MAX_LOOKS: usize = 3;
 /// With tries spread over more jobs than this, a claim looks at more.
@@ -243,8 +249,6 @@ async fn take_head(
     is_limited: bool,
     now: Timestamp,
 ) -> Result<Took, StoreError> {
-    let Ledger { store, config, .. } = ledger;
-    let tables = &config.tables;
     let timeout = candidate.timeout_seconds.or(stored.and_then(|stored| stored.settings.timeout_seconds));
     let terms = Terms {
         holds_slot: is_limited,
@@ -254,32 +258,50 @@ async fn take_head(
         kind: candidate.kind.clone(),
     };
     let token = LeaseToken::new(terms, Environment::fresh_secret_id());
-    let waiting = candidate.waiting(&request.owner);
-    let plan = waiting.claim(tables, &request.worker, &token, now)?;
-    let item = if is_limited {
-        let write = Write::Update(plan);
-        match transact(store, tables, &write, &request.owner, &candidate.kind, Slot::Take).await? {
-            Transacted::Done => store.get(get_head(tables, candidate.id).consistent_read(true)).await?,
-            Transacted::Refused(items) if items.first().is_some_and(Option::is_none) => {
-                return Ok(Took::Full);
+    let mut step = claimed(&request.worker, &token, now).of(&request.owner);
+    for _ in 0..MAX_TRIES {
+        let Some(made) = send(ledger, &request.owner, candidate, &step, is_limited).await? else {
+            return Ok(Took::Full);
+        };
+        let (Made::Done(head) | Made::Refused(Some(head))) = made else { break };
+        // Its own first try may have been done although its answer was lost: then it is refused, but the token is ours.
+        if head.job.lease().is_some() && head.job.was_given(&token) {
+            return Ok(Took::Head(head));
+        }
+        // It was changed within the same millisecond, and may be claimed all the same.
+        if !(step.may_be_made_again(&head) && step.is_too_early(&head)) {
+            let waits = head.job.status() == Status::Queued && head.job.attempt == candidate.attempt;
+            return Ok(Took::Lost { waits });
+        }
+        step = step.after(&head);
+    }
+    Ok(Took::Lost { waits: false })
+}
+
+/// Sends a claim; `None`: the type has no free slot.
+async fn send(
+    ledger: &Ledger,
+    owner: &Owner,
+    candidate: &Candidate,
+    step: &Step,
+    is_limited: bool,
+) -> Result<Option<Made>, StoreError> {
+    let Ledger { store, config, .. } = ledger;
+    let tables = &config.tables;
+    let update = candidate.update(step)?;
+    let written = if is_limited {
+        let write = HeadWrite::Update(update);
+        match transact(store, tables, &write, owner, &candidate.kind, Slot::Take).await? {
+            Transacted::Done => {
+                Written::Done(store.get(get_head(tables, candidate.id).consistent_read(true)).await?)
             }
-            Transacted::Refused(items) => items.into_iter().next().flatten().flatten(),
+            Transacted::Refused(items) if items.first().is_some_and(Option::is_none) => return Ok(None),
+            Transacted::Refused(items) => Written::Refused(items.into_iter().next().flatten().flatten()),
         }
     } else {
-        match store.update(plan).await? {
-            Written::Done(item) | Written::Refused(item) => item,
-        }
+        store.update(update.request(tables)).await?
     };
-    // Its own first try may have been done although its answer was lost: then it is refused, but the token is ours.
-    let head = item.map(head_of_row).transpose()?;
-    let is_ours = |head: &Head| head.job.lease().is_some() && head.job.was_given(&token);
-    Ok(match head {
-        Some(head) if is_ours(&head) => Took::Head(Box::new(head)),
-        Some(Head { job, .. }) => {
-            Took::Lost { waits: job.status() == Status::Queued && job.attempt == candidate.attempt }
-        }
-        None => Took::Lost { waits: false },
-    })
+    Ok(Some(made(written)?))
 }
 
 /// Moves some jobs that became due to where their priority belongs: any of them, as others do the same.
@@ -288,8 +310,10 @@ async fn move_up(ledger: &Ledger, owner: &Owner, mut late: Vec<Candidate>) -> Re
     let from = any_of(late.len());
     late.rotate_left(from);
     late.truncate(MAX_MOVED_UP);
-    let moves = late
-        .iter()
-        .map(|candidate| store.update(candidate.waiting(owner).move_up(&config.tables, &candidate.place)));
+    let moves = late.iter().map(|candidate| async {
+        let mut update = candidate.update(&moved_up(candidate.attempt).of(owner))?;
+        update.set.push((QUEUE, NewValue::Is(s(&candidate.place))));
+        store.update(update.request(&config.tables)).await
+    });
     join_all(moves).await.into_iter().try_for_each(|moved| moved.map(drop))
 }

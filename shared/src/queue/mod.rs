@@ -7,12 +7,18 @@
 use crate::environment::Environment;
 
 mod claim;
+mod create;
+mod data;
+mod error;
+mod jobs;
 mod memory;
 mod oldest;
 mod queue;
+mod read;
 mod reaper;
+mod send;
 mod slots;
-mod stop;
+mod update;
 
 /// Most types that one claim may name.
 pub const MAX_CLAIM_TYPES: usize = 20;
@@ -32,6 +38,12 @@ fn any_of(places: usize) -> usize {
     usize::try_from(place).unwrap_or(0)
 }
 
+use crate::store::Jobs;
 pub use claim::{ClaimRequest, Claimed, Claims};
+pub use create::Created;
+pub use error::Error;
+pub use jobs::ByBulk;
 pub use reaper::{Watched, watch};
-pub use stop::{replace, stop};
+pub use send::Made;
+pub(crate) use send::make;
+pub use update::Update;

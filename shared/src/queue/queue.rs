@@ -7,9 +7,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::memory::Long;
-use crate::domain::{JobId, Owner, Timestamp, TypeName};
+use crate::domain::{JobId, Owner, Step, Timestamp, TypeName};
+use crate::store::head_write::{Condition, HeadUpdate};
 use crate::store::pages::READS_AT_ONCE;
-use crate::store::plans::queue::{Queue, Waiting};
+use crate::store::plans::queue::Queue;
+use crate::store::schema::QUEUE;
+use crate::store::value::s;
 use crate::store::{AttributeMap, Corrupt, Source, StoreError, queue_key};
 
 /// How many jobs of each type a claim looks at.
@@ -66,9 +69,11 @@ impl Candidate {
         })
     }
 
-    /// The job as its row names it.
-    pub(super) fn waiting<'a>(&'a self, owner: &'a Owner) -> Waiting<'a> {
-        Waiting { owner, id: self.id, queue: &self.queue, attempt: self.attempt }
+    /// The update that makes a step of the job, if it still waits where its row was seen.
+    pub(super) fn update(&self, step: &Step) -> Result<HeadUpdate, Corrupt> {
+        let mut update = HeadUpdate::of(self.id, step)?;
+        update.when.push(Condition::Is(QUEUE, s(&self.queue)));
+        Ok(update)
     }
 
     /// Whether it became due since it was queued.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::any_of;
 use super::oldest::oldest_due;
-use super::stop::replace;
+use super::send::{Made, replace};
 use crate::counts::{
     MAX_NOTED_TYPES, NotedType, QueueNote, StatusCounts, counts_by_owner, counts_by_type, owners,
 };
@@ -25,7 +25,7 @@ use crate::environment::Environment;
 use crate::store::plans::{get_heads, queue::Queue};
 use crate::store::ranges::{Bounds, Range, exact_ranges};
 use crate::store::schema::ALL_OWNERS;
-use crate::store::{AttributeMap, Ledger, Source, StoreError, Written, head_of_row, id_of_row};
+use crate::store::{AttributeMap, Ledger, Source, StoreError, head_of_row, id_of_row};
 
 /// Owners that are looked at side by side.
 const OWNERS_AT_ONCE: usize = 8;
@@ -235,12 +235,13 @@ impl Look<'_> {
         let end = async {
             let settings = self.ledger.type_settings(&job.owner, &job.kind).await?;
             let backoff_ms = settings.backoff_ms(job.attempt, Environment::chance());
-            let Some(next) = expired(head, backoff_ms, now) else { return Ok(()) };
+            let Some(step) = expired(job, backoff_ms, now) else { return Ok(()) };
+            let next = step.apply(head);
             let status = next.job.status();
             match replace(self.source.store, self.source.tables, &next, head).await? {
-                Written::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
-                Written::Done(_) => add(&self.seen.failed, 1),
-                Written::Refused(_) => add(&self.seen.changed, 1),
+                Made::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
+                Made::Done(_) => add(&self.seen.failed, 1),
+                Made::Refused(_) => add(&self.seen.changed, 1),
             }
             Ok::<_, StoreError>(())
         };

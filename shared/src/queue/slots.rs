@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::domain::steps::adopted;
 use crate::domain::{CreatedRange, JobQuery, Order, Owner, Status, Timestamp, TypeName};
+use crate::store::head_write::{HeadUpdate, HeadWrite};
 use crate::store::pages::fetch;
-use crate::store::plans::queue::{Slot, Write, adopt};
+use crate::store::plans::queue::Slot;
 use crate::store::ranges::{Bounds, exact_ranges};
 use crate::store::types::open_type;
 use crate::store::{Ledger, StoreError, StoredType};
 
-use super::stop::transact;
+use super::send::transact;
 
 /// The limits that a claim has to mind.
 #[derive(Debug, Default)]
@@ -73,7 +75,7 @@ async fn adopt_all(ledger: &Ledger, owner: &Owner, kind: &TypeName) -> Result<()
             let page = fetch(source.store, plan, from.as_ref()).await?;
             for row in page.rows {
                 // One that reports only, or has a slot, or has ended by now, refuses this.
-                let write = Write::Update(adopt(source.tables, owner, row.id));
+                let write = HeadWrite::Update(HeadUpdate::of(row.id, &adopted().of(owner))?);
                 transact(source.store, source.tables, &write, owner, kind, Slot::Adopt).await?;
             }
             from = page.next;

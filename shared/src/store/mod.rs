@@ -4,6 +4,8 @@
 
 mod config;
 mod error;
+mod head_step;
+pub mod head_write;
 pub(crate) mod item;
 mod jobs;
 mod ledger;
@@ -35,7 +37,7 @@ pub use jobs::Jobs;
 pub use ledger::{Ledger, Source};
 pub use memory::Memory;
 pub use owners::KnownOwners;
-pub use part::{decode_part, encode_part, part_bytes};
+pub use part::{Part, decode_part, encode_part, part_bytes};
 pub use parts::{input_part, output_part};
 pub use progress::with_progress;
 pub use retry::backoff;

@@ -19,6 +19,26 @@ const UNIT_BYTES: usize = 1024;
 /// zstd's own default: more costs time and saves little on JSON of this size.
 const LEVEL: i32 = 3;
 
+/// A part of a job that is to be written.
+#[derive(Clone, Debug)]
+pub struct Part(AttributeMap);
+
+impl Part {
+    /// The part of that name, which keeps this JSON.
+    pub fn new(id: JobId, name: &str, json: Vec<u8>) -> Self {
+        Self(encode_part(id, name, json))
+    }
+
+    /// The bytes that it keeps.
+    pub fn bytes(&self) -> u64 {
+        part_bytes(&self.0)
+    }
+
+    pub(crate) fn into_item(self) -> AttributeMap {
+        self.0
+    }
+}
+
 /// The item that keeps this JSON as the part of that name.
 pub fn encode_part(id: JobId, part: &str, json: Vec<u8>) -> AttributeMap {
     let units = |bytes: usize| bytes.div_ceil(UNIT_BYTES);

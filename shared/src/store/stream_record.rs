@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::AttributeMap;
-use crate::domain::{Invalid, Timestamp};
+use super::schema::HEAD;
+use super::{AttributeMap, Corrupt, head_of_row};
+use crate::domain::{Head, Invalid, Timestamp};
 
 /// Some records of one shard, in order.
 #[derive(Clone, Debug)]
@@ -28,6 +29,20 @@ pub struct StreamRecord {
     pub old: AttributeMap,
     /// The item after; empty: there is none.
     pub new: AttributeMap,
+}
+
+impl StreamRecord {
+    /// Whether a job's head was written.
+    pub fn is_of_head(&self) -> bool {
+        self.target == Target::Part(HEAD.to_owned())
+    }
+
+    /// The head before the write, and the one after it, if any.
+    pub fn heads(self) -> Result<(Head, Option<Head>), Corrupt> {
+        let old = head_of_row(self.old)?;
+        let new = if self.new.is_empty() { None } else { Some(head_of_row(self.new)?) };
+        Ok((old, new))
+    }
 }
 
 /// What an item is, by the names of its keys.

@@ -2,16 +2,14 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use jobledger::domain::{JobId, Timestamp};
+use jobledger::domain::{JobId, Owner, Timestamp};
 use jobledger::lambda::system_clock;
-use jobledger::store::plans::{self, Seen};
-use jobledger::store::{Written, job_of_row};
+use jobledger::store::Ledger;
 use jobledger_local::{Options, TEMPLATE};
 use jobledger_tests::Service;
 use jobledger_tests::background::{BackgroundFixture, deliver, event, later};
 use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::jobs::{create, ingest_many};
-use jobledger_tests::stored::tables;
 use serde_json::{Value, json};
 
 /// More jobs than two parts take.
@@ -188,12 +186,11 @@ async fn change_back(fixture: &BackgroundFixture, id: &str, how: &str) {
         fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
         return;
     }
-    let (store, config) = tables(&fixture.service).await;
+    let environment = fixture.service.stack.environment("retry-job").expect("the function");
+    let ledger = Ledger::open(&environment).await.expect("a ledger");
     let id = JobId::try_from(id).expect("an id");
-    let head = store.get(plans::get_head(&config.tables, id)).await.expect("an answer").expect("a head");
-    let job = job_of_row(head).expect("a job");
-    let plan = plans::retry(&config.tables, &job.owner, Seen::from(&job), system_clock());
-    assert!(matches!(store.update(plan).await, Ok(Written::Done(_))));
+    let owner = Owner::try_from("default").expect("an owner");
+    ledger.jobs().retry(&owner, id, system_clock()).await.expect("it is queued again");
 }
 
 /// Moved on by the tests' own clock: a minute more at each call.

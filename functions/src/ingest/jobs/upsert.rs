@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
 use jobledger::http::FieldError;
-use jobledger::store::{
-    AttributeMap, Ledger, StoreError, Written, encode_part, head_of_row, input_part, output_part, part_bytes,
-    plans,
-};
+use jobledger::queue::Made;
+use jobledger::store::{Ledger, Part, StoreError, input_part, output_part};
 
 use super::line::Line;
 use super::pace::Pace;
@@ -53,8 +51,7 @@ impl Upserts<'_> {
             })
             .collect();
         for parts in parts.chunks(MAX_PARTS_AT_ONCE) {
-            let jobs = &self.ledger.config.tables.jobs;
-            self.pace.send(|| self.ledger.store.batch_put(jobs, parts.to_vec())).await?;
+            self.pace.send(async || self.ledger.jobs().put_parts(parts).await).await?;
         }
         let writes: Vec<_> =
             judged.into_iter().map(|(line, stored, step)| self.upsert(line, stored, step)).collect();
@@ -66,10 +63,7 @@ impl Upserts<'_> {
     async fn read_heads(self, lines: &[Line]) -> Result<HashMap<JobId, Head>, StoreError> {
         let Self { ledger, defaults, pace } = self;
         let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
-        let plan = plans::get_heads_now(&ledger.config.tables, &ids)?;
-        let found = pace.send(|| ledger.store.batch_get(plan.clone())).await?;
-        let heads = found.into_values().flatten().map(head_of_row);
-        heads.map(|head| head.map(|head| (head.job.id, head)).map_err(StoreError::from)).collect()
+        pace.send(async || ledger.jobs().heads(&ids).await).await
     }
 
     /// Writes one line. What was read may be old: a condition that fails tells what is there now.
@@ -80,16 +74,13 @@ impl Upserts<'_> {
                 Step::Stop(done) => return Ok(done),
                 Step::Write(head, done) => (head, done),
             };
-            let plan = match &stored {
-                None => plans::create_head(&ledger.config.tables, &head)?,
-                Some(seen) => plans::replace_head(&ledger.config.tables, &head, seen)?,
-            };
-            let (is_done, there) = match pace.send(|| ledger.store.put(plan.clone())).await? {
-                Written::Done(_) => (true, None),
-                Written::Refused(item) => {
-                    let there = item.map(head_of_row).transpose()?;
-                    (there.as_ref().is_some_and(|there| there.is_same_write(&head)), there)
-                }
+            let put = pace.send(async || ledger.jobs().put(&head, stored.as_ref()).await).await?;
+            let (is_done, there) = match put {
+                Made::Done(_) => (true, None),
+                Made::Refused(there) => (
+                    there.as_ref().is_some_and(|there| there.is_same_write(&head)),
+                    there.map(|there| *there),
+                ),
             };
             if is_done {
                 if let Some(gone) = &stored {
@@ -117,10 +108,10 @@ enum Step {
 }
 
 /// The next step, and the parts of the head that it puts.
-fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<AttributeMap>) {
+fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<Part>) {
     let write = |mut head: Box<Head>, done| {
         let parts = parts_of(&head, line);
-        head.job.bytes = parts.iter().map(part_bytes).sum();
+        head.job.bytes = parts.iter().map(Part::bytes).sum();
         (Step::Write(head, done), parts)
     };
     match judge(&line.upsert, stored, defaults) {
@@ -135,8 +126,8 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<A
 }
 
 /// What a line gives to keep beside the head.
-fn parts_of(head: &Head, line: &Line) -> Vec<AttributeMap> {
+fn parts_of(head: &Head, line: &Line) -> Vec<Part> {
     let parts = [(head.input.map(input_part), &line.input), (head.output.map(output_part), &line.output)];
     let parts = parts.into_iter().filter_map(|(part, json)| Some((part?, json)));
-    parts.map(|(part, json)| encode_part(head.job.id, &part, json.clone())).collect()
+    parts.map(|(part, json)| Part::new(head.job.id, &part, json.clone())).collect()
 }

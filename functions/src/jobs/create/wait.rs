@@ -28,15 +28,15 @@ pub(crate) async fn ended(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> O
 }
 
 async fn look(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Result<Option<WholeJob>, StoreError> {
-    let (ledger, id) = (call.backend, head.job.id);
+    let (jobs, id) = (call.backend.jobs(), head.job.id);
     if !head.job.status().is_ended() {
         let seconds = call.pay_wait(wait.seconds.into()).await;
         let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
-        if seconds == 0 || !ledger.wait_for_end(id, PACE, deadline).await? {
+        if seconds == 0 || !jobs.wait_for_end(id, PACE, deadline).await? {
             return Ok(None);
         }
     }
-    let whole = WholeJob::read(&ledger.store, &ledger.config.tables, id).await?;
+    let whole = jobs.find_whole(id).await?;
     // It may have been queued again meanwhile.
     Ok(whole.filter(|whole| whole.head.job.status().is_ended()))
 }

@@ -1,20 +1,13 @@
 //! `PATCH /v1/jobs/{job_id}`: what its caller changes of a job, and what whoever works on it reports.
-//!
-//! A heartbeat and a good end of a leased job are one guarded write and no read (`held`). All else reads the head,
-//! decides, and puts the new one in its place if nothing changed meanwhile (`step`).
 
 use jobledger::Function;
-use jobledger::domain::{Head, Timestamp};
+use jobledger::domain::{Head, JobChange, Timestamp};
 use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
+use jobledger::queue::Update;
 use jobledger::store::Ledger;
 use serde::Serialize;
 
-mod held;
 mod parse;
-mod refusal;
-mod step;
-
-use parse::Change;
 
 /// The function.
 pub const FUNCTION: Function = function::<UpdateJob>();
@@ -48,26 +41,23 @@ impl Route for UpdateJob {
         let owner = call.owner()?.clone();
         let id = call.job_id();
         let id = call.query.finish(id)?;
-        let change = Change::parse(call.body)?;
+        let change = parse::job_change(call.body)?;
         if change.is_report() {
             call.require(Scope::Work)?;
         }
         if change.is_edit() {
             call.require(Scope::Write)?;
         }
-        let head = match &change.lease {
-            Some(lease) if change.is_heartbeat() => held::renew(&call, &owner, id, &change, lease).await?,
-            Some(lease) if change.is_plain_end() => held::complete(&call, &owner, id, &change, lease).await?,
-            Some(_) | None => step::take(&call, &owner, id, &change).await?,
-        };
+        let update = Update { owner: &owner, id, now: call.now, fresh: call.fresh };
+        let head = call.backend.jobs().update(update, &change).await?;
         Ok(answer(&head, &change, call.now))
     }
 }
 
-fn answer(head: &Head, change: &Change, now: Timestamp) -> Answer {
+fn answer(head: &Head, change: &JobChange, now: Timestamp) -> Answer {
     let lease = head.job.lease();
     // Who still reports on a job that was called off, and says no end of it, is told to stop.
-    let cancel = change.lease.is_some() && refusal::was_called_off(head, change);
+    let cancel = change.was_called_off(head);
     Answer::ok(&Body {
         job: JobView::new(&head.job, now),
         cancel,

@@ -1,8 +1,8 @@
 //! What a change is, read from the body of the request.
 
 use jobledger::domain::{
-    Failure, Fingerprint, Invalid, JobError, JobName, Json, Labels, LeaseToken, MAX_PRIORITY, MicroDollars,
-    Output, Phase, ReportedProgress, Status, StatusInput,
+    Invalid, JobChange, LeaseToken, MAX_PRIORITY, Output, Phase, Renewal, ReportedProgress, Status,
+    StatusInput,
 };
 use jobledger::http::{
     Fields, Problem, artifacts, flag, integer, job_error, json, labels, money, object, percent, status, text,
@@ -11,139 +11,66 @@ use jobledger::http::{
 use jobledger::queue::{MAX_LEASE_SECONDS, MIN_LEASE_SECONDS};
 
 /// A change of a job, checked field by field.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    /// What the worker shows that holds the job; `None`: whoever changes it does not hold it.
-    pub(crate) lease: Option<Lease>,
-    pub(crate) priority: Option<u8>,
-    pub(crate) name: Option<JobName>,
-    pub(crate) labels: Option<Labels>,
-    pub(crate) metadata: Option<Json>,
-    pub(crate) status: Option<Status>,
-    pub(crate) phase: Option<Phase>,
-    pub(crate) progress: Option<ReportedProgress>,
-    pub(crate) output: Output,
-    pub(crate) error: Option<JobError>,
-    pub(crate) retryable: Option<bool>,
-    pub(crate) cost: Option<MicroDollars>,
-    /// All that was said, hashed: tells a report that comes again from another one.
-    pub(crate) fingerprint: Fingerprint,
-}
-
-/// What a worker holds a job by.
-#[derive(Clone, Debug)]
-pub(crate) struct Lease {
-    pub(crate) token: LeaseToken,
-    /// For how long it is renewed.
-    pub(crate) seconds: u32,
-}
-
-impl Change {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::parse(body)?;
-        let fingerprint = fields.fingerprint();
-        let token: Option<LeaseToken> = fields.optional("lease_token", text);
-        let seconds = fields
-            .optional("lease_seconds", |raw| integer::<u32>(raw, MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS));
-        if seconds.is_some() && token.is_none() {
-            fields.refuse("lease_seconds", Invalid::new("needs the lease_token that it is for"));
-        }
-        let said = fields.optional("status", status);
-        let StatusWords { status, phase: word } = StatusWords::from(said);
-        let phase: Option<Phase> = fields.optional("phase", text);
-        let progress = fields.nested("progress", |fields| Some(progress(fields)));
-        let mut says_why = false;
-        let error = fields.optional("error", |raw| {
-            says_why = true;
-            job_error(raw)
-        });
-        let retryable = fields.optional("retryable", flag);
-        if phase.is_some() && status.is_some_and(|status| status != Status::Running) {
-            fields.refuse("phase", Invalid::new("only a running job has one"));
-        }
-        match (status, says_why) {
-            (Some(Status::Failed), false) => fields.refuse("error", Invalid::new("a failed try needs it")),
-            (Some(Status::Failed), true) | (_, false) => {}
-            (_, true) => {
-                fields.refuse("error", Invalid::new("only a failed try has one: say status failed"));
-            }
-        }
-        if retryable.is_some() && status != Some(Status::Failed) {
-            fields.refuse("retryable", Invalid::new("only a failed try has it: say status failed"));
-        }
-        let output = Output {
-            result: fields.optional("result", json),
-            artifacts: fields.optional("artifacts", artifacts).unwrap_or_default(),
-            timings: fields.optional("timings", timings).unwrap_or_default(),
-        };
-        let change = Self {
-            lease: token.map(|token| {
-                let seconds = seconds.unwrap_or(token.terms().seconds);
-                Lease { token, seconds }
-            }),
-            priority: fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY)),
-            name: fields.optional("name", text),
-            labels: fields.optional("labels", labels),
-            metadata: fields.optional("metadata", object),
-            status,
-            phase: phase.or(word),
-            progress,
-            output,
-            error,
-            retryable,
-            cost: fields.optional("cost_usd", money),
-            fingerprint,
-        };
-        let change = fields.finish(Some(change)).map_err(Problem::invalid_body)?;
-        if !(change.is_report() || change.is_edit()) {
-            return Err(Problem::invalid_json(
-                "the body changes nothing: give a field to change or to report",
-            ));
-        }
-        Ok(change)
+pub(crate) fn job_change(body: &[u8]) -> Result<JobChange, Problem> {
+    let mut fields = Fields::parse(body)?;
+    let fingerprint = fields.fingerprint();
+    let token: Option<LeaseToken> = fields.optional("lease_token", text);
+    let seconds =
+        fields.optional("lease_seconds", |raw| integer::<u32>(raw, MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS));
+    if seconds.is_some() && token.is_none() {
+        fields.refuse("lease_seconds", Invalid::new("needs the lease_token that it is for"));
     }
-
-    /// Whether it says something of the work on the job.
-    pub(crate) fn is_report(&self) -> bool {
-        self.lease.is_some()
-            || self.status.is_some()
-            || self.phase.is_some()
-            || self.progress.is_some()
-            || self.cost.is_some()
-            || !self.output.is_empty()
+    let said = fields.optional("status", status);
+    let StatusWords { status, phase: word } = StatusWords::from(said);
+    let phase: Option<Phase> = fields.optional("phase", text);
+    let progress = fields.nested("progress", |fields| Some(progress(fields)));
+    let mut says_why = false;
+    let error = fields.optional("error", |raw| {
+        says_why = true;
+        job_error(raw)
+    });
+    let retryable = fields.optional("retryable", flag);
+    if phase.is_some() && status.is_some_and(|status| status != Status::Running) {
+        fields.refuse("phase", Invalid::new("only a running job has one"));
     }
-
-    /// Whether it changes what the job's creator said.
-    pub(crate) fn is_edit(&self) -> bool {
-        self.priority.is_some() || self.name.is_some() || self.labels.is_some() || self.metadata.is_some()
-    }
-
-    /// Whether it changes nothing that an index has.
-    pub(crate) fn is_heartbeat(&self) -> bool {
-        let goes_on = matches!(self.status, None | Some(Status::Running));
-        goes_on && !self.is_edit() && self.phase.is_none() && self.cost.is_none() && self.output.is_empty()
-    }
-
-    /// Whether it is a good end and no edit.
-    pub(crate) fn is_plain_end(&self) -> bool {
-        self.status == Some(Status::Completed) && !self.is_edit()
-    }
-
-    /// Whether it takes the settings of the job's type to tell what it comes to: when a failed try may be followed by the
-    /// next one, or how far all of it is.
-    pub(crate) fn needs_settings(&self) -> bool {
-        self.status == Some(Status::Failed)
-            || self.progress.as_ref().is_some_and(ReportedProgress::needs_stages)
-    }
-
-    /// How a try failed that is said to have.
-    pub(crate) fn failure(&self) -> Failure {
-        let unknown = || JobError { message: "unknown".to_owned(), failed_task: None, code: None };
-        Failure {
-            error: self.error.clone().unwrap_or_else(unknown),
-            is_retryable: self.retryable.unwrap_or(true),
+    match (status, says_why) {
+        (Some(Status::Failed), false) => fields.refuse("error", Invalid::new("a failed try needs it")),
+        (Some(Status::Failed), true) | (_, false) => {}
+        (_, true) => {
+            fields.refuse("error", Invalid::new("only a failed try has one: say status failed"));
         }
     }
+    if retryable.is_some() && status != Some(Status::Failed) {
+        fields.refuse("retryable", Invalid::new("only a failed try has it: say status failed"));
+    }
+    let output = Output {
+        result: fields.optional("result", json),
+        artifacts: fields.optional("artifacts", artifacts).unwrap_or_default(),
+        timings: fields.optional("timings", timings).unwrap_or_default(),
+    };
+    let change = JobChange {
+        lease: token.map(|token| {
+            let seconds = seconds.unwrap_or(token.terms().seconds);
+            Renewal { token, seconds }
+        }),
+        priority: fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY)),
+        name: fields.optional("name", text),
+        labels: fields.optional("labels", labels),
+        metadata: fields.optional("metadata", object),
+        status,
+        phase: phase.or(word),
+        progress,
+        output,
+        error,
+        retryable,
+        cost: fields.optional("cost_usd", money),
+        fingerprint,
+    };
+    let change = fields.finish(Some(change)).map_err(Problem::invalid_body)?;
+    if !(change.is_report() || change.is_edit()) {
+        return Err(Problem::invalid_json("the body changes nothing: give a field to change or to report"));
+    }
+    Ok(change)
 }
 
 /// A status as it was said, taken apart.

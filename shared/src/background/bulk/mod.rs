@@ -16,9 +16,8 @@ use crate::background::{Bench, Step, Task, Work};
 use crate::counts::total;
 use crate::domain::{
     BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress,
-    QueryString, Status, TaskName, TypeName, is_own, job_query,
+    QueryString, Seen, Status, TaskName, TypeName, is_own, job_query,
 };
-use crate::store::plans::Seen;
 use crate::store::{Corrupt, Ledger, StoreError};
 
 /// Jobs of one part.

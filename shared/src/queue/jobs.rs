@@ -1,0 +1,203 @@
+//! Operations on jobs. Here it is decided once that there is no such job, and that it is another owner's.
+
+use std::collections::BTreeSet;
+
+use super::send::{Made, make, stop};
+use super::{Error, Jobs};
+use crate::domain::step::When;
+use crate::domain::steps::{cancelled, removed, retried};
+use crate::domain::{BulkAction, Head, JobId, Mark, Owner, Seen, State, Status, Step, Timestamp, is_own};
+use crate::store::head_write::HeadUpdate;
+use crate::store::{Ledger, StoreError, Written, head_of_row, plans};
+
+/// How often a job may change between being read and being written.
+const MAX_TRIES: usize = 4;
+
+/// The bulk job that asks for a change: of jobs in these statuses that are older than itself, and of each once.
+#[derive(Clone, Copy, Debug)]
+pub struct ByBulk<'a> {
+    /// The mark that it leaves.
+    pub mark: Mark,
+    /// The statuses.
+    pub statuses: &'a BTreeSet<Status>,
+}
+
+impl ByBulk<'_> {
+    /// Whether this bulk job has changed the job before.
+    fn has_changed(&self, head: &Head) -> bool {
+        head.changed_by == Some(self.mark.bulk)
+    }
+}
+
+/// The job, if it is there and this owner's.
+pub(super) fn owned<T>(found: Option<T>, owner: &Owner, head: impl Fn(&T) -> &Head) -> Result<T, Error> {
+    let found = found.ok_or(Error::NotFound)?;
+    if head(&found).job.owner == *owner { Ok(found) } else { Err(Error::OtherOwner) }
+}
+
+/// The head that refused a write, if it is there and this owner's.
+pub(super) fn refused(head: Option<Box<Head>>, owner: &Owner) -> Result<Head, Error> {
+    owned(head.map(|head| *head), owner, |head| head)
+}
+
+impl Jobs<'_> {
+    /// A job's head as of now.
+    pub async fn head(&self, owner: &Owner, id: JobId) -> Result<Head, Error> {
+        owned(self.find_head(id).await?, owner, |head| head)
+    }
+
+    /// A job's head as of now, whoever owns the job.
+    pub(super) async fn find_head(&self, id: JobId) -> Result<Option<Head>, StoreError> {
+        let plan = plans::get_head(&self.ledger.config.tables, id).consistent_read(true);
+        Ok(self.ledger.store.get(plan).await?.map(head_of_row).transpose()?)
+    }
+
+    /// Calls a job off. If it was called off before, that is what is wanted.
+    pub async fn cancel(
+        &self,
+        owner: &Owner,
+        id: JobId,
+        now: Timestamp,
+        bulk: Option<ByBulk<'_>>,
+    ) -> Result<Head, Error> {
+        let head = match self.call_off(owner, id, now, bulk).await? {
+            // A job of a type with a limit is read again: others may have changed it since.
+            Made::Done(head) if bulk.is_some() => return Ok(*head),
+            Made::Done(head) => *head,
+            Made::Refused(there) => refused(there, owner)?,
+        };
+        let is_done = match bulk {
+            Some(bulk) => bulk.has_changed(&head),
+            None => head.job.status() == Status::Cancelled,
+        };
+        if is_done { Ok(head) } else { Err(Error::wrong_status(head.job.status(), "cancelled")) }
+    }
+
+    async fn call_off(
+        &self,
+        owner: &Owner,
+        id: JobId,
+        now: Timestamp,
+        bulk: Option<ByBulk<'_>>,
+    ) -> Result<Made, StoreError> {
+        let step = within(cancelled(now).of(owner), bulk).by(bulk.map(|bulk| bulk.mark));
+        stop(self.ledger, id, &step, None).await
+    }
+
+    /// Queues a job again that failed or was cancelled, with one more attempt.
+    pub async fn retry(&self, owner: &Owner, id: JobId, now: Timestamp) -> Result<Head, Error> {
+        let Head { job, .. } = self.head(owner, id).await?;
+        if is_own(&job.kind) {
+            return Err(Error::ServiceJob(job.kind));
+        }
+        if !BulkAction::Retry.sources().contains(&job.status()) {
+            return Err(Error::wrong_status(job.status(), "retried"));
+        }
+        self.retry_seen(owner, Seen::from(&job), now, None).await
+    }
+
+    /// The same for a job that was read already.
+    pub async fn retry_seen(
+        &self,
+        owner: &Owner,
+        mut seen: Seen,
+        now: Timestamp,
+        bulk: Option<ByBulk<'_>>,
+    ) -> Result<Head, Error> {
+        let sources = bulk.map_or_else(|| BulkAction::Retry.sources(), |bulk| bulk.statuses.clone());
+        let mut status = Status::Queued;
+        for _ in 0..MAX_TRIES {
+            let step = within(retried(seen, now).of(owner), bulk).by(bulk.map(|bulk| bulk.mark));
+            let there = match make(self.ledger, seen.id, &step).await? {
+                Made::Done(head) => return Ok(*head),
+                Made::Refused(there) => refused(there, owner)?,
+            };
+            // The answer to its own first try was lost, or this part of the bulk job is done again.
+            let is_done = match bulk {
+                Some(bulk) => bulk.has_changed(&there),
+                None => there.job.state == State::Queued { available_at: now },
+            };
+            if is_done {
+                return Ok(there);
+            }
+            if is_own(&there.job.kind) {
+                return Err(Error::ServiceJob(there.job.kind));
+            }
+            let before = std::mem::replace(&mut seen, Seen::from(&there.job));
+            status = there.job.status();
+            if !sources.contains(&status) || seen == before {
+                break;
+            }
+        }
+        Err(Error::wrong_status(status, "retried"))
+    }
+
+    /// Removes a job that has ended; one that lives is cancelled first. Its parts follow by the stream.
+    pub async fn delete(
+        &self,
+        owner: &Owner,
+        id: JobId,
+        now: Timestamp,
+        bulk: Option<ByBulk<'_>>,
+    ) -> Result<(), Error> {
+        let asked = bulk.map_or_else(|| BTreeSet::from(Status::ALL), |bulk| bulk.statuses.clone());
+        let (ended, living): (Vec<Status>, Vec<Status>) =
+            asked.into_iter().partition(|status| status.is_ended());
+        let mut status = Status::Queued;
+        for _ in 0..MAX_TRIES {
+            if !ended.is_empty() {
+                let Some(there) = self.remove(owner, id, &ended, bulk).await? else { return Ok(()) };
+                status = refused(there, owner)?.job.status();
+            }
+            if living.is_empty() {
+                break;
+            }
+            let there = match self.call_off(owner, id, now, bulk).await? {
+                Made::Done(_) => None,
+                Made::Refused(there) => Some(refused(there, owner)?),
+            };
+            if let Some(there) = there.filter(|there| !bulk.is_some_and(|bulk| bulk.has_changed(there))) {
+                // It ended by itself meanwhile: the next removal will do, if it ended in a way that was asked for.
+                status = there.job.status();
+                if ended.contains(&status) {
+                    continue;
+                }
+                break;
+            }
+            match (self.remove(owner, id, &[Status::Cancelled], bulk).await?, bulk) {
+                (None, _) | (Some(None), Some(_)) => return Ok(()),
+                (Some(None), None) => return Err(Error::NotFound),
+                // Somebody queued it again, after this bulk job had changed it once.
+                (Some(Some(there)), Some(_)) => {
+                    return Err(Error::wrong_status(there.job.status(), "deleted"));
+                }
+                (Some(Some(there)), None) => status = there.job.status(),
+            }
+        }
+        Err(Error::wrong_status(status, "deleted"))
+    }
+
+    /// Removes the head of a job in one of these statuses. `Some`: it was refused, and this head is there, if any.
+    async fn remove(
+        &self,
+        owner: &Owner,
+        id: JobId,
+        ended: &[Status],
+        bulk: Option<ByBulk<'_>>,
+    ) -> Result<Option<Option<Box<Head>>>, StoreError> {
+        let Ledger { store, config, .. } = self.ledger;
+        let step = removed(ended.iter().copied()).of(owner).older_than(bulk.map(|bulk| bulk.mark));
+        Ok(match store.delete(HeadUpdate::of(id, &step)?.removal(&config.tables)).await? {
+            Written::Done(_) => None,
+            Written::Refused(item) => Some(item.map(head_of_row).transpose()?.map(Box::new)),
+        })
+    }
+}
+
+/// The step in the statuses only for which the bulk job asks.
+fn within(step: Step, bulk: Option<ByBulk<'_>>) -> Step {
+    match bulk {
+        Some(ByBulk { statuses, .. }) => step.only(When::StatusIn(statuses.iter().copied().collect())),
+        None => step,
+    }
+}
