@@ -103,27 +103,9 @@ fn handlers_know_no_database() {
         "Ledger { store",
         ".store.",
     ];
-    // Those that do not call the operations of their resource yet.
-    let not_yet = [
-        "functions/src/ingest/jobs/upsert.rs",
-        "functions/src/jobs/batch_status.rs",
-        "functions/src/jobs/cancel.rs",
-        "functions/src/jobs/create/mod.rs",
-        "functions/src/jobs/create/wait.rs",
-        "functions/src/jobs/delete.rs",
-        "functions/src/jobs/export/stream/mod.rs",
-        "functions/src/jobs/get.rs",
-        "functions/src/jobs/list/mod.rs",
-        "functions/src/jobs/retry.rs",
-        "functions/src/jobs/update/held.rs",
-        "functions/src/jobs/update/refusal.rs",
-        "functions/src/jobs/update/step.rs",
-        "functions/src/streams/delete_job_data.rs",
-        "functions/src/streams/tally_jobs.rs",
-    ];
     must_not_have(
         &["functions/src", "shared/src/http"],
-        &not_yet,
+        &[],
         &inner,
         "call an operation of the resource (`ledger.records()`), and let the store send it",
     );
