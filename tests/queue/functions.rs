@@ -32,7 +32,7 @@ const CLAIMERS: usize = 2;
 const ENDS_IN: Duration = Duration::from_secs(20);
 
 /// The functions, and the store that they share.
-pub(crate) struct Functions {
+pub(crate) struct FunctionSet {
     pub(crate) store: Store,
     functions: BTreeMap<&'static str, Alone>,
     claimers: Vec<Alone>,
@@ -41,7 +41,7 @@ pub(crate) struct Functions {
     dice: RefCell<Dice>,
 }
 
-impl Functions {
+impl FunctionSet {
     /// New functions on a new store, whose indexes have so many parts.
     pub(crate) async fn start(mut dice: Dice, shards: u16) -> Self {
         let store = Store::start(Dice::new(dice.roll(u64::MAX)));

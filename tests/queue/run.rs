@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::callers::{self, Action};
 use crate::clock;
-use crate::functions::Functions;
+use crate::functions::FunctionSet;
 use crate::store::Conditions;
 use crate::worker::{self, Held};
 
@@ -25,7 +25,7 @@ const ROUND_MS: u64 = 35_000;
 
 /// A run under way.
 pub(crate) struct Run {
-    pub(crate) functions: Functions,
+    pub(crate) functions: FunctionSet,
     pub(crate) kinds: Vec<String>,
     /// When all stop.
     pub(crate) ends_at: Timestamp,
@@ -47,7 +47,7 @@ impl Run {
     /// A run with these jobs' types that lasts so long.
     pub(crate) async fn start(dice: &mut Dice, kinds: usize, lasts_ms: i64) -> Self {
         let shards = if dice.is_one_in(8) { 3 } else { 1 };
-        let functions = Functions::start(Dice::new(dice.roll(u64::MAX)), shards).await;
+        let functions = FunctionSet::start(Dice::new(dice.roll(u64::MAX)), shards).await;
         let kinds = ["a", "b", "c"].into_iter().take(kinds).map(str::to_owned).collect();
         let (conditions, going) = (conditions(dice), RefCell::default());
         Self { functions, kinds, ends_at: clock::now().plus_millis(lasts_ms), conditions, going }

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::observer::Observer;
 
-/// How long a request that waits_for_reader waits before it looks again, in milliseconds.
+/// How long a request that waits for a reader is held before it looks again, in milliseconds.
 const LURK_MS: u64 = 5;
 /// How often it looks.
 const LURKS: usize = 400;

@@ -5,7 +5,7 @@ use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::{Dice, Write, event, last_event, record};
 use serde_json::{Value, json};
 
-use crate::engine::{Functions, Trouble, Troubles};
+use crate::engine::{FunctionSet, Trouble, Troubles};
 
 /// Parts of the jobs' key space: each goes to one open shard.
 const SLOTS: usize = 8;
@@ -87,7 +87,7 @@ impl Stream {
     }
 
     /// Delivers all that is left.
-    pub(crate) async fn drain(&mut self, functions: &Functions, dice: &mut Dice) {
+    pub(crate) async fn drain(&mut self, functions: &FunctionSet, dice: &mut Dice) {
         for _ in 0..MAX_DELIVERIES {
             if !self.deliver(functions, dice).await {
                 return;
@@ -97,7 +97,7 @@ impl Stream {
     }
 
     /// Delivers something, somehow; false: there is nothing.
-    pub(crate) async fn deliver(&mut self, functions: &Functions, dice: &mut Dice) -> bool {
+    pub(crate) async fn deliver(&mut self, functions: &FunctionSet, dice: &mut Dice) -> bool {
         let readable = self.readable();
         if readable.is_empty() {
             return false;
@@ -152,7 +152,7 @@ impl Stream {
 
 /// Deliveries of one shard.
 struct Delivery<'a> {
-    functions: &'a Functions,
+    functions: &'a FunctionSet,
     shard: &'a Shard,
 }
 

@@ -46,7 +46,7 @@ struct Endpoint {
 }
 
 /// An engine, and the functions on it.
-pub(crate) struct Functions {
+pub(crate) struct FunctionSet {
     endpoint: Endpoint,
     server: AbortHandle,
     /// The function that counts.
@@ -55,7 +55,7 @@ pub(crate) struct Functions {
     writers: BTreeMap<&'static str, Alone>,
 }
 
-impl Functions {
+impl FunctionSet {
     /// A new engine with the template's tables, but without their streams: runs make the stream by themselves.
     pub(crate) async fn start() -> Self {
         let engine = Engine::start();
@@ -161,7 +161,7 @@ impl Functions {
     }
 }
 
-impl Drop for Functions {
+impl Drop for FunctionSet {
     fn drop(&mut self) {
         self.server.abort();
     }

@@ -7,7 +7,7 @@ use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::stream::Dice;
 use percent_encoding::percent_decode_str;
 
-use crate::engine::Functions;
+use crate::engine::FunctionSet;
 use crate::model::Asked;
 
 /// About how many pages a walk takes.
@@ -154,7 +154,7 @@ pub(crate) async fn glance(lister: &Alone, asked: &Asked, list: &[&Job], dice: &
 }
 
 /// The list's numbers, by status and by type.
-pub(crate) async fn count(functions: &Functions, shards: u16, asked: &Asked, list: &[&Job]) {
+pub(crate) async fn count(functions: &FunctionSet, shards: u16, asked: &Asked, list: &[&Job]) {
     let text = asked.text();
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned();
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));

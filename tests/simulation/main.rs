@@ -22,7 +22,7 @@ use std::rc::Rc;
 use jobledger_tests::stream::Dice;
 use tokio::task::{JoinError, JoinSet, LocalSet};
 
-use engine::Functions;
+use engine::FunctionSet;
 use lists::Family;
 use model::Asked;
 use run::Run;
@@ -59,9 +59,9 @@ async fn simulate(
     kind: &str,
     runs: u64,
     at_once: usize,
-    once: for<'a> fn(&'a Functions, u64) -> Running<'a>,
+    once: for<'a> fn(&'a FunctionSet, u64) -> Running<'a>,
 ) {
-    let functions = Rc::new(Functions::start().await);
+    let functions = Rc::new(FunctionSet::start().await);
     let seeds = match variable(SEED_VARIABLE) {
         Some(seed) => seed..seed.saturating_add(1),
         None => 0..variable(RUNS_VARIABLE).unwrap_or(runs),

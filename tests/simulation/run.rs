@@ -6,7 +6,7 @@ use jobledger::domain::{Job, JobId};
 use jobledger_tests::stream::{Counts, counts_of, recount};
 
 use crate::delivery::Stream;
-use crate::engine::Functions;
+use crate::engine::FunctionSet;
 use crate::history::History;
 use crate::lists::{self, Family};
 use crate::model::Asked;
@@ -16,7 +16,7 @@ const SPLITS: u64 = 40;
 
 /// A run under way.
 pub(crate) struct Run<'a> {
-    pub(crate) functions: &'a Functions,
+    pub(crate) functions: &'a FunctionSet,
     pub(crate) history: History,
     stream: Stream,
     /// Jobs whose heads have changed since they were written to the table.
@@ -25,7 +25,7 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A run of which nothing has happened yet.
-    pub(crate) fn new(functions: &'a Functions, seed: u64) -> Self {
+    pub(crate) fn new(functions: &'a FunctionSet, seed: u64) -> Self {
         let mut history = History::new(seed);
         let stream = Stream::new(&history.tag, &mut history.dice);
         Self { functions, history, stream, unwritten: BTreeSet::new() }

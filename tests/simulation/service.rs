@@ -8,7 +8,7 @@ use jobledger_tests::dynamo::Item;
 use jobledger_tests::stream::Dice;
 use serde_json::{Value, json};
 
-use crate::engine::Functions;
+use crate::engine::FunctionSet;
 use crate::run::Run;
 
 /// Calls of a run.
@@ -66,7 +66,7 @@ fn attributes(item: &Value) -> AttributeMap {
     item.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
 
-async fn create(functions: &Functions, owner: &str, kind: &str, dice: &mut Dice) -> JobId {
+async fn create(functions: &FunctionSet, owner: &str, kind: &str, dice: &mut Dice) -> JobId {
     let body = json!({
         "type": kind, "priority": dice.roll(4), "name": dice.pick(&["Report.PDF", "x"]),
         "payload": "x".repeat(dice.below(500)), "labels": { "team": dice.pick(&["red", "blue"]) },
@@ -77,7 +77,7 @@ async fn create(functions: &Functions, owner: &str, kind: &str, dice: &mut Dice)
     JobId::try_from(reply.json["job_id"].as_str().expect("an id")).expect("an id")
 }
 
-async fn ingest(functions: &Functions, owner: &str, kind: &str, dice: &mut Dice) -> Vec<JobId> {
+async fn ingest(functions: &FunctionSet, owner: &str, kind: &str, dice: &mut Dice) -> Vec<JobId> {
     let mut ids = Vec::new();
     let mut lines = Vec::new();
     for _ in 0..=dice.below(MAX_LINES) {
