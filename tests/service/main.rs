@@ -20,4 +20,5 @@ mod steps;
 mod stored_bytes;
 mod template;
 mod tidy;
+mod upgrade;
 mod workload;

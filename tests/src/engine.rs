@@ -1,6 +1,7 @@
 //! The embedded DynamoDB by itself: called as a library, without streams and without a network.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use dynoxide::{Database, DynoxideError};
@@ -43,12 +44,7 @@ impl Engine {
             let creation = creation(table).to_string();
             database.create_table(serde_json::from_str(&creation).expect("a creation")).expect("a table");
         }
-        let name = |id: &str| {
-            let found = tables.iter().find(|table| table.id == id);
-            found.map(|table| table.name.clone()).expect("a table of the template")
-        };
-        let names = TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect();
-        let engine = Self { database, names };
+        let engine = Self { database, names: names() };
         let hash = KeyHash::of(LOCAL_KEY);
         let key = json!({
             "kind": { "S": "keys" }, "id": { "S": hash.key_id().as_str() }, "hash": { "S": hash.as_str() },
@@ -56,6 +52,12 @@ impl Engine {
         });
         engine.call("PutItem", &json!({ "TableName": engine.table("SETTINGS_TABLE"), "Item": key }));
         engine
+    }
+
+    /// One with the data of a local stack, which lie in this file.
+    pub fn open(file: &Path) -> Self {
+        let database = Database::new(&file.to_string_lossy()).expect("a database");
+        Self { database, names: names() }
     }
 
     /// The variables that name the tables to functions.
@@ -90,6 +92,15 @@ impl Engine {
         assert_eq!(status, 200, "{operation}: {answer}");
         serde_json::from_str(&answer).expect("JSON")
     }
+}
+
+/// The names of the tables, by the variables that tell functions.
+fn names() -> BTreeMap<String, String> {
+    let name = |id: &str| {
+        let found = tables().iter().find(|table| table.id == id);
+        found.map(|table| table.name.clone()).expect("a table of the template")
+    };
+    TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect()
 }
 
 /// Has the engine do a request, which it reads from text, and writes its answer as text.

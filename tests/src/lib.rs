@@ -10,6 +10,7 @@ pub mod claims;
 mod client;
 pub mod clock;
 mod dice;
+pub mod direct;
 pub mod dynamo;
 pub mod engine;
 pub mod exports;

@@ -1,0 +1,132 @@
+//! Data that version 0.1.0 wrote opens under this one: `tests/fixtures` has a database of that version, and its answers.
+
+use std::fs;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use jobledger::Environment;
+use jobledger::domain::Timestamp;
+use jobledger_tests::Reply;
+use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::direct::environment;
+use jobledger_tests::engine::Engine;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const DATABASE: &[u8] = include_bytes!("../fixtures/stored-by-0.1.0.sqlite.gz");
+const ANSWERS: &str = include_str!("../fixtures/stored-by-0.1.0.json");
+
+/// When the database was written; leases of that time still hold.
+fn then() -> Timestamp {
+    Timestamp::from_millis(1_796_067_600_000)
+}
+
+/// The database of 0.1.0, and what its functions answered.
+struct Stored {
+    engine: Engine,
+    said: Value,
+    _directory: TempDir,
+}
+
+impl Stored {
+    fn open() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("dynamodb.sqlite");
+        let mut database = Vec::new();
+        GzDecoder::new(DATABASE).read_to_end(&mut database).expect("a compressed database");
+        fs::write(&file, database).expect("a file");
+        let said = serde_json::from_str(ANSWERS).expect("JSON");
+        Self { engine: Engine::open(&file), said, _directory: directory }
+    }
+
+    fn id(&self, name: &str) -> &str {
+        self.said["ids"][name].as_str().expect("an id")
+    }
+
+    async fn call(&self, function: &str, request: &Request) -> Reply {
+        let environment = Environment { clock: then, ..environment(&self.engine) };
+        Alone::start(function, environment).await.call(request).await
+    }
+
+    async fn job(&self, name: &str) -> Value {
+        let reply = self.call("get-job", &Request::new("GET", &format!("/v1/jobs/{}", self.id(name)))).await;
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text);
+        reply.json
+    }
+}
+
+/// The jobs of a list in the order of their ids, without what depends on the time of the answer.
+fn sorted(list: &Value) -> Value {
+    let mut jobs = list["jobs"].as_array().expect("jobs").clone();
+    for job in &mut jobs {
+        job["progress"].as_object_mut().expect("progress").remove("eta_seconds");
+    }
+    jobs.sort_by_key(|job| job["job_id"].to_string());
+    Value::Array(jobs)
+}
+
+#[tokio::test]
+async fn lists_counts_and_attempts_are_as_they_were() {
+    let stored = Stored::open();
+    let list = stored.call("list-jobs", &Request::new("GET", "/v1/jobs?limit=100")).await;
+    assert_eq!(list.at("/total"), &stored.said["count"]["total"]);
+    assert_eq!(sorted(&list.json), stored.said["jobs"]);
+    let count = stored.call("get-job-count", &Request::new("GET", "/v1/jobs/count")).await;
+    assert_eq!(count.json, stored.said["count"]);
+    for (name, attempts) in stored.said["attempts"].as_object().expect("attempts") {
+        assert_eq!(&stored.job(name).await["attempts"], attempts, "{name}");
+    }
+    let waits = stored.job("waits").await;
+    assert_eq!(waits["payload"].to_string(), "{\"a\":[1,2.50,null]}");
+    assert_eq!(waits["metadata"], json!({ "k": "v" }));
+    assert_eq!(stored.job("done").await["result"], json!({ "ok": true }));
+    let gone = Request::new("GET", &format!("/v1/jobs/{}", stored.id("gone")));
+    assert_eq!(stored.call("get-job", &gone).await.status, 404);
+}
+
+#[tokio::test]
+async fn jobs_go_on_from_where_they_stood() {
+    let stored = Stored::open();
+    // The lease that 0.1.0 gave holds, and its slot is given back.
+    let token = stored.said["lease_token"].as_str().expect("a token");
+    let held = format!("/v1/jobs/{}", stored.id("held"));
+    let heartbeat = json!({ "lease_token": token, "progress": { "overall_progress": 50 } }).to_string();
+    let reply = stored.call("update-job", &Request::new("PATCH", &held).body(&heartbeat)).await;
+    assert_eq!((reply.status, reply.at("/status")), (200, &json!("running")), "{}", reply.text);
+    let end = json!({ "lease_token": token, "status": "completed", "result": 1 }).to_string();
+    let reply = stored.call("update-job", &Request::new("PATCH", &held).body(&end)).await;
+    assert_eq!((reply.status, reply.at("/status")), (200, &json!("completed")), "{}", reply.text);
+    let limited = stored.call("type-settings", &Request::new("GET", "/v1/types/limited")).await;
+    assert_eq!((limited.at("/max_concurrency"), limited.at("/running")), (&json!(2), &json!(0)));
+    // The job that waits is claimed with its payload.
+    let claim = json!({ "types": ["scrape"], "worker_id": "w" }).to_string();
+    let reply = stored.call("claim-jobs", &Request::new("POST", "/v1/jobs/claim").body(&claim)).await;
+    assert_eq!(reply.at("/jobs/0/job_id"), &json!(stored.id("waits")), "{}", reply.text);
+    // A failed job is retried, and keeps the attempt that failed.
+    let retry = format!("/v1/jobs/{}/retry", stored.id("failed"));
+    let reply = stored.call("retry-job", &Request::new("POST", &retry)).await;
+    assert_eq!((reply.status, reply.at("/max_attempts")), (200, &json!(2)), "{}", reply.text);
+    assert_eq!(stored.job("failed").await["attempts"], stored.said["attempts"]["failed"]);
+    // Ids made of an external_id or a key lead to the same jobs.
+    let again = json!({ "type": "scrape" }).to_string();
+    let again = Request::new("POST", "/v1/jobs").header("idempotency-key", "k-1").body(&again);
+    let reply = stored.call("create-job", &again).await;
+    assert_eq!((reply.status, reply.at("/job_id")), (200, &json!(stored.id("by_key"))), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn records_and_keys_are_there() {
+    let stored = Stored::open();
+    let record = stored.call("record", &Request::new("GET", "/v1/records/source/c")).await;
+    assert_eq!((record.status, record.at("/kind")), (200, &json!("source")), "{}", record.text);
+    let count = stored.call("get-record-count", &Request::new("GET", "/v1/records/count")).await;
+    assert_eq!(count.at("/total"), &json!(2), "{}", count.text);
+    let key = format!("/v1/admin/keys/{}", stored.id("key_id"));
+    let key = stored.call("keys", &Request::new("GET", &key)).await;
+    assert_eq!(
+        (key.at("/owner"), key.at("/requests_per_minute")),
+        (&json!("acme"), &json!(600)),
+        "{}",
+        key.text
+    );
+}
