@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// Walks a list by every family of words, in pages of several sizes.
 async fn walk_all_ways(service: &Service) {
-    let rows = rows(&service);
+    let rows = rows(service);
     for (filter, order) in [("", "desc"), ("type=a&", "asc"), ("status=queued,failed&", "desc")] {
         let is_wanted = |row: &jobledger_tests::lists::Row| match filter {
             "type=a&" => row.kind == "a",
