@@ -160,7 +160,7 @@ async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
             let is_task = seen.body["Key"]["task_id"].is_object();
             changed += usize::from(seen.operation == "UpdateItem" && !is_task);
             // All three are changed, and then nothing more is heard: only a part's end comes after them.
-            if changed >= 4 && !seen.body.to_string().contains(":changed_by") {
+            if changed >= 4 && !seen.body.to_string().contains("#changed_by") {
                 Fault::Held
             } else {
                 Fault::None
