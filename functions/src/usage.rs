@@ -162,9 +162,9 @@ async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Proble
             Ok(Limits { limit_status, quota_bytes: key.storage_quota_bytes })
         }
         Some(_) | None => {
-            let is_own = own.is_some_and(|own| own.owner == asked.owner);
+            let is_reserved = own.is_some_and(|own| own.owner == asked.owner);
             let own = Limits { limit_status: call.limit_status, quota_bytes: call.storage_quota_bytes() };
-            Ok(if is_own { own } else { Limits::default() })
+            Ok(if is_reserved { own } else { Limits::default() })
         }
     }
 }

@@ -114,7 +114,7 @@ fn handlers_know_no_database() {
 #[test]
 fn only_the_store_sends() {
     let sending = [".send_with(", ".send()"];
-    let store = ["shared/src/store/store.rs"];
+    let store = ["shared/src/store/client.rs"];
     must_not_have(&["shared/src", "functions"], &store, &sending, "make a plan, and let `Store` send it");
 }
 

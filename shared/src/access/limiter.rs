@@ -1,7 +1,7 @@
 //! The rate of each key, kept over all execution environments: an item of `usage` that says when the key's bucket of calls
-//! will be full again. An environment leases some calls in one write and spends them by itself, for a few seconds at most.
+//! will be full again. An environment takes an allowance of some calls in one write, and spends it for a few seconds at most.
 //!
-//! An environment takes before it spends, the stored time only grows, and what may be out on lease is held back. So of the
+//! An environment takes before it spends, the stored time only grows, and the calls that may be out as allowances are held back. So of the
 //! calls that came in any span of time, never more are let through than the bucket gives in it. Where clocks lie apart, the
 //! one that is furthest ahead holds for all: as much more as the rate gives in the time between them, once.
 
@@ -20,9 +20,9 @@ use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
 use crate::store::value::{n, s};
 use crate::store::{AttributeMap, Store, StoreError, Tables, Written};
 
-mod lease;
+mod allowance;
 
-use lease::Lease;
+use allowance::Allowance;
 
 /// Begins the sort key of a key's bucket; the rest is the key's id and its rate.
 const RATE: &str = "rate#";
@@ -30,17 +30,17 @@ const RATE: &str = "rate#";
 const FULL_AT: &str = "full_at";
 /// What time it was, by the clock that all go by, when somebody last took from the bucket; in microseconds since 1970.
 const TAKEN_AT: &str = "taken_at";
-/// How often a lease is tried anew because others took from the bucket meanwhile. Each time it is known better how much is left.
+/// How often an allowance is tried anew because others took from the bucket meanwhile. Each try knows better how much is left.
 const MAX_TRIES: usize = 8;
-/// Most keys whose leases an environment knows.
+/// Most keys whose allowances an environment knows.
 const MAX_KEYS: usize = 1_000;
 /// How long an unused bucket is kept, in hours: longer than any takes to fill.
 const KEPT_HOURS: i64 = 48;
 
-/// What this execution environment has leased. Calls of one key go one at a time: one leases, and the others spend.
+/// The allowances of this execution environment. Calls of one key go one at a time: one takes an allowance, the others spend it.
 #[derive(Debug, Default)]
 pub(super) struct Limiter {
-    leases: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<Lease>>>>,
+    allowances: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<Allowance>>>>,
 }
 
 /// Who takes calls: which key, with which rate, and when.
@@ -65,13 +65,13 @@ impl Limiter {
     ) -> Result<Option<RateLimitStatus>, StoreError> {
         let Some(rate_limit) = key.rate_limit else { return Ok(None) };
         let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
-        let lease = self.of(&key.key_id);
-        let mut lease = lease.lock().await;
-        let made = taker.take(&mut lease, 1).await?;
-        let time = lease.time(rate_limit, now, taker.came);
+        let allowance = self.of(&key.key_id);
+        let mut allowance = allowance.lock().await;
+        let made = taker.take(&mut allowance, 1).await?;
+        let time = allowance.time(rate_limit, now, taker.came);
         Ok(Some(match made {
-            0 => lease.refused(rate_limit, time, now),
-            _ => lease.limit_status(rate_limit, time),
+            0 => allowance.refused(rate_limit, time, now),
+            _ => allowance.limit_status(rate_limit, time),
         }))
     }
 
@@ -86,54 +86,54 @@ impl Limiter {
     ) -> Result<u32, StoreError> {
         let Some(rate_limit) = key.rate_limit else { return Ok(calls) };
         let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
-        let lease = self.of(&key.key_id);
-        taker.take(&mut *lease.lock().await, calls).await
+        let allowance = self.of(&key.key_id);
+        taker.take(&mut *allowance.lock().await, calls).await
     }
 
-    /// What is leased of a key.
-    fn of(&self, key_id: &KeyId) -> Arc<tokio::sync::Mutex<Lease>> {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-        if leases.len() >= MAX_KEYS && !leases.contains_key(key_id) {
-            // They lose what they have on lease, some seconds' worth.
-            leases.clear();
+    /// The allowance of a key.
+    fn of(&self, key_id: &KeyId) -> Arc<tokio::sync::Mutex<Allowance>> {
+        let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
+        if allowances.len() >= MAX_KEYS && !allowances.contains_key(key_id) {
+            // Their allowances are lost: the calls of some seconds.
+            allowances.clear();
         }
-        Arc::clone(leases.entry(key_id.clone()).or_default())
+        Arc::clone(allowances.entry(key_id.clone()).or_default())
     }
 }
 
 impl Taker<'_> {
-    /// Takes up to so many calls: from the lease, and what it lacks from the bucket.
-    async fn take(self, lease: &mut Lease, calls: u32) -> Result<u32, StoreError> {
+    /// Takes up to so many calls: from the allowance, and what it lacks from the bucket.
+    async fn take(self, allowance: &mut Allowance, calls: u32) -> Result<u32, StoreError> {
         let Self { store, rate_limit, now, .. } = self;
-        lease.go_by(rate_limit);
-        let spent = lease.spend(rate_limit, calls, now);
+        allowance.go_by(rate_limit);
+        let spent = allowance.spend(rate_limit, calls, now);
         if spent == calls {
             return Ok(spent);
         }
         for tried in 0..MAX_TRIES {
-            if rate_limit.is_beyond(lease.full_at_us, now) {
+            if rate_limit.is_beyond(allowance.full_at_us, now) {
                 let (Written::Done(item) | Written::Refused(item)) =
-                    store.update(self.begin_empty(lease.full_at_us)).await?;
-                learn(lease, rate_limit, item.as_ref());
+                    store.update(self.begin_empty(allowance.full_at_us)).await?;
+                learn(allowance, rate_limit, item.as_ref());
                 continue;
             }
-            let time = lease.time(rate_limit, now, self.came);
-            let level = rate_limit.level(lease.full_at_us, time);
+            let time = allowance.time(rate_limit, now, self.came);
+            let level = rate_limit.level(allowance.full_at_us, time);
             if level.free == 0 && tried > 0 {
-                lease.pause(now);
+                allowance.pause(now);
             }
-            if level.free == 0 || lease.paused_us(level, now) > 0 {
+            if level.free == 0 || allowance.paused_us(level, now) > 0 {
                 return Ok(spent);
             }
-            let size = lease.next_size(rate_limit, calls - spent, level.free, now);
-            match store.update(self.lease(lease.full_at_us, size, time)).await? {
+            let size = allowance.next_size(rate_limit, calls - spent, level.free, now);
+            match store.update(self.allowance(allowance.full_at_us, size, time)).await? {
                 Written::Done(item) => {
-                    learn(lease, rate_limit, item.as_ref());
+                    learn(allowance, rate_limit, item.as_ref());
                     let made = size.min(calls - spent);
-                    lease.took(size, made, now);
+                    allowance.took(size, made, now);
                     return Ok(spent + made);
                 }
-                Written::Refused(item) => learn(lease, rate_limit, item.as_ref()),
+                Written::Refused(item) => learn(allowance, rate_limit, item.as_ref()),
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
@@ -142,7 +142,7 @@ impl Taker<'_> {
 
     /// Takes so many calls from a bucket that is believed to be full then. Who takes from one that is being filled does so
     /// whatever others take meanwhile, as long as there is enough; only the first after a rest has to be alone.
-    fn lease(self, full_at_us: i64, calls: u32, time: Timestamp) -> UpdateItemInputBuilder {
+    fn allowance(self, full_at_us: i64, calls: u32, time: Timestamp) -> UpdateItemInputBuilder {
         let rate_limit = self.rate_limit;
         let plan = self.of_bucket().expression_attribute_values(":now", n(micros(time)));
         if full_at_us > micros(time) {
@@ -182,7 +182,7 @@ impl Taker<'_> {
     }
 }
 
-/// How a key stands with its rate, as far as it is stored: calls on lease are off it. `None`: it has no limit.
+/// How a key stands with its rate, as far as it is stored: calls in allowances are taken off. `None`: it has no limit.
 pub(super) async fn look(
     store: &Store,
     tables: &Tables,
@@ -193,9 +193,9 @@ pub(super) async fn look(
     let (owner, span) = name(key, rate_limit);
     let plan = GetItemInput::builder().table_name(&tables.usage).key(OWNER, owner).key(SPAN, span);
     let came = Instant::now();
-    let mut lease = Lease::default();
-    learn(&mut lease, rate_limit, store.get(plan).await?.as_ref());
-    Ok(Some(lease.limit_status(rate_limit, lease.time(rate_limit, now, came))))
+    let mut allowance = Allowance::default();
+    learn(&mut allowance, rate_limit, store.get(plan).await?.as_ref());
+    Ok(Some(allowance.limit_status(rate_limit, allowance.time(rate_limit, now, came))))
 }
 
 /// A key whose rate is changed gets another bucket: what is missing in the old one says nothing about the new.
@@ -204,10 +204,10 @@ fn name(key: &AccessKey, rate_limit: RateLimit) -> (AttributeValue, AttributeVal
     (s(&key.owner), s(format!("{RATE}{key_id}#{per_minute}/{burst}")))
 }
 
-fn learn(lease: &mut Lease, rate_limit: RateLimit, item: Option<&AttributeMap>) {
+fn learn(allowance: &mut Allowance, rate_limit: RateLimit, item: Option<&AttributeMap>) {
     let time = |name: &str| {
         let value = item.and_then(|item| item.get(name)).and_then(|value| value.as_n().ok());
         value.and_then(|value| value.parse().ok()).unwrap_or(0)
     };
-    lease.learn(rate_limit, time(FULL_AT), time(TAKEN_AT));
+    allowance.learn(rate_limit, time(FULL_AT), time(TAKEN_AT));
 }

@@ -9,14 +9,14 @@
 //!
 //! 1. A type for its **state**: its input, where it is, and its numbers so far; JSON of some kilobytes at most.
 //! 2. `impl Work` for a type: its [`KIND`](Work::KIND), how a state shows as [`Progress`], and one
-//!    [`part`](Work::part): take the state, do a bounded amount of work, answer with the next state.
+//!    [`step`](Work::step): take the state, do a bounded amount of work, answer with the next state.
 //! 3. Name it in `functions/src/streams/run_background_tasks.rs`, and allow that function what it needs in `template.yaml`.
-//! 4. Add its kind to the types of the service's own ([`crate::domain::OWN_TYPES`]): the job that shows it is of that type.
+//! 4. Add its kind to the types of the service's own ([`crate::domain::RESERVED_TYPES`]): the job that shows it is of that type.
 //! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
 //!
 //! **A part may be done again**, from the state that it was given: the process can end anywhere. So it first writes down
 //! what it is going to do (as its next state), and does it in the next part, so that it can tell its own doing when it
-//! meets it again; [`Bench::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
+//! meets it again; [`TaskContext::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
 //! longer than its lease; only one of the two gets its next state written.
 
 mod begin;
@@ -50,29 +50,29 @@ pub trait Work: Send + Sync + 'static {
     /// How far it is, for the job.
     fn progress(state: &Self::State) -> Progress;
 
-    /// Does a part: so much that it takes seconds, not minutes. An error has it done again.
-    fn part(
-        bench: &Bench<'_>,
+    /// Does one step: it takes seconds, not minutes. After an error, the step is done again.
+    fn step(
+        context: &TaskContext<'_>,
         state: Self::State,
-    ) -> impl Future<Output = Result<Step<Self::State>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<StepOutcome<Self::State>, StoreError>> + Send;
 }
 
-/// What a part works with.
+/// Everything that a step works with.
 #[derive(Clone, Copy, Debug)]
-pub struct Bench<'a> {
+pub struct TaskContext<'a> {
     /// The store and its settings.
     pub ledger: &'a Ledger,
     /// Whose work it is.
     pub task: &'a Task,
-    /// The time for all that this part writes.
+    /// The time for all that this step writes.
     pub now: Timestamp,
-    /// Whether somebody may have done some or all of this part before.
+    /// Whether some or all of this step may have been done before.
     pub is_again: bool,
 }
 
-/// What comes after a part.
+/// How a step ended.
 #[derive(Clone, Debug)]
-pub enum Step<S> {
+pub enum StepOutcome<S> {
     /// More, from this state on.
     GoOn(S),
     /// Nothing: this is what the job gave. Its result is logged, too: numbers, never what belongs to a caller.
@@ -84,25 +84,26 @@ pub enum Step<S> {
 pub struct Kind {
     name: &'static str,
     progress: fn(&str) -> Result<Progress, Corrupt>,
-    part: PartOf,
+    step: StepOf,
 }
 
-/// A part of any kind of work; states are JSON.
-type PartOf = for<'a> fn(&'a Bench<'a>, &'a str) -> BoxFuture<'a, Result<Step<String>, StoreError>>;
+/// A step of any kind of work; states are JSON.
+type StepOf =
+    for<'a> fn(&'a TaskContext<'a>, &'a str) -> BoxFuture<'a, Result<StepOutcome<String>, StoreError>>;
 
 /// This kind of work.
 pub const fn kind<W: Work>() -> Kind {
     Kind {
         name: W::KIND,
         progress: |state| Ok(W::progress(&read::<W>(state)?)),
-        part: |bench, state| Box::pin(part::<W>(bench, state)),
+        step: |context, state| Box::pin(step::<W>(context, state)),
     }
 }
 
-async fn part<W: Work>(bench: &Bench<'_>, state: &str) -> Result<Step<String>, StoreError> {
-    Ok(match W::part(bench, read::<W>(state)?).await? {
-        Step::GoOn(state) => Step::GoOn(write::<W>(&state)?),
-        Step::Done(output) => Step::Done(output),
+async fn step<W: Work>(context: &TaskContext<'_>, state: &str) -> Result<StepOutcome<String>, StoreError> {
+    Ok(match W::step(context, read::<W>(state)?).await? {
+        StepOutcome::GoOn(state) => StepOutcome::GoOn(write::<W>(&state)?),
+        StepOutcome::Done(output) => StepOutcome::Done(output),
     })
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::item::{Claim, Turn};
-use super::{Bench, Kind, Step, Task, item, job};
+use super::{Kind, StepOutcome, Task, TaskContext, item, job};
 use crate::audit::Audit;
-use crate::domain::{Head, JobId, Output, Step as DomainStep, Timestamp};
+use crate::domain::{Head, JobId, Output, Step, Timestamp};
 use crate::environment::Environment;
 use crate::queue::{Made, make};
 use crate::store::{Corrupt, Ledger, StoreError, Written, plans};
@@ -131,10 +131,10 @@ impl Held<'_> {
                 return self.let_go(head.as_deref()).await;
             }
             let now = self.clock.now();
-            let bench = Bench { ledger: self.ledger, task: &self.task, now, is_again };
-            match (kind.part)(&bench, &state).await? {
-                Step::Done(output) => return self.finish(&output).await,
-                Step::GoOn(next) => state = next,
+            let context = TaskContext { ledger: self.ledger, task: &self.task, now, is_again };
+            match (kind.step)(&context, &state).await? {
+                StepOutcome::Done(output) => return self.finish(&output).await,
+                StepOutcome::GoOn(next) => state = next,
             }
             let goes_on = done < MAX_PARTS && self.clock.is_time_left();
             let turn = if goes_on { Turn::Kept } else { Turn::PutBack };
@@ -162,7 +162,7 @@ impl Held<'_> {
     }
 
     /// Makes a step of the job.
-    async fn step(&self, step: &DomainStep) -> Result<Made, StoreError> {
+    async fn step(&self, step: &Step) -> Result<Made, StoreError> {
         make(self.ledger, self.task.id, step).await
     }
 

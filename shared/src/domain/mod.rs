@@ -14,13 +14,13 @@ mod lease;
 mod money;
 mod names;
 mod new_job;
-mod own;
 mod parts;
 mod progress;
 mod query;
 mod query_string;
 mod rate_limit;
 mod record;
+mod reserved;
 mod seen;
 mod spelling;
 mod status;
@@ -46,7 +46,6 @@ pub use names::{
     RecordStatus, TaskName, TraceId, TypeName, WorkerId,
 };
 pub use new_job::{Creation, NewJob};
-pub use own::{BULK, OWN_TYPES, RECOUNT, SERVICE_OWNER, callers_owner, callers_type, is_own};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
 pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
@@ -56,6 +55,7 @@ pub use rate_limit::{
     DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, RateLimit, micros,
 };
 pub use record::Record;
+pub use reserved::{BULK, RECOUNT, RESERVED_TYPES, SERVICE_OWNER, callers_owner, callers_type, is_reserved};
 pub use seen::Seen;
 pub use status::{Status, StatusInput};
 pub use step::{Mark, Step};

@@ -4,16 +4,17 @@
 //! access, refusals, problems, request ids, and the log. One whose answer has no bound implements [`StreamRoute`].
 
 mod answer;
-mod arrival;
 mod asked;
 mod backend;
 mod call;
 mod caller;
 mod canonical;
 mod cursor;
+mod decode;
 mod encoding;
 mod export;
 mod fields;
+mod incoming;
 mod job_refusals;
 mod key_view;
 mod object;
@@ -23,7 +24,6 @@ mod prefer;
 mod problem;
 mod query;
 mod rate_limit_status;
-mod read;
 mod refusals;
 mod route;
 mod serve;
@@ -35,16 +35,16 @@ pub use backend::{Backend, Nothing};
 pub use call::{Call, Wait};
 pub use caller::{Access, Caller, bearer};
 pub use cursor::Cursor;
+pub use decode::{
+    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
+    timestamp, timings,
+};
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use key_view::KeyView;
 pub use page::{Page, Window};
 pub use problem::Problem;
 pub use rate_limit_status::RateLimitView;
-pub use read::{
-    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
-    timestamp, timings,
-};
 pub use route::{Route, Served, Serves};
 pub use serve::function;
 pub use streaming::{StreamRoute, Streamed, streaming};

@@ -9,7 +9,7 @@ use lambda_http::{Adapter, Body, Request, Response};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::arrival::Arrival;
+use super::incoming::Incoming;
 use super::route::{NotServed, find};
 use super::{Answer, Backend, Problem, Serves};
 use crate::access::{AccessControl, Flush};
@@ -79,34 +79,34 @@ async fn serve<F: Serves>(
     clock: fn() -> Timestamp,
     request: Request,
 ) -> Response<Body> {
-    let mut arrival = Arrival::of(F::NAME, clock, &request);
-    let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
+    let mut incoming = Incoming::of(F::NAME, clock, &request);
+    let (time_left, began) = (incoming.time_left(MARGIN), incoming.began);
     // Each request to DynamoDB has a limit of its own, but several may come together.
-    let answering = tokio::time::timeout(time_left, answer::<F>(backend, access, &mut arrival, &request));
+    let answering = tokio::time::timeout(time_left, answer::<F>(backend, access, &mut incoming, &request));
     let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
     let answer = match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(answer) => {
-            arrival.answered(&answer);
+            incoming.answered(&answer);
             answer
         }
         Err(problem) => {
-            arrival.failed(&problem, None);
+            incoming.failed(&problem, None);
             problem.answer()
         }
     };
-    arrival.leave(access, answer).into_response()
+    incoming.leave(access, answer).into_response()
 }
 
 async fn answer<F: Serves>(
     backend: &F::Backend,
     access: &Control<F>,
-    arrival: &mut Arrival,
+    incoming: &mut Incoming,
     request: &Request,
 ) -> Result<Answer, Problem> {
     let Some(route) = find(F::ROUTES, request) else {
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
         return Err(Problem::internal(NotServed { function: F::NAME, method, path }));
     };
-    let mut admitted = arrival.admit(route.access, route.max_body_bytes, access, request).await?;
-    (route.answer)(admitted.call(backend, access, arrival, request)).await
+    let mut admitted = incoming.admit(route.access, route.max_body_bytes, access, request).await?;
+    (route.answer)(admitted.call(backend, access, incoming, request)).await
 }

@@ -15,7 +15,7 @@ use lambda_http::{Request, RequestExt};
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
-use super::arrival::Arrival;
+use super::incoming::Incoming;
 use super::{Access, Answer, Backend, Call, Problem};
 use crate::access::{AccessControl, Flush};
 use crate::domain::Timestamp;
@@ -102,20 +102,20 @@ async fn serve<R: StreamRoute>(
     clock: fn() -> Timestamp,
     request: Request,
 ) -> StreamedAnswer {
-    let mut arrival = Arrival::of(R::NAME, clock, &request);
-    let (time_left, began) = (arrival.time_left(MARGIN), arrival.began);
-    let answering = tokio::time::timeout(time_left, answer::<R>(backend, access, &mut arrival, &request));
+    let mut incoming = Incoming::of(R::NAME, clock, &request);
+    let (time_left, began) = (incoming.time_left(MARGIN), incoming.began);
+    let answering = tokio::time::timeout(time_left, answer::<R>(backend, access, &mut incoming, &request));
     let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
     match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
         Ok(Streamed { head, body }) => {
-            let (parts, _) = arrival.leave(access, head).into_response().into_parts();
-            let sending = Sending { body, arrival, status: parts.status.as_u16(), bytes: 0, end: None };
+            let (parts, _) = incoming.leave(access, head).into_response().into_parts();
+            let sending = Sending { body, incoming, status: parts.status.as_u16(), bytes: 0, end: None };
             let body = Box::pin(stream::unfold(sending, Sending::next));
             StreamedAnswer { status: parts.status, headers: parts.headers, body }
         }
         Err(problem) => {
-            arrival.failed(&problem, None);
-            let answer = arrival.leave(access, problem.answer());
+            incoming.failed(&problem, None);
+            let answer = incoming.leave(access, problem.answer());
             let (parts, body) = answer.into_response().into_parts();
             let whole = Bytes::copy_from_slice(body.as_ref());
             let body = Box::pin(stream::iter([Ok(whole)]));
@@ -127,17 +127,17 @@ async fn serve<R: StreamRoute>(
 async fn answer<R: StreamRoute>(
     backend: &Arc<R::Backend>,
     access: &Control<R>,
-    arrival: &mut Arrival,
+    incoming: &mut Incoming,
     request: &Request,
 ) -> Result<Streamed, Problem> {
-    let mut admitted = arrival.admit(R::ACCESS, 0, access, request).await?;
-    R::answer(admitted.call(backend, access, arrival, request)).await
+    let mut admitted = incoming.admit(R::ACCESS, 0, access, request).await?;
+    R::answer(admitted.call(backend, access, incoming, request)).await
 }
 
 /// A body on its way.
 struct Sending {
     body: Pieces,
-    arrival: Arrival,
+    incoming: Incoming,
     status: u16,
     bytes: u64,
     end: Option<End>,
@@ -154,7 +154,7 @@ impl Sending {
         if self.end.is_some() {
             return None;
         }
-        let piece = tokio::time::timeout(self.arrival.time_left(MARGIN), self.body.next()).await;
+        let piece = tokio::time::timeout(self.incoming.time_left(MARGIN), self.body.next()).await;
         match piece.unwrap_or_else(|elapsed| Some(Err(Problem::unavailable(elapsed)))) {
             Some(Ok(piece)) => {
                 self.bytes += u64::try_from(piece.len()).unwrap_or(0);
@@ -176,9 +176,9 @@ impl Drop for Sending {
     /// Here every body ends: after its last piece, after a failure, or where its caller left.
     fn drop(&mut self) {
         match &self.end {
-            Some(End::Whole) => self.arrival.streamed(self.status, self.bytes, "answered"),
-            Some(End::BrokenOff(problem)) => self.arrival.failed(problem, Some(self.bytes)),
-            None => self.arrival.streamed(self.status, self.bytes, "left by its caller"),
+            Some(End::Whole) => self.incoming.streamed(self.status, self.bytes, "answered"),
+            Some(End::BrokenOff(problem)) => self.incoming.failed(problem, Some(self.bytes)),
+            None => self.incoming.streamed(self.status, self.bytes, "left by its caller"),
         }
     }
 }

@@ -51,7 +51,7 @@ pub struct Listing {
 
 /// Some jobs of a list, one after the other, without its total.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part<J> {
+pub struct Chunk<J> {
     /// The jobs: fewer than asked for does not mean that the list ends here.
     pub jobs: Vec<J>,
     /// After which sort key the list goes on; `None`: it ends here.
@@ -77,26 +77,26 @@ impl Jobs<'_> {
     }
 
     /// Reads at most so many jobs that come after a sort key in order of creation: for a list that is walked to its end.
-    pub async fn part(
+    pub async fn chunk(
         &self,
         query: &JobQuery,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Part<Job>, StoreError> {
+    ) -> Result<Chunk<Job>, StoreError> {
         let source = self.ledger.source().await?;
-        let (rows, next) = page::part(&Prepared::of(source, query).await?, after, limit).await?;
-        Ok(Part { jobs: rows::jobs_with_progress(source, rows).await?, next })
+        let (rows, next) = page::chunk(&Prepared::of(source, query).await?, after, limit).await?;
+        Ok(Chunk { jobs: rows::jobs_with_progress(source, rows).await?, next })
     }
 
     /// The same without the progress of running jobs. A job that cannot be read does not keep the others back.
-    pub(crate) async fn part_of_heads(
+    pub(crate) async fn chunk_of_heads(
         &self,
         query: &JobQuery,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Part<Result<Job, Corrupt>>, StoreError> {
+    ) -> Result<Chunk<Result<Job, Corrupt>>, StoreError> {
         let source = self.ledger.source().await?;
-        let (rows, next) = page::part(&Prepared::of(source, query).await?, after, limit).await?;
-        Ok(Part { jobs: rows.into_iter().map(rows::job).collect(), next })
+        let (rows, next) = page::chunk(&Prepared::of(source, query).await?, after, limit).await?;
+        Ok(Chunk { jobs: rows.into_iter().map(rows::job).collect(), next })
     }
 }

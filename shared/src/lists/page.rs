@@ -51,7 +51,7 @@ pub(super) async fn page(list: &Prepared<'_>, from: From<'_>, limit: usize) -> R
 }
 
 /// Reads what comes after a sort key, at most so many rows, and tells after which key the list goes on.
-pub(super) async fn part(
+pub(super) async fn chunk(
     list: &Prepared<'_>,
     after: Option<&str>,
     limit: usize,

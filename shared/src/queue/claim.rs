@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::join_all;
 
 use super::any_of;
-use super::memory::{Crowds, Long, Taken};
-use super::queue::{CROWDED_WINDOW, Candidate, WINDOW, view};
+use super::memory::{Contention, LongQueues, Taken};
 use super::send::{Made, made, transact};
 use super::slots::{self, Slots};
+use super::waiting::{CROWDED_WINDOW, Candidate, WINDOW, view};
 use crate::domain::steps::{claimed, moved_up};
 use crate::domain::{Head, Input, LeaseToken, Owner, Status, Step, Terms, Timestamp, TypeName, WorkerId};
 use crate::environment::Environment;
@@ -58,8 +58,8 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claims {
     taken: Taken,
-    long: Long,
-    crowds: Crowds,
+    long: LongQueues,
+    contention: Contention,
 }
 
 /// What became of one try for one job.
@@ -106,7 +106,7 @@ impl Claims {
     ) -> Result<Looked, StoreError> {
         let (source, now) = (ledger.source().await?, clock());
         let queues = (&request.owner, &request.kinds);
-        let mut spread = self.crowds.spread(queues);
+        let mut spread = self.contention.spread(queues);
         let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
         let seen = view(source, &self.long, queues, window, now).await?;
         let mut left = self.taken.without(seen.candidates, now);
@@ -136,7 +136,7 @@ impl Claims {
                     Err(error) => failed = Some(error),
                 }
             }
-            (spread, lost) = (self.crowds.tried(queues, tried, losses), losses > 0);
+            (spread, lost) = (self.contention.tried(queues, tried, losses), losses > 0);
             if let Some(error) = failed {
                 return Err(error);
             }

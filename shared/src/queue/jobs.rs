@@ -6,7 +6,9 @@ use super::send::{Made, make, stop};
 use super::{Error, Jobs};
 use crate::domain::step::When;
 use crate::domain::steps::{cancelled, removed, retried};
-use crate::domain::{BulkAction, Head, JobId, Mark, Owner, Seen, State, Status, Step, Timestamp, is_own};
+use crate::domain::{
+    BulkAction, Head, JobId, Mark, Owner, Seen, State, Status, Step, Timestamp, is_reserved,
+};
 use crate::store::head_write::HeadUpdate;
 use crate::store::{Ledger, StoreError, Written, head_of_row, plans};
 
@@ -87,7 +89,7 @@ impl Jobs<'_> {
     /// Queues a job again that failed or was cancelled, with one more attempt.
     pub async fn retry(&self, owner: &Owner, id: JobId, now: Timestamp) -> Result<Head, Error> {
         let Head { job, .. } = self.head(owner, id).await?;
-        if is_own(&job.kind) {
+        if is_reserved(&job.kind) {
             return Err(Error::ServiceJob(job.kind));
         }
         if !BulkAction::Retry.sources().contains(&job.status()) {
@@ -120,7 +122,7 @@ impl Jobs<'_> {
             if is_done {
                 return Ok(there);
             }
-            if is_own(&there.job.kind) {
+            if is_reserved(&there.job.kind) {
                 return Err(Error::ServiceJob(there.job.kind));
             }
             let before = std::mem::replace(&mut seen, Seen::from(&there.job));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::queue::Candidate;
+use super::waiting::Candidate;
 use crate::domain::{JobId, Owner, Timestamp, TypeName};
 use crate::store::Memory;
 use crate::store::plans::queue::Queue;
@@ -13,11 +13,11 @@ const MAX_LONG: usize = 1_000;
 
 /// Queues that filled a window when they were last looked at.
 #[derive(Debug, Default)]
-pub(super) struct Long {
+pub(super) struct LongQueues {
     queues: Mutex<HashSet<(Owner, TypeName, u16)>>,
 }
 
-impl Long {
+impl LongQueues {
     pub(super) fn has(&self, queue: Queue<'_>) -> bool {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.contains(&(queue.owner.clone(), queue.kind.clone(), queue.shard))
@@ -50,13 +50,13 @@ const EASE: usize = 8;
 /// How many claims there are about, as far as lost races tell: a claim then begins anywhere among so many of the first jobs,
 /// as all others begin there, too. Where nobody competes, jobs go in order.
 #[derive(Debug, Default)]
-pub(super) struct Crowds {
+pub(super) struct Contention {
     spreads: Mutex<Spreads>,
 }
 
 type Spreads = HashMap<(Owner, BTreeSet<TypeName>), usize>;
 
-impl Crowds {
+impl Contention {
     /// Over how many jobs to spread the tries for these queues; 0: the first is the next.
     pub(super) fn spread(&self, (owner, kinds): (&Owner, &BTreeSet<TypeName>)) -> usize {
         self.lock().get(&(owner.clone(), kinds.clone())).copied().unwrap_or(0)

@@ -13,12 +13,12 @@ mod error;
 mod jobs;
 mod memory;
 mod oldest;
-mod queue;
 mod read;
 mod reaper;
 mod send;
 mod slots;
 mod update;
+mod waiting;
 
 /// Most types that one claim may name.
 pub const MAX_CLAIM_TYPES: usize = 20;

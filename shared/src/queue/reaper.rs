@@ -18,7 +18,7 @@ use crate::counts::{
     MAX_NOTED_TYPES, NotedType, QueueNote, StatusCounts, counts_by_owner, counts_by_type, owners,
 };
 use crate::domain::{
-    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_own,
+    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_reserved,
     steps::expired,
 };
 use crate::environment::Environment;
@@ -297,7 +297,7 @@ impl Seen {
     /// The job of a row, if a worker may hold it: the service's own have no leases.
     fn callers_job(&self, row: &AttributeMap) -> Option<JobId> {
         let kind = row.get("type").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default();
-        if TypeName::try_from(kind).is_ok_and(|kind| is_own(&kind)) {
+        if TypeName::try_from(kind).is_ok_and(|kind| is_reserved(&kind)) {
             return None;
         }
         id_of_row(row).inspect_err(|error| self.trouble(error, "a running job cannot be read")).ok()

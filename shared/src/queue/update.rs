@@ -11,9 +11,10 @@ use super::{Error, Jobs};
 use crate::domain::step::{Change, When};
 use crate::domain::steps::{completed, renewed};
 use crate::domain::{
-    Head, Input, JobChange, JobId, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings, Unfit, is_own,
+    Head, Input, JobChange, JobId, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings, Unfit,
+    is_reserved,
 };
-use crate::lambda::Environment;
+use crate::environment::Environment;
 use crate::store::{StoreError, input_part, output_part};
 
 /// How often a job may change between being read and being written.
@@ -175,7 +176,7 @@ impl Jobs<'_> {
 /// made.
 fn stands(head: &Head, change: &JobChange, now: Timestamp) -> Result<bool, Error> {
     let job = &head.job;
-    if is_own(&job.kind) {
+    if is_reserved(&job.kind) {
         return Err(Error::ServiceJob(job.kind.clone()));
     }
     if let Some(lease) = &change.lease {

@@ -2,6 +2,7 @@
 //!
 //! [`plans`] makes requests as values (the SDK's input builders); [`Store`] sends them. Nothing else does either.
 
+mod client;
 mod config;
 mod error;
 mod head_step;
@@ -21,7 +22,6 @@ pub mod records;
 mod retry;
 pub mod schema;
 mod shards;
-mod store;
 mod stream_record;
 pub mod tries;
 pub mod types;
@@ -29,6 +29,7 @@ pub(crate) mod value;
 mod wait;
 mod whole;
 
+pub use client::{Store, Transacted, Written};
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, Error, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
@@ -41,7 +42,6 @@ pub use part::{Part, decode_part, encode_part, part_bytes};
 pub use parts::{input_part, output_part};
 pub use progress::with_progress;
 pub use retry::backoff;
-pub use store::{Store, Transacted, Written};
 pub use stream_record::{Batch, SequenceNumber, StreamRecord, Target, Unreadable};
 pub use types::StoredType;
 pub use wait::Pace;

@@ -1,6 +1,6 @@
 //! What is asked for, read from the body of the request.
 
-use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, is_own};
+use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, is_reserved};
 use jobledger::http::{FieldError, Fields, Problem, QueryString, Raw, job_query, object, text};
 use serde_json::value::to_raw_value;
 
@@ -75,7 +75,7 @@ impl Filter {
     /// All that is wrong with it, also for this action.
     fn errors(&mut self, action: Option<BulkAction>) -> Vec<FieldError> {
         let mut errors = std::mem::take(&mut self.errors);
-        if self.query.types.iter().any(is_own) {
+        if self.query.types.iter().any(is_reserved) {
             let message = "must be types of callers: jobs of the service itself are changed one by one";
             errors.push(FieldError::new("type", Invalid::new(message)));
         }

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use crate::background::Bench;
+use crate::background::TaskContext;
 use crate::domain::{BulkAction, BulkOutcome, Mark, Seen, Status};
 use crate::queue::{ByBulk, Error};
 use crate::store::StoreError;
 
 /// Does it to one job that was seen in one of these statuses. An error is one that may pass.
 pub(super) async fn change(
-    bench: &Bench<'_>,
+    context: &TaskContext<'_>,
     action: BulkAction,
     statuses: &BTreeSet<Status>,
     seen: Seen,
 ) -> Result<BulkOutcome, StoreError> {
-    let (jobs, task, now) = (bench.ledger.jobs(), bench.task, bench.now);
+    let (jobs, task, now) = (context.ledger.jobs(), context.task, context.now);
     let mark = Mark { bulk: task.id, created_at: task.created_at };
     let bulk = Some(ByBulk { mark, statuses });
     let done = match action {
@@ -31,7 +31,7 @@ pub(super) async fn change(
             Ok(BulkOutcome::Failed)
         }
         // Gone is what was wanted; whose doing it was cannot be seen, but who did this part before is the likeliest.
-        Err(Error::NotFound) if action == BulkAction::Delete && bench.is_again => Ok(BulkOutcome::Changed),
+        Err(Error::NotFound) if action == BulkAction::Delete && context.is_again => Ok(BulkOutcome::Changed),
         Err(_) => Ok(BulkOutcome::Skipped),
     }
 }

@@ -12,16 +12,16 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use crate::background::{Bench, Step, Task, Work};
+use crate::background::{StepOutcome, Task, TaskContext, Work};
 use crate::counts::total;
 use crate::domain::{
-    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, OWN_TYPES, Order, Output, Progress,
-    QueryString, Seen, Status, TaskName, TypeName, is_own, job_query,
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, Order, Output, Progress, QueryString,
+    RESERVED_TYPES, Seen, Status, TaskName, TypeName, is_reserved, job_query,
 };
 use crate::store::{Corrupt, Ledger, StoreError};
 
-/// Jobs of one part.
-const PART: usize = 100;
+/// Jobs of one step.
+const JOBS_A_STEP: usize = 100;
 /// Jobs that are changed at the same time.
 const MAX_AT_ONCE: usize = 16;
 
@@ -83,10 +83,10 @@ impl BulkState {
         Ok(is_possible.then_some(JobQuery { statuses, created, order: Order::Asc, ..query }))
     }
 
-    fn done(&self) -> Result<Step<Self>, StoreError> {
+    fn done(&self) -> Result<StepOutcome<Self>, StoreError> {
         let result = to_raw_value(&Gave { action: self.action, numbers: &self.numbers });
         let result = result.map_err(|error| Corrupt::new("result of a bulk job", error))?;
-        Ok(Step::Done(Output { result: Some(result), ..Output::default() }))
+        Ok(StepOutcome::Done(Output { result: Some(result), ..Output::default() }))
     }
 }
 
@@ -103,12 +103,15 @@ impl Work for Bulk {
         }
     }
 
-    async fn part(bench: &Bench<'_>, mut state: BulkState) -> Result<Step<BulkState>, StoreError> {
-        let Some(query) = state.query(bench.task)? else { return state.done() };
+    async fn step(
+        context: &TaskContext<'_>,
+        mut state: BulkState,
+    ) -> Result<StepOutcome<BulkState>, StoreError> {
+        let Some(query) = state.query(context.task)? else { return state.done() };
         let statuses = state.action.wanted(&query.statuses);
         let changes: Vec<_> = std::mem::take(&mut state.pending)
             .into_iter()
-            .map(|seen| change::change(bench, state.action, &statuses, seen))
+            .map(|seen| change::change(context, state.action, &statuses, seen))
             .collect();
         let outcomes: Vec<BulkOutcome> = stream::iter(changes).buffered(MAX_AT_ONCE).try_collect().await?;
         for outcome in outcomes {
@@ -118,14 +121,14 @@ impl Work for Bulk {
             Next::End => return state.done(),
             Next::After(key) => Some(key.as_str()),
             Next::Begin => {
-                state.total = counted(bench.ledger, &query).await?;
+                state.total = counted(context.ledger, &query).await?;
                 None
             }
         };
-        let found = bench.ledger.jobs().part_of_heads(&query, after, PART).await?;
+        let found = context.ledger.jobs().chunk_of_heads(&query, after, JOBS_A_STEP).await?;
         for job in found.jobs {
             match job {
-                Ok(job) if is_own(&job.kind) => {}
+                Ok(job) if is_reserved(&job.kind) => {}
                 Ok(job) => state.pending.push(Seen::from(&job)),
                 Err(corrupt) => {
                     tracing::error!(error = &corrupt as &dyn std::error::Error, "a job cannot be read");
@@ -137,7 +140,7 @@ impl Work for Bulk {
         if state.pending.is_empty() && matches!(state.next, Next::End) {
             state.done()
         } else {
-            Ok(Step::GoOn(state))
+            Ok(StepOutcome::GoOn(state))
         }
     }
 }
@@ -152,7 +155,7 @@ async fn counted(ledger: &Ledger, query: &JobQuery) -> Result<Option<u64>, Store
     if !query.types.is_empty() {
         return Ok(Some(all));
     }
-    let own = OWN_TYPES.into_iter().filter_map(|name| TypeName::try_from(name).ok()).collect();
+    let own = RESERVED_TYPES.into_iter().filter_map(|name| TypeName::try_from(name).ok()).collect();
     let own = total(source, &JobQuery { types: own, ..query.clone() }).await?;
     Ok(Some(all.saturating_sub(own)))
 }
@@ -201,7 +204,7 @@ mod tests {
             was_tried: false,
         };
         let state: BulkState = serde_json::from_str(STORED).unwrap();
-        let text = serde_json::to_string(&BulkState { pending: vec![seen; PART], ..state }).unwrap();
+        let text = serde_json::to_string(&BulkState { pending: vec![seen; JOBS_A_STEP], ..state }).unwrap();
         assert!(text.len() < 6 * 1024, "{}", text.len());
     }
 }

@@ -19,7 +19,7 @@ mod walk;
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use crate::background::{Bench, Step, Work};
+use crate::background::{StepOutcome, TaskContext, Work};
 use crate::counts::Recounted;
 use crate::domain::{Output, Percent, Progress, TaskName};
 use crate::store::schema::ALL_OWNERS;
@@ -123,12 +123,16 @@ impl RecountState {
     }
 
     /// Writes down what was found, for the metrics, and ends.
-    async fn end(self, bench: &Bench<'_>, source: Source<'_>) -> Result<Step<Self>, StoreError> {
+    async fn end(
+        self,
+        context: &TaskContext<'_>,
+        source: Source<'_>,
+    ) -> Result<StepOutcome<Self>, StoreError> {
         let Numbers { hours, busy, repaired, left, .. } = self.numbers.clone();
         match &self.owner {
             None => {
                 let drift = left.into_map();
-                let recounted = Recounted { finished_at: bench.now, hours, busy, repaired, drift };
+                let recounted = Recounted { finished_at: context.now, hours, busy, repaired, drift };
                 recounted.record(source.store, source.tables).await?;
             }
             Some(owner) => {
@@ -139,7 +143,7 @@ impl RecountState {
         }
         let result = to_raw_value(&self.numbers.gave());
         let result = result.map_err(|error| Corrupt::new("result of a recount", error))?;
-        Ok(Step::Done(Output { result: Some(result), ..Output::default() }))
+        Ok(StepOutcome::Done(Output { result: Some(result), ..Output::default() }))
     }
 }
 
@@ -162,28 +166,31 @@ impl Work for Recount {
         }
     }
 
-    async fn part(bench: &Bench<'_>, mut state: RecountState) -> Result<Step<RecountState>, StoreError> {
-        let source = bench.ledger.source().await?;
+    async fn step(
+        context: &TaskContext<'_>,
+        mut state: RecountState,
+    ) -> Result<StepOutcome<RecountState>, StoreError> {
+        let source = context.ledger.source().await?;
         if !state.fixes.is_empty() {
-            state.put_right(bench, source).await?;
-            return Ok(Step::GoOn(state));
+            state.put_right(context, source).await?;
+            return Ok(StepOutcome::GoOn(state));
         }
         if state.must_settle() {
-            settle::settle(bench, source, &mut state).await?;
-            return Ok(Step::GoOn(state));
+            settle::settle(context, source, &mut state).await?;
+            return Ok(StepOutcome::GoOn(state));
         }
         let mut rows = 0;
         let mut known = KnownTypes::default();
         for _ in 0..MAX_STEPS {
             if state.at == At::End {
-                return state.end(bench, source).await;
+                return state.end(context, source).await;
             }
             rows += state.step(source, &mut known).await?;
             if rows > MAX_ROWS || !state.fixes.is_empty() || state.must_settle() {
                 break;
             }
         }
-        Ok(Step::GoOn(state))
+        Ok(StepOutcome::GoOn(state))
     }
 }
 

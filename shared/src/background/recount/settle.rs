@@ -13,7 +13,7 @@ use super::RecountState;
 use super::look::look;
 use super::repair::{Fix, hour_name};
 use super::walk::types;
-use crate::background::Bench;
+use crate::background::TaskContext;
 use crate::counts::{counted_probe, send_probe};
 use crate::domain::{Owner, Timestamp};
 use crate::store::{Corrupt, Source, StoreError};
@@ -54,17 +54,17 @@ enum Wait {
 
 /// Gets on with the hours that seem wrong: waits, or looks at them again.
 pub(super) async fn settle(
-    bench: &Bench<'_>,
+    context: &TaskContext<'_>,
     source: Source<'_>,
     state: &mut RecountState,
 ) -> Result<(), StoreError> {
     let Some(since) = state.settling.map(Timestamp::from_millis) else {
-        let now = (bench.ledger.clock)();
+        let now = (context.ledger.clock)();
         send_probe(source.store, source.tables, now).await?;
         state.settling = Some(now.millis());
         return Ok(());
     };
-    match wait(bench, source, since, state.settle_seconds).await? {
+    match wait(context, source, since, state.settle_seconds).await? {
         Wait::GoesOn => {}
         Wait::TooLong => {
             let given_up = state.suspects.len() + state.again.len();
@@ -86,14 +86,14 @@ pub(super) async fn settle(
 }
 
 async fn wait(
-    bench: &Bench<'_>,
+    context: &TaskContext<'_>,
     source: Source<'_>,
     since: Timestamp,
     settle_seconds: u16,
 ) -> Result<Wait, StoreError> {
     let settle_ms = u64::from(settle_seconds) * 1_000;
     for _ in 0..WAITS {
-        let passed = (bench.ledger.clock)().since(since);
+        let passed = (context.ledger.clock)().since(since);
         if passed >= settle_ms {
             let counted = counted_probe(source.store, source.tables).await?;
             if counted.is_some_and(|probe| probe.at >= since) {
@@ -103,7 +103,7 @@ async fn wait(
         tokio::time::sleep(WAIT).await;
     }
     // Asked at the end, so that a task that lay still for long waits some time, too.
-    let passed = (bench.ledger.clock)().since(since);
+    let passed = (context.ledger.clock)().since(since);
     Ok(if passed >= settle_ms + PATIENCE_MS { Wait::TooLong } else { Wait::GoesOn })
 }
 

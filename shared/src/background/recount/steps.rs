@@ -7,7 +7,7 @@ use super::look;
 use super::repair::{Fix, Fixed, repair};
 use super::settle::Suspect;
 use super::{At, Level, MAX_ROWS, RecountState, walk};
-use crate::background::Bench;
+use crate::background::TaskContext;
 use crate::counts::{Bucket, Cell, Granularity, Group, Place, Tally};
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::store::schema::ALL_OWNERS;
@@ -172,7 +172,7 @@ impl RecountState {
     /// Puts right what the part before has written down.
     pub(super) async fn put_right(
         &mut self,
-        bench: &Bench<'_>,
+        context: &TaskContext<'_>,
         source: Source<'_>,
     ) -> Result<(), StoreError> {
         let mut rows = 0;
@@ -181,7 +181,7 @@ impl RecountState {
             match fixed {
                 Fixed::Now => self.numbers.repaired += fix.wrong,
                 // It may have been this very part, when it was done before.
-                Fixed::Before if bench.is_again => self.numbers.repaired += fix.wrong,
+                Fixed::Before if context.is_again => self.numbers.repaired += fix.wrong,
                 Fixed::Before => {}
                 Fixed::Not => self.numbers.left.add(&fix.scope, fix.wrong),
             }

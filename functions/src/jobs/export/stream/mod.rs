@@ -10,7 +10,7 @@ use jobledger::domain::{Job, JobQuery, Timestamp};
 use jobledger::http::{
     Access, Answer, Call, Export, Format, Problem, Scope, StreamRoute, Streamed, streaming,
 };
-use jobledger::lists::Part;
+use jobledger::lists::Chunk;
 use jobledger::store::Ledger;
 
 mod file;
@@ -37,7 +37,7 @@ impl StreamRoute for ExportJobs {
         let owner = call.owner()?.clone();
         let Export { jobs, format } = Export::parse(owner, call.query)?;
         // Before the head: a store that does not answer is still an ordinary problem.
-        let first = call.backend.jobs().part(&jobs, None, PART_JOBS).await?;
+        let first = call.backend.jobs().chunk(&jobs, None, PART_JOBS).await?;
         let file = File::begin(format, call.now).map_err(Problem::internal)?;
         let name = file_name(call.now, format);
         let head = Answer::text(format.content_type(), String::new())
@@ -79,7 +79,7 @@ impl Exporting {
         loop {
             let Part { jobs, next } = match self.ahead {
                 Ahead::Part(part) => part,
-                Ahead::After(key) => self.ledger.jobs().part(&self.jobs, Some(&key), PART_JOBS).await?,
+                Ahead::After(key) => self.ledger.jobs().chunk(&self.jobs, Some(&key), PART_JOBS).await?,
                 Ahead::Nothing => return Ok(None),
             };
             self.file.add(&jobs).map_err(Problem::internal)?;

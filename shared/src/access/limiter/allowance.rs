@@ -6,9 +6,9 @@ use crate::access::RateLimitStatus;
 use crate::domain::{Level, RateLimit, Timestamp, micros};
 use crate::environment::Environment;
 
-/// What part of its time a lease also holds for calls that came before the one that took it.
+/// What part of its time an allowance also holds for calls that came before the one that took it.
 const EARLY_PART: i64 = 10;
-/// A lease is at most so large a part of what is left: an emptying bucket is handed out in small pieces, so that little of
+/// An allowance is at most so large a part of what is left: an emptying bucket is handed out in small pieces, so that little of
 /// it lies with those who do not need it.
 const LEFT_PART: u32 = 8;
 /// How long the store is not asked after others were faster, in microseconds; twice as long each time, and so often. Never
@@ -20,7 +20,7 @@ const LONGEST_QUEUE_US: i64 = 60_000_000;
 
 /// Calls of one key that were taken and not yet made, and what is known of those that can be.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Lease {
+pub(super) struct Allowance {
     /// What the key might do when they were taken.
     rate_limit: Option<RateLimit>,
     left: u32,
@@ -40,7 +40,7 @@ pub(super) struct Lease {
     promised_us: i64,
 }
 
-impl Lease {
+impl Allowance {
     /// Forgets what belongs to another rate of the key.
     pub(super) fn go_by(&mut self, rate_limit: RateLimit) {
         if self.rate_limit != Some(rate_limit) {

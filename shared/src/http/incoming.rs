@@ -17,7 +17,7 @@ use crate::environment::Environment;
 
 /// A request that came in, and what the log says of it.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct Incoming {
     /// The function.
     pub(super) function: &'static str,
     /// When it came.
@@ -62,29 +62,29 @@ impl Admitted<'_> {
         &'a mut self,
         backend: &'a B,
         access: &'a B::Control,
-        arrival: &'a Arrival,
+        incoming: &'a Incoming,
         request: &'a Request,
     ) -> Call<'a, B> {
         Call {
             backend,
             access,
             caller: self.caller.take(),
-            limit_status: arrival.limit_status,
+            limit_status: incoming.limit_status,
             headers: request.headers(),
             body: &self.body,
             method: request.method(),
             uri_path: request.uri().path(),
             path: std::mem::take(&mut self.path),
             query: std::mem::take(&mut self.query),
-            now: arrival.began,
-            clock: arrival.clock,
-            fresh: arrival.fresh,
-            request_id: &arrival.request_id,
+            now: incoming.began,
+            clock: incoming.clock,
+            fresh: incoming.fresh,
+            request_id: &incoming.request_id,
         }
     }
 }
 
-impl Arrival {
+impl Incoming {
     /// Takes the time and a fresh id, once.
     pub(super) fn of(function: &'static str, clock: fn() -> Timestamp, request: &Request) -> Self {
         let fresh = Environment::fresh_id();

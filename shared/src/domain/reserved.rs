@@ -9,17 +9,17 @@ pub const RECOUNT: &str = "recount";
 /// Whose jobs those are that nobody asked for: begun by a schedule.
 pub const SERVICE_OWNER: &str = "jobledger";
 /// All types of the service's own.
-pub const OWN_TYPES: [&str; 2] = [BULK, RECOUNT];
+pub const RESERVED_TYPES: [&str; 2] = [BULK, RECOUNT];
 
 /// Whether jobs of this type are the service's own.
-pub fn is_own(kind: &TypeName) -> bool {
-    OWN_TYPES.contains(&kind.as_str())
+pub fn is_reserved(kind: &TypeName) -> bool {
+    RESERVED_TYPES.contains(&kind.as_str())
 }
 
 /// A type, if a caller's job may have it.
 pub fn callers_type(kind: TypeName) -> Result<TypeName, Invalid> {
-    if is_own(&kind) {
-        let names = OWN_TYPES.join(" and ");
+    if is_reserved(&kind) {
+        let names = RESERVED_TYPES.join(" and ");
         return Err(Invalid(format!(
             "must be another name: {names} are kept for jobs of the service itself"
         )));
@@ -45,7 +45,7 @@ mod tests {
             [("bulk", false), ("recount", false), ("Bulk", true), ("bulk.cancel", true), ("scrape", true)]
         {
             let kind = TypeName::try_from(name).unwrap();
-            assert_eq!(is_own(&kind), !is_callers, "{name}");
+            assert_eq!(is_reserved(&kind), !is_callers, "{name}");
             assert_eq!(callers_type(kind).is_ok(), is_callers, "{name}");
         }
     }

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::memory::Long;
+use super::memory::LongQueues;
 use crate::domain::{JobId, Owner, Step, Timestamp, TypeName};
 use crate::store::head_write::{Condition, HeadUpdate};
 use crate::store::pages::READS_AT_ONCE;
@@ -94,7 +94,7 @@ pub(super) struct View {
 /// Looks at the heads of the queues of these types.
 pub(super) async fn view(
     source: Source<'_>,
-    long: &Long,
+    long: &LongQueues,
     (owner, kinds): (&Owner, &BTreeSet<TypeName>),
     window: i32,
     now: Timestamp,
@@ -117,7 +117,7 @@ pub(super) async fn view(
 
 async fn part(
     source: Source<'_>,
-    long: &Long,
+    long: &LongQueues,
     queue: Queue<'_>,
     window: i32,
     now: Timestamp,
