@@ -1,8 +1,8 @@
 //! The Lambda functions of jobledger.
 //!
 //! The folders follow the URL, without `/v1` and `/admin`: `POST /v1/jobs/{job_id}/cancel` is `jobs/cancel.rs`. Functions
-//! that no URL leads to are in [`streams`] (called by the stream of a table) and [`schedules`] (called by the clock).
-//! `bin/` has one binary for each function.
+//! that no URL leads to are in [`streams`] (called by the stream of a table) and [`schedules`] (called by the clock). An
+//! operator invokes [`keys::create_admin`]. `bin/` has one binary for each function, and `routes.rs` lists the functions.
 
 pub mod analytics;
 pub mod health;

@@ -1,8 +1,9 @@
 //! jobledger: a jobs API, a work queue and their exact numbers, as Lambda functions over DynamoDB.
 //!
 //! The modules point one way. `ARCHITECTURE.md` has their order, and a test holds it: [`domain`] knows nothing but itself;
-//! [`store`] keeps it; [`access`] decides who may call; [`counts`], [`lists`], [`queue`] and [`background`] work on what is
-//! stored; [`http`] answers with it; [`lambda`] starts it all, on AWS and on one machine.
+//! [`environment`] brings in the time, ids and settings; [`store`] keeps what there is; [`access`] decides who may call;
+//! [`counts`], [`lists`], [`queue`] and [`background`] work on what is stored; [`http`] answers with it; [`lambda`] starts it
+//! all, on AWS and on one machine.
 
 pub mod access;
 pub mod audit;

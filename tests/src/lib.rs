@@ -1,4 +1,5 @@
-//! The service from outside: a whole local stack for each test, and a client that speaks HTTP to it.
+//! What tests share. Most of them see the service from outside: a whole local stack, their own or the one that tests
+//! share, and a client that speaks HTTP to it.
 
 #![expect(clippy::missing_panics_doc, reason = "a helper that panics fails its test: that is what it is for")]
 

@@ -1,7 +1,8 @@
 //! HTTP: what every route passes on its way in and out.
 //!
-//! A function implements [`Route`]: it parses one kind of request and answers it. `serve` does the rest:
-//! access, refusals, problems, request ids, and the log. One whose answer has no bound implements [`StreamRoute`].
+//! A [`Route`] parses one kind of request and answers it. A function serves one route or, by [`Serves`], several. `serve`
+//! does the rest: access, refusals, problems, request ids, and the log. A route whose answer has no bound implements
+//! [`StreamRoute`].
 
 mod answer;
 mod asked;

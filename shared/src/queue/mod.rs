@@ -3,6 +3,9 @@
 //! A claim reads the head of the queue and takes a job by a guarded write; where its type has a limit, it takes a slot in
 //! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
 //! race costs one write that changes nothing.
+//!
+//! The operations on jobs are here, too, each an `impl` of [`Jobs`]: `jobs` cancels, retries and deletes; `create`, `update`
+//! and `read` do what they say; `data` keeps and removes what is stored beside a head. `send` sends the steps of jobs.
 
 use crate::environment::Environment;
 

@@ -1,6 +1,8 @@
-//! DynamoDB: how jobs are stored, what is sent, and the one place that sends it.
+//! DynamoDB: how things are stored, what is sent, and the one place that sends it.
 //!
-//! [`plans`] makes requests as values (the SDK's input builders); [`Store`] sends them. Nothing else does either.
+//! Requests are values (the SDK's input builders), which only [`Store`] sends. [`plans`] makes those that are about jobs,
+//! [`head_write`] those that write a job's head, and [`ranges`] those that read lists. Each other item has its requests
+//! beside it, here or in the module that it belongs to.
 
 mod client;
 mod config;

@@ -243,15 +243,15 @@ impl ProxiedFunction {
 
 /// Functions that no request of [`FaultFixture::requests`] goes to.
 const OTHERS: [&str; 8] = [
-    // Called by streams and schedules: `counting`, `tasks`, `watching`.
+    // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
     "run-background-tasks",
     "reap-leases",
     "schedule-recount",
-    // Called by people, without HTTP: `lost_keys`.
+    // Called by people, without HTTP: `lost_answers_of_keys`.
     "create-admin-key",
-    // Streams its answer: `routes::export_jobs::broken`.
+    // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
     // Touches nothing.
     "health",

@@ -1,8 +1,8 @@
 //! One change to many jobs, as work that goes on after the answer.
 //!
-//! The jobs are walked oldest first. Each part does what the part before has written down (`pending`), and then reads which
-//! jobs come next: so a part that is done again knows which jobs it was to change, and finds its own changes by the mark
-//! that each leaves on its job.
+//! The jobs are walked oldest first. Each step changes the jobs that the step before has written down (`pending`), and then
+//! reads which jobs come next. So a step that is done again knows which jobs it was to change, and finds its own changes by
+//! the mark that each leaves on its job.
 
 mod change;
 

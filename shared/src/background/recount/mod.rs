@@ -3,8 +3,8 @@
 //! Owner by owner, the hours are compared with the rows of the index, and then each longer bucket with the shorter ones
 //! that it is made of. What is wrong is told; it is put right where that was asked for.
 //!
-//! Each part takes some steps of that walk. What a step finds to be put right, it writes down (`fixes`), and the next
-//! part does it: so a part that is done again knows what it was to do, and tells its own doing.
+//! Each step of the task goes some way on that walk. What it finds to be put right, it writes down (`fixes`), and the next
+//! step repairs it. So a step that is done again knows what it was to do, and recognises its own repairs.
 
 mod begin;
 mod hour;
