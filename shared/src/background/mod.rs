@@ -14,10 +14,10 @@
 //! 4. Add its kind to the types of the service's own ([`crate::domain::RESERVED_TYPES`]): the job that shows it is of that type.
 //! 5. Where it is asked for: [`Asked::of`] the call, [`begin`], and [`Asked::answer`].
 //!
-//! **A part may be done again**, from the state that it was given: the process can end anywhere. So it first writes down
-//! what it is going to do (as its next state), and does it in the next part, so that it can tell its own doing when it
-//! meets it again; [`TaskContext::is_again`] says that this may be so. Two may even be at it at once, when one was slow for
-//! longer than its lease; only one of the two gets its next state written.
+//! **A step may be done again**, from the state that it was given, because the process can end anywhere. So a step first
+//! writes down what it is going to do, as its next state, and does it in the step after that. If it meets its own changes
+//! again, it knows them by that; [`TaskContext::is_again`] says that this may be so. If one runner was slow for longer than
+//! its lease, two may work at once. Then only one of the two gets its next state written.
 
 mod begin;
 pub mod bulk;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use serde_json::value::RawValue;
 
 use super::object::Object;
-use super::{Problem, Raw, canonical, read::list};
+use super::{Problem, Raw, canonical, decode::list};
 use crate::domain::{FieldError, Fingerprint, Invalid};
 
 /// The fields of an object, until somebody has read them.

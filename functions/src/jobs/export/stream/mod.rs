@@ -66,7 +66,7 @@ struct Exporting {
 /// What is still to come.
 enum Ahead {
     /// This part, which has been read.
-    Part(Part<Job>),
+    Part(Chunk<Job>),
     /// What comes after this sort key.
     After(String),
     /// Nothing.
@@ -77,7 +77,7 @@ impl Exporting {
     /// The next piece of the file; `None`: it is whole.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Problem> {
         loop {
-            let Part { jobs, next } = match self.ahead {
+            let Chunk { jobs, next } = match self.ahead {
                 Ahead::Part(part) => part,
                 Ahead::After(key) => self.ledger.jobs().chunk(&self.jobs, Some(&key), PART_JOBS).await?,
                 Ahead::Nothing => return Ok(None),
