@@ -58,8 +58,8 @@ pub(super) async fn chunk(
 ) -> Result<(Vec<ListRow>, Option<String>), StoreError> {
     let mut reader = list.reader(&list.plan(limit), bounds(list, after), list.query.order);
     let Taken { rows, gave_up_at } = reader.take(limit, MAX_EXAMINED).await?;
-    let last = rows.last().map(|row| row.created.clone());
-    let next = if rows.len() == limit { last } else { gave_up_at };
+    let last_key = rows.last().map(|row| row.created.clone());
+    let next = if rows.len() == limit { last_key } else { gave_up_at };
     Ok((rows, next))
 }
 
@@ -150,7 +150,7 @@ async fn at(list: &Prepared<'_>, begin: Begin, limit: usize) -> Result<Rows, Sto
     }
     let plan = list.plan(behind.max(limit + 1));
     let mut backwards = list.reader(&plan, Bounds::of(minute), order.reversed());
-    let last = take(&mut backwards, 0, behind.saturating_sub(1));
+    let nearer = take(&mut backwards, 0, behind.saturating_sub(1));
     let after = async {
         match rest {
             Some(rest) if behind <= limit => {
@@ -159,9 +159,9 @@ async fn at(list: &Prepared<'_>, begin: Begin, limit: usize) -> Result<Rows, Sto
             Some(_) | None => Ok(Rows { rows: Vec::new(), gave_up_at: None }),
         }
     };
-    let (mut last, after) = tokio::try_join!(last, after)?;
-    last.rows.reverse();
-    last.rows.extend(after.rows);
-    last.rows.truncate(limit + 1);
-    Ok(Rows { rows: last.rows, gave_up_at: after.gave_up_at })
+    let (mut nearer, after) = tokio::try_join!(nearer, after)?;
+    nearer.rows.reverse();
+    nearer.rows.extend(after.rows);
+    nearer.rows.truncate(limit + 1);
+    Ok(Rows { rows: nearer.rows, gave_up_at: after.gave_up_at })
 }

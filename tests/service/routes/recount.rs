@@ -36,7 +36,7 @@ async fn a_recount_is_a_job_that_ends() {
 
 #[tokio::test]
 async fn a_body_is_not_needed() {
-    let service = Service::shared().await;
+    let service = Service::start().await;
     let reply = service.call("POST", PATH).expect(202).await;
     let job = service.get(&format!("/v1/jobs/{}", text(reply.at("/job_id")))).expect(200).await;
     assert_eq!(job.at("/payload"), &json!({ "repair": false, "settle_seconds": 60 }));
@@ -47,7 +47,7 @@ async fn a_body_is_not_needed() {
 
 #[tokio::test]
 async fn the_same_key_is_the_same_recount() {
-    let service = Service::shared().await;
+    let service = Service::start().await;
     let body = json!({ "settle_seconds": 0 });
     let send = |body: &Value| service.post(PATH, body).header("idempotency-key", "nightly");
     let first = text(send(&body).expect(202).await.at("/job_id"));
@@ -115,5 +115,5 @@ async fn the_scheduled_recount_repairs_nothing() {
         service.call("POST", &path.replace('?', "/cancel?")).expect(200).await;
     }
     let schedules = service.stack.template().functions.iter().flat_map(|function| &function.schedules);
-    assert_eq!(schedules.map(|rule| rule.every.as_secs()).collect::<Vec<_>>(), [86_400, 60]);
+    assert_eq!(schedules.map(|rule| rule.every.as_secs()).collect::<Vec<_>>(), [60, 86_400]);
 }

@@ -60,7 +60,7 @@ fn history() -> impl Strategy<Value = Vec<(u8, Event)>> {
 }
 
 fn kind(number: u8) -> TypeName {
-    TypeName::try_from(format!("type-{number}")).unwrap()
+    TypeName::try_from(format!("type-{number}")).expect("valid")
 }
 
 /// What errors of tries say, by when.
@@ -68,8 +68,8 @@ const ENDS: [TryEnd; 4] = [TryEnd::Failed, TryEnd::Timeout, TryEnd::LeaseExpired
 
 /// Why a try failed at that time.
 fn error(at: Timestamp) -> JobError {
-    let end = ENDS[usize::try_from(at.millis().rem_euclid(4)).unwrap()];
-    let code = (end != TryEnd::Failed).then(|| ErrorCode::try_from(end.as_str()).unwrap());
+    let end = ENDS[usize::try_from(at.millis().rem_euclid(4)).expect("valid")];
+    let code = (end != TryEnd::Failed).then(|| ErrorCode::try_from(end.as_str()).expect("valid"));
     JobError { message: "bad luck".into(), failed_task: None, code }
 }
 
@@ -98,7 +98,7 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
     let created_at = BEGIN.plus_millis(minute * 60_000);
     Job {
         id: JobId::from(Uuid::from_u128(number.into())),
-        owner: Owner::try_from(if number.is_multiple_of(2) { "even" } else { "odd" }).unwrap(),
+        owner: Owner::try_from(if number.is_multiple_of(2) { "even" } else { "odd" }).expect("valid"),
         kind: kind(of),
         external_id: None,
         name: None,
@@ -162,10 +162,10 @@ fn changed(mut job: Job, event: &Event) -> Job {
         Event::Rename { kind: number } => job.kind = kind(*number),
         Event::Move { minute } => job.created_at = BEGIN.plus_millis(minute * 60_000),
         Event::Spend { micros, model } => {
-            job.cost = (*micros % 3 > 0).then(|| MicroDollars::try_from(*micros).unwrap());
+            job.cost = (*micros % 3 > 0).then(|| MicroDollars::try_from(*micros).expect("valid"));
             job.bytes = *micros % 1_000;
             let labels = [("model".to_owned(), format!("model-{model}"))].into_iter().filter(|_| *model > 0);
-            job.labels = Labels::try_from(labels.collect::<BTreeMap<_, _>>()).unwrap();
+            job.labels = Labels::try_from(labels.collect::<BTreeMap<_, _>>()).expect("valid");
         }
         Event::Create { .. } | Event::Touch | Event::Remove => job.updated_at = job.updated_at.plus_millis(1),
     }
@@ -244,7 +244,7 @@ proptest! {
             if model.is_some() || job.cost.is_some() {
                 let sum = spent.entry(model).or_default();
                 sum.0 += 1;
-                sum.1 += job.cost.map_or(0, |cost| i64::try_from(cost.micros()).unwrap());
+                sum.1 += job.cost.map_or(0, |cost| i64::try_from(cost.micros()).expect("valid"));
             }
         };
         for change in &changes {
@@ -313,7 +313,7 @@ proptest! {
                     Status::Completed => TryEnd::Completed,
                     Status::Cancelled => TryEnd::Cancelled,
                     Status::Failed | Status::Queued | Status::Running => {
-                        ENDS[usize::try_from(new.updated_at.millis().rem_euclid(4)).unwrap()]
+                        ENDS[usize::try_from(new.updated_at.millis().rem_euclid(4)).expect("valid")]
                     }
                 };
                 *ends.entry((new.kind.to_string(), end)).or_default() += 1;

@@ -58,14 +58,14 @@ pub(super) fn alive(changes: &[Change]) -> Counts {
             for granularity in Granularity::BUCKETS {
                 let place = Place::new(Bucket::of(granularity, job.created_at), group.clone());
                 add(owner, place, cell, 1);
-                let finer = granularity.finer().unwrap();
+                let finer = granularity.finer().expect("valid");
                 let slot = finer.slot(job.created_at);
                 let place = Place::new(finer.container_of(job.created_at), group.clone());
                 add(owner, place, Cell::AliveIn(slot, job.status()), 1);
             }
         }
         if job.bytes > 0 {
-            let bytes = i64::try_from(job.bytes).unwrap();
+            let bytes = i64::try_from(job.bytes).expect("valid");
             add(owner, Place::new(Bucket::Total, Group::All), Cell::Bytes, bytes);
         }
     }
