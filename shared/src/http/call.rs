@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lambda_http::http::{HeaderMap, Method};
+use lambda_http::http::HeaderMap;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -32,10 +32,6 @@ pub struct Call<'a, B: Backend> {
     pub headers: &'a HeaderMap,
     /// The body; inflated, where it came packed.
     pub body: &'a [u8],
-    /// The method: for a function of several routes.
-    pub method: &'a Method,
-    /// The path, as it came: for a function of several routes.
-    pub uri_path: &'a str,
     /// The values in the path, by the names that the template gives them.
     pub path: Vec<(String, String)>,
     /// The values in the query, without `owner`.

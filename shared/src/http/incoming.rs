@@ -72,8 +72,6 @@ impl Admitted<'_> {
             limit_status: incoming.limit_status,
             headers: request.headers(),
             body: &self.body,
-            method: request.method(),
-            uri_path: request.uri().path(),
             path: std::mem::take(&mut self.path),
             query: std::mem::take(&mut self.query),
             now: incoming.began,
