@@ -3,33 +3,24 @@
 //! A run has a thread for itself, whose time stands still while anything can go on, and jumps to the next moment that
 //! somebody waits for: minutes pass in no time, and every run of a seed is the same.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use jobledger::Environment;
-use jobledger::domain::Timestamp;
-pub(crate) use jobledger_tests::clock::pass;
-use jobledger_tests::stream::{BEGIN, Dice};
-use tokio::time::Instant;
+pub(crate) use jobledger_tests::clock::{pass, paused_now as now};
+use jobledger_tests::stream::Dice;
 use uuid::Uuid;
 
 thread_local! {
-    static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
     static IDS: RefCell<Dice> = const { RefCell::new(Dice::new(0)) };
 }
 
 /// Begins a run.
 pub(crate) fn begin(seed: u64) {
-    BEGAN.set(Some(Instant::now()));
+    jobledger_tests::clock::begin_paused();
     IDS.replace(Dice::new(seed));
     // What the SDK's waits are drawn from.
     fastrand::seed(seed);
     Environment::decide_ids(fresh_id);
-}
-
-/// What time it is in this thread's run.
-pub(crate) fn now() -> Timestamp {
-    let passed = BEGAN.get().map(|began| began.elapsed().as_millis());
-    BEGIN.plus_millis(passed.and_then(|millis| i64::try_from(millis).ok()).unwrap_or(0))
 }
 
 fn fresh_id() -> Uuid {

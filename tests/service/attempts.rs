@@ -127,10 +127,8 @@ async fn a_job_ingested_again_has_no_earlier_attempts() {
     let head = |id: String| {
         let (dynamo, jobs) = (dynamo.clone(), jobs.clone());
         async move {
-            let items = dynamo.scan(&jobs).await.into_iter();
-            let mut heads =
-                items.filter(|item| text_of(item, "job_id") == id && text_of(item, "part") == "head");
-            heads.next().expect("the head")
+            let items = dynamo.partition(&jobs, "job_id", &id).await;
+            items.into_iter().find(|item| text_of(item, "part") == "head").expect("the head")
         }
     };
     let body = json!({ "type": KIND, "external_id": "e", "max_attempts": 3 });

@@ -8,7 +8,7 @@ use jobledger::lambda::system_clock;
 use serde_json::{Value, json};
 
 use crate::alone::{Alone, Request};
-use crate::dynamo::{self, Dynamo, Item};
+use crate::dynamo::{Dynamo, Item};
 use crate::jobs::{ingest_many, total};
 use crate::{PATIENCE, Service, text};
 
@@ -92,7 +92,7 @@ impl BackgroundFixture {
 
     /// The task of that id.
     pub async fn task(&self, id: &str) -> Option<Item> {
-        self.tasks().await.into_iter().find(|item| dynamo::text(item, "task_id") == id)
+        self.dynamo.partition(&self.table, "task_id", id).await.pop()
     }
 
     /// The job of that id, as `GET` returns it.

@@ -40,18 +40,28 @@ impl Dynamo {
 
     /// All items of a table.
     pub async fn scan(&self, table: &str) -> Vec<Item> {
+        self.pages("Scan", json!({ "TableName": table, "ConsistentRead": true })).await
+    }
+
+    /// All items of a table that have this text as the partition key of that name.
+    pub async fn partition(&self, table: &str, key: &str, value: &str) -> Vec<Item> {
+        let query = json!({
+            "TableName": table, "ConsistentRead": true,
+            "KeyConditionExpression": "#key = :value",
+            "ExpressionAttributeNames": { "#key": key },
+            "ExpressionAttributeValues": { ":value": { "S": value } },
+        });
+        self.pages("Query", query).await
+    }
+
+    async fn pages(&self, operation: &str, mut body: Value) -> Vec<Item> {
         let mut items = Vec::new();
-        let mut from = Value::Null;
         loop {
-            let mut body = json!({ "TableName": table, "ConsistentRead": true });
-            if !from.is_null() {
-                body["ExclusiveStartKey"] = from;
-            }
-            let mut page = self.call("Scan", &body).await;
+            let mut page = self.call(operation, &body).await;
             items.extend(items_of(&mut page));
-            from = page["LastEvaluatedKey"].take();
-            if from.is_null() {
-                return items;
+            match page["LastEvaluatedKey"].take() {
+                Value::Null => return items,
+                from => body["ExclusiveStartKey"] = from,
             }
         }
     }

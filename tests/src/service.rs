@@ -17,6 +17,9 @@ const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
 /// Longest wait for something that must happen. Tests never depend on speed: this only ends what hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Longest pause between two questions: tests that ask without pause take the processor from those they wait for.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// A running stack, and a client of it.
 #[derive(Debug)]
 pub struct Service {
@@ -135,11 +138,13 @@ impl Service {
         mut ask: impl FnMut() -> F,
     ) -> T {
         let found = tokio::time::timeout(PATIENCE, async {
+            let mut pause = Duration::from_millis(1);
             loop {
                 if let Some(found) = ask().await {
                     return found;
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_PAUSE);
             }
         });
         found.await.unwrap_or_else(|_| panic!("{what} did not come"))

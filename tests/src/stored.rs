@@ -1,10 +1,10 @@
 //! Items as they are stored, read and changed past the service.
 
 use jobledger::store::{AttributeMap, Config, Store, plans};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Service;
-use crate::dynamo::{self, Dynamo, Item, items_of};
+use crate::dynamo::{self, Dynamo, Item};
 
 /// A connection to the tables of a stack, and what they are called.
 pub async fn tables(service: &Service) -> (Store, Config) {
@@ -24,13 +24,9 @@ pub async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
 
 /// Every item that is stored of a job.
 pub async fn stored_items(service: &Service, id: &str) -> Vec<Item> {
-    let query = json!({
-        "TableName": service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"],
-        "ConsistentRead": true,
-        "KeyConditionExpression": "job_id = :id",
-        "ExpressionAttributeValues": { ":id": { "S": id } },
-    });
-    items_of(&mut Dynamo::at(service.stack.dynamodb_endpoint()).call("Query", &query).await)
+    let environment = service.stack.environment("get-job").expect("the function");
+    let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+    dynamo.partition(&environment.vars["JOBS_TABLE"], "job_id", id).await
 }
 
 /// Writes attributes of a job's head past the service.

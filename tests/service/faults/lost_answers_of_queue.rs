@@ -38,8 +38,7 @@ async fn each_lost<W: Future<Output = (Request, String)>>(
 }
 
 async fn parts_of(fixture: &FaultFixture, id: &str) -> Vec<Item> {
-    let items = fixture.dynamo.scan(&fixture.jobs).await.into_iter();
-    items.filter(|item| text(item, "job_id") == id).collect()
+    fixture.dynamo.partition(&fixture.jobs, "job_id", id).await
 }
 
 /// All that is stored of a job is what its head names.

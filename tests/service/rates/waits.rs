@@ -1,84 +1,57 @@
-//! What calls that wait take off their key's rate: they keep a function busy, and pay for it.
-
-use std::pin::pin;
+//! The cost of calls that wait: they keep a function busy, so they take more off their key's rate.
 
 use jobledger::Environment;
-use jobledger::domain::Timestamp;
-use jobledger::lambda::system_clock;
 use jobledger_tests::alone::{Alone, Request};
-use jobledger_tests::faults::Proxy;
-use jobledger_tests::jobs::create;
-use jobledger_tests::keys::id_and_key;
+use jobledger_tests::engine::Engine;
 use jobledger_tests::problems::is_problem;
-use jobledger_tests::{Reply, Service, clock};
+use jobledger_tests::{Reply, clock, direct, text};
 use serde_json::{Value, json};
 
-/// A function on a clock that goes on as it looks: so many milliseconds with each request to the store.
+/// Functions over one engine, on the paused clock of the runtime: a wait takes no real time, and its length is exact.
 struct WaitFixture {
-    service: Service,
-    name: &'static str,
-    /// When each call comes: buckets that were left long ago would go.
-    began: Timestamp,
+    engine: Engine,
+    /// The function whose calls wait.
     function: Alone,
-    proxy: Proxy,
 }
 
-const STEP_MS: i64 = 1_250;
-
 impl WaitFixture {
-    async fn start(name: &'static str) -> Self {
-        let began = system_clock();
-        clock::set(began);
-        let service = Service::start().await;
-        let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
-        let environment = Environment { clock: clock::now, ..service.environment_at(name, proxy.url()) };
-        let function = Alone::start(name, environment).await;
-        Self { service, name, began, function, proxy }
+    async fn start(name: &str) -> Self {
+        clock::begin_paused();
+        let engine = Engine::start();
+        let function = Alone::start(name, environment(&engine)).await;
+        Self { engine, function }
     }
 
-    /// A key that may make so many calls; the next comes in a minute.
+    /// Calls another function by the admin key, which no rate limits.
+    async fn other(&self, name: &str, request: Request) -> Reply {
+        Alone::start(name, environment(&self.engine)).await.call(&request).await
+    }
+
+    /// Creates a job of the type `render`, and returns its id.
+    async fn job(&self) -> String {
+        let request = body(Request::new("POST", "/v1/jobs"), &json!({ "type": "render" }));
+        text(self.other("create-job", request).await.at("/job_id"))
+    }
+
+    /// Creates a key that allows `burst` calls at once, and then one a minute.
     async fn key(&self, burst: u32) -> String {
-        let body = json!({
+        let wanted = json!({
             "owner": "default", "scopes": ["read", "write", "work"], "requests_per_minute": 1, "burst": burst,
         });
-        id_and_key(&self.service, &body).await.1
+        text(self.other("keys", body(Request::new("POST", "/v1/admin/keys"), &wanted)).await.at("/key"))
     }
 
-    /// Makes a call; answers how long it waited, in milliseconds.
-    async fn call(&self, key: &str, request: Request) -> (Reply, i64) {
-        clock::set(self.began);
-        self.proxy.heal();
+    /// Makes a call, and returns how many milliseconds it waited too.
+    async fn call(&self, key: &str, request: Request) -> (Reply, u64) {
+        let began = clock::paused_now();
         let request = request.header("authorization", &format!("Bearer {key}"));
-        let mut call = pin!(self.function.call(&request));
-        let mut looks = 0;
-        let reply = loop {
-            let next = async || (self.looks() > looks).then_some(());
-            tokio::select! {
-                reply = &mut call => break reply,
-                () = self.service.eventually("a look", next) => {
-                    looks = self.looks();
-                    // Before it waits, no time passes.
-                    if looks > self.before() {
-                        clock::set(clock::now().plus_millis(STEP_MS));
-                    }
-                }
-            }
-        };
-        (reply, clock::now().millis() - self.began.millis())
+        let reply = self.function.call(&request).await;
+        (reply, clock::paused_now().since(began))
     }
+}
 
-    fn looks(&self) -> usize {
-        self.proxy.operations().iter().filter(|operation| *operation != "UpdateItem").count()
-    }
-
-    /// Requests of a call that need not wait, at most.
-    fn before(&self) -> usize {
-        match self.name {
-            "get-job" => 4,
-            "create-job" => 12,
-            _ => 8,
-        }
-    }
+fn environment(engine: &Engine) -> Environment {
+    Environment { clock: clock::paused_now, ..direct::environment(engine) }
 }
 
 fn get(id: &str) -> Request {
@@ -89,17 +62,16 @@ fn body(request: Request, body: &Value) -> Request {
     request.body(body.to_string())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
     let fixture = WaitFixture::start("get-job").await;
-    let id = create(&fixture.service, &json!({ "type": "render" })).await;
+    let id = fixture.job().await;
     // One for the call, and one for each five seconds.
-    for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000), (4, 15_000, 18_000), (9, 25_000, 28_000)]
-    {
+    for (burst, wait_ms) in [(1, 0), (2, 5_000), (4, 15_000), (9, 25_000)] {
         let key = fixture.key(burst).await;
         let (reply, waited_ms) = fixture.call(&key, get(&id)).await;
         assert_eq!((reply.status, reply.at("/status")), (200, &json!("queued")), "{}", reply.text);
-        assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
+        assert_eq!(waited_ms, wait_ms, "{burst} calls");
         // What a wait of 25 seconds leaves: 9 - 6.
         let left = burst.saturating_sub(6);
         for status in (0..left).map(|_| 200).chain([429]) {
@@ -109,7 +81,8 @@ async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
         }
     }
     // One that has ended is answered at once, and costs one call.
-    fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
+    let cancelled = fixture.other("cancel-job", Request::new("POST", &format!("/v1/jobs/{id}/cancel"))).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     let key = fixture.key(2).await;
     for _ in 0..2 {
         let (reply, waited_ms) = fixture.call(&key, get(&id)).await;
@@ -121,37 +94,37 @@ async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
     assert_eq!(fixture.call(&other, get(&id)).await.0.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_claim_waits_only_as_long_as_the_rate_of_its_key_allows() {
     let fixture = WaitFixture::start("claim-jobs").await;
     let claim = || {
         let claim = json!({ "worker_id": "w", "types": ["render"], "wait_seconds": 20 });
         body(Request::new("POST", "/v1/jobs/claim"), &claim)
     };
-    for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000), (3, 10_000, 13_000)] {
+    for (burst, wait_ms) in [(1, 0), (2, 5_000), (3, 10_000)] {
         let key = fixture.key(burst).await;
         let (reply, waited_ms) = fixture.call(&key, claim()).await;
         assert_eq!((reply.status, reply.at("/jobs")), (200, &json!([])), "{}", reply.text);
-        assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
+        assert_eq!(waited_ms, wait_ms, "{burst} calls");
         is_problem(&fixture.call(&key, claim()).await.0, 429, "rate_limited");
     }
     // Where there is something, nobody waits.
     let key = fixture.key(2).await;
     for _ in 0..2 {
-        create(&fixture.service, &json!({ "type": "render" })).await;
+        fixture.job().await;
         let (reply, waited_ms) = fixture.call(&key, claim()).await;
         assert_eq!((reply.at("/jobs/0/type"), waited_ms), (&json!("render"), 0), "{}", reply.text);
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_is_created_even_if_the_rate_allows_no_wait() {
     let fixture = WaitFixture::start("create-job").await;
-    for (burst, least_ms, most_ms) in [(1, 0, 0), (2, 5_000, 8_000)] {
+    for (burst, wait_ms) in [(1, 0), (2, 5_000)] {
         let key = fixture.key(burst).await;
         let request = body(Request::new("POST", "/v1/jobs"), &json!({ "type": "render" }));
         let (reply, waited_ms) = fixture.call(&key, request.header("prefer", "wait=25")).await;
         assert_eq!((reply.status, reply.at("/status")), (201, &json!("queued")), "{}", reply.text);
-        assert!((least_ms..=most_ms).contains(&waited_ms), "{burst} calls: {waited_ms} ms");
+        assert_eq!(waited_ms, wait_ms, "{burst} calls");
     }
 }

@@ -133,9 +133,8 @@ impl ReaperFixture {
     }
 
     async fn head(&self, id: &str) -> Item {
-        let items = self.dynamo.scan(self.table("JOBS_TABLE")).await;
-        let head = |item: &Item| text_of(item, "job_id") == id && text_of(item, "part") == "head";
-        items.into_iter().find(head).expect("the head")
+        let items = self.dynamo.partition(self.table("JOBS_TABLE"), "job_id", id).await;
+        items.into_iter().find(|item| text_of(item, "part") == "head").expect("the head")
     }
 
     /// What the last whole look noted for the metrics.

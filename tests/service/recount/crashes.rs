@@ -34,12 +34,7 @@ async fn crash(fixture: &BackgroundFixture, harm: &[(&str, &str)], number: usize
     let tallies = TallyTable::of(&fixture.service);
     fill(&fixture.service, &owner).await;
     fixture.service.settled().await;
-    let own = async || {
-        let mut counts = tallies.counts().await;
-        counts.retain(|(scope, _), _| *scope == owner);
-        counts
-    };
-    let right = own().await;
+    let right = tallies.counts_of(&owner).await;
     for (bucket, cell) in harm {
         tallies.spoil(&owner, bucket, cell, 2).await;
     }
@@ -61,7 +56,7 @@ async fn crash(fixture: &BackgroundFixture, harm: &[(&str, &str)], number: usize
     let wrong = &job["result"]["drift"][&owner];
     assert_eq!((&job["status"], wrong), (&json!("completed"), &json!(harm.len())), "{owner}: {job}");
     assert_eq!(job["result"]["repaired"], *wrong, "{owner}: {job}");
-    assert_eq!(own().await, right, "{owner}");
+    assert_eq!(tallies.counts_of(&owner).await, right, "{owner}");
     let id = begin(fixture, &owner, false).await;
     deliver(&fixture.runner().await, &id).await;
     let nothing: Value = fixture.job(&id).await["result"]["drift"][&owner].clone();
@@ -109,7 +104,7 @@ async fn counts_between_read_and_repair_are_kept() {
     let tallies = TallyTable::of(&fixture.service);
     fill(&fixture.service, "ann").await;
     fixture.service.settled().await;
-    let total = async || tallies.counts().await.remove(&("ann".to_owned(), "total".to_owned()));
+    let total = async || tallies.counts_of("ann").await.remove(&("ann".to_owned(), "total".to_owned()));
     let mut right = total().await.expect("the total");
     tallies.spoil("ann", "total", "alive:queued", 2).await;
     let proxy = Proxy::start(fixture.endpoint()).await;

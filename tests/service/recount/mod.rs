@@ -84,9 +84,14 @@ impl TallyTable {
         counts
     }
 
+    /// All numbers of one scope: an owner's, or `*`.
+    async fn counts_of(&self, scope: &str) -> Counts {
+        counts_of(&self.dynamo.partition(&self.table, "scope", scope).await)
+    }
+
     async fn item(&self, scope: &str, bucket: &str) -> Option<Item> {
-        let items = self.dynamo.scan(&self.table).await;
-        items.into_iter().find(|item| text_of(item, "scope") == scope && text_of(item, "bucket") == bucket)
+        let items = self.dynamo.partition(&self.table, "scope", scope).await;
+        items.into_iter().find(|item| text_of(item, "bucket") == bucket)
     }
 
     /// Adds to a number, and to nothing else: where there is no item, one comes to be.

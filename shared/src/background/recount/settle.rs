@@ -24,10 +24,11 @@ pub(super) const MAX_SUSPECTS: usize = 50;
 const MAX_LOOKS: u8 = 3;
 /// How long the counts may be late before the hours are given up, in milliseconds, beside the time to settle.
 const PATIENCE_MS: u64 = 900_000;
-/// How long one part waits: `WAITS` times this.
-const WAIT: Duration = Duration::from_secs(1);
-/// How often one part waits.
-const WAITS: usize = 10;
+/// The first wait of a part. Each next one is twice as long, up to `LONGEST_WAIT`.
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How often one part waits: about ten seconds in all.
+const WAITS: usize = 15;
 /// Past so many rows, a part looks at no more hours.
 const MAX_ROWS: u64 = 100_000;
 
@@ -92,6 +93,7 @@ async fn wait(
     settle_seconds: u16,
 ) -> Result<Wait, StoreError> {
     let settle_ms = u64::from(settle_seconds) * 1_000;
+    let mut pause = FIRST_WAIT;
     for _ in 0..WAITS {
         let passed = (context.ledger.clock)().since(since);
         if passed >= settle_ms {
@@ -100,7 +102,8 @@ async fn wait(
                 return Ok(Wait::Over);
             }
         }
-        tokio::time::sleep(WAIT).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(LONGEST_WAIT);
     }
     // Asked at the end, so that a task that lay still for long waits some time, too.
     let passed = (context.ledger.clock)().since(since);

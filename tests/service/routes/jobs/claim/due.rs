@@ -221,12 +221,12 @@ async fn many_claims_that_wait_for_one_moment_get_each_job_once() {
     let given = std::sync::Mutex::new(Vec::new());
     let (service, given_to) = (&service, &given);
     each_of(0..6, |number| async move {
-        let body = json!({ "worker_id": format!("w{number}"), "types": ["a"], "max": 2, "wait_seconds": 20 });
+        let body = json!({ "worker_id": format!("w{number}"), "types": ["a"], "max": 2, "wait_seconds": 5 });
         let count = || given_to.lock().expect("no panic").len();
         while count() < 12 {
             let mut body = body.clone();
             // The last ones find nothing: they need not wait for it.
-            body["wait_seconds"] = json!(if count() == 0 { 20 } else { 0 });
+            body["wait_seconds"] = json!(if count() == 0 { 5 } else { 0 });
             let claimed = claim(service, &body).await;
             assert!(claimed.iter().all(|held| is_due(held, due)));
             given_to.lock().expect("no panic").extend(claimed.into_iter().map(|held| held.id));
