@@ -58,7 +58,7 @@ fn nothing_is_left_open() {
 fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
     let tests = ["benches", "cli/tests", "tests", "infra/local/tests", "worker/tests"];
-    // There time is the runtime's own, paused: it passes only where nothing else is left to do.
+    // There time is the runtime's own, paused, or the pause between two looks at a state.
     let virtual_clock = ["tests/src/clock.rs"];
     must_not_have(&tests, &virtual_clock, &sleep, "wait for a state, with a bound");
 }

@@ -34,7 +34,8 @@ pub fn paused_now() -> Timestamp {
     BEGIN.plus_millis(passed.and_then(|millis| i64::try_from(millis).ok()).unwrap_or(0))
 }
 
-/// Lets so much time pass where the runtime's is paused: then it passes only where nothing else is left to do.
+/// Lets so much time pass. If the runtime's time is paused, it passes only where nothing else is left to do; else this is
+/// the pause between two looks at a state.
 pub async fn pass(millis: u64) {
     if millis > 0 {
         tokio::time::sleep(Duration::from_millis(millis)).await;

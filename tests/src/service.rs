@@ -10,7 +10,7 @@ use jobledger_local::{DynamoDb, LOCAL_KEY, LOCAL_OWNER, Options, Stack};
 use reqwest::redirect::Policy;
 
 use crate::client::Call;
-use crate::shared;
+use crate::{clock, shared};
 
 /// Names a DynamoDB that runs already, as `http://host:port`; absent: each test has an embedded one of its own.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
@@ -18,7 +18,7 @@ const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Longest pause between two questions: tests that ask without pause take the processor from those they wait for.
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE_MS: u64 = 20;
 
 /// A running stack, and a client of it.
 #[derive(Debug)]
@@ -138,13 +138,13 @@ impl Service {
         mut ask: impl FnMut() -> F,
     ) -> T {
         let found = tokio::time::timeout(PATIENCE, async {
-            let mut pause = Duration::from_millis(1);
+            let mut pause_ms = 1;
             loop {
                 if let Some(found) = ask().await {
                     return found;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (2 * pause).min(LONGEST_PAUSE);
+                clock::pass(pause_ms).await;
+                pause_ms = (2 * pause_ms).min(LONGEST_PAUSE_MS);
             }
         });
         found.await.unwrap_or_else(|_| panic!("{what} did not come"))
