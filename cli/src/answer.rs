@@ -1,4 +1,4 @@
-//! What the service says.
+//! The answers of the service.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(crate) enum Tried {
     Refused(String),
 }
 
-/// What a try that failed has left behind.
+/// The state that a failed try leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     /// Nothing: it was not begun.
@@ -63,7 +63,7 @@ pub(crate) enum Left {
 }
 
 impl Tried {
-    /// What an answer means, for a call of so many jobs.
+    /// The meaning of an answer, for a call of so many jobs.
     pub(crate) fn of(status: u16, retry_after: Option<Duration>, body: &[u8], sent: usize) -> Self {
         let told = || told(status, body);
         match status {
@@ -95,7 +95,7 @@ impl Refusal {
 }
 
 impl Answer {
-    /// What went in.
+    /// The counts of the jobs that went in.
     pub(crate) fn taken(&self) -> Counts {
         let Self { created, updated, unchanged, rejected: _ } = *self;
         Counts { created, updated, unchanged, ..Counts::default() }
@@ -130,7 +130,7 @@ fn told(status: u16, body: &[u8]) -> String {
         detail: Option<String>,
         /// As API Gateway has it.
         message: Option<String>,
-        /// What is wrong with the call itself.
+        /// The errors in the call itself.
         #[serde(default)]
         errors: Vec<FieldError>,
     }

@@ -26,13 +26,13 @@ pub(crate) struct Entry {
     pub(crate) fate: Fate,
 }
 
-/// What has become of a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// Nothing yet.
     Open,
-    /// A later line of its call tells of the same job: it is not sent. Stays so when the call is cut anew, since the later line may
-    /// be in: what is older must not come after it.
+    /// A later line of its call tells of the same job: it is not sent. Stays so when the call is cut anew. The later
+    /// line may be in already, and an older one must not come after it.
     Superseded,
     /// The service has it.
     Taken,
@@ -50,7 +50,7 @@ impl Entry {
         Self { job, id, fate }
     }
 
-    /// What is to be sent of it.
+    /// The text to send of it, if any.
     fn text(&self) -> Option<&[u8]> {
         match (&self.fate, &self.job.content) {
             (Fate::Open, Content::Whole(text)) => Some(text),
@@ -85,7 +85,7 @@ pub(crate) fn external_id(text: &[u8]) -> serde_json::Result<String> {
     Ok(named.external_id.trim().to_owned())
 }
 
-/// What is sent by one call at most.
+/// The limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) jobs: usize,
@@ -120,8 +120,9 @@ impl Call {
         matches!(self.entries.as_slice(), [Entry { job: Job { content: Content::Unfinished(_), .. }, .. }])
     }
 
-    /// Takes note of what the service will not have, by its place in the body, the first 1; it has the rest. What such a line
-    /// superseded is to be sent after all: a wrong line keeps no other out. Whether there is none of these.
+    /// Notes the lines that the service refused, by their place in the body, counted from 1. The service has the other
+    /// lines. If a refused line superseded another one, that one is to be sent after all: a wrong line keeps no other
+    /// out. Returns whether there is none to send.
     pub(crate) fn settle(&mut self, refusals: Vec<Refusal>) -> bool {
         let mut refusals: HashMap<_, _> =
             refusals.into_iter().map(|refusal| (refusal.line, refusal)).collect();
@@ -182,7 +183,7 @@ impl Call {
     }
 }
 
-/// What comes next of a file.
+/// The next part of a file.
 #[derive(Debug)]
 pub(crate) enum Next {
     Call(Call),
@@ -204,7 +205,7 @@ impl Pending {
     /// Cuts the next call from what is there.
     pub(crate) fn next(&mut self, source: &mut Source, limits: Limits, now: Instant) -> Result<Next, Error> {
         let mut call = Call::default();
-        // Where in the call each job is that is to be sent.
+        // The place in the call of each job that is to be sent.
         let mut places = HashMap::new();
         loop {
             if self.jobs.is_empty() && self.fault.is_none() {

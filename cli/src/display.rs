@@ -1,4 +1,4 @@
-//! What is seen while it runs, on standard error.
+//! The display while the command runs, on standard error.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -69,7 +69,7 @@ impl Display {
         }
     }
 
-    /// Begins to measure here: what was passed over says nothing about how fast jobs go in.
+    /// Begins to measure here: the bytes passed over say nothing about how fast jobs go in.
     pub(crate) fn begin(&self, read: u64) {
         if let Self::Bar(bar) = self {
             bar.set_position(read);
@@ -93,7 +93,7 @@ impl Display {
         }
     }
 
-    /// Takes the bar away: what follows tells the end.
+    /// Takes the bar away: the lines that follow tell the end.
     pub(crate) fn end(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! What ends the command before its file is in.
+//! The errors that end the command before its file is in.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use jobledger_client::ClientError;
 pub(crate) const REFUSED: u8 = 2;
 /// Exit code where the same command goes on later.
 pub(crate) const INTERRUPTED: u8 = 3;
-/// What to do after an end that the file has nothing to do with.
+/// The advice after an end that the file has nothing to do with.
 pub(crate) const GOES_ON: &str = "Run the same command again: it goes on where it stopped";
 /// The same, of what cannot be read again.
 pub(crate) const PIPE_ENDS: &str =
@@ -30,29 +30,29 @@ pub(crate) enum Error {
     /// A file that is read or written.
     #[error("cannot {doing} {}", path.display())]
     File {
-        /// What was tried.
+        /// The operation that failed.
         doing: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What the file has cannot be cut into jobs.
+    /// The content of the file cannot be cut into jobs.
     #[error(
         "{file}: {what}; all jobs before are sent. Mend the file from there on, and run the same command again"
     )]
     Broken {
         /// Which file.
         file: String,
-        /// Where and what.
+        /// The place and the error.
         what: String,
     },
-    /// What the file is, is not read here.
+    /// The command does not read files of this form.
     #[error("{file} is {what}")]
     Unreadable {
         /// Which file.
         file: String,
-        /// What it is, and what to do.
+        /// The form, and the advice.
         what: &'static str,
     },
     /// Another process sends the file.
@@ -66,7 +66,7 @@ pub(crate) enum Error {
     State {
         /// Which file.
         path: PathBuf,
-        /// What is wrong, and what to do.
+        /// The error, and the advice.
         what: String,
     },
     /// The source is not what was sent.
@@ -90,19 +90,19 @@ pub(crate) enum Error {
         why: String,
         /// How many there were in a row.
         tries: u32,
-        /// What to do.
+        /// The advice.
         remedy: &'static str,
     },
     /// Somebody ended it.
     #[error("interrupted. {remedy}")]
     Interrupted {
-        /// What to do.
+        /// The advice.
         remedy: &'static str,
     },
 }
 
 impl Error {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_)

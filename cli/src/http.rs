@@ -12,7 +12,7 @@ use crate::error::Error;
 
 /// Longest answer: the service's own are below 6 MB.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// What is written in a query as it is.
+/// The characters that are written in a query as they are.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.').remove(b':');
 const PATH: &str = "/v1/admin/ingest/jobs";
 

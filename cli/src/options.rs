@@ -1,4 +1,4 @@
-//! What the command is told.
+//! The options of the command.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,7 +89,7 @@ pub(crate) struct Ingest {
 /// [`MAX_JOBS`], as options are counted.
 const MAX_JOBS_WIDE: u64 = MAX_JOBS as u64;
 
-/// What the process's environment says.
+/// The settings from the process's environment.
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
     /// `JOBLEDGER_URL`.
@@ -108,7 +108,7 @@ impl Ingest {
     }
 
     pub(crate) fn rejected(&self) -> Rejected {
-        // What several pipes of one folder send has nothing in common.
+        // Several pipes of one folder have nothing in common.
         let is_new = self.is_piped() && self.rejected.is_none();
         if is_new { Rejected::new(self.rejected_path()) } else { Rejected::of(self.rejected_path()) }
     }
@@ -168,7 +168,7 @@ impl Ingest {
         }
     }
 
-    /// What to do when it was ended before the file was.
+    /// The advice if the command was ended before the file was.
     pub(crate) fn remedy(&self) -> &'static str {
         if self.is_piped() { PIPE_ENDS } else { GOES_ON }
     }

@@ -1,4 +1,4 @@
-//! What did not go in, and why: a line each, in a file of its own.
+//! The rejected jobs, and why: a line each, in a file of its own.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,7 +13,7 @@ use crate::answer::FieldError;
 use crate::error::Error;
 use crate::source::{Content, Job};
 
-/// How each line begins: what begins otherwise is somebody's file, and must not be cut.
+/// The first bytes of each line. If a file begins otherwise, it is somebody's own, and must not be cut.
 const MARK: &[u8] = b"{\"line\":";
 const MARK_BYTES: u64 = MARK.len() as u64;
 /// Most files of one name and numbers.
@@ -39,7 +39,7 @@ pub(crate) struct Rejection<'a> {
 #[serde(untagged)]
 pub(crate) enum Text<'a> {
     Json(&'a RawValue),
-    /// What is no JSON, as a text.
+    /// Anything that is no JSON, as a text.
     Other(Cow<'a, str>),
 }
 
@@ -81,8 +81,8 @@ impl Rejected {
         &self.path
     }
 
-    /// Goes on after so many bytes, and says after how many: what follows them is of a call that was not confirmed, and will be
-    /// told again. None: after all that is there, whoever wrote it.
+    /// Goes on after so many bytes, and returns that position. The bytes behind it are of a call that was not
+    /// confirmed, and will be written again. None: after all that is there, whichever run wrote it.
     pub(crate) fn begin(&mut self, kept: Option<u64>) -> Result<u64, Error> {
         if self.is_new {
             return Ok(0);

@@ -20,13 +20,14 @@ use crate::summary::Summary;
 /// Jobs that are passed over before somebody who wants it to end is heard.
 const SKIPPED_AT_ONCE: u64 = 1_000;
 
-/// By what part of it a call that went in lets the next one grow, once calls were halved: where a store is slow all the time, doubling
-/// would have every other call fail.
+/// The part by which a call that went in lets the next one grow, once calls were halved. If a store is slow all the
+/// time, doubling would make every other call fail.
 const GROWS_BY: usize = 4;
 /// Most jobs that a dry run tells of one by one.
 const MAX_TOLD: u64 = 100;
 
-/// Sends a file: what has become of its jobs, where any of them was looked at, and why not all of them went in.
+/// Sends a file. If any of its jobs was looked at, returns their summary. If not all of them went in, returns the
+/// error.
 pub(crate) async fn ingest(
     options: &Ingest,
     environment: Environment,
@@ -56,7 +57,7 @@ struct Run<'a> {
     /// In a row.
     failures: u32,
     calls: u64,
-    /// What went in of a call of which some was refused, until the rest is dealt with, too.
+    /// The jobs that went in, of a call of which some were refused, until the rest is dealt with, too.
     taken: Counts,
     is_begun: bool,
     /// Whether a last line was left for the next run, which may find it whole.
@@ -115,11 +116,11 @@ impl<'a> Run<'a> {
         self.is_begun = true;
         self.since = clock::now();
         let ended = self.send_all().await;
-        // Whatever ended it, no call of this run goes on that somebody waits for.
+        // However the run ended, it waits for no call any more.
         let state = &mut self.checkpoint.state;
         state.under_way = self.pending.has_lost(clock::now());
         if !self.is_unfinished {
-            // All that is told is confirmed: what comes behind it is somebody else's.
+            // All rejections of this run are confirmed: any line behind them is somebody else's.
             state.rejected_bytes = None;
         }
         let saved = self.checkpoint.save();
@@ -148,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Passes over what was confirmed, and looks whether it still is the same.
+    /// Passes over the confirmed part, and checks that it still is the same.
     fn pass_over(&mut self) -> Result<(), Error> {
         let jobs = self.checkpoint.before.jobs;
         for count in 0..jobs {
@@ -218,8 +219,8 @@ impl<'a> Run<'a> {
                     self.pending.lost(&call, clock::now());
                 }
                 if left != Left::Nothing {
-                    // What there was no time for goes in by smaller calls. As each failing one brings in some, too, the tries
-                    // are enough for any store that takes one job in the time of a call.
+                    // If there was no time for some jobs, smaller calls send them. As each failing one brings in some,
+                    // too, the tries are enough for any store that takes one job in the time of a call.
                     self.limits.jobs = (sent / 2).max(1);
                     self.checkpoint.state.sent_again += 1;
                 }
@@ -241,7 +242,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Confirms a call that was answered, unless some of it is to be sent yet, in place of what was refused.
+    /// Confirms a call that was answered, unless some of it is to be sent yet, in place of refused lines.
     fn settle(&mut self, mut call: Call, refusals: Vec<Refusal>) -> Result<(), Error> {
         if call.settle(refusals) {
             return self.confirm(&call);
@@ -250,8 +251,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes down what became of a call's jobs: first what was rejected, then that all of them are dealt with. Killed in
-    /// between, the next run takes back the first.
+    /// Writes down the outcomes of a call's jobs: first the rejections, then that all of them are dealt with. If the
+    /// run is killed in between, the next run takes back the rejections.
     fn confirm(&mut self, call: &Call) -> Result<(), Error> {
         let rejections: Vec<_> = call.entries.iter().filter_map(rejection).collect();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
@@ -332,7 +333,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What is told of a job that was rejected.
+/// The line about a job that was rejected.
 fn rejection(entry: &Entry) -> Option<Rejection<'_>> {
     let Fate::Refused(refusal) = &entry.fate else { return None };
     Some(Rejection {
@@ -344,7 +345,7 @@ fn rejection(entry: &Entry) -> Option<Rejection<'_>> {
     })
 }
 
-/// What the service would say first of what is no job at all; without any of its text.
+/// The first error that the service would report for an entry that is no job at all; without any of its text.
 fn no_job(job: &Job) -> Option<String> {
     let Content::Whole(text) = &job.content else { return None };
     let error = external_id(text).err()?;

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 use crate::source::{Content, Job};
 
-/// What is written says which form it has.
+/// The form of the state file, which the file itself names.
 const VERSION: u32 = 1;
 
-/// What became of jobs.
+/// The numbers of jobs, by outcome.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Counts {
@@ -28,7 +28,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Takes in what went in.
+    /// Adds other counts to these.
     pub(crate) fn add(&mut self, other: Counts) {
         let Counts { created, updated, unchanged, rejected, superseded } = other;
         self.created += created;
@@ -39,7 +39,7 @@ impl Counts {
     }
 }
 
-/// What was confirmed.
+/// The progress that was confirmed.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
@@ -62,12 +62,12 @@ pub(crate) struct State {
     pub(crate) rejected_bytes: Option<u64>,
 }
 
-/// What was confirmed, and where that is kept.
+/// The progress that was confirmed, and the file that keeps it.
 pub(crate) struct Checkpoint {
     path: Option<PathBuf>,
     pub(crate) state: State,
     digest: Sha256,
-    /// What was there when this run began.
+    /// The state when this run began.
     pub(crate) before: State,
 }
 
@@ -85,7 +85,7 @@ impl Checkpoint {
             Some(_) | None => None,
         };
         let is_other = |kept: &State| kept.url != url || kept.owner.as_deref() != owner;
-        // Where nothing was confirmed, there is nothing to go on with.
+        // If nothing was confirmed, there is nothing to go on with.
         let kept = kept.filter(|kept| kept.jobs > 0 || !is_other(kept));
         if let (Some(path), Some(kept)) = (&path, &kept)
             && is_other(kept)

@@ -1,4 +1,4 @@
-//! What is told in the end, on standard output.
+//! The summary at the end, on standard output.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::state::Counts;
 /// Exit code where some jobs did not go in.
 const SOME_REJECTED: u8 = 1;
 
-/// What became of a file's jobs, in all runs together.
+/// The outcomes of a file's jobs, in all runs together.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) file: String,
@@ -22,7 +22,7 @@ pub(crate) struct Summary {
     pub(crate) jobs: u64,
     #[serde(flatten)]
     pub(crate) counts: Counts,
-    /// Where rejected jobs are told, if there are any.
+    /// The file that lists the rejected jobs, if there are any.
     pub(crate) rejected_file: Option<String>,
     /// Jobs of these that were sent by earlier runs.
     pub(crate) jobs_before: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// What the process ends with where nothing stopped it.
+    /// The exit code of the process, if nothing stopped it.
     pub(crate) fn exit_code(&self) -> u8 {
         if self.counts.rejected == 0 { 0 } else { SOME_REJECTED }
     }

@@ -21,8 +21,8 @@ impl Backoff {
         self.first.saturating_mul(doubled).min(self.longest)
     }
 
-    /// The wait after so many failures in a row. What the service asked for is never cut short, and those that were
-    /// asked together do not come back together.
+    /// The wait after so many failures in a row. A wait that the service asked for is never cut short. Clients that
+    /// were asked together do not come back together.
     pub fn wait(self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let limit = self.limit(failures);
         let own = limit / 2 + up_to(limit / 2);

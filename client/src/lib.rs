@@ -25,8 +25,8 @@ pub use http::StatusCode;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an idle connection is kept. API Gateway closes its own after some minutes; whoever uses one that was just
-/// closed has to try again.
+/// How long an idle connection is kept. API Gateway closes its own after some minutes; a client that uses one that was
+/// just closed has to try again.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Longest key, as the service takes it.
 const MAX_KEY_BYTES: usize = 256;
@@ -55,14 +55,14 @@ pub enum ClientError {
     Roots(#[source] io::Error),
 }
 
-/// What is sent.
+/// A request to send.
 #[derive(Clone, Debug)]
 pub struct Call<'a> {
     /// The method.
     pub method: &'a str,
     /// The path with its query, after the service's address.
     pub path: &'a str,
-    /// What the body is.
+    /// The type of the body.
     pub content_type: &'a str,
     /// The body.
     pub body: Bytes,
@@ -88,7 +88,7 @@ pub struct Answer {
 /// Why there is no answer; the text is for a log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// What should be sent is no request.
+    /// The call makes no valid request.
     #[error("not a request: {0}")]
     Unsendable(String),
     /// Nobody was there: nothing was sent.
@@ -180,7 +180,7 @@ pub fn chain(error: &dyn Error) -> String {
 
 fn unanswered(error: &legacy::Error) -> Unanswered {
     if error.is_connect() {
-        // Its own words are "client error (Connect)": what led to it says more.
+        // Its own words are "client error (Connect)": the errors that led to it say more.
         return Unanswered::Unreachable(error.source().map_or_else(|| error.to_string(), chain));
     }
     Unanswered::Lost(format!("the connection broke off: {}", chain(error)))

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what keys were used for, day by day; what is left of a key's rate; what the owner keeps.
+//! `GET /v1/usage`: the usage of keys, day by day; the rest of a key's rate; the bytes that the owner keeps.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ struct Body<'a> {
     storage: StorageView,
 }
 
-/// What was called, summed up in several ways.
+/// The calls, summed up in several ways.
 #[derive(Debug, Default, Serialize)]
 struct Sums {
     total_calls: u64,
@@ -44,7 +44,7 @@ struct Sums {
     by_key: BTreeMap<String, u64>,
 }
 
-/// What was called on one day; days without a call are left out.
+/// The calls of one day; days without a call are left out.
 #[derive(Debug, Serialize)]
 struct Day {
     date: String,
@@ -67,7 +67,7 @@ struct Asked {
     key_id: Option<KeyId>,
 }
 
-/// What the reported key may do, as far as it goes by a key.
+/// The limits of the reported key, as far as they go by a key.
 #[derive(Default)]
 struct Limits {
     limit_status: Option<RateLimitStatus>,
@@ -133,7 +133,7 @@ fn days(from: Timestamp, to: Timestamp) -> Vec<String> {
     days
 }
 
-/// A key sees what itself was used for; one of an admin what all keys of the owner were.
+/// A key sees its own usage; a key of an admin sees that of all keys of the owner.
 fn asked(call: &Call<'_, Ledger>, key_id: Option<KeyId>) -> Result<Asked, Problem> {
     let owner = call.owner()?.clone();
     if call.require(Scope::Admin).is_ok() {
@@ -151,7 +151,8 @@ fn own_key<'a>(call: &'a Call<'_, Ledger>) -> Option<&'a AccessKey> {
     call.caller.as_ref().map(|caller| &caller.key)
 }
 
-/// Of the key that is reported. Where it is all keys of an owner, of the one that asks, if it is the owner's.
+/// The limits of the key that is reported. If the report is of all keys of an owner, they are those of the key that
+/// asks, if it is the owner's.
 async fn limits(call: &Call<'_, Ledger>, asked: &Asked) -> Result<Limits, Problem> {
     let own = own_key(call);
     match &asked.key_id {

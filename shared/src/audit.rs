@@ -1,15 +1,15 @@
-//! Who did what to what: lines of the log for those who have to know it later.
+//! The audit: lines of the log that name the actor, the action and its object, for those who have to know it later.
 
 use crate::domain::Owner;
 
-/// The target of lines that are logged at any level: who did what to what.
+/// The target of lines that are logged at any level: they name the actor, the action and its object.
 pub const AUDIT: &str = "audit";
 
 /// One deed. Its line has these fields, those that are `None` left out. It never holds the text or the hash of a key, and
 /// nothing of what jobs are given or give.
 #[derive(Clone, Copy, Debug)]
 pub struct Audit<'a> {
-    /// What was done: `key.made`, `bulk.delete`.
+    /// The action: `key.made`, `bulk.delete`.
     pub action: &'a str,
     /// To what: the id of a key, or of the job that shows the work.
     pub subject: &'a str,

@@ -17,7 +17,7 @@ use crate::meter::Meter;
 pub struct Environment {
     /// The function's environment variables.
     pub vars: BTreeMap<String, String>,
-    /// What time it is.
+    /// The current time.
     pub clock: fn() -> Timestamp,
     /// Counts requests to DynamoDB and their capacity units, where somebody wants to know.
     pub meter: Option<Arc<Meter>>,
@@ -26,7 +26,7 @@ pub struct Environment {
 }
 
 thread_local! {
-    /// What gives ids on this thread, where it is not chance.
+    /// The source of ids on this thread, if it is not chance.
     static IDS: Cell<Option<fn() -> Uuid>> = const { Cell::new(None) };
 }
 
@@ -48,13 +48,13 @@ impl Environment {
         IDS.get().map_or_else(Uuid::now_v7, |ids| ids())
     }
 
-    /// A number that is left to chance: who goes first, how long to wait. It is no secret.
+    /// A number that is left to chance, such as for a turn or the length of a wait. It is no secret.
     pub fn chance() -> u64 {
         Self::fresh_id().as_u64_pair().1
     }
 
-    /// Has this give all ids of this thread, and what else is left to chance, but no secrets: so that a simulation can be
-    /// repeated.
+    /// Makes this function give all ids of this thread, and all else that is left to chance, but no secrets. So a
+    /// simulation can be repeated.
     pub fn decide_ids(ids: fn() -> Uuid) {
         IDS.set(Some(ids));
     }
@@ -65,7 +65,7 @@ impl Environment {
         Uuid::new_v4()
     }
 
-    /// What nobody can guess: 64 hexadecimal digits, of which 244 bits are chance.
+    /// A text that nobody can guess: 64 hexadecimal digits, of which 244 bits are chance.
     #[expect(clippy::disallowed_methods, reason = "the edge: here chance comes in")]
     pub fn fresh_secret() -> String {
         format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())

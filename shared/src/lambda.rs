@@ -19,13 +19,13 @@ mod streaming;
 /// Any error that ends a function's start or an invocation.
 pub type Error = lambda_runtime::Error;
 
-/// What an asynchronous call answers, boxed.
+/// The future of an asynchronous call, boxed.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A function's start, under way.
 pub type Starting = BoxFuture<'static, Result<Started, Error>>;
 
-/// The body of a streamed answer. Nobody reads on after an error: what was sent by then is not the whole.
+/// The body of a streamed answer. Nobody reads on after an error: the part that was sent by then is not the whole.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
 /// One Lambda function: its name, its routes, and how to start it.

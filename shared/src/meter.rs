@@ -1,8 +1,8 @@
-//! What operations cost: requests, round trips and capacity units, counted where somebody asks for it.
+//! The cost of operations: requests, round trips and capacity units, counted if somebody asks for it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What has been spent since the meter was last read.
+/// The cost since the meter was last read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
     /// Requests sent to DynamoDB.
@@ -17,7 +17,7 @@ pub struct Spent {
     pub refused: u32,
 }
 
-/// Counts what a function spends. Shared by a function and whoever watches it.
+/// Counts the cost of a function. Shared by a function and the code that watches it.
 #[derive(Debug, Default)]
 pub struct Meter {
     state: Mutex<State>,
@@ -30,7 +30,7 @@ struct State {
 }
 
 impl Meter {
-    /// What has been spent since the last call, which starts anew.
+    /// The cost since the last call. This call starts the meter anew.
     pub fn take(&self) -> Spent {
         std::mem::take(&mut self.lock().spent)
     }

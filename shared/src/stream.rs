@@ -18,7 +18,7 @@ pub use crate::store::{Batch, StreamRecord, Target, Unreadable};
 
 pub mod background;
 
-/// What a function does with a batch of records.
+/// The work of a function on a batch of records.
 pub trait Consumer: Send + Sync + 'static {
     /// The function's name.
     const NAME: &'static str;
@@ -57,7 +57,7 @@ struct Event {
     shard_id: Option<String>,
 }
 
-/// What Lambda wants to hear: no state to keep, and no record to deliver again.
+/// The answer that Lambda wants to hear: no state to keep, and no record to deliver again.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {

@@ -33,7 +33,7 @@ enum End {
     Abandoned,
 }
 
-/// A report under way: when it was sent, what progress it tells, and its answer.
+/// A report under way: when it was sent, the progress that it tells, and its answer.
 struct Sent {
     at: Instant,
     snapshot: Option<Snapshot>,
@@ -106,11 +106,11 @@ impl<'a> Try<'a> {
             tokio::select! {
                 biased;
                 handled = &mut *running => {
-                    // What is under way is let come home, shortly: two reports of a job are never on their way at once.
+                    // A report under way gets a short time to end: two reports of a job are never on their way at once.
                     if let Some(report) = under_way
                         && let Ok(sent) = timeout_at(Instant::now() + DROP_TIMEOUT, report).await
                     {
-                        // Whatever it says of the job, the last report will be told, too.
+                        // Its answer about the job does not matter: the last report will be told, too.
                         let _end = self.heard(sent);
                     }
                     return End::Handled(handled);
@@ -191,11 +191,11 @@ impl<'a> Try<'a> {
         None
     }
 
-    /// Has the next report follow sooner than a heartbeat, though not at once.
+    /// Makes the next report follow sooner than a heartbeat, though not at once.
     fn again(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         let wait = self.pool.settings.backoff.wait(self.failures, retry_after);
-        // What the service asks for goes first; else a heartbeat is never later than without a failure.
+        // A wait that the service asks for goes first; else a heartbeat is never later than without a failure.
         let wait = if retry_after.is_some() { wait } else { wait.min(self.pool.settings.heartbeat) };
         self.next_beat = Instant::now() + wait;
     }
@@ -214,7 +214,8 @@ impl<'a> Try<'a> {
         }
         self.task.cancelled.cancel();
         let grace = Instant::now() + self.pool.settings.cancel_grace;
-        // What must not be run by two has no grace beyond the lease. A lost one has: nobody can shorten that.
+        // A job that must not be run by two has no grace beyond the lease. If the lease is lost, the job has a grace:
+        // nobody can shorten that.
         let until = if self.lease_end > Instant::now() { grace.min(self.lease_end) } else { grace };
         match timeout_at(until, &mut *running).await {
             // It was done before it had to be handed back. An error is most likely because it was cancelled.

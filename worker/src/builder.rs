@@ -83,9 +83,9 @@ impl WorkerBuilder {
     /// Runs jobs of this type by an async function of the [`Task`]. It answers anything that becomes an [`Outcome`]: one
     /// itself, a JSON value, or nothing. A second handler for a type replaces the first. 1 to 20 types.
     ///
-    /// Each try runs as a task of its own on the Tokio runtime. One that panics has failed, and may be tried again. What
-    /// computes for long without an `.await` belongs in `tokio::task::spawn_blocking`: it can neither be stopped here, nor
-    /// do heartbeats pass where it takes the runtime's last thread.
+    /// Each try runs as a task of its own on the Tokio runtime. One that panics has failed, and may be tried again.
+    /// Code that computes for long without an `.await` belongs in `tokio::task::spawn_blocking`. The worker cannot stop
+    /// such code. If it takes the runtime's last thread, no heartbeats pass.
     pub fn handle<F, Fut, T>(mut self, kind: impl Into<String>, run: F) -> Self
     where
         F: Fn(Task) -> Fut + Send + Sync + 'static,
@@ -129,8 +129,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// Serves `/metrics`, `/health` and `/stats` at this address, from [`build`](Self::build) on; port 0 takes a free one
-    /// ([`Worker::listen_addr`]). Open to whoever reaches it. By default nowhere.
+    /// Serves `/metrics`, `/health` and `/stats` at this address, from [`build`](Self::build) on; port 0 takes a free
+    /// one ([`Worker::listen_addr`]). Open to everybody that reaches it. By default nowhere.
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = Some(address.into());
         self
@@ -237,7 +237,7 @@ fn within(is_within: bool, name: &'static str, range: &'static str) -> Result<()
     if is_within { Ok(()) } else { Err(BuildError::Range { name, range }) }
 }
 
-/// What the service takes as the name of a worker or a type.
+/// Whether the service takes the text as the name of a worker or a type.
 fn is_word(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));

@@ -28,7 +28,7 @@ pub(crate) struct Leased {
     pub(crate) sent: Instant,
 }
 
-/// Claims until told to stop. A claim under way is then waited for: what it brings is handed back.
+/// Claims until told to stop. A claim under way is then waited for: the jobs that it brings are handed back.
 pub(crate) async fn run(pool: Arc<Pool>, killed: CancellationToken) {
     loop {
         let Some(slots) = free_slots(&pool).await else { return };
@@ -121,7 +121,7 @@ fn after(pool: &Pool, failure: Failure) -> Option<Duration> {
 /// As how many failures in a row a claim over the limit counts, where the service does not say for how long.
 const LIMITED_FAILURES: u32 = 3;
 
-/// Begins what a claim brought, each job with its slot. What has none, or comes too late, is handed back.
+/// Begins the jobs that a claim brought, each with its slot. A job that has none, or comes too late, is handed back.
 async fn begin(
     pool: &Arc<Pool>,
     killed: &CancellationToken,

@@ -20,7 +20,7 @@ const MAX_ANSWER: usize = 1 << 20;
 /// Longest text of a problem that is kept.
 const MAX_DETAIL: usize = 500;
 
-/// What a claim asks for.
+/// The request of a claim.
 #[derive(Debug, Serialize)]
 pub(crate) struct ClaimRequest<'a> {
     pub(crate) worker_id: &'a str,
@@ -35,7 +35,7 @@ struct ClaimAnswer {
     jobs: Vec<Box<RawValue>>,
 }
 
-/// What a report is answered with.
+/// The answer to a report.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Reported {
     /// The job was cancelled.
@@ -66,7 +66,7 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Why a request did not do what it should. What is to be done about it is in the variant.
+/// Why a request did not do what it should. The variant says what to do about it.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The service is away: nobody answered in time, or with 5xx. Later, perhaps.
@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-/// What may stand in a path as it is.
+/// Whether the text may stand in a path as it is.
 fn is_id(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }

@@ -1,4 +1,4 @@
-//! What can go wrong: with a worker's settings, with its run, and with one try of a job.
+//! The errors of a worker's settings, of its run, and of one try of a job.
 
 use std::fmt;
 use std::io;
@@ -33,9 +33,9 @@ pub enum BuildError {
     /// A number is out of its range.
     #[error("{name} must be {range}")]
     Range {
-        /// What was set.
+        /// The setting.
         name: &'static str,
-        /// What it may be.
+        /// The range that it may have.
         range: &'static str,
     },
     /// A timeout for what nobody handles.
@@ -46,7 +46,7 @@ pub enum BuildError {
     Listen(#[source] io::Error),
 }
 
-/// Why a run ended by itself. What ran then was finished or handed back as at any stop, where the service let it.
+/// Why a run ended by itself. Tries that ran then were finished or handed back as at any stop, if the service let it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -85,7 +85,7 @@ impl TaskError {
         Self { message: text(message), failed_task: None, code: None, retryable: true }
     }
 
-    /// An error that will not pass: the job fails, whatever tries it has left.
+    /// An error that will not pass: the job fails, even if it has tries left.
     pub fn permanent(message: impl fmt::Display) -> Self {
         Self { retryable: false, ..Self::new(message) }
     }

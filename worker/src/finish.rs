@@ -9,12 +9,12 @@ use crate::pool::{HAND_BACK_TIMEOUT, Pool};
 use crate::task::Task;
 use crate::{Outcome, RunError, TaskError, report};
 
-/// Largest report that is sent at all, as JSON: API Gateway takes no more. What the service takes is for it to say.
+/// Largest report that is sent at all, as JSON: API Gateway takes no more. The service says itself how much it takes.
 const MAX_REPORT: usize = 10 << 20;
 /// Too large, as HTTP says it.
 const TOO_LARGE: u16 = 413;
 
-/// What became of a report.
+/// The outcome of a report.
 #[derive(Debug)]
 enum Delivery {
     Taken,

@@ -1,4 +1,4 @@
-//! Handlers, whatever their own types are.
+//! Handlers, with any types of their own.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::{Outcome, Task, TaskError};
 
-/// What a handler's future ends with.
+/// The result that a handler's future ends with.
 pub(crate) type Handled = Result<Outcome, TaskError>;
 /// A handler.
 pub(crate) type Handler = Arc<dyn Fn(Task) -> Pin<Box<dyn Future<Output = Handled> + Send>> + Send + Sync>;

@@ -20,7 +20,7 @@ pub(crate) struct Http {
     sends_plain: AtomicBool,
 }
 
-/// A body, made once: whoever sends it again sends the same bytes, by which the service knows a report again.
+/// A body, made once: if it is sent again, the bytes are the same, by which the service knows a report again.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
     json: Bytes,

@@ -1,4 +1,4 @@
-//! What a worker counts, for Prometheus and as JSON. Every series is there from the start.
+//! The metrics of a worker, for Prometheus and as JSON. Every series is there from the start.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Ended {
     }
 }
 
-/// What became of a claim.
+/// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Claimed {
     Jobs,
@@ -81,7 +81,7 @@ impl Claimed {
     }
 }
 
-/// Has a closed set of words stand as a label's value.
+/// Makes a closed set of words stand as a label's value.
 macro_rules! label_value {
     ($($name:ident),+) => {$(
         impl EncodeLabelValue for $name {

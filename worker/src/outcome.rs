@@ -1,4 +1,4 @@
-//! What a try that went well leaves behind.
+//! The outcome of a try that went well.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,8 @@ impl Outcome {
         Self { result, ..Self::default() }
     }
 
-    /// An outcome with anything that can be written as JSON as its result; what cannot fails the job for good.
+    /// An outcome with anything that can be written as JSON as its result; a value that cannot be written fails the job
+    /// for good.
     pub fn of(result: &impl Serialize) -> Result<Self, TaskError> {
         let unwritable = |error| {
             TaskError::permanent(format!("the result cannot be written as JSON: {error}")).code("bad_result")
@@ -60,7 +61,7 @@ impl Outcome {
         self
     }
 
-    /// What the try cost, in millionths of a US dollar.
+    /// The cost of the try, in millionths of a US dollar.
     #[must_use]
     pub fn cost_micro_usd(mut self, cost: u64) -> Self {
         self.cost_usd = Some(format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000));

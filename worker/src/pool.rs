@@ -1,4 +1,4 @@
-//! The pool: what all tries share, and how a run begins and ends.
+//! The pool: the values that all tries share, and how a run begins and ends.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +22,7 @@ pub(crate) const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a handler that was dropped may hold up its slot: one that computes without waiting cannot be dropped.
 pub(crate) const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What was set, checked.
+/// The settings, checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) worker_id: String,
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     pub(crate) breaker: (u32, Duration),
 }
 
-/// What all of a run share.
+/// The values that all parts of a run share.
 pub(crate) struct Pool {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
@@ -104,7 +104,7 @@ impl Pool {
         self.metrics.up(true);
         tracing::info!(worker = settings.worker_id, types = ?settings.types, "working");
 
-        // Whatever ends this function, or drops it, ends all that it started.
+        // If this function ends, or is dropped, all that it started ends.
         let killed = CancellationToken::new();
         let _kill = killed.clone().drop_guard();
         let claims = claims::run(self.clone(), killed.clone());

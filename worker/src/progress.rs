@@ -10,7 +10,7 @@ const WHOLE: u16 = 10_000;
 /// Longest name of a stage, in characters.
 const MAX_STAGE: usize = 200;
 
-/// What a handler said last. Any number of calls between two reports are one report.
+/// The last progress that a handler reported. Any number of calls between two reports are one report.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     said: Mutex<Said>,
@@ -71,7 +71,7 @@ impl Progress {
         }
     }
 
-    /// What no accepted report has said yet.
+    /// The progress that no accepted report has told yet.
     pub(crate) fn unsent(&self) -> Option<Snapshot> {
         let said = self.said();
         if said.revision == said.sent {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::TaskError;
 use crate::progress::Progress;
 
-/// One try of a job: what is to be done, and how to tell how far it is. Clones are of the same try.
+/// One try of a job: the work to do, and how to tell how far it is. Clones are of the same try.
 #[derive(Clone)]
 pub struct Task {
     pub(crate) job: Arc<Job>,
@@ -62,8 +62,8 @@ impl Task {
         &self.job.kind
     }
 
-    /// What is to be done, as whoever created the job wrote it. A payload that does not fit the type fails the job for
-    /// good, with the code `bad_payload`: it would not fit at the next try either. No payload is read as `null`.
+    /// The payload, as the creator of the job wrote it. A payload that does not fit the type fails the job for good,
+    /// with the code `bad_payload`: it would not fit at the next try either. No payload is read as `null`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, TaskError> {
         let text = self.job.payload.as_ref().map_or("null", |payload| payload.get());
         serde_json::from_str(text).map_err(|error| {
@@ -92,7 +92,7 @@ impl Task {
         self.job.external_id.as_deref()
     }
 
-    /// What the caller keeps beside the payload; `null` if nothing.
+    /// The data that the caller keeps beside the payload; `null` if there is none.
     pub fn metadata(&self) -> &Value {
         &self.job.metadata
     }
@@ -102,13 +102,13 @@ impl Task {
         &self.job.labels
     }
 
-    /// Says how far the job is, in percent: 0 to 100, to two places. Costs nothing to call often: the worker reports the
-    /// last of it, about once a second. It never falls within a try; what is less than before is passed over.
+    /// Says how far the job is, in percent: 0 to 100, to two places. Costs nothing to call often: the worker reports
+    /// the last of it, about once a second. It never falls within a try; a smaller value than before is passed over.
     pub fn progress(&self, percent: impl Into<f64>) {
         self.progress.overall(percent.into());
     }
 
-    /// Says what is being done, and how far that is, in percent. Where the type has weights for its stages, the service
+    /// Says which stage runs, and how far that is, in percent. If the type has weights for its stages, the service
     /// works out from it how far the job is.
     pub fn stage(&self, name: impl AsRef<str>, percent: impl Into<f64>) {
         self.progress.stage(name.as_ref(), percent.into());

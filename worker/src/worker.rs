@@ -21,7 +21,7 @@ impl Worker {
         WorkerBuilder::new(url.into(), key.into())
     }
 
-    /// Where `/metrics`, `/health` and `/stats` are.
+    /// The address of `/metrics`, `/health` and `/stats`.
     pub fn listen_addr(&self) -> Option<SocketAddr> {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
@@ -42,8 +42,8 @@ impl Worker {
     }
 
     /// Works until this future ends, or until there is no use in going on. Then claims no more, waits for what runs
-    /// ([`WorkerBuilder::stop_timeout`]), cancels and hands back what is left, and returns. Whoever drops the future that
-    /// this returns stops at once: what ran is left to its lease.
+    /// ([`WorkerBuilder::stop_timeout`]), cancels and hands back what is left, and returns. If the future that this
+    /// returns is dropped, the worker stops at once: tries that ran are left to their leases.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let shown = self.listener.map(|listener| server::serve(self.pool.clone(), listener));
         let shown = async {
@@ -92,7 +92,7 @@ impl Signals {
     }
 
     async fn any(&mut self) {
-        // Where Ctrl-C cannot be heard, it ends the process as ever.
+        // If Ctrl-C cannot be heard, it ends the process as ever.
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
         }

@@ -33,7 +33,7 @@ fn cut(pending: &mut Pending, source: &mut Source, limits: Limits, now: Instant)
     }
 }
 
-/// What the service says of a line that it will not have.
+/// The service's refusal of a line.
 fn refused(line: usize) -> Refusal {
     Refusal { line, ..Refusal::of_one("no".to_owned()) }
 }
@@ -55,7 +55,7 @@ const WIDE: Limits = Limits { jobs: MAX_JOBS, bytes: MAX_BODY_BYTES };
 fn a_call_ends_at_its_limits() {
     let text = lines(&["a", "b", "c", "a", "a", "d"]);
     assert_eq!(calls(&text, WIDE), [[1, 2, 3, 4, 5, 6]]);
-    // What is superseded is no part of what is sent.
+    // A superseded line is no part of the sent text.
     let three = [vec![1, 2], vec![3, 4, 5], vec![6]];
     assert_eq!(calls(&text, Limits { jobs: 2, ..WIDE }), three);
     assert_eq!(calls(&text, Limits { bytes: line("a").len() * 2, ..WIDE }), three);

@@ -10,14 +10,14 @@ use super::{Content, Fault, Job, MAX_JOB_BYTES, peek};
 /// Deepest nesting: the service takes 120 levels.
 const MAX_DEPTH: usize = 1_024;
 
-/// What is read after the opening bracket.
+/// The rest of the input after the opening bracket.
 pub(super) struct Array<R> {
     reader: R,
     number: u64,
     next: Next,
 }
 
-/// What may come.
+/// The next thing that may come.
 enum Next {
     /// An element, or the end of an empty array.
     First,
@@ -97,7 +97,7 @@ enum Step {
 struct Element {
     kept: Vec<u8>,
     bytes: u64,
-    /// What closes the brackets that are open.
+    /// The closing brackets of those that are open.
     open: Vec<u8>,
     is_in_string: bool,
     is_escaped: bool,

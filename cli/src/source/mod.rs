@@ -18,9 +18,9 @@ use lines::Lines;
 
 /// Longest job: the service takes 512 KiB of JSON beside its head, so no longer one could go in.
 pub(crate) const MAX_JOB_BYTES: usize = 1024 * 1024;
-/// What is read from the disk at once.
+/// The bytes that are read from the disk at once.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// What stands for standard input.
+/// The name that stands for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -40,7 +40,7 @@ const OTHERS: [(&[u8], &str); 10] = [
 ];
 const WIDE: &str = "text in UTF-16; JSON is UTF-8: iconv -f UTF-16 -t UTF-8 FILE | jobledger ingest -";
 const PRETTY: &str = "JSON with several lines a job; a job has one: jq -c . FILE | jobledger ingest -";
-/// The longest beginning that tells what a file is.
+/// The longest beginning that tells the form of a file.
 const MAX_MARK_BYTES: u64 = 5;
 
 /// A job as the file has it.
@@ -75,7 +75,7 @@ pub(crate) enum Content {
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(io::Error),
-    /// Where the array is broken, and how.
+    /// The place where the array is broken, and how.
     Broken(String),
     /// A job has several lines.
     Pretty,
@@ -154,7 +154,7 @@ impl Source {
         self.read.get()
     }
 
-    /// What a job's number counts.
+    /// The unit that a job's number counts.
     pub(crate) fn unit(&self) -> &'static str {
         match self.jobs {
             Jobs::Lines(_) => "line",
@@ -187,7 +187,7 @@ impl From<io::Error> for Unopened {
     }
 }
 
-/// What a stream of bytes has, by how it begins.
+/// The jobs of a stream of bytes, by how it begins.
 fn look(input: impl BufRead + 'static) -> Result<Jobs, Unopened> {
     let (mark, input) = beginning(Box::new(input))?;
     let input = if mark.starts_with(GZIP) {
@@ -216,8 +216,8 @@ fn look(input: impl BufRead + 'static) -> Result<Jobs, Unopened> {
     })
 }
 
-/// The first bytes, and all of it still to be read. What stands first in the answer's buffer is at least a byte-order mark, if
-/// there is one.
+/// The first bytes, and an input that still holds all bytes. If there is a byte-order mark, the first buffer of that
+/// input holds at least the whole mark.
 fn beginning(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
     let mut mark = Vec::new();
     input.by_ref().take(MAX_MARK_BYTES).read_to_end(&mut mark)?;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a file of these bytes has: numbers and texts; then the fault, if it ends with one.
+/// The jobs of a file of these bytes, as numbers and texts; then the fault, if it ends with one.
 fn read(bytes: &[u8]) -> (Vec<(u64, String)>, Option<String>) {
     let mut source = open(bytes).unwrap_or_else(|error| panic!("{error}"));
     let mut jobs = Vec::new();

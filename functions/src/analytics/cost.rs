@@ -1,4 +1,4 @@
-//! `GET /v1/analytics/cost/by-model` and `/by-team`: what jobs cost, by the value of a label.
+//! `GET /v1/analytics/cost/by-model` and `/by-team`: the cost of jobs, by the value of a label.
 
 use std::cmp::Reverse;
 
@@ -96,7 +96,7 @@ async fn report(mut call: Call<'_, Ledger>, by: CostBy) -> Result<Answer, Proble
     if answer.fits() { Ok(answer) } else { Err(too_much(&format!("{MAX_ANSWER_BYTES} bytes can tell"))) }
 }
 
-/// Dearest first; what costs the same by name, and jobs without the label after it.
+/// Dearest first. Equal costs are sorted by name, and jobs without the label come after them.
 fn sorted(spent: impl IntoIterator<Item = (Option<String>, Spent)>) -> Vec<(Option<String>, Spent)> {
     let mut spent: Vec<_> = spent.into_iter().collect();
     // They come by name, and stay so where the rest is the same.

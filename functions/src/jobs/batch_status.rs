@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/batch-status`: what became of up to 100 jobs, in one read.
+//! `POST /v1/jobs/batch-status`: the status of up to 100 jobs, in one read.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;

@@ -33,7 +33,7 @@ const MAX_PAUSE_MS: u64 = 1_000;
 #[derive(Debug)]
 pub struct ClaimJobs;
 
-/// What a claim works with, kept from one to the next.
+/// The means of a claim, kept from one to the next.
 #[derive(Debug)]
 pub struct Claimer {
     ledger: Ledger,

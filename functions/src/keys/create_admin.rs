@@ -1,5 +1,5 @@
-//! `create-admin-key`: a key with the scope `admin`, for a deployment that has none. It has no route: whoever may call it is
-//! decided by AWS (`lambda:InvokeFunction`). Its answer is the only place where the key's text ever stands.
+//! `create-admin-key`: a key with the scope `admin`, for a deployment that has none. It has no route: AWS decides who
+//! may call it (`lambda:InvokeFunction`). Its answer is the only place where the key's text ever stands.
 
 use jobledger::audit::Audit;
 use jobledger::domain::{Owner, Scope, Timestamp, callers_owner};

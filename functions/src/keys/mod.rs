@@ -47,7 +47,7 @@ fn named_key(call: &mut Call<'_, Ledger>) -> Result<KeyId, Problem> {
     call.query.clone().finish(key_id)
 }
 
-/// `?owner=` filters a list, and means nothing elsewhere: who says it would be misunderstood.
+/// `?owner=` filters a list, and means nothing elsewhere: a caller that sends it would be misunderstood.
 fn refuse_owner(call: &mut Call<'_, Ledger>, why: &'static str) {
     if call.caller.as_ref().is_some_and(|caller| caller.acts_for.is_some()) {
         call.query.refuse("owner", Invalid::new(why));

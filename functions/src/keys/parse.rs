@@ -1,4 +1,4 @@
-//! What a key shall be, read from the body of the request.
+//! The settings of a key, read from the body of the request.
 
 use jobledger::access::{KeyChange, NewKey};
 use jobledger::domain::{
@@ -11,10 +11,10 @@ use super::MAX_PAGE;
 
 /// Most scopes that may be named: each once, and some twice.
 const MAX_SCOPES: usize = 16;
-/// Largest storage quota, in bytes: what a number of JSON holds exactly everywhere.
+/// Largest storage quota, in bytes: a number of JSON holds it exactly everywhere.
 const MAX_QUOTA_BYTES: i64 = 1 << 53;
 
-/// What can be said of a key that is there.
+/// The fields that a change of an existing key may have.
 const CHANGEABLE: [&str; 6] =
     ["name", "scopes", "requests_per_minute", "burst", "storage_quota_bytes", "expires_at"];
 
@@ -40,7 +40,7 @@ pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<Key
     let says_nothing = !CHANGEABLE.iter().any(|name| fields.has(name));
     let scopes = fields.has("scopes").then(|| fields.each("scopes", &(1..=MAX_SCOPES), scope));
     let (per_minute, burst) = key.rate_limit.map(|it| (it.per_minute(), it.burst())).unzip();
-    // Its burst was only what nobody had said: it follows.
+    // Nobody had set its burst, so it follows the new rate.
     let burst = burst.filter(|burst| Some(*burst) != per_minute.map(RateLimit::default_burst));
     let mut change = common(&mut fields, per_minute, burst, now);
     change.scopes = scopes.flatten().map(|scopes| scopes.into_iter().collect());
@@ -50,7 +50,7 @@ pub(crate) fn change(body: &[u8], key: &AccessKey, now: Timestamp) -> Result<Key
     fields.finish(Some(change)).map_err(Problem::invalid_body)
 }
 
-/// What may be said of a new key and of an old one; the rate is one thing of two fields.
+/// The fields that a new key and an existing one share; the rate is one thing of two fields.
 fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now: Timestamp) -> KeyChange {
     let name = fields.nullable("name", text);
     let rate =

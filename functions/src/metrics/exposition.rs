@@ -19,7 +19,8 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What the caller likes best; of equals, what it names first. Who does not say gets Prometheus text.
+    /// The format that the caller likes best; of equals, the one that it names first. If the caller names none, it gets
+    /// Prometheus text.
     pub(crate) fn wanted(headers: &HeaderMap) -> Self {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut best = (Self::Prometheus, 0);
@@ -58,7 +59,7 @@ impl Format {
     }
 }
 
-/// A quality value (RFC 9110) in thousandths; what is none counts as nothing.
+/// A quality value (RFC 9110) in thousandths; a text that is none counts as 0.
 fn thousandths(quality: &str) -> u32 {
     let (whole, places) = quality.split_once('.').unwrap_or((quality, ""));
     let places: String = places.chars().chain("000".chars()).take(3).collect();

@@ -1,4 +1,4 @@
-//! What a scrape shows, family by family. Every series of a known type is there from zero.
+//! The metrics that a scrape shows, family by family. Every series of a known type is there from zero.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,7 +51,7 @@ impl Families {
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
-    /// What the last look at the queues saw; nothing before the first one.
+    /// The numbers that the last look at the queues saw; none before the first one.
     fn encode_queue(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Some(queue) = &self.0.scrape.queue else { return Ok(()) };
         let gauge = MetricType::Gauge;
@@ -99,7 +99,7 @@ impl Families {
         family.encode_gauge(&u64::from(self.0.scrape.are_records_cut))
     }
 
-    /// What the last recount found; nothing before the first one.
+    /// The numbers that the last recount found; none before the first one.
     fn encode_recount(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let Some(recounted) = &self.0.scrape.recounted else { return Ok(()) };
         let help = "Numbers that the last recount found wrong and left so: * in the sums of all owners, owners in theirs";

@@ -39,7 +39,7 @@ impl Route for Metrics {
     }
 }
 
-/// What a scrape works with, kept from one to the next.
+/// The means of a scrape, kept from one to the next.
 #[derive(Debug)]
 pub struct Scraper {
     ledger: Ledger,

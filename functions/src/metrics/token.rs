@@ -1,4 +1,4 @@
-//! Who may scrape: everybody, or whoever sends the token that the deployment was given.
+//! The right to scrape: for everybody, or for a scraper that sends the token that the deployment was given.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use lambda_http::http::HeaderMap;
 /// The variable that holds the token; empty or absent: everybody may scrape.
 const VARIABLE: &str = "SCRAPE_TOKEN";
 
-/// What a scraper has to send; `None`: nothing.
+/// The token that a scraper has to send; `None`: no token.
 #[derive(Debug)]
 pub(crate) struct Token(Option<KeyHash>);
 

@@ -77,7 +77,7 @@ fn body(counts: RecordCounts) -> Body {
     Body { total, total_kind: "exact", by_kind, by_status, items }
 }
 
-/// What to ask for where there is too much to look at.
+/// The problem if there is too much to look at; it tells what to ask for instead.
 fn too_many(kinds: &BTreeSet<RecordKind>) -> Problem {
     let (field, whose, remedy) = match kinds.len() {
         0 => ("kind", "there are", "name kinds".to_owned()),

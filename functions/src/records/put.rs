@@ -1,4 +1,5 @@
-//! `PUT /v1/records/{kind}/{id}`: puts a record as a whole. A field that the body leaves out is removed. One write, whatever was there before.
+//! `PUT /v1/records/{kind}/{id}`: puts a record as a whole. A field that the body leaves out is removed. One write, for
+//! a new record and for an existing one.
 
 use jobledger::domain::{Invalid, Record, RecordId};
 use jobledger::http::{Access, Answer, Call, Fields, Problem, Route, RouteKey, Scope, job_id, path, text};

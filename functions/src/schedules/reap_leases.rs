@@ -23,7 +23,7 @@ struct ReapLeases {
 }
 
 impl Invoke for ReapLeases {
-    /// What the event says does not matter: to look twice does no harm.
+    /// The content of the event does not matter: to look twice does no harm.
     fn invoke<'a>(
         &'a self,
         _event: &'a RawValue,

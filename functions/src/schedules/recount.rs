@@ -28,7 +28,7 @@ struct ScheduleRecount {
     clock: fn() -> Timestamp,
 }
 
-/// Of an event, what tells it from others: a schedule calls at least once.
+/// The fields of an event that tell it from others: a schedule calls at least once.
 #[derive(Deserialize)]
 struct Event {
     id: String,

@@ -13,7 +13,7 @@ pub const FUNCTION: Function = function::<DeleteJobData>();
 #[derive(Debug)]
 pub struct DeleteJobData;
 
-/// What a record asks for.
+/// The work that a record asks for.
 enum Step {
     /// The head is gone.
     Remove(Box<Head>),

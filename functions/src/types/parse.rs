@@ -6,7 +6,7 @@ use jobledger::domain::{
 };
 use jobledger::http::{Fields, Problem, integer, text};
 
-/// The settings as a whole: what is left out is as if nobody had decided it.
+/// The settings as a whole: a field that is left out is as if nobody had decided it.
 pub(crate) fn settings(body: &[u8]) -> Result<TypeSettings, Problem> {
     let default = TypeSettings::default();
     let mut fields = Fields::parse(body)?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-/// What time it is.
+/// The current time.
 #[expect(clippy::disallowed_methods, reason = "the edge: here the time comes in")]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()

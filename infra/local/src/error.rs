@@ -1,4 +1,4 @@
-//! What can go wrong while the stack starts or ends.
+//! The errors while the stack starts or ends.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum Error {
     /// The template and the code name different functions.
     #[error("the template and the registry disagree: {0}")]
     Registry(String),
-    /// What is to be called so often is on no schedule, or is to be called without a pause.
+    /// The function that is to be called so often is on no schedule, or is to be called without a pause.
     #[error("function {0} cannot be called so often: name one with a schedule, and at least a second")]
     NoSchedule(String),
     /// A function did not become ready.
@@ -22,7 +22,7 @@ pub enum Error {
     Function {
         /// Its crate.
         name: String,
-        /// What it said.
+        /// The error that it returned.
         source: jobledger::Error,
     },
     /// Somebody else listens there.
@@ -38,7 +38,7 @@ pub enum Error {
     Listen {
         /// The port.
         port: u16,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process runs on the same data.
@@ -49,23 +49,23 @@ pub enum Error {
     Data {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The embedded engine failed.
     #[error("the embedded DynamoDB failed while {doing}")]
     Engine {
-        /// What it was doing.
+        /// The engine's operation that failed.
         doing: &'static str,
-        /// What it said.
+        /// The engine's error.
         source: BoxError,
     },
     /// DynamoDB refused or did not answer.
     #[error("DynamoDB failed while {doing}")]
     DynamoDb {
-        /// What was asked of it.
+        /// The operation that was asked of it.
         doing: String,
-        /// What it said.
+        /// Its error.
         source: BoxError,
     },
     /// A table that is there is not the template's.
@@ -75,7 +75,7 @@ pub enum Error {
     OtherTable {
         /// The table's name.
         table: String,
-        /// What differs.
+        /// The difference.
         difference: String,
     },
     /// A stream was not delivered in time.
@@ -89,7 +89,7 @@ pub enum Error {
 /// An error of a library.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What starting and ending answer.
+/// The result of starting and ending.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An SDK error of this operation, with its chain.

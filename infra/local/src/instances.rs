@@ -16,7 +16,7 @@ pub(crate) struct Instances {
     streaming: BTreeMap<String, StreamingInstance>,
 }
 
-/// What answers at a Function URL.
+/// The function that answers at a Function URL.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Whole(Instance),
@@ -48,7 +48,7 @@ impl Instances {
         }
     }
 
-    /// Has all functions write down what they only remember.
+    /// Makes all functions write down the data that they only remember.
     pub(crate) async fn finish(&self) {
         let whole = join_all(self.whole.values().map(Instance::finish));
         let streaming = join_all(self.streaming.values().map(StreamingInstance::finish));

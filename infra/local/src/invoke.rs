@@ -104,7 +104,7 @@ impl StreamingInstance {
         self.handler.finish().await;
     }
 
-    /// Sends one event; the body is asked for no faster than it is read, and ends with the function's time. Where its
+    /// Sends one event; the body is asked for no faster than it is read, and ends with the function's time. If its
     /// reader leaves, it ends too: Lambda would let it go on, for nobody.
     pub(crate) async fn call(
         &self,
@@ -143,7 +143,7 @@ fn until(deadline: Instant, timeout: Duration, body: Chunks) -> Chunks {
     }))
 }
 
-/// What Lambda tells a function about a call.
+/// The context that Lambda gives a function with a call.
 fn context(name: &str, timeout: Duration, request_id: String) -> Context {
     let deadline = clock::now() + timeout;
     let mut context = Context::default();

@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The variable that names a DynamoDB to use in place of the embedded one.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
 
-/// What is logged without `RUST_LOG`. The engine warns of each answer that is not 200, such as of a condition that does
+/// The log filter without `RUST_LOG`. The engine warns of each answer that is not 200, such as of a condition that does
 /// not hold: its clients know what those mean.
 const LOG: &str = "warn,dynoxide=error";
 
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let all = jobledger_functions::all();
-    // Whatever is asked for: what the functions are built on logs no requests, with the keys in them.
+    // Whatever filter is asked for, the libraries under the functions log no requests, with the keys in them.
     let most = logging::targets(LevelFilter::TRACE, all.iter().map(|function| function.name));
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::registry().with(lines).with(most).with(wanted).init();
@@ -159,7 +159,7 @@ fn every(text: &str) -> Result<(String, Duration), String> {
     Ok((name, Duration::from_secs(seconds)))
 }
 
-/// One line on standard output, at once: whoever started this may be waiting for it.
+/// One line on standard output, at once: the program that started this may be waiting for it.
 fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
@@ -172,7 +172,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// What ends the process well.
+/// The signals that end the process well.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Opens a port on the loopback address; 0 is any that is free. `option` is what names another port.
+/// Opens a port on the loopback address; 0 is any that is free. `option` names another port.
 pub(crate) fn listen(port: u16, option: &'static str) -> Result<(TcpListener, SocketAddr)> {
     let open = || -> io::Result<(TcpListener, SocketAddr)> {
         let socket = TcpSocket::new_v4()?;

@@ -23,7 +23,7 @@ use crate::{key, net, schedules};
 
 /// The template that this binary was built with.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");
-/// How long the streams have to be delivered when the stack stops; what is left comes after the next start.
+/// How long the streams have to be delivered when the stack stops; the rest comes after the next start.
 const PUMP_MAX: Duration = Duration::from_secs(10);
 
 /// How to start.
@@ -33,19 +33,19 @@ pub struct Options {
     pub template: String,
     /// Values for its parameters, in place of their defaults.
     pub parameters: BTreeMap<String, String>,
-    /// Where the data is.
+    /// The place of the data.
     pub storage: Storage,
     /// Which DynamoDB.
     pub dynamodb: DynamoDb,
     /// Whether there is an HTTP API.
     pub http: Http,
-    /// What comes before the tables' names; useful where stacks share an endpoint.
+    /// The prefix of the tables' names; useful if stacks share an endpoint.
     pub table_prefix: String,
     /// How often a function on a schedule is called, in place of what the template says; by the name of its crate.
     pub every: BTreeMap<String, Duration>,
 }
 
-/// Where the data is.
+/// The place of the data.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Storage {
     /// In this directory, kept between runs.
@@ -90,7 +90,7 @@ impl Default for Options {
     }
 }
 
-/// Where functions find what they need.
+/// The places of all that functions need.
 #[derive(Clone, Debug)]
 struct Places {
     dynamodb: String,
@@ -184,17 +184,17 @@ impl Stack {
         Ok(Self { template, places, gateway, instances, consumers, wake, stop, tasks, engine, data })
     }
 
-    /// Where the HTTP API is, if there is one: `http://127.0.0.1:8080`.
+    /// The address of the HTTP API, if there is one: `http://127.0.0.1:8080`.
     pub fn url(&self) -> Option<String> {
         self.gateway.as_ref().map(|gateway| format!("http://{}", gateway.address()))
     }
 
-    /// Where DynamoDB is.
+    /// The address of DynamoDB.
     pub fn dynamodb_endpoint(&self) -> &str {
         &self.places.dynamodb
     }
 
-    /// Where the data is.
+    /// The directory of the data.
     pub fn data_directory(&self) -> &Path {
         self.data.path()
     }
@@ -204,7 +204,7 @@ impl Stack {
         &self.template
     }
 
-    /// What a function of the template is started with, by the name of its crate.
+    /// The environment that a function of the template is started with, by the name of its crate.
     pub fn environment(&self, function: &str) -> Option<Environment> {
         let found = self.template.functions.iter().find(|other| other.name == function)?;
         Some(environment(found, &self.places))
@@ -227,7 +227,7 @@ impl Stack {
         }
     }
 
-    /// Has all functions write down what they only remember, as if Lambda ended their environments.
+    /// Makes all functions write down the data that they only remember, as if Lambda ended their environments.
     pub async fn flush(&self) {
         self.instances.finish().await;
     }
@@ -254,7 +254,7 @@ impl Stack {
     }
 }
 
-/// What is only in the template or only in the code cannot be.
+/// Refuses functions that are only in the template or only in the code.
 fn check_registry(template: &Template, functions: &[Function]) -> Result<()> {
     let named: BTreeSet<&str> = template.functions.iter().map(|function| function.name.as_str()).collect();
     let known: BTreeSet<&str> = functions.iter().map(|function| function.name).collect();
@@ -275,7 +275,8 @@ fn check_registry(template: &Template, functions: &[Function]) -> Result<()> {
     Err(Error::Registry(problems.join("; ")))
 }
 
-/// What is to be called more often or less must be on a schedule, and some time must pass between two calls.
+/// If a function is to be called more often or less, it must be on a schedule, and some time must pass between two
+/// calls.
 fn check_schedules(template: &Template, every: &BTreeMap<String, Duration>) -> Result<()> {
     let has_one = |name: &str| {
         let mut scheduled = template.functions.iter().filter(|function| !function.schedules.is_empty());

@@ -1,4 +1,4 @@
-//! The port: who may call, how often, and what was called.
+//! The port: it decides whether and how often a caller may call, and counts the calls.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -76,7 +76,7 @@ pub struct Used<'a> {
 /// When to write down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
-    /// Where the last time is long enough ago.
+    /// If the last time is long enough ago.
     Due,
     /// Now: the execution environment ends.
     All,

@@ -1,4 +1,4 @@
-//! What can go wrong with keys, tickets, rates and usage.
+//! The errors of keys, tickets, rates and usage.
 
 use crate::store::{Corrupt, StoreError};
 

@@ -27,9 +27,9 @@ const KEPT_HOURS: i64 = 90 * 24;
 /// A key, as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredKey {
-    /// What a call needs of it.
+    /// The part that a call needs.
     pub access: AccessKey,
-    /// What people call it.
+    /// Its name for people.
     pub name: Option<JobName>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -46,9 +46,9 @@ pub struct StoredKey {
 pub struct NewKey {
     /// Whose key it shall be.
     pub owner: Owner,
-    /// What people call it.
+    /// Its name for people.
     pub name: Option<JobName>,
-    /// What it allows.
+    /// The scopes that it allows.
     pub scopes: BTreeSet<Scope>,
     /// How many calls it may make.
     pub rate_limit: Option<RateLimit>,
@@ -58,12 +58,12 @@ pub struct NewKey {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a key may be changed to; what is left out stays.
+/// The changes of a key; a field that is left out stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyChange {
-    /// What people call it; `Some(None)`: nothing.
+    /// Its name for people; `Some(None)`: no name.
     pub name: Option<Option<JobName>>,
-    /// What it allows.
+    /// The scopes that it allows.
     pub scopes: Option<BTreeSet<Scope>>,
     /// Its rate; `Some(None)`: no limit.
     pub rate_limit: Option<Option<RateLimit>>,
@@ -199,7 +199,7 @@ pub(super) fn is_revoked_by(item: &AttributeMap, call: Uuid) -> bool {
     item.get(REVOKED_BY) == Some(&s(call))
 }
 
-/// What a stored key is called, also where the rest of it cannot be read.
+/// The id of a stored key, even if the rest of the key cannot be read.
 pub(super) fn id_of_item(item: &AttributeMap) -> Option<&str> {
     item.get(ID)?.as_s().ok().map(String::as_str)
 }

@@ -34,7 +34,7 @@ impl KeyRing {
         Ok(key.filter(|key| hash.matches(&key.hash) && key.is_good(now)).map(|key| key.access))
     }
 
-    /// The key of that name: for what was given to its holder; `None`: there is none, or it has ended.
+    /// The key of that name: for a ticket that was given to its holder; `None`: there is none, or it has ended.
     pub(super) async fn called(
         &self,
         keys: Keys<'_>,

@@ -1,9 +1,10 @@
 //! The rate of each key, kept over all execution environments: an item of `usage` that says when the key's bucket of calls
 //! will be full again. An environment takes an allowance of some calls in one write, and spends it for a few seconds at most.
 //!
-//! An environment takes before it spends, the stored time only grows, and the calls that may be out as allowances are held back. So of the
-//! calls that came in any span of time, never more are let through than the bucket gives in it. Where clocks lie apart, the
-//! one that is furthest ahead holds for all: as much more as the rate gives in the time between them, once.
+//! An environment takes before it spends, the stored time only grows, and the calls that may be out as allowances are
+//! held back. So of the calls that came in any span of time, never more are let through than the bucket gives in it. If
+//! clocks lie apart, the one that is furthest ahead holds for all: as much more as the rate gives in the time between
+//! them, once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,7 @@ use allowance::Allowance;
 const RATE: &str = "rate#";
 /// When the bucket is full, in microseconds since 1970.
 const FULL_AT: &str = "full_at";
-/// What time it was, by the clock that all go by, when somebody last took from the bucket; in microseconds since 1970.
+/// The time, by the clock that all go by, when somebody last took from the bucket; in microseconds since 1970.
 const TAKEN_AT: &str = "taken_at";
 /// How often an allowance is tried anew because others took from the bucket meanwhile. Each try knows better how much is left.
 const MAX_TRIES: usize = 8;
@@ -43,7 +44,7 @@ pub(super) struct Limiter {
     allowances: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<Allowance>>>>,
 }
 
-/// Who takes calls: which key, with which rate, and when.
+/// The taker of calls: its key, its rate, and the time.
 #[derive(Clone, Copy)]
 struct Taker<'a> {
     store: &'a Store,
@@ -140,8 +141,9 @@ impl Taker<'_> {
         Err(StoreError::Unavailable("others took from the key's rate at every try".into()))
     }
 
-    /// Takes so many calls from a bucket that is believed to be full then. Who takes from one that is being filled does so
-    /// whatever others take meanwhile, as long as there is enough; only the first after a rest has to be alone.
+    /// Takes so many calls from a bucket that is believed to be full then. If the bucket is being filled, the write
+    /// succeeds whatever others take meanwhile, as long as there is enough. Only the first taker after a rest has to be
+    /// alone.
     fn allowance(self, full_at_us: i64, calls: u32, time: Timestamp) -> UpdateItemInputBuilder {
         let rate_limit = self.rate_limit;
         let plan = self.of_bucket().expression_attribute_values(":now", n(micros(time)));
@@ -198,7 +200,8 @@ pub(super) async fn look(
     Ok(Some(allowance.limit_status(rate_limit, allowance.time(rate_limit, now, came))))
 }
 
-/// A key whose rate is changed gets another bucket: what is missing in the old one says nothing about the new.
+/// A key whose rate is changed gets another bucket: the calls that are missing in the old one say nothing about the
+/// new.
 fn name(key: &AccessKey, rate_limit: RateLimit) -> (AttributeValue, AttributeValue) {
     let (key_id, per_minute, burst) = (&key.key_id, rate_limit.per_minute(), rate_limit.burst());
     (s(&key.owner), s(format!("{RATE}{key_id}#{per_minute}/{burst}")))

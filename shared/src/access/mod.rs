@@ -1,4 +1,4 @@
-//! Access: who may call, how often, and what each key was used for.
+//! Access: the right to call, the rate, and the usage of each key.
 //!
 //! [`AccessControl`] is the port that every request passes. [`StoredAccess`] implements it over the tables `settings` and
 //! `usage`, and remembers for a while what it read. [`Keys`], [`Tickets`] and [`Usage`] are the operations that routes offer.

@@ -2,10 +2,10 @@
 
 use crate::domain::RateLimit;
 
-/// What is left of a key's rate.
+/// The rest of a key's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// What the key may do.
+    /// The rate limit of the key.
     pub rate_limit: RateLimit,
     /// Calls that may be made now.
     pub remaining: u32,

@@ -13,7 +13,7 @@ use crate::store::{Ledger, Store, Tables};
 #[derive(Debug)]
 pub struct StoredAccess {
     store: Store,
-    /// Where usage is written down: what that costs goes by time, and is not counted with any call.
+    /// The store that usage is written to. The cost of these writes goes by time, and is not counted with any call.
     beside: Store,
     tables: Tables,
     keys: KeyRing,

@@ -19,7 +19,7 @@ pub struct Ticket {
     pub key_id: KeyId,
     /// For whom its holder acts.
     pub owner: Owner,
-    /// What its holder may ask for, and nothing else.
+    /// The only query that its holder may ask.
     pub query: QueryString,
     /// When it ends. Until then it may be used again: a transfer that broke off is begun anew.
     pub expires_at: Timestamp,
@@ -60,8 +60,8 @@ impl<'a> Tickets<'a> {
     }
 }
 
-/// The hashes that this execution environment knows to have no ticket, or none any more: who tries one costs a read, but
-/// not each time.
+/// The hashes that this execution environment knows to have no ticket, or none any more: a caller who tries one costs a
+/// read, but not each time.
 #[derive(Debug, Default)]
 pub(super) struct UnknownTickets {
     hashes: Memory<String, ()>,

@@ -1,4 +1,4 @@
-//! What keys were used for, as it is stored: the operations that routes offer.
+//! The usage of keys, as it is stored: the operations that routes offer.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,10 +17,10 @@ use crate::store::{AttributeMap, Corrupt, Ledger, StoreError, Tables};
 
 /// Most days of a report: as many items as one request names of a key.
 pub const MAX_USAGE_DAYS: usize = 100;
-/// Most reads of a report over all keys, 1 MB each: what a function has time for.
+/// Most reads of a report over all keys, 1 MB each: a function has time for so many.
 const MAX_READS: usize = 32;
 
-/// What keys were used for.
+/// The usage of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage<'a> {
     ledger: &'a Ledger,
@@ -38,14 +38,14 @@ pub struct UsedDay {
 }
 
 impl Ledger {
-    /// What keys were used for.
+    /// The usage of keys.
     pub fn usage(&self) -> Usage<'_> {
         Usage { ledger: self }
     }
 }
 
 impl Usage<'_> {
-    /// What one key was used for on these days: read by name, however many other keys the owner has.
+    /// The usage of one key on these days: read by name, however many other keys the owner has.
     pub async fn of_key(self, owner: &Owner, key_id: &KeyId, days: &[String]) -> Result<Vec<UsedDay>, Error> {
         let plan = used_on(&self.ledger.config.tables, owner, key_id, days)?;
         let items = self.ledger.store.batch_get(plan).await?.into_values().flatten();
@@ -54,7 +54,7 @@ impl Usage<'_> {
         Ok(used)
     }
 
-    /// What all keys of an owner were used for, from one day to another, both included.
+    /// The usage of all keys of an owner, from one day to another, both included.
     pub async fn of_owner(self, owner: &Owner, first: &str, last: &str) -> Result<Vec<UsedDay>, Error> {
         let plan = used_between(&self.ledger.config.tables, owner, first, last);
         let (mut used, mut next) = (Vec::new(), None);

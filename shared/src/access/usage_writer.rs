@@ -1,4 +1,4 @@
-//! What each key was used for: calls by day, route and status. They add up in the execution environment, and are written
+//! The usage of each key: calls by day, route and status. They add up in the execution environment, and are written
 //! down once a minute, beside a call, and at the environment's end.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ const KEPT_HOURS: i64 = 400 * 24;
 const FLUSH_EVERY_MS: u64 = 60_000;
 /// Longest that a call is held up by writing down earlier ones; Lambda gives as long at the end of an environment.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(450);
-/// Most days and keys of one write: what a transaction takes.
+/// Most days and keys of one write: a transaction takes no more.
 const MAX_ITEMS: usize = 100;
 /// Most days and keys that wait to be written.
 const MAX_WAITING: usize = 2_000;
@@ -47,7 +47,7 @@ pub(super) struct UsageWriter {
 struct State {
     waiting: Counts,
     since: Option<Timestamp>,
-    /// What was sent, and may be written down or not.
+    /// The usage that was sent, and may be written down or not.
     sent: Option<Sent>,
 }
 
@@ -96,7 +96,8 @@ impl UsageWriter {
         state.since.get_or_insert(used.now);
     }
 
-    /// Writes down what waits, where it is time. What fails waits on: nobody's call fails for it.
+    /// Writes down the usage that waits, if it is time. If the write fails, the usage waits on: nobody's call fails for
+    /// it.
     pub(super) async fn flush(&self, store: &Store, tables: &Tables, now: Timestamp, flush: Flush) {
         let writing = async {
             let _writing = match flush {
@@ -120,7 +121,7 @@ impl UsageWriter {
         tracing::warn!(error = &error as &dyn std::error::Error, "the usage was not written down; it waits");
     }
 
-    /// What to send: what was sent before and not answered, else the next of what waits.
+    /// The usage to send: the one that was sent before and not answered, else the next of those that wait.
     fn next(
         &self,
         tables: &Tables,

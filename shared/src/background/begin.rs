@@ -27,21 +27,21 @@ pub struct Asked {
     pub id: JobId,
     /// Whose job that is.
     pub owner: Owner,
-    /// Who asks: for the log.
+    /// The key or schedule that asks: for the log.
     pub by: AskedBy,
     /// An id that nobody had before.
     pub fresh: Uuid,
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
     /// The trace that it belongs to.
     pub trace_id: Option<TraceId>,
     /// Tells the request from others under the same key.
     pub fingerprint: Fingerprint,
-    /// What is asked for, as the job keeps it.
+    /// The request, as the job keeps it.
     pub input: Input,
 }
 
-/// Who asks for work.
+/// The key or schedule that asks for work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AskedBy {
     /// A caller with this key.
@@ -51,10 +51,10 @@ pub enum AskedBy {
 }
 
 impl AskedBy {
-    /// What is kept and logged in the place of a key of a schedule. No key is called so.
+    /// The word that is kept and logged for a schedule, in the place of a key. No key is called so.
     const SCHEDULE: &str = "schedule";
 
-    /// What is kept and logged.
+    /// The word that is kept and logged.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Key(key_id) => key_id.as_str(),
@@ -71,7 +71,7 @@ impl TryFrom<&str> for AskedBy {
     }
 }
 
-/// What came of it.
+/// The outcome of a request for work.
 #[derive(Clone, Debug)]
 pub enum Begun {
     /// It begins.

@@ -1,7 +1,8 @@
 //! A task as an item of `tasks`, and every write to it.
 //!
-//! Whoever works on it holds the **claim**: every write says on the condition of which claim it is made. `waits` is there
-//! while nobody does: only then does the stream call, so that the many writes of a task that is worked on call nobody.
+//! The invocation that works on it holds the **claim**: every write says on the condition of which claim it is made.
+//! `waits` is there while no invocation works on it: only then does the stream call, so that the many writes of a task
+//! that is worked on call nobody.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemInput;
 use aws_sdk_dynamodb::operation::delete_item::builders::DeleteItemInputBuilder;
@@ -29,24 +30,24 @@ const TTL_HOURS: i64 = 168;
 pub struct Task {
     /// The job that shows it.
     pub id: JobId,
-    /// What kind of work.
+    /// The kind of work.
     pub kind: String,
     /// Whose job it is.
     pub owner: Owner,
-    /// Who asked for it: for the log.
+    /// The key or schedule that asked for it: for the log.
     pub by: AskedBy,
     /// When the job was created.
     pub created_at: Timestamp,
     /// Which call created the job; another one under the same id is not this task's.
     pub written_by: Uuid,
-    /// Where it is, as JSON that its kind reads.
+    /// Its state, as JSON that its kind reads.
     pub(super) state: String,
     /// How many invocations have begun with this state.
     pub(super) tries: u32,
     pub(super) claim: Option<Claim>,
 }
 
-/// Who works on it, and until when that holds.
+/// The invocation that works on it, and until when that holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) token: Uuid,
@@ -73,10 +74,10 @@ struct Row {
     expires_at: i64,
 }
 
-/// Who has the task after its state was written.
+/// The holder of the task after its state was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Whoever has it now goes on.
+    /// The present holder goes on.
     Kept,
     /// Nobody: the stream calls for it.
     PutBack,
@@ -179,7 +180,7 @@ pub(super) fn advance(
         .expression_attribute_values(":state", s(state))
         .expression_attribute_values(format!(":{EXPIRES_AT}"), n(expires_at(now)));
     match turn {
-        // Who wrote it begins with it at once.
+        // The writer begins with it at once.
         Turn::Kept => plan
             .update_expression(
                 "SET #state = :state, expires_at = :expires_at, tries = :tries, lease_until = :until",

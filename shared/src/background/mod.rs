@@ -1,9 +1,10 @@
 //! Work that goes on after the answer.
 //!
-//! A **task** is an item of `tasks`: what is to be done, how far it is, and who does it at the moment. It belongs to a job,
-//! which shows it to callers: [`begin`] writes both in one transaction. The table's stream calls `run-background-tasks`, which
-//! claims the task, works step by step, and writes its state after each. When its time is nearly over it puts the
-//! task back, and that write calls it again. At the end it completes the job and removes the task.
+//! A **task** is an item of `tasks`: the work to do, how far it is, and which invocation does it at the moment. It
+//! belongs to a job, which shows it to callers: [`begin`] writes both in one transaction. The table's stream calls
+//! `run-background-tasks`, which claims the task, works step by step, and writes its state after each. When its time is
+//! nearly over it puts the task back, and that write calls it again. At the end it completes the job and removes the
+//! task.
 //!
 //! # A new kind of work
 //!

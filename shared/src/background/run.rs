@@ -43,7 +43,7 @@ impl From<Corrupt> for RunError {
     }
 }
 
-/// What time it is, and when Lambda ends the invocation.
+/// The time, and when Lambda ends the invocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     now: fn() -> Timestamp,
@@ -149,7 +149,7 @@ impl Held<'_> {
         Ok(())
     }
 
-    /// Completes the job: what it gave first, then the head that names it, and then there is no more task.
+    /// Completes the job: writes its output first, then the head that names it, and then removes the task.
     async fn finish(&self, output: &Output) -> Result<(), StoreError> {
         let json = output.to_json().map_err(|error| StoreError::Refused(error.into()))?;
         let bytes = self.ledger.write_part(self.task.id, &job::part(&self.task), json).await?;
@@ -213,7 +213,7 @@ impl Held<'_> {
         self.ledger.store.delete(plan).await.map(drop)
     }
 
-    /// Refused means that somebody else has it now, who will find that there is nothing to do.
+    /// If the store refuses, another invocation has the task now, and will find that there is nothing to do.
     async fn remove(&self) -> Result<(), StoreError> {
         let plan = item::remove(&self.ledger.config.tables, self.task.id, self.token);
         self.ledger.store.delete(plan).await.map(drop)

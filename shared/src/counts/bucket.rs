@@ -24,8 +24,8 @@ pub enum Bucket {
     Total,
     /// The jobs created in the span of this length that begins then.
     Span(Granularity, Timestamp),
-    /// The same jobs as of the hour that begins then, minute by minute and by nothing else: what is summed up over hours
-    /// does not pay for minutes.
+    /// The same jobs as of the hour that begins then, minute by minute and by nothing else: a sum over hours does not
+    /// pay for minutes.
     Minutes(Timestamp),
 }
 
@@ -158,7 +158,7 @@ impl Bucket {
         }
         let granularity =
             Granularity::BUCKETS.into_iter().find(|granularity| granularity.naming().0 == word)?;
-        // What a name leaves out of a time is the beginning of the span.
+        // If a name leaves out the rest of a time, that rest is the beginning of the span.
         let rest = "0001-01-01T00:00:00.000Z".get(span.len()..)?;
         let start = Timestamp::parse(&format!("{span}{rest}")).ok()?;
         let bucket = Self::Span(granularity, start);

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::{ErrorCode, JobError, Status, code};
 use crate::store::AttributeMap;
 
-/// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; what is longer falls into one
+/// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; a longer one falls into one
 /// more bucket without a bound. Part of what is stored: only to be extended with care.
 pub const BOUNDS_MS: [u64; 13] = [
     100, 500, 1_000, 5_000, 15_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 14_400_000, 43_200_000,
@@ -25,7 +25,7 @@ pub enum Measure {
     Run,
 }
 
-/// What a number of an item counts.
+/// The quantity that a number of an item counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
     /// Jobs that are there now, in a status.
@@ -50,11 +50,11 @@ pub enum Cell {
     Bytes,
     /// Jobs that ever had a label, whatever became of them.
     Jobs,
-    /// What they cost, in micro-dollars.
+    /// Their cost, in micro-dollars.
     Cost,
     /// Of these jobs, those that were created on one day of the bucket's month.
     JobsOn(u8),
-    /// And what they cost.
+    /// And their cost.
     CostOn(u8),
     /// Records that are there now.
     Records,
@@ -94,7 +94,7 @@ impl TryEnd {
         }
     }
 
-    /// What an error says about how its try ended.
+    /// How an attempt ended, as its error says.
     pub fn of_error(error: Option<&JobError>) -> Self {
         match error.and_then(|error| error.code.as_ref()).map(ErrorCode::as_str) {
             Some(code::LEASE_EXPIRED) => Self::LeaseExpired,
@@ -215,7 +215,7 @@ pub struct Tally {
 impl Tally {
     /// The numbers of an item. Attributes that are no cells (its key, a newer version's) are passed over.
     pub fn of_item(item: &AttributeMap) -> Self {
-        // What is beyond these numbers stops at their end.
+        // A number beyond this range stops at its end.
         let number = |value: &AttributeValue| {
             let number = value.as_n().ok()?.parse::<i128>().ok()?;
             i64::try_from(number.clamp(i64::MIN.into(), i64::MAX.into())).ok()

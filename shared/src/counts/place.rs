@@ -12,7 +12,7 @@ pub enum Group {
     All,
     /// Those of a type.
     Type(TypeName),
-    /// Those with this value of a label, or without that label: what they cost.
+    /// The cost of jobs with this value of a label, or without that label.
     Label(CostBy, Option<String>),
     /// No jobs, but the records of a kind that have this status, or none.
     Records(RecordKind, Option<RecordStatus>),

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Invalid, KeyId, Owner, RateLimit, Timestamp};
 
-/// What a key allows.
+/// A right that a key gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Seeing the owner's jobs and numbers.
@@ -59,11 +59,11 @@ impl TryFrom<&str> for Scope {
 /// An access key, as far as a call needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessKey {
-    /// What it is called; never its text.
+    /// Its id; never its text.
     pub key_id: KeyId,
     /// Whose key it is.
     pub owner: Owner,
-    /// What it allows.
+    /// The scopes that it allows.
     pub scopes: BTreeSet<Scope>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,

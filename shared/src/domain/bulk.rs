@@ -1,4 +1,4 @@
-//! One change to many jobs: which jobs it can be made to, and what became of them.
+//! One change to many jobs: which jobs it can be made to, and their outcomes.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Percent, Status};
 
-/// What is done to each job.
+/// The action on each job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BulkAction {
@@ -19,7 +19,7 @@ pub enum BulkAction {
     Delete,
 }
 
-/// What became of the jobs, in numbers.
+/// The outcomes of the jobs, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkNumbers {
     /// Jobs that were found: those of the next three together.
@@ -32,7 +32,7 @@ pub struct BulkNumbers {
     pub failed: u64,
 }
 
-/// What became of one job.
+/// The outcome of one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkOutcome {
     /// It was done.

@@ -14,7 +14,7 @@ const MAX_MESSAGE_CHARS: usize = 1_000;
 pub struct FieldError {
     /// Its name, as the caller wrote it.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// The error, and the right form.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a list asks for, read from the query of a URL: the same names wherever a list is named.
+//! The request of a list, read from the query of a URL: the same names wherever a list is named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ const MAX_STATUS_WORDS: usize = 10;
 /// The labels that have a name of their own in a query.
 const LABELS: [&str; 3] = ["team", "model", "provider"];
 
-/// Takes the filters of a list out; what is wrong with them is said when the query is finished.
+/// Takes the filters of a list out; errors in them are reported when the query is finished.
 pub fn job_query(owner: Owner, query: &mut QueryString) -> JobQuery {
     let kind = |word: &str| TypeName::try_from(word);
     let types: Option<BTreeSet<TypeName>> = query.optional("type", |text| set(text, MAX_TYPES, kind));

@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// What a caller said, as 16 bytes of SHA-256: tells a repetition from another request.
+/// The hash of a caller's request, as 16 bytes of SHA-256: tells a repetition from another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint([u8; 16]);
 
@@ -126,7 +126,7 @@ impl KeyHash {
         &self.0
     }
 
-    /// What the key is called: a quarter of its hash, so that a key says by itself where it is kept.
+    /// The id of the key: a quarter of its hash, so that a key says by itself where it is kept.
     pub fn key_id(&self) -> KeyId {
         KeyId(self.0.chars().take(KeyId::DIGITS).collect())
     }
@@ -155,7 +155,7 @@ fn is_digits(text: &str, count: usize) -> bool {
     text.len() == count && text.bytes().all(is_digit)
 }
 
-/// What an access key is called, in lists and logs: 16 hexadecimal digits. Whoever knows it cannot do anything with it.
+/// The id of an access key, in lists and logs: 16 hexadecimal digits. Somebody who knows it cannot do anything with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 
@@ -213,7 +213,7 @@ mod tests {
         ];
         assert_eq!(ids[0], JobId::of_external_id(&a, &word));
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
-        // What is stored depends on it: this id must never change.
+        // Stored data depends on it: this id must never change.
         assert_eq!(ids[0].to_string(), "9f73dea0-6bc0-5b40-904e-65ea4b141182");
     }
 

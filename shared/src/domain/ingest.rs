@@ -15,9 +15,9 @@ const MAX_CLOCK_SKEW_MS: i64 = 300_000;
 pub struct Upsert {
     /// Its id at the source.
     pub external_id: ExternalId,
-    /// What kind of work it is.
+    /// The kind of work.
     pub kind: TypeName,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// A finer word for `running`.
     pub phase: Option<Phase>,
@@ -25,9 +25,9 @@ pub struct Upsert {
     pub priority: u8,
     /// Its name for people.
     pub name: Option<JobName>,
-    /// What it is told apart by.
+    /// The labels that it is told apart by.
     pub labels: Labels,
-    /// When it came to be; left out: what is stored, else the earliest time that is known.
+    /// The time when it came to be; if left out: the stored one, else the earliest time that is known.
     pub created_at: Option<Timestamp>,
     /// From when on it may be claimed; only queued jobs have one.
     pub available_at: Option<Timestamp>,
@@ -39,7 +39,7 @@ pub struct Upsert {
     pub error: Option<JobError>,
     /// How far it is; kept where its status does not settle it.
     pub progress: Option<Progress>,
-    /// What it cost.
+    /// Its cost.
     pub cost: Option<MicroDollars>,
     /// How many tries it may have.
     pub max_attempts: u32,
@@ -47,20 +47,20 @@ pub struct Upsert {
     pub timeout_seconds: Option<u32>,
     /// How long it is kept; left out: an ended job is kept until somebody deletes it.
     pub ttl_hours: Option<u16>,
-    /// What it was given.
+    /// Its input.
     pub input: Input,
-    /// What it gave.
+    /// Its output.
     pub output: Output,
     /// All that the source said, hashed.
     pub fingerprint: Fingerprint,
 }
 
-/// What ingesting needs beside the line itself.
+/// The values that ingesting needs beside the line itself.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// Whose jobs these are.
     pub owner: Owner,
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
     /// Names the parts that this call writes.
     pub fresh: Uuid,
@@ -70,7 +70,7 @@ pub struct Defaults {
     pub ttl_hours: u16,
 }
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// Nobody had it: this is its head.
@@ -81,10 +81,10 @@ pub enum Verdict {
     Unchanged,
 }
 
-/// What a line says of where its job stands, and since when: `None` where it says nothing, or nothing that can be read.
+/// The status that a line gives its job, and since when: `None` if the line says nothing, or nothing that can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeline<'a> {
-    /// Where it stands.
+    /// Its status.
     pub status: Option<Status>,
     /// When it came to be.
     pub created_at: Option<Timestamp>,
@@ -131,7 +131,7 @@ impl Timeline<'_> {
         found
     }
 
-    /// What a job in this status needs, and cannot have.
+    /// The fields that a job in this status needs and lacks, or has and cannot have.
     fn against_status(&self, status: Status, found: &mut Vec<(&'static str, Invalid)>) {
         let (started, completed) = (self.started_at.is_some(), self.completed_at.is_some());
         let failed = status == Status::Failed;
@@ -186,8 +186,8 @@ impl Upsert {
     }
 }
 
-/// Decides what becomes of a line, given what is stored; refused, it is told every reason. The head's `bytes` are for
-/// whoever makes its parts to say.
+/// Decides what to do with a line, given the stored head. If the line is refused, the error tells every reason. The
+/// code that makes the parts sets the head's `bytes`.
 pub fn judge(
     upsert: &Upsert,
     existing: Option<&Head>,
@@ -212,7 +212,7 @@ pub fn judge(
         .created_at
         .or(existing.map(|head| head.job.created_at))
         .or(upsert.earliest())
-        // Who has been due for a year was there then; who will be due is there now.
+        // If the job was due at an earlier time, it existed then. If it will be due later, it exists now.
         .or(upsert.available_at.filter(|due| *due < defaults.now))
         .unwrap_or(defaults.now);
     if upsert.earliest().is_some_and(|time| time < created_at) {
@@ -229,7 +229,7 @@ pub fn judge(
     let state = upsert.state(created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());
     let attempt = existing.map_or(tried, |head| head.job.attempt.max(tried));
-    // Nobody has begun more tries than they may have, and who waits has one left.
+    // Nobody has begun more tries than they may have, and a job that waits has one left.
     let waits = u32::from(state.status() == Status::Queued);
     let needed = attempt.saturating_add(waits).max(1);
     let head = Head {

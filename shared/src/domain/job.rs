@@ -1,4 +1,4 @@
-//! A job: what every list and transition needs of it. Its payload and results are [`super::parts`].
+//! A job: the data that every list and transition needs of it. Its payload and results are [`super::parts`].
 
 use super::{
     ErrorCode, ExternalId, Fingerprint, JobId, JobName, Labels, LeaseToken, MicroDollars, Owner, Percent,
@@ -12,15 +12,15 @@ pub struct Job {
     pub id: JobId,
     /// Whose it is.
     pub owner: Owner,
-    /// What kind of work it is: `type` outside Rust.
+    /// The kind of work: `type` outside Rust.
     pub kind: TypeName,
-    /// What its caller calls it.
+    /// The caller's own id for it.
     pub external_id: Option<ExternalId>,
     /// Its name for people.
     pub name: Option<JobName>,
     /// 0 (lowest) to 10.
     pub priority: u8,
-    /// What it is told apart by.
+    /// The labels that it is told apart by.
     pub labels: Labels,
     /// When it came to be.
     pub created_at: Timestamp,
@@ -32,23 +32,24 @@ pub struct Job {
     pub max_attempts: u32,
     /// How long one try may take.
     pub timeout_seconds: Option<u32>,
-    /// What it cost.
+    /// Its cost.
     pub cost: Option<MicroDollars>,
     /// The trace that it came from.
     pub trace_id: Option<TraceId>,
     /// How far it is, as was last said; `None`: nobody said, or it is a row of an index, which has none.
     pub progress: Option<Progress>,
-    /// Who holds its try, or held the last one; `None`: nobody claimed it since it was queued, or it is a row of an index.
+    /// The holder of its attempt, or of the last one; `None`: nobody claimed it since it was queued, or it is a row of
+    /// an index.
     pub holder: Option<Holder>,
     /// The last try that ended before the job was queued again; `None`: there was none, or it is a row of an index.
     pub last_try: Option<Try>,
     /// Bytes of its input and output as they are stored, packed or not, without the head; 0 in a row of an index.
     pub bytes: u64,
-    /// Where it stands.
+    /// The state that it is in.
     pub state: State,
 }
 
-/// Where a job stands, with what is only true there.
+/// The status of a job, with the data that is only true there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// Waits for a worker.
@@ -60,9 +61,9 @@ pub enum State {
     Running {
         /// When this try began.
         started_at: Timestamp,
-        /// A finer word for what happens.
+        /// A finer word for the present step.
         phase: Option<Phase>,
-        /// What holds it for its holder; `None`: whoever works on it only reports, or it is a row of an index.
+        /// The lease of its holder; `None`: its worker only reports, or it is a row of an index.
         lease: Option<Lease>,
     },
     /// Done.
@@ -73,16 +74,16 @@ pub enum State {
     Cancelled(Ended),
 }
 
-/// Who has a try.
+/// The worker that has an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// What it calls itself.
+    /// The worker's own name.
     pub worker: WorkerId,
-    /// What it shows to report.
+    /// The token that it shows to report.
     pub token: LeaseToken,
 }
 
-/// What keeps a running job from all others.
+/// The lease that keeps a running job from all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Until when, if nothing is reported.
@@ -96,7 +97,7 @@ pub struct Lease {
 pub struct Try {
     /// Which one, from 1.
     pub number: u32,
-    /// Who had it; `None`: whoever reported it did not claim it.
+    /// The worker that had it; `None`: the program that reported it did not claim it.
     pub worker: Option<WorkerId>,
     /// When it began.
     pub started_at: Timestamp,
@@ -120,7 +121,7 @@ pub struct Ended {
 /// Why a job failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobError {
-    /// What went wrong, for people.
+    /// The error, for people.
     pub message: String,
     /// At which task it went wrong.
     pub failed_task: Option<String>,
@@ -162,7 +163,7 @@ impl State {
 }
 
 impl Job {
-    /// Where it stands, in a word.
+    /// Its status, in a word.
     pub const fn status(&self) -> Status {
         self.state.status()
     }
@@ -189,12 +190,12 @@ impl Job {
         self.lease().is_some_and(|lease| lease.holds_slot)
     }
 
-    /// Whether its present try, or the last one, was given to whoever shows this token.
+    /// Whether its present try, or the last one, was given to the holder of this token.
     pub fn was_given(&self, token: &LeaseToken) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == *token)
     }
 
-    /// Whether whoever shows this token holds it now.
+    /// Whether the holder of this token holds it now.
     pub fn is_held_by(&self, token: &LeaseToken, now: Timestamp) -> bool {
         self.was_given(token) && self.lease().is_some_and(|lease| lease.until >= now)
     }
@@ -229,7 +230,7 @@ impl Job {
         let to_go = Percent::FULL.hundredths().saturating_sub(overall);
         match ran_ms.saturating_mul(u64::from(to_go)).checked_div(u64::from(overall)) {
             Some(left_ms) => Some(left_ms),
-            // Who has run longer than the mean has nothing left to tell it by.
+            // If a job has run longer than the mean, nothing is left to tell the rest by.
             None => mean_run_ms.and_then(|mean_ms| mean_ms.checked_sub(ran_ms)),
         }
     }
@@ -255,7 +256,7 @@ pub struct Head {
     pub job: Job,
     /// Which part of each index it is in; given at creation and kept.
     pub shard: u16,
-    /// What its creator said: tells a repetition from another request.
+    /// The hash of its creator's request: tells a repetition from another request.
     pub fingerprint: Fingerprint,
     /// Which call wrote it: tells a write that is sent again from another one that says the same.
     pub written_by: uuid::Uuid,

@@ -10,7 +10,7 @@ use super::{
 /// A change of a job. A field that is absent stays as it is.
 #[derive(Clone, Debug)]
 pub struct JobChange {
-    /// The lease that the worker shows; `None`: whoever changes the job does not hold it.
+    /// The lease that the worker shows; `None`: the caller that changes the job does not hold it.
     pub lease: Option<Renewal>,
     /// The new priority.
     pub priority: Option<u8>,
@@ -26,13 +26,13 @@ pub struct JobChange {
     pub phase: Option<Phase>,
     /// How far the job is.
     pub progress: Option<ReportedProgress>,
-    /// What the job gave.
+    /// The output of the job.
     pub output: Output,
     /// Why the attempt failed.
     pub error: Option<JobError>,
     /// Whether a failed attempt may be followed by another.
     pub retryable: Option<bool>,
-    /// What the job cost.
+    /// The cost of the job.
     pub cost: Option<MicroDollars>,
     /// All that was said, hashed: tells a report that comes again from another one.
     pub fingerprint: Fingerprint,

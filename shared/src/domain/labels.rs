@@ -1,4 +1,4 @@
-//! Labels: what jobs are told apart by, beside their type.
+//! Labels: they tell jobs apart, beside their type.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ const MAX_NAME: usize = 64;
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
-    /// The labels as they were stored, spelled as they are there: what a value was counted under, it is counted under.
+    /// The labels as they were stored, spelled as they are there: a value goes on being counted under the same
+    /// spelling.
     pub fn of_store(labels: BTreeMap<String, String>) -> Result<Self, Invalid> {
         fit(&labels)?;
         Ok(Self(labels))
@@ -58,7 +59,7 @@ fn fit(labels: &BTreeMap<String, String>) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What is wrong with a label, if anything is.
+/// The error in a label, if there is one.
 fn wrong_with(name: &str, value: &str) -> Option<String> {
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
     let rest = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');

@@ -1,4 +1,4 @@
-//! Lease tokens: what a worker shows to report on a job that it claimed.
+//! Lease tokens: a worker shows one to report on a job that it claimed.
 //!
 //! A token says what its lease was given for, so that a heartbeat is one write and no read. It holds only as a whole: it is
 //! compared with the one that is stored, so who changes a word of it has none.
@@ -16,7 +16,7 @@ const SLOT: &str = "s";
 /// Says that it holds none.
 const FREE: &str = "f";
 
-/// What a lease was given for.
+/// The terms that a lease was given on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Whether the claim took one of its type's slots.
@@ -27,7 +27,7 @@ pub struct Terms {
     pub seconds: u32,
     /// When the try must have ended; `None`: it may go on as long as it is reported on.
     pub deadline: Option<Timestamp>,
-    /// What kind of work it is.
+    /// The kind of work.
     pub kind: TypeName,
 }
 
@@ -39,7 +39,7 @@ impl Terms {
     }
 }
 
-/// A lease token. Whoever has it may report, so it is not written to any log.
+/// A lease token. Anybody who has it may report, so it is not written to any log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LeaseToken {
     text: String,
@@ -62,7 +62,7 @@ impl LeaseToken {
         &self.text
     }
 
-    /// What it was given for, as it says itself.
+    /// The terms that it was given on, as it says itself.
     pub const fn terms(&self) -> &Terms {
         &self.terms
     }

@@ -1,4 +1,4 @@
-//! What a job is and may do: pure values, without AWS, HTTP, a clock, the environment, or `async`.
+//! The data and the rules of a job: pure values, without AWS, HTTP, a clock, the environment, or `async`.
 
 mod access_key;
 mod bulk;

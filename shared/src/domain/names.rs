@@ -1,7 +1,7 @@
 //! Names: each a type of its own, made only from a text that fits.
 //!
-//! Ids and words of programs are taken as they are, byte by byte, or refused. What people write and read is kept in one
-//! spelling (see [`spelling`]).
+//! Ids and words of programs are taken as they are, byte by byte, or refused. Texts that people write and read are kept
+//! in one spelling (see [`spelling`]).
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ macro_rules! name {
         name!(@text $(#[$doc])* $name, |text| spelling::shown(&text, $max));
 
         impl $name {
-            /// The text as it was stored, spelled as it is there: what was kept once stays readable, and the same.
+            /// The text as it was stored, spelled as it is there: a text that was kept once stays readable, and the
+            /// same.
             pub fn of_store(text: String) -> Result<Self, Invalid> {
                 printable(&text, $max)?;
                 Ok(Self(text))
@@ -82,7 +83,7 @@ name! {
     Owner, |text| word(text, 64)
 }
 name! {
-    /// What kind of work a job is, as its caller names it.
+    /// The kind of a job's work, as its caller names it.
     TypeName, |text| word(text, 64)
 }
 name! {
@@ -90,7 +91,7 @@ name! {
     ExternalId, |text| printable(text, 128)
 }
 name! {
-    /// What the caller sends as `Idempotency-Key`: compared byte by byte and never changed.
+    /// The caller's `Idempotency-Key`: compared byte by byte and never changed.
     IdempotencyKey, |text| printable(text, 255)
 }
 name! {
@@ -102,19 +103,19 @@ name! {
     Phase, |text| word(text, 64)
 }
 name! {
-    /// Whoever claims jobs, as it calls itself.
+    /// The name of a worker that claims jobs, as it calls itself.
     WorkerId, |text| word(text, 64)
 }
 name! {
-    /// What went wrong, in a word that programs can tell.
+    /// The kind of an error, in a word that programs can tell.
     ErrorCode, |text| word(text, 64)
 }
 name! {
-    /// What is being done of a job, for people: a step of it, say. In one spelling.
+    /// The present task of a job, for people: a step of it, say. In one spelling.
     TaskName, spelled: 200
 }
 name! {
-    /// What a record is, as its caller names it: `source`, say.
+    /// The kind of a record, as its caller names it: `source`, say.
     RecordKind, |text| word(text, 64)
 }
 name! {
@@ -125,7 +126,7 @@ name! {
         if text.len() > MAX_RECORD_ID_BYTES {
             return Err(Invalid(format!("must be at most {MAX_RECORD_ID_BYTES} bytes of UTF-8")));
         }
-        // Clients take these out of a path, and what is no UTF-8 in one is read as that character.
+        // Clients take these out of a path, and bytes that are no UTF-8 in one are read as that character.
         if [".", ".."].contains(&text) || text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(Invalid::new("must be UTF-8, percent-encoded in the path, and not . or .."));
         }

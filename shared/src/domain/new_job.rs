@@ -10,13 +10,13 @@ use super::{
 /// A job that is to be created.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// What kind of work it is.
+    /// The kind of work.
     pub kind: TypeName,
-    /// What its caller calls it.
+    /// The caller's own id for it.
     pub external_id: Option<ExternalId>,
     /// Its name for people.
     pub name: Option<JobName>,
-    /// What it is told apart by.
+    /// The labels that it is told apart by.
     pub labels: Labels,
     /// 0 (lowest) to 10.
     pub priority: u8,
@@ -28,7 +28,7 @@ pub struct NewJob {
     pub available_at: Option<Timestamp>,
     /// How long it is kept after its end, in hours; `None`: as the deployment says.
     pub ttl_hours: Option<u16>,
-    /// What it is given.
+    /// Its input.
     pub input: Input,
     /// All that its creator said, hashed.
     pub fingerprint: Fingerprint,
@@ -45,7 +45,7 @@ pub struct Creation {
     pub trace_id: Option<TraceId>,
     /// How many bytes the owner may keep; `None`: as many as it likes.
     pub quota_bytes: Option<u64>,
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
     /// An id that nobody had before.
     pub fresh: Uuid,

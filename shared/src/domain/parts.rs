@@ -1,4 +1,4 @@
-//! What a job takes and gives: written once, beside its head, and read only with the whole job.
+//! The input and the output of a job: written once, beside its head, and read only with the whole job.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ pub const MAX_PART_BYTES: usize = 256 * 1024;
 /// Any JSON, kept as it was written: no number loses a digit.
 pub type Json = Box<RawValue>;
 
-/// What a job is given: written once, at creation.
+/// The input of a job: written once, at creation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Input {
-    /// What the job shall work on.
+    /// The data that the job shall work on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Json>,
-    /// What the caller wants to keep with it: an object.
+    /// The data that the caller wants to keep with it: an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Json>,
 }
 
-/// What a job gave: written at its end.
+/// The output of a job: written at its end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Output {
-    /// What came out.
+    /// The result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Json>,
-    /// What it made.
+    /// The artifacts that it made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
     /// Seconds by stage, as the worker wrote them.
@@ -47,10 +47,10 @@ pub struct Artifact {
     /// How large it is.
     #[serde(default)]
     pub size_bytes: Option<u64>,
-    /// What it is, as in HTTP.
+    /// Its content type, as in HTTP.
     #[serde(default)]
     pub content_type: Option<String>,
-    /// What else there is to say of it: an object.
+    /// All other data about it: an object.
     #[serde(default)]
     pub attributes: Option<Json>,
 }
@@ -99,7 +99,7 @@ impl Output {
         self.result.is_none() && self.timings.is_empty() && self.artifacts.is_empty()
     }
 
-    /// The same with what is newer: whatever that says takes the place of what was said before.
+    /// The same with newer values: each one takes the place of an earlier one.
     #[must_use]
     pub fn with(self, newer: Self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How far a job is, as whoever works on it says.
+//! How far a job is, as the program that works on it says.
 
 use std::fmt;
 
@@ -39,7 +39,8 @@ impl TryFrom<u16> for Percent {
 impl TryFrom<&str> for Percent {
     type Error = Invalid;
 
-    /// Of a JSON number as it was written. Digits past the second place are rounded; what then is within 0 to 100, fits.
+    /// Of a JSON number as it was written. Digits past the second place are rounded; if the result is within 0 to 100,
+    /// it fits.
     fn try_from(number: &str) -> Result<Self, Invalid> {
         let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
         match hundredths(number) {
@@ -106,7 +107,7 @@ impl Serialize for Percent {
 /// How far a job is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done now.
+    /// The current task.
     pub current_task: Option<TaskName>,
     /// How far that is.
     pub current_task_progress: Option<Percent>,
@@ -119,7 +120,7 @@ impl Progress {
     pub const DONE: Self =
         Self { current_task: None, current_task_progress: None, overall_progress: Percent::FULL };
 
-    /// What it is after a report: what was not said stays, and what is all of it never falls.
+    /// The progress after a report: a field that the report leaves out stays, and the overall progress never falls.
     #[must_use]
     pub fn after(self, said: ReportedProgress) -> Self {
         let ReportedProgress { current_task, current_task_progress, overall_progress } = said;
@@ -134,7 +135,7 @@ impl Progress {
 /// How far a report says that a job is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReportedProgress {
-    /// What is being done now.
+    /// The current task.
     pub current_task: Option<TaskName>,
     /// How far that is; `None`: nobody knows.
     pub current_task_progress: Option<Percent>,
@@ -300,7 +301,7 @@ mod tests {
             prop_assert_eq!(written, percent.to_string());
         }
 
-        /// Whatever number it is, it is read as its double says, or refused.
+        /// Any number is read as its double says, or refused.
         #[test]
         #[expect(clippy::float_arithmetic, reason = "held against the double that the number also is")]
         fn any_number_is_read_as_it_says(number in "-?(0|[1-9][0-9]{0,2})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?") {

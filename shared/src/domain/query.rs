@@ -1,4 +1,4 @@
-//! What a list asks for, as a value.
+//! The request of a list, as a value.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ pub struct JobQuery {
     pub order: Order,
 }
 
-/// What a list can ask for beside type, status and time. Jobs are not counted by these.
+/// The filters of a list beside type, status and time. Jobs are not counted by these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Of this priority.

@@ -1,4 +1,4 @@
-//! The query of a URL, read name by name; what is left over is refused.
+//! The query of a URL, read name by name; a name that is left over is refused.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 

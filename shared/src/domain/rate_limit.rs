@@ -19,7 +19,7 @@ const MAX_FILL_MINUTES: u32 = 1_440;
 const MINUTE_US: i64 = 60_000_000;
 /// A bucket that holds less is not leased from: each call is taken by itself, so that a short burst is exact.
 const LEAST_LEASED_BURST: u32 = 100;
-/// What part of a bucket may be out on lease.
+/// The part of a bucket that may be out on lease.
 const LEASED_PART: u32 = 10;
 /// Longest that leased calls may be kept, in microseconds: a tenth of a minute.
 const MAX_LEASE_US: i64 = MINUTE_US / 10;
@@ -27,7 +27,7 @@ const MAX_LEASE_US: i64 = MINUTE_US / 10;
 /// A time further ahead than that is nobody's clock.
 const MAX_SKEW_US: i64 = 10 * MINUTE_US;
 
-/// What a key may do.
+/// The rate that a key is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     per_minute: u32,
@@ -65,7 +65,8 @@ impl RateLimit {
         Ok(Self { per_minute, burst })
     }
 
-    /// Calls at once where nobody says: what a minute gives, at most 600, but at least what a second gives.
+    /// Calls at once if nobody sets them: as many as a minute gives, at most 600, but at least as many as a second
+    /// gives.
     pub fn default_burst(per_minute: u32) -> u32 {
         per_minute.min(MAX_DEFAULT_BURST).max(per_minute.div_ceil(SECONDS_A_MINUTE))
     }
@@ -80,7 +81,7 @@ impl RateLimit {
         self.burst
     }
 
-    /// What one call takes; rounded up, so that the limit is never passed.
+    /// The part of a bucket that one call takes; rounded up, so that the limit is never passed.
     fn call_us(self) -> i64 {
         let per_minute = i64::from(self.per_minute);
         (MINUTE_US + per_minute - 1) / per_minute
@@ -106,8 +107,8 @@ impl RateLimit {
         }
     }
 
-    /// How many calls to lease by who made so many in this time: what will be made in the time of a lease if it goes on like
-    /// that, and at most twice as many.
+    /// How many calls to lease, for an environment that made so many in this time. It is the number for the time of a
+    /// lease if it goes on like that, and at most twice as many.
     pub fn next_lease(self, made: u32, elapsed_us: i64) -> u32 {
         let lease_us = self.lease_us();
         let elapsed_us = elapsed_us.max(lease_us / 2).max(1);
@@ -141,7 +142,7 @@ impl RateLimit {
         micros(now) + self.fill_us() - self.lease_us() - self.cost_us(calls)
     }
 
-    /// What time it was, at the earliest, when a bucket was left that will be full then: it was empty at most.
+    /// The earliest time when a bucket was left that will be full then: it was empty at most.
     pub fn emptied_us(self, full_at_us: i64) -> i64 {
         full_at_us - (self.fill_us() - self.lease_us())
     }

@@ -1,4 +1,4 @@
-//! Records: what jobs produced, and that is counted.
+//! Records: the products of jobs that are counted.
 
 use super::{JobId, Owner, RecordId, RecordKind, RecordStatus, Timestamp};
 
@@ -7,7 +7,7 @@ use super::{JobId, Owner, RecordId, RecordKind, RecordStatus, Timestamp};
 pub struct Record {
     /// Whose it is.
     pub owner: Owner,
-    /// What it is.
+    /// Its kind.
     pub kind: RecordKind,
     /// Which one.
     pub id: RecordId,

@@ -13,7 +13,7 @@ enum SeenRow {
     Short(JobId, u8, u32, u32),
 }
 
-/// What a retry needs of the job as it was read. Stored as an array of its fields.
+/// The data that a retry needs of the job as it was read. Stored as an array of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "SeenRow", into = "SeenRow")]
 pub struct Seen {

@@ -1,7 +1,7 @@
 //! How people's words are spelled: one text for what reads the same, however it was typed.
 //!
 //! Names and labels are compared, counted and searched, so two spellings of one team would be two teams. Ids are not
-//! touched: whoever made them compares them byte by byte, and so do we.
+//! touched: the program that made them compares them byte by byte, and so do we.
 
 use std::borrow::Cow;
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is kept is kept as it is when it comes again: else the second time would be another name.
+        /// A text that is kept stays as it is when it comes again: else the second time would be another name.
         #[test]
         fn a_tidied_text_is_tidy(text in "[ \u{feff}\u{200b}]?[a-zA-ZÀ-ÿ\u{300}-\u{345}\u{900}-\u{9ff}\u{1100}-\u{11ff}\u{200b}-\u{200f} ]{0,12}") {
             let once = tidied(&text);

@@ -1,4 +1,4 @@
-//! The status table: what each status means, who moves it, and where it ends.
+//! The status table: the meaning of each status, the actor that moves it, and where it ends.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::Invalid;
 
-/// Where a job stands.
+/// The status of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// Waits for a worker; set on creation, by a retry, and when a try failed while tries are left.
@@ -36,7 +36,7 @@ impl Status {
         }
     }
 
-    /// What may come next: the whole table.
+    /// The statuses that may come next: the whole table.
     pub const fn steps(self) -> &'static [Self] {
         match self {
             Self::Queued => &[Self::Running, Self::Cancelled],
@@ -56,7 +56,7 @@ impl Status {
         Self::ALL.into_iter().filter(move |status| status.may_become(self))
     }
 
-    /// Whether some number of steps leads there: what a source that reports now and then may have seen happen.
+    /// Whether some number of steps leads there: a source that reports now and then may have seen that happen.
     pub fn reaches(self, later: Self) -> bool {
         let mut seen = vec![self];
         let mut next = 0;
@@ -71,8 +71,8 @@ impl Status {
         seen.contains(&later)
     }
 
-    /// Whether a job is as far as was last said. A queued one is at its beginning and a completed one at its end, whatever
-    /// was said.
+    /// Whether a job is as far as was last said. A queued one is at its beginning and a completed one at its end,
+    /// whatever the last report said.
     pub const fn keeps_progress(self) -> bool {
         match self {
             Self::Queued | Self::Completed => false,
@@ -89,7 +89,7 @@ impl Status {
 impl TryFrom<&str> for Status {
     type Error = Invalid;
 
-    /// Only the words that are stored; what callers may say is [`StatusInput`].
+    /// Only the words that are stored; callers may say the words of [`StatusInput`].
     fn try_from(word: &str) -> Result<Self, Invalid> {
         Self::ALL
             .into_iter()
@@ -224,7 +224,7 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), count);
-        // What is documented is what is understood.
+        // Every word that is understood is documented.
         let documented = include_str!("../../../docs/api.md");
         for word in words {
             assert!(documented.contains(&format!("`{word}`")), "docs/api.md does not list {word}");

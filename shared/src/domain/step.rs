@@ -25,7 +25,7 @@ pub enum When {
     MaxAttempts(u32),
     /// Whether the head tells when an attempt began: the present one, or the last one of a job that has ended.
     WasTried(bool),
-    /// Whoever shows this token holds the job at this time.
+    /// The holder of this token holds the job at this time.
     HeldBy(LeaseToken, Timestamp),
     /// A lease holds the job, even if it is over.
     IsLeased,
@@ -57,7 +57,7 @@ pub enum Change {
     Run {
         /// When the attempt began.
         started_at: Timestamp,
-        /// The lease that holds it; `None`: whoever runs it only reports.
+        /// The lease that holds it; `None`: its worker only reports.
         lease: Option<Lease>,
     },
     /// The job ends at this time. Its time to live begins.
@@ -245,7 +245,7 @@ impl When {
 }
 
 impl Change {
-    /// Makes the change to `next`. Whatever it copies, it copies from the head as it was.
+    /// Makes the change to `next`. It copies all values from the head as it was.
     fn apply(&self, head: &Head, next: &mut Head) {
         let job = &mut next.job;
         match self {

@@ -55,7 +55,7 @@ pub fn cancelled(now: Timestamp) -> Step {
     Step::new(Status::Cancelled.sources(), vec![Change::End(End::Cancelled, now)], Some(now))
 }
 
-/// A job is given up, whatever attempts are left.
+/// A job is given up, even if attempts are left.
 pub fn given_up(error: JobError, now: Timestamp) -> Step {
     Step::new(Status::Failed.sources(), vec![Change::End(End::Failed(error), now)], Some(now))
 }

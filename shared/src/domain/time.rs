@@ -21,7 +21,7 @@ impl Timestamp {
     /// The last millisecond of the year 9999.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// From milliseconds since 1970; what lies outside the range is moved to its end.
+    /// From milliseconds since 1970; a time outside the range is moved to its end.
     pub const fn from_millis(millis: i64) -> Self {
         if millis < Self::MIN.0 {
             Self::MIN
@@ -37,7 +37,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Whole seconds since 1970, rounded up: what DynamoDB's time-to-live takes.
+    /// Whole seconds since 1970, rounded up: DynamoDB's time-to-live takes these.
     pub const fn seconds_ceil(self) -> i64 {
         -(-self.0).div_euclid(1000)
     }
@@ -60,7 +60,7 @@ impl Timestamp {
         if span < 0 { 0 } else { span.unsigned_abs() }
     }
 
-    /// An RFC 3339 date and time with any offset. What it says beyond milliseconds is cut off.
+    /// An RFC 3339 date and time with any offset. Digits beyond milliseconds are cut off.
     ///
     /// A leap second, which only the last minute of a UTC day can have, is the first one of the next day: that is how
     /// clocks that know none count it.
@@ -87,7 +87,7 @@ impl Timestamp {
     }
 }
 
-/// What is wrong with a text that is no time, as far as that can be told.
+/// The error in a text that is no time, as far as that can be told.
 fn no_time(text: &str) -> Invalid {
     let zoned = |offset: &str| DateTime::parse_from_rfc3339(&format!("{text}{offset}")).is_ok();
     Invalid::new(if zoned("Z") {

@@ -31,9 +31,9 @@ pub struct TypeSettings {
     pub max_attempts: Option<u32>,
     /// The wait before the second try in seconds; doubles with each.
     pub backoff_seconds: u32,
-    /// What each of its jobs goes through.
+    /// The stages that each of its jobs goes through.
     pub stages: Stages,
-    /// What creating a job waits for.
+    /// The event that creating a job waits for.
     pub mode: Mode,
 }
 
@@ -50,7 +50,7 @@ impl Default for TypeSettings {
     }
 }
 
-/// What the answer to the creation of a job waits for.
+/// The event that the answer to the creation of a job waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -210,7 +210,7 @@ mod tests {
             prop_assert!(wait * 2 >= most && wait <= most, "{} of {}", wait, most);
         }
 
-        /// In whatever steps a job goes through its stages, it never falls back, and it ends at the whole.
+        /// In any order of steps through the stages, a job's progress never falls, and it ends at the whole.
         #[test]
         fn progress_through_stages_only_grows(
             weights in proptest::collection::vec(1..=1_000_000_u32, 1..=50),

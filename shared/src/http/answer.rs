@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Most bytes of a body as JSON text, which is how it leaves a function: Lambda ends answers at 6 MB.
 pub const MAX_ANSWER_BYTES: usize = 5_500_000;
 
-/// What a route answers.
+/// The answer of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     status: StatusCode,

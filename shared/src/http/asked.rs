@@ -8,8 +8,8 @@ use crate::domain::{Fingerprint, IdempotencyKey, Input, JobId, Owner};
 use crate::store::Ledger;
 
 impl Asked {
-    /// What a call asks for. An `Idempotency-Key` gives the job its id; one that is kept beside an `external_id` stands
-    /// for another request.
+    /// The request of a call. An `Idempotency-Key` gives the job its id; one that is kept beside an `external_id`
+    /// stands for another request.
     pub async fn of(
         call: &Call<'_, Ledger>,
         owner: Owner,

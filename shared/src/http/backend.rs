@@ -1,4 +1,4 @@
-//! What routes work with, and the access control that their requests pass.
+//! The values that routes work with, and the access control that their requests pass.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -12,9 +12,9 @@ use crate::environment::Environment;
 use crate::lambda::Error;
 use crate::store::Ledger;
 
-/// What functions work with: made once, when the function starts.
+/// The values that functions work with: made once, when the function starts.
 pub trait Backend: Debug + Sized + Send + Sync + 'static {
-    /// What knows who may call.
+    /// The access control, which knows the callers.
     type Control: AccessControl + 'static;
 
     /// Makes both.

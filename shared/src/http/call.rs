@@ -17,14 +17,14 @@ const MAX_WAIT_SECONDS: i64 = 25;
 /// A call that waits takes one more off its key's rate for each so many seconds, begun.
 const WAIT_SECONDS_A_CALL: u32 = 5;
 
-/// One request: who calls, what came in, what time it is.
+/// One request: its caller, its content, and its time.
 #[derive(Debug)]
 pub struct Call<'a, B: Backend> {
-    /// What the function works with.
+    /// The values that the function works with.
     pub backend: &'a B,
-    /// What knows who may call.
+    /// The access control, which knows the callers.
     pub(super) access: &'a B::Control,
-    /// What came with it: `None` on open routes.
+    /// The caller that the request showed: `None` on open routes.
     pub caller: Option<Caller>,
     /// How the key stands with its rate; `None`: it has no limit, or there is no key.
     pub limit_status: Option<RateLimitStatus>,
@@ -36,7 +36,7 @@ pub struct Call<'a, B: Backend> {
     pub path: Vec<(String, String)>,
     /// The values in the query, without `owner`.
     pub query: QueryString,
-    /// What time it is, for all that this call writes.
+    /// The current time, for all that this call writes.
     pub now: Timestamp,
     /// The clock, for those who wait.
     pub clock: fn() -> Timestamp,
@@ -65,9 +65,9 @@ impl Wait {
 }
 
 impl<B: Backend> Call<'_, B> {
-    /// Takes off the key's rate what waiting so many seconds costs, in one go, and answers how many of them that pays for: all
-    /// where the key has no limit, none where nothing is left. A call that waits keeps a function busy, and all functions of an
-    /// account share one bound. Nobody is refused for it: who may not wait is answered at once.
+    /// Takes off the key's rate the cost of waiting so many seconds, in one go. Returns how many of them that pays for:
+    /// all if the key has no limit, none if nothing is left. A call that waits keeps a function busy, and all functions
+    /// of an account share one bound. Nobody is refused for it: a caller that may not wait is answered at once.
     pub async fn pay_wait(&self, seconds: u32) -> u32 {
         let Some(Caller { key, .. }) = &self.caller else { return seconds };
         let calls = seconds.div_ceil(WAIT_SECONDS_A_CALL);
@@ -84,7 +84,7 @@ impl<B: Backend> Call<'_, B> {
         }
     }
 
-    /// Who calls.
+    /// The caller.
     pub fn caller(&self) -> Result<&Caller, Problem> {
         self.caller.as_ref().ok_or_else(|| Problem::unauthenticated("this route needs a key"))
     }
@@ -119,7 +119,7 @@ impl<B: Backend> Call<'_, B> {
         }
     }
 
-    /// Logs what this call did, and to what of whom; [`Audit`] says what may stand there.
+    /// Logs the action of this call, its object and the object's owner; [`Audit`] says which values may stand there.
     pub fn audit(
         &self,
         action: &str,
@@ -146,7 +146,7 @@ impl<B: Backend> Call<'_, B> {
         self.path.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The job that the path names; what is wrong with it is said when the query is finished, with all else.
+    /// The job that the path names; an error in it is reported when the query is finished, with all others.
     pub fn job_id(&mut self) -> Option<JobId> {
         let id = JobId::try_from(self.path_value("job_id").unwrap_or_default());
         id.map_err(|invalid| self.query.refuse("job_id", invalid)).ok()

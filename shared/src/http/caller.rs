@@ -1,4 +1,4 @@
-//! Who calls, and what they may do.
+//! The caller, and the caller's rights.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::domain::{AccessKey, FieldError, Invalid, KeyHash, Owner, QueryString,
 /// Longest key that is looked at, in bytes.
 const MAX_KEY_BYTES: usize = 256;
 
-/// Who may use a route.
+/// The callers that may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody, without a key.
     Open,
     /// Keys with this scope, or with `admin`.
     Scope(Scope),
-    /// As `Scope`; and what is remembered of the key does not count: where it would do lasting harm that a key works on
-    /// for a minute after it was revoked.
+    /// As `Scope`; but the key is read anew, not from memory. It is for routes where a key that works on for a minute
+    /// after it was revoked would do lasting harm.
     ScopeNow(Scope),
     /// Keys with one of these scopes, or with `admin`: where a route is several, and each asks for its own by
     /// [`Call::require`](super::Call::require).
@@ -29,7 +29,7 @@ pub enum Access {
     ScopeOrTicket(Scope),
 }
 
-/// Who calls: the owner that the call acts for, and by which key.
+/// The caller: the owner that the call acts for, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The key; of one that a ticket stands for, only the scopes that the ticket has.
@@ -66,7 +66,7 @@ impl Caller {
     }
 }
 
-/// What a request showed of who sends it.
+/// The credential that a request showed.
 #[derive(Debug)]
 pub(super) struct Credential {
     /// A key that is good.
@@ -98,7 +98,7 @@ pub(super) async fn authenticate<C: AccessControl>(
     Ok(Some(Credential { key, ticket: None }))
 }
 
-/// Refuses who may not do this. The query comes back without what told for whom the call acts.
+/// Refuses a caller that may not do this. The query comes back without the parameters that told for whom the call acts.
 pub(super) fn authorize(
     access: Access,
     Credential { key, ticket }: Credential,
@@ -137,7 +137,8 @@ async fn redeem<C: AccessControl>(text: &str, control: &C, now: Timestamp) -> Re
     Ok(Credential { key, ticket: Some(ticket) })
 }
 
-/// Who holds a ticket, and the query that it was made for. What its key may not do any more, it does not stand for either.
+/// The holder of a ticket, and the query that it was made for. If the key may not do something any more, the ticket
+/// does not stand for it either.
 fn hold(
     mut caller: Caller,
     ticket: Ticket,
@@ -151,12 +152,12 @@ fn hold(
         beside.refuse(&name, Invalid::new("must be left out: the ticket holds the whole query"));
     }
     beside.finish(Some(()))?;
-    // Whatever the key allows: a ticket is for looking.
+    // A ticket is for looking, whatever the key allows.
     caller.key.scopes = BTreeSet::from([Scope::Read]);
     Ok((caller, query))
 }
 
-/// What stands in `Authorization: Bearer`; `None`: there is no such header. Two of them are nobody's who means well.
+/// The token in `Authorization: Bearer`; `None`: there is no such header. No honest caller sends two of them.
 pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! JSON in one form: the same for the same values, whatever the white space and the order of names.
+//! JSON in one form: the same for the same values, with any white space and in any order of names.
 //!
 //! Numbers stay as they were written, so that two that differ in their last digit differ here too.
 
@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep values are put in order; what lies deeper counts as it was written. Each level is read once more.
+/// How deep values are put in order; a value that lies deeper counts as it was written. Each level is read once more.
 const MAX_DEPTH: usize = 32;
 
 /// Appends a value in its one form.

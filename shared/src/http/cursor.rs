@@ -11,7 +11,7 @@ const VERSION: u8 = 2;
 /// Longest cursor that is looked at.
 const MAX_BYTES: usize = 512;
 
-/// Where a list goes on: after the row with this sort key.
+/// The place where a list goes on: after the row with this sort key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The sort key of the last row that was shown.
@@ -78,7 +78,7 @@ fn wrong() -> Invalid {
     Invalid::new("must be a next_cursor of this service; begin again without one")
 }
 
-/// What tells one list of jobs from another.
+/// The text that tells one list of jobs from another.
 fn said(query: &JobQuery) -> String {
     let JobQuery { owner, types, statuses, created, filter, sort, order } = query;
     let order = match order {

@@ -171,7 +171,7 @@ pub fn timings(raw: Raw<'_>) -> Result<BTreeMap<String, serde_json::Number>, Inv
     if timings.len() > MAX_TIMINGS || timings.values().any(negative) { Err(wrong()) } else { Ok(timings) }
 }
 
-/// What a job made: an array of objects of a name, and of what else is known of it.
+/// The artifacts that a job made: an array of objects, each with a name and all else that is known of it.
 pub fn artifacts(raw: Raw<'_>) -> Result<Vec<Artifact>, Invalid> {
     let wrong = |what: String| {
         Invalid(format!(

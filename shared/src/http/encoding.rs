@@ -9,7 +9,7 @@ use lambda_http::http::header::CONTENT_ENCODING;
 
 use super::Problem;
 
-/// A body as its sender had it, at most so many bytes; packed, it must keep that bound, too. What is longer is inflated
+/// A body as its sender had it, at most so many bytes; packed, it must keep that bound, too. A longer body is inflated
 /// no further.
 pub(super) fn decoded<'b>(
     headers: &HeaderMap,
@@ -103,7 +103,7 @@ mod tests {
         for place in 0..packed.len() {
             let mut broken = packed.clone();
             broken[place] ^= 0xff;
-            // Time, system and the like mean nothing to us; whatever else is changed shows.
+            // Time, system and the like mean nothing to us; any other change shows.
             if !(3..=9).contains(&place) {
                 assert_eq!(read(&["gzip"], &broken, 100), Err("invalid_json"), "{place}");
             }

@@ -1,4 +1,4 @@
-//! What an export asks for: the filters of a list, and the form of the file.
+//! The request of an export: the filters of a list, and the form of the file.
 
 use super::{Problem, QueryString, job_query};
 use crate::domain::{Invalid, JobQuery, Order, Owner};
@@ -37,7 +37,7 @@ impl Format {
         }
     }
 
-    /// What the file is, in HTTP's words.
+    /// The file's content type, in HTTP's words.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",

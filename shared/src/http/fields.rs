@@ -1,4 +1,5 @@
-//! A JSON object from outside, read field by field; what is left over is refused, and every wrong field is named.
+//! A JSON object from outside, read field by field; a field that is left over is refused, and every wrong field is
+//! named.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -41,7 +42,7 @@ impl Fields {
         Ok(found)
     }
 
-    /// What is told by all fields that are left: the same for the same fields in any order, with any white space.
+    /// The fingerprint of all fields that are left: the same for the same fields in any order, with any white space.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut text = String::new();
         for (name, value) in self.left.iter().filter(|(_, value)| value.get() != "null") {

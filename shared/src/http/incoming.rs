@@ -1,4 +1,4 @@
-//! A request as it comes in, whatever way it is answered: what the log says of it, and whether it may come further.
+//! A request as it comes in, for every kind of answer: its line in the log, and whether it may come further.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) struct Incoming {
     limit_status: Option<RateLimitStatus>,
 }
 
-/// Who calls, for the log and for the usage.
+/// The caller, for the log and for the usage.
 #[derive(Debug)]
 struct Known {
     key_id: KeyId,
@@ -47,7 +47,7 @@ struct Known {
     owner: Owner,
 }
 
-/// A request that may be answered: who calls, and with which words.
+/// A request that may be answered: its caller, and its words.
 #[derive(Debug)]
 pub(super) struct Admitted<'r> {
     caller: Option<Caller>,
@@ -146,7 +146,7 @@ impl Incoming {
         let (key_id, owner) = self.who();
         let (status, code) = (problem.status().as_u16(), problem.code());
         let duration_ms = self.duration_ms();
-        // Faults of ours are errors; whatever else a caller can cause is not.
+        // Faults of ours are errors; any other that a caller can cause is not.
         if problem.status().is_server_error() {
             let cause = problem.chain();
             let message = if bytes.is_some() { "broke off" } else { "failed" };
@@ -169,7 +169,7 @@ impl Incoming {
         }
     }
 
-    /// Finds out who calls, and with what; refuses who may not.
+    /// Finds the caller, and the words of the request; refuses a caller that may not use the route.
     pub(super) async fn admit<'r, C: AccessControl>(
         &mut self,
         access: Access,

@@ -10,7 +10,7 @@ use crate::domain::{AccessKey, JobName, KeyId, Owner, RateLimit, Scope, Timestam
 /// A key without its text and its hash.
 #[derive(Debug, Serialize)]
 pub struct KeyView<'a> {
-    /// What it is called.
+    /// Its id.
     pub key_id: &'a KeyId,
     /// Whose it is.
     pub owner: &'a Owner,

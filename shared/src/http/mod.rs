@@ -1,4 +1,4 @@
-//! HTTP: what every route passes on its way in and out.
+//! HTTP: the steps that every route passes on its way in and out.
 //!
 //! A [`Route`] parses one kind of request and answers it. A function serves one route or, by [`Serves`], several. `serve`
 //! does the rest: access, refusals, problems, request ids, and the log. A route whose answer has no bound implements

@@ -25,7 +25,7 @@ pub enum Window {
     Cursor {
         /// Rows at most.
         limit: u32,
-        /// Where to go on.
+        /// The place where the list goes on.
         cursor: String,
     },
     /// `limit` with `offset`, or neither: from the beginning.
@@ -100,7 +100,7 @@ impl Window {
 /// A part of a list, ready to be answered.
 #[derive(Debug)]
 pub struct Page<'a> {
-    /// What was asked for.
+    /// The part of the list that was asked for.
     pub window: &'a Window,
     /// The jobs.
     pub jobs: &'a [Job],

@@ -9,9 +9,9 @@ const MAX_ENCODINGS: usize = 8;
 
 /// A text of a path, decoded until nothing in it is encoded any more.
 ///
-/// Who stands between a caller and a function may have decoded it, and there is no telling how often: the local stack
-/// does not, and API Gateway's HTTP APIs do so twice. So a text means the same however often that was done, and none has
-/// a `%` with two hexadecimal digits behind it.
+/// A proxy between a caller and a function may have decoded it, and there is no telling how often: the local stack does
+/// not, and API Gateway's HTTP APIs do so twice. So a text means the same however often that was done, and none has a
+/// `%` with two hexadecimal digits behind it.
 pub fn decoded(text: &str) -> Result<String, Invalid> {
     let mut text = text.to_owned();
     for _ in 0..MAX_ENCODINGS {
@@ -66,7 +66,8 @@ mod tests {
         assert!(decoded(&"%25".repeat(3_000)).is_ok());
     }
 
-    /// What API Gateway's HTTP APIs make of a path; `None`: they refuse it with 400. As captured live by others.
+    /// The path that API Gateway's HTTP APIs make of a path; `None`: they refuse it with 400. As captured live by
+    /// others.
     fn through_a_gateway(path: &str) -> Option<String> {
         let decode = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
         let once = decode(path);

@@ -1,4 +1,4 @@
-//! What a caller would prefer: `Prefer: wait=N` (RFC 7240). All else that a caller may prefer is passed over.
+//! The preference of a caller: `Prefer: wait=N` (RFC 7240). All else that a caller may prefer is passed over.
 
 use lambda_http::http::HeaderMap;
 
@@ -11,7 +11,7 @@ pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Wait>, Problem> {
     for value in headers.get_all("prefer") {
         let text = value.to_str().map_err(|_| refused(Invalid::new("must be visible ASCII")))?;
         for preference in split(text, ',') {
-            // What follows a semicolon are parameters, of which `wait` has none.
+            // Parameters follow a semicolon; `wait` has none.
             let said = split(preference, ';').next().unwrap_or_default();
             let (name, value) = said.split_once('=').unwrap_or((said, ""));
             if name.trim().eq_ignore_ascii_case("wait") {

@@ -229,7 +229,7 @@ impl Problem {
         problem
     }
 
-    /// 500: our fault; what exactly is in the log, under the request's id.
+    /// 500: our fault; the log says which, under the request's id.
     pub fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         let detail = "the fault is ours and is logged under the x-request-id of this answer";
         let title = "Something went wrong here";

@@ -10,7 +10,7 @@ use crate::access::RateLimitStatus;
 const MINUTE: &str = "\"minute\"";
 const BURST: &str = "\"burst\"";
 
-/// What is left of a key's rate, in a body; units as in the headers.
+/// The rest of a key's rate, in a body; units as in the headers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RateLimitView {
     requests_per_minute: u32,

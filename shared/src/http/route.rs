@@ -1,4 +1,4 @@
-//! A route: its method, its path, who may use it, and its answer. A function serves one route or several.
+//! A route: its method, its path, its access, and its answer. A function serves one route or several.
 
 use std::future::Future;
 
@@ -14,11 +14,11 @@ pub trait Route: Send + Sync + 'static {
     const NAME: &'static str;
     /// Its method and its path.
     const KEY: RouteKey;
-    /// Who may use it.
+    /// The callers that may use it.
     const ACCESS: Access;
     /// Longest body that it reads, in bytes; 0: a body is not looked at.
     const MAX_BODY_BYTES: usize;
-    /// What it works with.
+    /// The values that it works with.
     type Backend: Backend;
 
     /// Answers a request.
@@ -29,7 +29,7 @@ pub trait Route: Send + Sync + 'static {
 pub trait Serves: Send + Sync + 'static {
     /// Its name.
     const NAME: &'static str;
-    /// What its routes work with.
+    /// The values that its routes work with.
     type Backend: Backend;
     /// Its routes.
     const ROUTES: &'static [Served<Self::Backend>];
@@ -50,7 +50,7 @@ type AnswerOf<B> = for<'a> fn(Call<'a, B>) -> BoxFuture<'a, Result<Answer, Probl
 pub struct Served<B: Backend> {
     /// Its method and its path.
     pub key: RouteKey,
-    /// Who may use it.
+    /// The callers that may use it.
     pub access: Access,
     /// Longest body that it reads, in bytes.
     pub max_body_bytes: usize,

@@ -1,4 +1,4 @@
-//! What happens around every route, read from top to bottom.
+//! The steps around every route, read from top to bottom.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn start<F: Serves>(environment: Environment) -> Result<Started, Error> {
     Ok(Started::Whole(Box::new(serving)))
 }
 
-/// What knows who may use a function's routes.
+/// The access control, which knows the callers of a function's routes.
 type Control<F> = <<F as Serves>::Backend as Backend>::Control;
 
 struct Serving<F: Serves> {

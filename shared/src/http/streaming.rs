@@ -1,7 +1,7 @@
-//! What happens around a route whose answer is streamed, read from top to bottom.
+//! The steps around a route whose answer is streamed, read from top to bottom.
 //!
-//! The head is decided before the first byte, so that whatever is wrong with the request is an ordinary problem. What
-//! fails after that breaks the body off: nobody may take a part of it for the whole.
+//! The head is decided before the first byte, so that any error in the request is an ordinary problem. A failure after
+//! that breaks the body off: nobody may take a part of it for the whole.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -29,16 +29,16 @@ const MARGIN: Duration = Duration::from_secs(5);
 pub trait StreamRoute: Send + Sync + 'static {
     /// The function's name.
     const NAME: &'static str;
-    /// Who may use it.
+    /// The callers that may use it.
     const ACCESS: Access;
-    /// What it works with.
+    /// The values that it works with.
     type Backend: Backend;
 
     /// Decides the head of the answer, and how the body comes. A body of a request is not looked at.
     fn answer(call: Call<'_, Arc<Self::Backend>>) -> impl Future<Output = Result<Streamed, Problem>> + Send;
 }
 
-/// What a route answers whose body comes piece by piece.
+/// The answer of a route whose body comes piece by piece.
 pub struct Streamed {
     head: Answer,
     body: Pieces,
@@ -64,7 +64,7 @@ async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Erro
     Ok(Started::Streamed(Arc::new(serving)))
 }
 
-/// What knows who may use a route.
+/// The access control, which knows the callers of a route.
 type Control<R> = <<R as StreamRoute>::Backend as Backend>::Control;
 
 struct Serving<R: StreamRoute> {

@@ -247,7 +247,7 @@ impl From<CreatedRange> for DateRange {
     }
 }
 
-/// What all of an owner's jobs keep, in bytes of their inputs and outputs.
+/// The storage of all of an owner's jobs, in bytes of their inputs and outputs.
 #[derive(Debug, Serialize)]
 pub struct StorageView {
     used_bytes: u64,

@@ -1,4 +1,4 @@
-//! What a process logs, and what it never logs.
+//! The lines that a process logs, and those that it never logs.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
@@ -27,8 +27,8 @@ pub(super) fn init(vars: &BTreeMap<String, String>, function: &str) {
     }
 }
 
-/// What these functions log from a level on. What they are built on never says more than `INFO`: past it, the runtime logs
-/// whole events, with the keys and tickets in them, and the SDK whole requests.
+/// The targets that these functions log from a level on. The libraries under them never log more than `INFO`: past it,
+/// the runtime logs whole events, with the keys and tickets in them, and the SDK whole requests.
 pub fn targets<'a>(level: LevelFilter, functions: impl IntoIterator<Item = &'a str>) -> Targets {
     let crates = functions.into_iter().map(|function| (function.replace('-', "_"), level));
     Targets::new()

@@ -25,7 +25,7 @@ use super::{Chunks, Error, InvokeStreaming, StreamedAnswer};
 
 /// Between the head of an answer and its body.
 const DELIMITER: &[u8] = &[0; 8];
-/// What says that a head comes before the body.
+/// The content type that says that a head comes before the body.
 const WITH_HEAD: &str = "application/vnd.awslambda.http-integration-response";
 /// Which delivery of an event an answer belongs to, where Lambda says.
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
@@ -40,7 +40,7 @@ pub(super) async fn run(function: Arc<dyn InvokeStreaming>) -> Result<(), Error>
             async move { answer(function.as_ref(), &client, invocation).await }
         })
     });
-    // What answers in one piece is never called: the layer takes its place.
+    // The service for whole answers is never called: the layer takes its place.
     let whole = service_fn(|_: LambdaEvent<IgnoredAny>| async { Ok::<(), Error>(()) });
     Runtime::new(whole).layer(answering).layer(TracingLayer::new()).run().await
 }

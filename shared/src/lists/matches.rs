@@ -81,7 +81,7 @@ pub(super) async fn matches(
     Ok(Total { count: if is_exact { count } else { count.min(most) }, is_exact })
 }
 
-/// What several readers have found so far.
+/// The counts of several readers so far.
 struct Counting<'a> {
     source: Source<'a>,
     matched: AtomicUsize,
@@ -115,7 +115,7 @@ impl Counting<'_> {
 /// Cuts a list's time into stretches of about as many jobs each.
 pub(super) async fn stretches(list: &Prepared<'_>) -> Result<Vec<CreatedRange>, StoreError> {
     let query = list.query;
-    // Where no range is read, there is nothing to cut.
+    // If no range is read, there is nothing to cut.
     if query.filter.external_id.is_some() {
         return Ok(vec![query.created]);
     }

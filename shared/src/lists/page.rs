@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::store::pages::ListRow;
 use crate::store::ranges::Bounds;
 
-/// Where a page begins.
+/// The place where a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From<'a> {
     /// After the row with this sort key.
@@ -103,7 +103,7 @@ async fn filtered(
     Ok(rows.page(limit, total.or_seen(seen)))
 }
 
-/// Where to read a list from there on.
+/// The bounds to read a list from there on.
 fn bounds(list: &Prepared<'_>, after: Option<&str>) -> Bounds {
     let whole = Bounds::of(list.query.created);
     after.into_iter().fold(whole, |bounds, key| bounds.after(key, list.query.order))

@@ -10,8 +10,8 @@ const MAX_RANGES: usize = 1_024;
 const ROW_BYTES: u64 = 450;
 /// Bytes of half a capacity unit, the least that a read costs.
 const HALF_UNIT_BYTES: u64 = 4_096;
-/// What it may cost more, in half units, to read ranges in which no job moves while they are read. Of a list that is made
-/// of a range for each status, a job that goes from one to another at that moment is missed, or met in both.
+/// The extra cost, in half units, that is allowed for ranges in which no job moves while they are read. If a list is
+/// made of a range for each status, a job that goes from one to another at that moment is missed, or met in both.
 const WORTH_STANDING_STILL: u64 = 4;
 
 /// The ranges of a list.
@@ -74,10 +74,10 @@ fn planned(query: &JobQuery, shards: u16, by: By, totals: &Totals) -> Plan {
     Plan { ranges, wanted: totals.sum(query), base, is_known: query.filter.is_empty() }
 }
 
-/// What it costs to find so many rows, in half units.
+/// The cost of finding so many rows, in half units.
 fn cost(query: &JobQuery, plan: &Plan, limit: usize) -> u64 {
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
-    // What else the list asks for may let few rows pass: then all are looked at.
+    // The other filters of the list may let few rows pass: then all are looked at.
     let rows = if query.filter.is_empty() { plan.examined_for(limit.min(plan.wanted)) } else { plan.base };
     let ranges = u64::try_from(plan.ranges.len()).unwrap_or(u64::MAX);
     ranges.max(ranges / 2 + rows.saturating_mul(ROW_BYTES) / HALF_UNIT_BYTES)

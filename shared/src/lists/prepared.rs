@@ -1,4 +1,4 @@
-//! A list, prepared: what its page and its total both need is read here, once.
+//! A list, prepared: the data that both its page and its total need is read here, once.
 
 use futures_util::future::try_join_all;
 

@@ -43,23 +43,23 @@ struct Feed {
     reads: u32,
 }
 
-/// What is left of a list, where rows were taken from its beginning.
+/// The rest of a list, if rows were taken from its beginning.
 #[derive(Clone, Debug)]
 pub(super) struct Left {
     /// The jobs whose rows have been read, taken or not. Those that were found otherwise are among them if they were taken.
     pub(super) seen: HashSet<JobId>,
-    /// What has not been read of each range.
+    /// The unread part of each range.
     pub(super) unread: Vec<(Range, Bounds)>,
     /// How many rows have been looked at.
     pub(super) examined: usize,
 }
 
-/// What was taken.
+/// The rows that were taken.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Taken {
     pub(super) rows: Vec<ListRow>,
-    /// Where the list goes on, where that is known to be after the last of these rows: so many had to be looked at that
-    /// the reader gave up.
+    /// The place where the list goes on, if that is known to be after the last of these rows: so many had to be looked
+    /// at that the reader gave up.
     pub(super) gave_up_at: Option<String>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         Ok(Taken { rows, gave_up_at: None })
     }
 
-    /// What is left once rows have been taken.
+    /// The rest of the list once rows have been taken.
     pub(super) fn left(self) -> Left {
         let (mut seen, mut unread) = (self.seen, Vec::new());
         for feed in self.feeds {

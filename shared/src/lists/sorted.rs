@@ -39,7 +39,7 @@ pub(super) async fn page(list: &Prepared<'_>, from: From<'_>, limit: usize) -> R
     Ok(Page { rows: page.into_iter().map(|(_, row)| row).collect(), next, total })
 }
 
-/// What a row is sorted by, and where a cursor goes on: a number, then the time of creation and the id.
+/// The key that a row is sorted by, and where a cursor goes on: a number, then the time of creation and the id.
 fn key(query: &JobQuery, row: &ListRow) -> String {
     let number = match query.sort {
         SortBy::Created => None,
@@ -47,7 +47,7 @@ fn key(query: &JobQuery, row: &ListRow) -> String {
         SortBy::Completed => number(&row.item, "completed_at"),
         SortBy::Priority => number(&row.item, "priority"),
     };
-    // What has no such number comes last, whatever the order.
+    // A row without such a number comes last, in either order.
     let last = match query.order {
         Order::Asc => 2 * ABOVE_ZERO * 10,
         Order::Desc => 0,

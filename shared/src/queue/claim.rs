@@ -1,4 +1,4 @@
-//! Claims: who gets which jobs.
+//! Claims: which worker gets which jobs.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,12 +30,12 @@ const CROWDED_FROM: usize = 24;
 /// How many jobs that became due one claim moves up, where there are many.
 const MAX_MOVED_UP: usize = 25;
 
-/// What somebody asks for.
+/// The request of a claim.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
     /// Whose jobs.
     pub owner: Owner,
-    /// Who asks.
+    /// The worker that asks.
     pub worker: WorkerId,
     /// Of which types.
     pub kinds: BTreeSet<TypeName>,
@@ -50,11 +50,11 @@ pub struct ClaimRequest {
 pub struct Claimed {
     /// Its head as it is now, with the lease.
     pub head: Head,
-    /// What it was given.
+    /// The job's input.
     pub input: Input,
 }
 
-/// What one execution environment knows from its claims.
+/// The knowledge that one execution environment has from its claims.
 #[derive(Debug, Default)]
 pub struct Claims {
     taken: Taken,
@@ -62,7 +62,7 @@ pub struct Claims {
     contention: Contention,
 }
 
-/// What became of one try for one job.
+/// The outcome of one try for one job.
 enum Outcome {
     Got(Box<Claimed>),
     /// Somebody else was faster.
@@ -74,7 +74,7 @@ enum Outcome {
 impl Claims {
     /// Takes as many jobs as are asked for and may go, the highest priority first, then the first due.
     ///
-    /// Once some are taken, whatever fails only ends the search: they are held for their worker already.
+    /// Once some are taken, a failure only ends the search: they are held for their worker already.
     pub async fn claim(
         &self,
         ledger: &Ledger,
@@ -110,8 +110,8 @@ impl Claims {
         let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
         let seen = view(source, &self.long, queues, window, now).await?;
         let mut left = self.taken.without(seen.candidates, now);
-        // After the queues, and not beside them: then whoever limits a type for the first time either is seen here, or
-        // sees that a job is about. And where nothing waits, it costs nothing.
+        // After the queues, and not beside them. Then the first limit of a type either is seen here, or its writer sees
+        // that a job is about. And if nothing waits, it costs nothing.
         let kinds = left.iter().map(|candidate| candidate.kind.clone()).collect();
         let types = ledger.types_now(&request.owner, &kinds).await?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;
@@ -206,7 +206,7 @@ impl Claims {
             Took::Full => return Ok(Outcome::Full(candidate.kind.clone())),
         };
         self.taken.remember(candidate, now);
-        // It is held now: what could not be read at first is worth another try.
+        // It is held now: an input that could not be read at first is worth another try.
         let input = match input {
             Ok((input, _)) if head.input == candidate.input => input,
             Ok(_) | Err(_) => ledger.read_part(candidate.id, head.input.map(input_part)).await?.0,

@@ -1,4 +1,4 @@
-//! Creating a job. One conditional write decides; what the job is given is written before it.
+//! Creating a job. One conditional write decides; the job's input is written before it.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -46,7 +46,7 @@ impl Jobs<'_> {
             },
             self.write_input(input),
             async {
-                // Before the key is kept: one that came with what was refused still stands for nothing.
+                // Before the key is kept: a key that came with a refused job still stands for nothing.
                 self.check_room(call, &head).await?;
                 match &call.key {
                     Some(key) => self.claim_key(&head, key, call.now).await,

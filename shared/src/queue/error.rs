@@ -15,7 +15,7 @@ pub enum Error {
     /// The status of the job does not allow it.
     #[error("a {status} job cannot be {wanted}")]
     WrongStatus {
-        /// Where the job stands.
+        /// The status of the job.
         status: Status,
         /// The change that was asked for, as a participle: `cancelled`.
         wanted: String,

@@ -48,7 +48,7 @@ impl Jobs<'_> {
         owned(self.find_head(id).await?, owner, |head| head)
     }
 
-    /// A job's head as of now, whoever owns the job.
+    /// A job's head as of now, whichever owner has the job.
     pub(super) async fn find_head(&self, id: JobId) -> Result<Option<Head>, StoreError> {
         let plan = plans::get_head(&self.ledger.config.tables, id).consistent_read(true);
         Ok(self.ledger.store.get(plan).await?.map(head_of_row).transpose()?)

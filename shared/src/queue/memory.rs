@@ -1,4 +1,4 @@
-//! What an execution environment remembers from its claims, for the next ones: nothing that has to be right.
+//! The memory of an execution environment from its claims, for the next ones: nothing that has to be right.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,11 +44,12 @@ const MAX_CROWDED: usize = 1_000;
 const FIRST_SPREAD: usize = 8;
 /// Over how many they are spread at most.
 const MAX_SPREAD: usize = 200;
-/// What part of the spread is given up after races that were won: far less than a lost one adds, so that few are lost.
+/// The part of the spread that is given up after races that were won: far less than a lost one adds, so that few are
+/// lost.
 const EASE: usize = 8;
 
-/// How many claims there are about, as far as lost races tell: a claim then begins anywhere among so many of the first jobs,
-/// as all others begin there, too. Where nobody competes, jobs go in order.
+/// How many claims there are about, as far as lost races tell: a claim then begins anywhere among so many of the first
+/// jobs, as all others begin there, too. If nobody competes, jobs go in order.
 #[derive(Debug, Default)]
 pub(super) struct Contention {
     spreads: Mutex<Spreads>,

@@ -1,8 +1,8 @@
-//! The work queue: who gets a job, who holds it, and what becomes of it when they let go.
+//! The work queue: which worker gets a job, which one holds it, and how the job goes on when the worker lets go.
 //!
-//! A claim reads the head of the queue and takes a job by a guarded write; where its type has a limit, it takes a slot in
-//! the same transaction, and whatever ends the try gives the slot back in one. So a limit is never passed, and a lost
-//! race costs one write that changes nothing.
+//! A claim reads the head of the queue and takes a job by a guarded write. If its type has a limit, the claim takes a
+//! slot in the same transaction. The write that ends the try gives the slot back in one transaction, too. So a limit is
+//! never passed, and a lost race costs one write that changes nothing.
 //!
 //! The operations on jobs are here, too, each an `impl` of [`Jobs`]: `jobs` cancels, retries and deletes; `create`, `update`
 //! and `read` do what they say; `data` keeps and removes what is stored beside a head. `send` sends the steps of jobs.

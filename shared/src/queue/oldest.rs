@@ -30,7 +30,7 @@ pub(super) async fn oldest_due(
     Ok(oldest)
 }
 
-/// Where the first job of a priority stands, or the first of those that became due.
+/// The place of the first job of a priority, or of the first of those that became due.
 struct Place {
     due: Timestamp,
     /// The least sort key of the next lower priority; `None`: nothing comes after this.

@@ -48,7 +48,7 @@ impl Jobs<'_> {
         Ok(mine.map(|job| (job.id, job)).collect())
     }
 
-    /// The heads of those of up to 100 jobs that are there, whoever owns them, as of now.
+    /// The heads of those of up to 100 jobs that are there, of any owner, as of now.
     pub async fn heads(&self, ids: &[JobId]) -> Result<HashMap<JobId, Head>, StoreError> {
         let Ledger { store, config, .. } = self.ledger;
         let found = store.batch_get(plans::get_heads_now(&config.tables, ids)?).await?;

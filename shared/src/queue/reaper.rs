@@ -39,11 +39,11 @@ const ENDS_AT_ONCE: usize = 8;
 const QUEUES_AT_ONCE: usize = 16;
 /// How long before its end it begins nothing more, in milliseconds.
 const MARGIN_MS: u64 = 10_000;
-/// Each so many minutes, all owners' running jobs are looked at, whatever the counts say: where the counter stands
-/// still, leases must run out all the same.
+/// Each so many minutes, all owners' running jobs are looked at, whatever the counts say: even if the counter stands
+/// still, leases must run out.
 const THOROUGH_MINUTES: i64 = 10;
 
-/// What one look did and saw.
+/// The actions and the findings of one look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Watched {
     /// Owners whose running jobs were looked at.
@@ -58,7 +58,7 @@ pub struct Watched {
     pub failed: u64,
     /// Jobs that changed between being read and being written: a report came.
     pub changed: u64,
-    /// What could not be read or written; the next look tries again.
+    /// The reads and writes that failed; the next look tries again.
     pub errors: u64,
     /// Whether everything was looked at: there was time, and the store answered.
     pub whole: bool,
@@ -97,7 +97,7 @@ pub async fn watch(
         seen = look.seen;
     }
     let whole = !seen.is_partial.load(Ordering::Relaxed);
-    // What is half known is not told: the metrics show how old the last note is.
+    // A result that is half known is not told: the metrics show how old the last note is.
     if whole {
         seen.note(oldest, now).record(store, &config.tables).await?;
     }
@@ -115,7 +115,7 @@ fn busiest(kinds: &BTreeMap<TypeName, StatusCounts>) -> BTreeSet<TypeName> {
     waiting.into_iter().take(MAX_NOTED_TYPES).map(|(_, kind)| kind.clone()).collect()
 }
 
-/// What one look works with.
+/// The values that one look works with.
 struct Look<'a> {
     ledger: &'a Ledger,
     source: Source<'a>,
@@ -124,7 +124,7 @@ struct Look<'a> {
     seen: Seen,
 }
 
-/// What it saw so far.
+/// Its findings so far.
 #[derive(Default)]
 struct Seen {
     owners: AtomicU64,
@@ -190,8 +190,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Looks at some heads. They may be as of a moment ago: whoever reported since then is not hurt, as the write says
-    /// what it has seen.
+    /// Looks at some heads. They may be as of a moment ago: if a worker reported since then, it is not hurt, as the
+    /// write says what it has seen.
     async fn batch(&self, owner: &Owner, ids: &[JobId]) {
         if !self.is_time_left() {
             return;
@@ -312,7 +312,7 @@ impl Seen {
         }
     }
 
-    /// Something could not be read. What is stored so that nobody can read it does not keep the rest from being told.
+    /// Something could not be read. If a stored item is corrupt, it does not keep the rest from being told.
     fn missed(&self, error: &StoreError, what: &str) {
         if !matches!(error, StoreError::Corrupt(_)) {
             self.is_partial.store(true, Ordering::Relaxed);

@@ -27,7 +27,7 @@ pub struct Update<'a> {
     pub owner: &'a Owner,
     /// Which job.
     pub id: JobId,
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
     /// A name that no part has.
     pub fresh: Uuid,
@@ -54,7 +54,7 @@ impl Jobs<'_> {
                 Made::Done(head) => return Ok(*head),
                 Made::Refused(there) => refused(there, owner)?,
             };
-            // What is all of it never falls: what was said before stands, and the rest is kept.
+            // The overall progress never falls: the earlier value stands, and the rest is kept.
             if said.overall_progress.is_none() || !head.job.is_held_by(&lease.token, now) {
                 break head;
             }
@@ -68,8 +68,8 @@ impl Jobs<'_> {
         let Update { owner, id, now, .. } = update;
         let json = change.output.to_json()?;
         // The same report names the same output, so that it leaves none behind when it is sent again; no other has this
-        // name, as the token is part of what is said. And it is of no time: what sweeps parts goes by the time in names of
-        // calls.
+        // name, as the token is part of the report. And it is of no time: the sweep of parts goes by the time in names
+        // of calls.
         let name = Builder::from_custom_bytes(*change.fingerprint.bytes()).into_uuid();
         let part = output_part(name);
         let has_output = !change.output.is_empty();
@@ -115,7 +115,7 @@ impl Jobs<'_> {
             let settings = self.settings(owner, &head.job.kind, change).await?;
             let mut next = change.apply(&head, &settings, Environment::chance(), now);
             self.write_parts(update, &head, change, &mut next).await?;
-            // If nobody knows whether it was done, what was written may be the job's, and stays.
+            // If nobody knows whether it was done, the part that was written may be the job's, and stays.
             let there = match replace(store, tables, &next, &head).await? {
                 Made::Done(head) => Some(*head),
                 Made::Refused(there) => there.map(|there| *there),
@@ -196,8 +196,8 @@ fn stands(head: &Head, change: &JobChange, now: Timestamp) -> Result<bool, Error
     })
 }
 
-/// What a report comes to whose lease does not hold: nothing new, where it is the one that ended the try, or where all it
-/// needs to hear is that the job was called off; else an error.
+/// The result of a report whose lease does not hold. If the report ended the try, or if all it needs to hear is that
+/// the job was called off, it changes nothing. Otherwise it fails.
 fn without_lease(head: Head, change: &JobChange, lease: &Renewal) -> Result<Head, Error> {
     if head.report == Some(change.fingerprint) || change.was_called_off(&head) {
         return Ok(head);

@@ -19,7 +19,7 @@ use crate::store::{AttributeMap, Corrupt, Source, StoreError, queue_key};
 pub(super) const WINDOW: i32 = 50;
 /// How many it looks at where so many others claim that they would lose most races for the first.
 pub(super) const CROWDED_WINDOW: i32 = 200;
-/// How many of those that became due since they were queued it looks at. Where there are more, some are moved up.
+/// How many of those that became due since they were queued it looks at. If there are more, some are moved up.
 const DUE_PAGE: i32 = 100;
 
 /// A job that may go.
@@ -82,12 +82,12 @@ impl Candidate {
     }
 }
 
-/// What a claim sees of the queues.
+/// A claim's view of the queues.
 #[derive(Debug, Default)]
 pub(super) struct View {
-    /// Who may go, in order.
+    /// The jobs that may go, in order.
     pub(super) candidates: Vec<Candidate>,
-    /// Who became due, of queues where there are more of these than are looked at: they should be moved up.
+    /// The jobs that became due, of queues with more of these than are looked at: they should be moved up.
     pub(super) crowded: Vec<Candidate>,
 }
 
@@ -129,8 +129,8 @@ async fn part(
         Ok::<Vec<Candidate>, StoreError>(rows.collect::<Result<_, _>>()?)
     };
     let (first, due) = (queue.first(tables, now, window), queue.due(tables, now, DUE_PAGE));
-    // Who became due lies behind a full window, and may have to go before all of it. Where it was full a moment ago, both
-    // are read at once; else the second is not worth its unit before the first is there.
+    // Jobs that became due lie behind a full window, and may have to go before all of it. If it was full a moment ago,
+    // both are read at once; else the second is not worth its unit before the first is there.
     let was_long = long.has(queue);
     let (first, late) = if was_long {
         tokio::try_join!(read(first), read(due)).map(|(first, late)| (first, Some(late)))?

@@ -44,7 +44,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Written {
     /// It was done; the attributes that the request asked to get back.
@@ -53,7 +53,7 @@ pub enum Written {
     Refused(Option<AttributeMap>),
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transacted {
     /// All of it was done.
@@ -67,7 +67,7 @@ pub enum Transacted {
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
-    /// The same without the SDK's tries, for what has to know of each.
+    /// The same without the SDK's retries, for operations that have to know of each try.
     once: Client,
     meter: Option<Arc<Meter>>,
 }
@@ -216,8 +216,8 @@ impl Store {
         deleted.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())))
     }
 
-    /// A try whose answer was lost may have been done: then the next one finds nothing, which is what was wanted. So the
-    /// tries are made here, where that is known, and not by the SDK.
+    /// A try whose answer was lost may have been done: then the next one finds nothing, as was wanted. So the tries are
+    /// made here, where that is known, and not by the SDK.
     async fn try_to_delete(&self, plan: DeleteItemInputBuilder) -> Result<Written, StoreError> {
         let mut is_done_perhaps = false;
         let mut tried = 0;
@@ -343,7 +343,7 @@ fn sorted_service<E>(error: E) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    // What retries did not cure, though they may yet: load and faults of the store itself.
+    // Errors that retries did not cure, though they may pass yet: load and faults of the store itself.
     const PASSING: [&str; 8] = [
         "ProvisionedThroughputExceededException",
         "ThrottlingException",

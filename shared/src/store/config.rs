@@ -8,7 +8,7 @@ use crate::domain::MAX_TTL_HOURS;
 /// All that a function is told by its environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the tables are.
+    /// The names of the tables.
     pub tables: Tables,
     /// `DEFAULT_TTL_HOURS`: how long a job is kept after its end when nobody says; absent: 24.
     pub default_ttl_hours: u16,
@@ -57,7 +57,7 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Reads the variables; what they leave out takes its default.
+    /// Reads the variables; a setting that they leave out takes its default.
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let text = |name: &str| vars.get(name).cloned().unwrap_or_default();
         let or = |name: &str, default: &str| vars.get(name).cloned().unwrap_or_else(|| default.to_owned());

@@ -1,4 +1,4 @@
-//! What can go wrong between us and DynamoDB, sorted by what the caller can do about it.
+//! Errors between us and DynamoDB, sorted by what the caller can do about them.
 
 use std::error::Error as Cause;
 use std::fmt;
@@ -12,7 +12,7 @@ pub enum StoreError {
     /// It refused the request: a mistake of ours or of the deployment.
     #[error("the store refused the request")]
     Refused(#[source] Box<dyn Cause + Send + Sync>),
-    /// What is stored is not what we store.
+    /// A stored item is not of a form that we store.
     #[error("a stored item cannot be read")]
     Corrupt(#[from] Corrupt),
 }
@@ -39,7 +39,7 @@ impl From<Corrupt> for Error {
 pub struct Corrupt {
     /// Which item, as far as can be told; never its payload.
     pub item: String,
-    /// What is wrong with it.
+    /// The error in it.
     pub problem: String,
 }
 

@@ -75,7 +75,7 @@ impl HeadUpdate {
     fn change(&mut self, change: &Change, at: Option<Timestamp>) -> Result<(), Corrupt> {
         match change {
             Change::Wait { available_at, priority } => {
-                // As when a whole head is written: who is not due then is kept apart.
+                // As when a whole head is written: a job that is not due then is kept apart.
                 let key = if at.is_some_and(|at| *available_at > at) {
                     format!("{LATER}{available_at}#{}", self.id)
                 } else {

@@ -1,6 +1,6 @@
 //! Guarded writes of a job's head, as values. The one place that prints expressions for them.
 //!
-//! Whoever adds a clause pushes it: nobody takes an expression apart.
+//! Code that adds a clause pushes it: nobody takes an expression apart.
 
 use std::collections::HashMap;
 

@@ -83,7 +83,7 @@ struct Row {
     input: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<Uuid>,
-    /// Who holds its try, or held the last one, and what by.
+    /// The holder of its attempt, or of the last one, and the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,8 +125,8 @@ pub(crate) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> Str
     format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
 }
 
-/// The sort key of a job in its queue, as of its last change; `None`: it does not wait. Who was not due then is kept apart
-/// until a claimer finds that it is.
+/// The sort key of a job in its queue, as of its last change; `None`: it does not wait. A job that was not due then is
+/// kept apart until a claimer finds that it is.
 pub(crate) fn queue_key_of(job: &Job) -> Option<String> {
     match &job.state {
         State::Queued { available_at } if *available_at > job.updated_at => {

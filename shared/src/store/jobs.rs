@@ -2,7 +2,7 @@
 
 use super::Ledger;
 
-/// The jobs of a ledger: what can be done with them stands beside the code that does it.
+/// The jobs of a ledger: each operation on them stands beside the code that does it.
 #[derive(Clone, Copy, Debug)]
 pub struct Jobs<'a> {
     pub(crate) ledger: &'a Ledger,

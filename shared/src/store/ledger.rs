@@ -1,4 +1,4 @@
-//! What a function works with: the store, its settings, and what is remembered of types, shards and owners.
+//! The values that a function works with: the store, its settings, and the memory of types, shards and owners.
 
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
@@ -11,9 +11,9 @@ use crate::environment::Environment;
 /// The store, its settings, and the types that this execution environment has seen.
 #[derive(Debug)]
 pub struct Ledger {
-    /// Where everything is.
+    /// The store of all data.
     pub store: Store,
-    /// What the deployment decided.
+    /// The settings of the deployment.
     pub config: Config,
     pub(super) known_types: KnownTypes,
     pub(super) shards: Shards,
@@ -22,10 +22,10 @@ pub struct Ledger {
     pub(crate) clock: fn() -> Timestamp,
 }
 
-/// Where lists and their numbers are read from.
+/// The source that lists and their numbers are read from.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// What sends.
+    /// The store that sends.
     pub store: &'a Store,
     /// The names.
     pub tables: &'a Tables,
@@ -34,7 +34,7 @@ pub struct Source<'a> {
 }
 
 impl Ledger {
-    /// Where lists and their numbers are read from.
+    /// The source that lists and their numbers are read from.
     pub async fn source(&self) -> Result<Source<'_>, StoreError> {
         let shards = self.shards_to_read().await?;
         Ok(Source { store: &self.store, tables: &self.config.tables, shards })

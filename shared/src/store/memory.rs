@@ -1,4 +1,4 @@
-//! What an execution environment remembers, each for a while.
+//! The memory of an execution environment; it keeps each value for a while.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,7 +24,7 @@ impl<K, V> Default for Memory<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Memory<K, V> {
-    /// What is remembered.
+    /// The value that is remembered.
     pub fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
         self.lock().get(key).filter(|(_, time)| time.contains(&now)).map(|(value, _)| value.clone())
     }

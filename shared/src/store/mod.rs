@@ -1,4 +1,4 @@
-//! DynamoDB: how things are stored, what is sent, and the one place that sends it.
+//! DynamoDB: how things are stored, which requests are sent, and the one place that sends them.
 //!
 //! Requests are values (the SDK's input builders), which only [`Store`] sends. [`plans`] makes those that are about jobs,
 //! [`head_write`] those that write a job's head, and [`ranges`] those that read lists. Each other item has its requests

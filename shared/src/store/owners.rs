@@ -1,4 +1,4 @@
-//! Which owners are known to be in the list of all: whoever counts adds those that are not, and remembers them.
+//! The owners that are known to be in the list of all: the counter adds those that are not, and remembers them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

@@ -33,14 +33,14 @@ pub struct Fetched {
     pub count: usize,
     /// How many were looked at.
     pub examined: usize,
-    /// Where the range goes on; `None`: it ends here.
+    /// The place where the range goes on; `None`: it ends here.
     pub next: Option<Next>,
 }
 
-/// Where a range goes on.
+/// The place where a range goes on.
 #[derive(Clone, Debug)]
 pub struct Next {
-    /// What DynamoDB wants to see.
+    /// The key that DynamoDB wants to see.
     key: AttributeMap,
     /// The sort key of the last row that was looked at.
     pub created: String,

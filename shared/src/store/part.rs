@@ -62,7 +62,7 @@ pub fn part_bytes(item: &AttributeMap) -> u64 {
     u64::try_from(bytes(JSON) + bytes(ZSTD)).unwrap_or(u64::MAX)
 }
 
-/// What the JSON of a part says.
+/// The value in the JSON of a part.
 pub fn decode_part<T: DeserializeOwned>(item: &AttributeMap) -> Result<T, Corrupt> {
     let key = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
     let corrupt = |problem: String| Corrupt::new(format!("{} {}", key(JOB_ID), key(PART)), problem);
@@ -96,7 +96,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             ".{0,40}".prop_map(Value::from),
-            // Long and alike: what packing is for.
+            // Long and alike: packing is for such values.
             (0_usize..40).prop_map(|count| Value::from("the same again, ".repeat(count * 10))),
         ];
         leaf.prop_recursive(4, 60, 6, |inner| {

@@ -34,7 +34,7 @@ fn parts_of(gone: &Head, stays: Option<&Head>) -> impl Iterator<Item = String> {
     parts(gone).into_iter().filter(move |part| !kept.contains(part)).flatten()
 }
 
-/// Finds the names of the inputs and outputs of a job, whoever wrote them.
+/// Finds the names of the inputs and outputs of a job, written by any call.
 fn find_parts(tables: &Tables, id: JobId) -> QueryInputBuilder {
     QueryInput::builder()
         .table_name(&tables.jobs)
@@ -77,7 +77,8 @@ impl Ledger {
         Ok(bytes)
     }
 
-    /// What a part says as of now, and how many bytes it keeps: nothing and none, where it is not named or not there.
+    /// The content of a part as of now, and how many bytes it keeps: the default and 0, if it is not named or not
+    /// there.
     pub async fn read_part<T: DeserializeOwned + Default>(
         &self,
         id: JobId,
@@ -115,8 +116,9 @@ impl Ledger {
     /// Removes the parts of a job that is gone which nobody names: calls that died between a part and its head left them,
     /// and other calls did their work.
     ///
-    /// The job may be there again, or about to be. So what the head that is there now names stays, and so does what a call
-    /// has written that may not have come to its head yet. What is that young is left behind for good.
+    /// The job may be there again, or about to be. So the parts that the head there now names stay. Parts that a call
+    /// has written, and that may not have come to its head yet, stay too. Parts that are so young are left behind for
+    /// good.
     pub async fn sweep_parts(&self, id: JobId, now: Timestamp) -> Result<(), StoreError> {
         let tables = &self.config.tables;
         let found = self.store.query(find_parts(tables, id)).await?.items.unwrap_or_default();

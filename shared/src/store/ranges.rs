@@ -19,7 +19,7 @@ pub struct Range {
     condition: Option<Condition>,
 }
 
-/// What rows must fulfil that a range goes through: those that do not are read and paid for, but not sent.
+/// The condition on the rows of a range: rows that do not fulfil it are read and paid for, but not sent.
 #[derive(Clone, Debug, PartialEq)]
 struct Condition {
     expression: String,
@@ -27,7 +27,7 @@ struct Condition {
     values: Vec<(String, AttributeValue)>,
 }
 
-/// Where to begin and end within each range: sort keys, both included.
+/// The bounds of reading within each range: sort keys, both included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     lower: String,
@@ -98,7 +98,7 @@ fn range(query: &JobQuery, kind: Option<&TypeName>, status: Option<&Status>, sha
     Range { index, partition, condition: None }
 }
 
-/// What is asked for beside the partition, as DynamoDB checks it; `None`: nothing.
+/// The condition that is asked for beside the partition, as DynamoDB checks it; `None`: no condition.
 fn condition(query: &JobQuery, types: bool, statuses: bool) -> Option<Condition> {
     let mut terms = Vec::new();
     let (mut names, mut values) = (Vec::new(), Vec::new());
@@ -141,7 +141,7 @@ impl Bounds {
         Self { lower: created.from().to_string(), upper: format!("{}$", created.to()) }
     }
 
-    /// What comes after the job with this sort key.
+    /// The part after the job with this sort key.
     #[must_use]
     pub fn after(mut self, key: &str, order: Order) -> Self {
         match order {
@@ -151,7 +151,7 @@ impl Bounds {
         self
     }
 
-    /// What comes up to the job with this sort key, and that job: all that [`Self::after`] leaves out.
+    /// The part up to the job with this sort key, and that job: all that [`Self::after`] leaves out.
     #[must_use]
     pub fn up_to(mut self, key: &str, order: Order) -> Self {
         match order {
@@ -161,7 +161,7 @@ impl Bounds {
         self
     }
 
-    /// What lies within both.
+    /// The part within both.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self {

@@ -15,7 +15,7 @@ pub(super) const MAX_TRIES: u32 = 4;
 /// Longest wait before the second try; doubles. The SDK's own is a second, which is as long as callers wait for all.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// Has the SDK try again what may pass.
+/// Makes the SDK retry errors that may pass.
 pub(super) fn retrying(config: Builder) -> Builder {
     config
         .retry_config(

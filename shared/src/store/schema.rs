@@ -17,7 +17,7 @@ pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
 
-/// Attribute of a head that says how far its job is. No index has it: who works on a job changes it often.
+/// Attribute of a head that says how far its job is. No index has it: the worker on a job changes it often.
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
 pub const CHANGED_BY: &str = "changed_by";
@@ -26,7 +26,7 @@ pub const CHANGED_BY: &str = "changed_by";
 pub const OUTPUT_NAME: &str = "output";
 /// On a head: until when a worker holds it. Only a running job that was claimed has it.
 pub const LEASE_UNTIL: &str = "lease_until";
-/// On a head: what its worker shows to report. Kept after the try ended, so that the worker is known.
+/// On a head: the token that its worker shows to report. Kept after the try ended, so that the worker is known.
 pub const LEASE_TOKEN: &str = "lease_token";
 /// On a head: there while the job is counted in its type's `running`.
 pub const SLOT: &str = "slot";
@@ -57,7 +57,7 @@ pub const ALL_OWNERS: &str = "*";
 /// The scope that knows all owners: an item for each that has ever had a job, named like it. No owner begins with `*`.
 pub const OWNERS: &str = "*owners";
 
-/// `settings`: partition key: what kind of setting.
+/// `settings`: partition key: the kind of setting.
 pub const KIND: &str = "kind";
 /// `settings`: sort key.
 pub const ID: &str = "id";

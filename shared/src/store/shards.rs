@@ -16,12 +16,12 @@ use crate::domain::Timestamp;
 const REMEMBERED_MS: i64 = 60_000;
 /// How long after it was recorded a higher number is used by writers: three times as long as a reader may not know it.
 const GRACE_MS: i64 = 3 * REMEMBERED_MS;
-/// Where the record is: its kind.
+/// The place of the record: its kind.
 const KIND: &str = "indexes";
 /// And its id.
 const ID: &str = "shards";
 
-/// What `settings` says.
+/// The content of the record in `settings`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// How many parts there are.

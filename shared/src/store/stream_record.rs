@@ -1,4 +1,4 @@
-//! What a stream of DynamoDB tells: records of writes, in batches of one shard.
+//! The content of a stream of DynamoDB: records of writes, in batches of one shard.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -45,7 +45,7 @@ impl StreamRecord {
     }
 }
 
-/// What an item is, by the names of its keys.
+/// The kind of an item, by the names of its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A part of a job, and which.
@@ -60,7 +60,7 @@ pub enum Target {
 pub struct Unreadable {
     /// Its place in the shard, if that much can be told.
     pub sequence: Option<SequenceNumber>,
-    /// What is wrong with it.
+    /// The error in it.
     pub problem: String,
 }
 

@@ -22,8 +22,8 @@ use crate::domain::{Mode, Owner, Stage, Stages, Status, TaskName, Timestamp, Typ
 const REMEMBERED_MS: i64 = 60_000;
 /// How long it is remembered that a type has none: so long may its first ones not yet hold.
 const UNSET_REMEMBERED_MS: i64 = 5_000;
-/// How long a type hands out no jobs after it was limited for the first time, in milliseconds: until whoever takes jobs
-/// without regard to a limit has ended, and the jobs that run have been given slots.
+/// How long a type hands out no jobs after it was limited for the first time, in milliseconds: until claims that take
+/// jobs without regard to a limit have ended, and the jobs that run have been given slots.
 const CLOSED_MS: i64 = 30_000;
 
 /// Tries to write while others change the same type's limit.
@@ -32,7 +32,7 @@ const MAX_TRIES: u32 = 5;
 /// A type, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredType {
-    /// What its owner decided.
+    /// The settings that its owner decided.
     pub settings: TypeSettings,
     /// How many jobs have a slot. Means something only where there is a limit.
     pub running: u64,
@@ -238,7 +238,7 @@ impl Ledger {
         Ok(settings)
     }
 
-    /// What is stored of these types, as of now; of those of which nothing is, nothing.
+    /// The stored form of these types, as of now; types that are not stored are left out.
     pub async fn types_now(
         &self,
         owner: &Owner,
@@ -266,7 +266,7 @@ impl Ledger {
 }
 
 impl Types<'_> {
-    /// What is stored of a type, as of now; `None`: nobody has decided anything.
+    /// The stored form of a type, as of now; `None`: nobody has decided anything.
     pub async fn get(self, owner: &Owner, kind: &TypeName) -> Result<Option<StoredType>, Error> {
         let Ledger { store, config, .. } = self.ledger;
         let item = store.get(get_type(&config.tables, owner, kind)).await?;

@@ -10,20 +10,20 @@ use crate::domain::{Head, Input, JobId, Output, Try};
 /// A job with what it was given and what it gave.
 #[derive(Clone, Debug)]
 pub struct WholeJob {
-    /// What it is.
+    /// Its head.
     pub head: Head,
-    /// What is stored beside that.
+    /// The data that is stored beside that.
     pub beside: Beside,
     /// The try that the head itself tells to have ended.
     pub(crate) last: Option<Try>,
 }
 
-/// What is stored of a job beside its head, and what is known of its type.
+/// The data that is stored beside a job's head, and the knowledge of its type.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// What it was given.
+    /// Its input.
     pub input: Input,
-    /// What it gave.
+    /// Its output.
     pub output: Output,
     /// Its earlier tries, in any order; that which the head tells need not be among them.
     pub tries: Vec<Try>,

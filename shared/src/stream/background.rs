@@ -64,7 +64,7 @@ struct Text {
     text: JobId,
 }
 
-/// What Lambda wants to hear: no record to deliver again.
+/// The answer that Lambda wants to hear: no record to deliver again.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {

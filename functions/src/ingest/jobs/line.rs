@@ -14,9 +14,9 @@ use super::rejected::Rejected;
 /// A line that can be read.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// Where it stands in the call, the first 1.
+    /// The line's place in the call, counted from 1.
     pub(crate) number: usize,
-    /// What it says.
+    /// The content of the line.
     pub(crate) upsert: Upsert,
     /// The JSON of its input and of its output, ready to be kept.
     pub(crate) input: Vec<u8>,
@@ -106,7 +106,7 @@ impl Line {
     }
 }
 
-/// The JSON of a line's input and output; what is too long is refused by the field that is longest as a rule.
+/// The JSON of a line's input and output. If one is too long, the error names the field that is longest as a rule.
 fn parts(upsert: &Upsert, fields: &mut Fields) -> (Vec<u8>, Vec<u8>) {
     let mut part = |field, json: Result<Vec<u8>, _>| {
         json.unwrap_or_else(|error: PartError| {

@@ -1,8 +1,8 @@
 //! How fast a call sends: as fast as the store takes it. A call of 10,000 lines is more than a part of an index takes in a
 //! second, so being throttled is no failure of the call but a sign to go slower.
 //!
-//! Additive increase, multiplicative decrease, as TCP has it: who is refused halves what is under way, and each round
-//! that is done adds one.
+//! Additive increase, multiplicative decrease, as TCP has it: a refused request halves the number under way, and each
+//! round that is done adds one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -185,7 +185,7 @@ mod tests {
     async fn a_call_goes_as_fast_as_the_store() {
         for (a_second, writes) in [(100, 1_000), (1_000, 10_000)] {
             let (pace, store, began) = (Pace::new(clock(), clock), Slow::new(a_second), clock());
-            // What a store takes is counted from the thread's beginning.
+            // The number of writes that a store takes is counted from the thread's beginning.
             store.done.set(began.millis() * a_second / 1_000);
             assert_eq!(write_all(&pace, &store, writes).await, writes, "{a_second} a second");
             let took = clock().millis() - began.millis();

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 /// Most errors told of one line.
 const MAX_ERRORS: usize = 100;
-/// What all lines together may take of the answer; the rest is for the counts.
+/// The most bytes that all lines together may take of the answer; the rest is for the counts.
 const MAX_BYTES: usize = MAX_ANSWER_BYTES - 1_000;
-/// What a line takes whose errors are all left out, at most: a number of 5 digits, one of 7, and the names.
+/// The most bytes that a line takes if all its errors are left out: a number of 5 digits, one of 7, and the names.
 const LEAST_BYTES: usize = 150;
 
 /// A line that did not go in, and why.

@@ -19,7 +19,7 @@ const MAX_PARTS_AT_ONCE: usize = 25;
 /// calls may tell of the same job at once.
 const MAX_TRIES: usize = 16;
 
-/// What became of a line.
+/// The outcome of a line.
 #[derive(Debug)]
 pub(crate) enum Done {
     Created,
@@ -58,15 +58,15 @@ impl Upserts<'_> {
         stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
     }
 
-    /// What is stored as of now: that a line says nothing new, or may not go in, is said without a write that would find
-    /// out.
+    /// The heads that are stored now. If a line says nothing new, or may not go in, the call tells so without a write
+    /// that would find out.
     async fn read_heads(self, lines: &[Line]) -> Result<HashMap<JobId, Head>, StoreError> {
         let Self { ledger, defaults, pace } = self;
         let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
         pace.send(async || ledger.jobs().heads(&ids).await).await
     }
 
-    /// Writes one line. What was read may be old: a condition that fails tells what is there now.
+    /// Writes one line. The head that was read may be old: if the condition fails, the store returns the present one.
     async fn upsert(self, line: &Line, mut stored: Option<Head>, mut step: Step) -> Result<Done, StoreError> {
         let Self { ledger, defaults, pace } = self;
         for _ in 0..MAX_TRIES {
@@ -99,7 +99,7 @@ impl Upserts<'_> {
     }
 }
 
-/// What is to be done next about a line.
+/// The next step for a line.
 enum Step {
     /// Put this head, once its parts are there.
     Write(Box<Head>, Done),
@@ -125,7 +125,7 @@ fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<P
     }
 }
 
-/// What a line gives to keep beside the head.
+/// The parts that a line gives to keep beside the head.
 fn parts_of(head: &Head, line: &Line) -> Vec<Part> {
     let parts = [(head.input.map(input_part), &line.input), (head.output.map(output_part), &line.output)];
     let parts = parts.into_iter().filter_map(|(part, json)| Some((part?, json)));

@@ -1,4 +1,4 @@
-//! What is asked for, read from the body of the request.
+//! The request, read from its body.
 
 use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, is_reserved};
 use jobledger::http::{FieldError, Fields, Problem, QueryString, Raw, job_query, object, text};

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs`: creates a job. One conditional write decides; what the job is given is written before it.
+//! `POST /v1/jobs`: creates a job. One conditional write decides; the job's input is written before it.
 
 use jobledger::Function;
 use jobledger::domain::{Creation, JobId, Status};

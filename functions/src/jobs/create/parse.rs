@@ -1,4 +1,4 @@
-//! What a new job is, read from the body of the request.
+//! A new job, read from the body of the request.
 
 use jobledger::domain::{
     Input, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, NewJob, callers_type,

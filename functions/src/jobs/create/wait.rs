@@ -19,7 +19,7 @@ pub(crate) fn wait_of(preferred: Option<Wait>, mode: Mode) -> Option<Wait> {
 
 /// The whole job, if it has ended, or ends in time.
 ///
-/// The job is there, so a fault is no reason to say that it is not: who heard so would create another.
+/// The job is there, so a fault is no reason to say that it is not: a caller that heard so would create another.
 pub(crate) async fn ended(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Option<WholeJob> {
     look(call, head, wait).await.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a created job could not be waited for");

@@ -1,4 +1,4 @@
-//! What a list asks for, read from the query of its URL.
+//! The request for a list, read from the query of its URL.
 
 use jobledger::domain::{Invalid, JobQuery, Order, Owner, SortBy};
 use jobledger::http::{Problem, QueryString, Window, job_query};

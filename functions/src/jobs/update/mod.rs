@@ -1,4 +1,4 @@
-//! `PATCH /v1/jobs/{job_id}`: what its caller changes of a job, and what whoever works on it reports.
+//! `PATCH /v1/jobs/{job_id}`: changes of a job by its caller, and reports by the program that works on it.
 
 use jobledger::Function;
 use jobledger::domain::{Head, JobChange, Timestamp};
@@ -56,7 +56,8 @@ impl Route for UpdateJob {
 
 fn answer(head: &Head, change: &JobChange, now: Timestamp) -> Answer {
     let lease = head.job.lease();
-    // Who still reports on a job that was called off, and says no end of it, is told to stop.
+    // If a report comes for a job that was called off, and the report does not end it, the answer tells the reporter to
+    // stop.
     let cancel = change.was_called_off(head);
     Answer::ok(&Body {
         job: JobView::new(&head.job, now),

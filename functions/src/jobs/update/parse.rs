@@ -1,4 +1,4 @@
-//! What a change is, read from the body of the request.
+//! A change of a job, read from the body of the request.
 
 use jobledger::domain::{
     Invalid, JobChange, LeaseToken, MAX_PRIORITY, Output, Phase, Renewal, ReportedProgress, Status,

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 
 use crate::template::REGION;
 
-/// What an engine that checks nothing is given as credentials.
+/// The credentials that an engine gets if it checks nothing.
 pub(crate) const ACCESS_KEY: &str = "local";
 /// Its other half.
 pub(crate) const SECRET_KEY: &str = "local";

@@ -1,4 +1,4 @@
-//! What DynamoDB does by itself, and the embedded engine when asked: items expire, and the stream forgets.
+//! The work that DynamoDB does by itself, and the embedded engine when asked: items expire, and the stream forgets.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use crate::clock;
 use crate::stop::Stopped;
 use crate::streams::{Consumers, Wake};
 
-/// How often expired items are removed. On AWS it takes up to some days; what depends on it must not depend on when.
+/// How often expired items are removed. On AWS it takes up to some days. So no code may depend on the time of a
+/// removal.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Sweeps between two prunings of the stream: an hour.
 const SWEEPS_PER_PRUNING: u32 = 360;

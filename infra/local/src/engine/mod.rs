@@ -73,7 +73,7 @@ impl Engine {
         Ok(Self { endpoint: format!("http://{address}"), file, database, server, stop })
     }
 
-    /// Where it listens.
+    /// The address where it listens.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }

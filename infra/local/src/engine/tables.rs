@@ -135,8 +135,8 @@ async fn expire(client: &Client, table: &Table) -> Result<()> {
     update.send().await.map(drop).map_err(|error| dynamo_db(doing())(error.into()))
 }
 
-/// What a table has otherwise than the template. An index cannot be changed in place, so data of an older template is
-/// refused rather than read wrongly.
+/// The difference between a table and the template. An index cannot be changed in place, so data of an older template
+/// is refused rather than read wrongly.
 fn difference(table: &Table, found: &sdk::TableDescription) -> Option<String> {
     if elements(found.key_schema()) != table.key {
         return Some("its key".to_owned());

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// And no longer than this.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
-/// How long a client may take to send its body: what API Gateway gives it.
+/// How long a client may take to send its body, as API Gateway limits it.
 const READ_MAX: Duration = Duration::from_secs(30);
 
 /// Why a body is not there.

@@ -20,7 +20,7 @@ const API_ID: &str = "local";
 /// The only stage. It is the one that adds nothing to paths.
 const STAGE: &str = "$default";
 
-/// Where a request arrived.
+/// The place where a request arrived.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     /// The path that the function sees.

@@ -1,4 +1,4 @@
-//! What the gateway answers by itself: RFC 9457 problems, as the functions send them.
+//! The gateway's own answers: RFC 9457 problems, as the functions send them.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};

@@ -1,5 +1,5 @@
 //! A streamed answer as the response that a Function URL makes of it: without a limit of size, or of time but the
-//! function's own. What fails after the head breaks the connection off.
+//! function's own. A failure after the head breaks the connection off.
 
 use axum::body::Body;
 use axum::response::Response;

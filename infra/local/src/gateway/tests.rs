@@ -20,7 +20,7 @@ fn event(request: Request<()>, body: &[u8]) -> Value {
     let path = head.uri.path().to_owned();
     let place = Place { path: &path, route_key: "POST /v1/jobs/{job_id}", parameters };
     let event = write(&head, body, &place, peer, address, "r-1").unwrap();
-    // What the functions read it with.
+    // The functions read it with this type.
     serde_json::from_str::<ApiGatewayV2httpRequest>(event.get()).unwrap();
     serde_json::from_str(event.get()).unwrap()
 }

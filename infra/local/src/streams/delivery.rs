@@ -20,10 +20,10 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Doublings after which the wait grows no more.
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
-/// What an event may weigh beside its records.
+/// The most bytes of an event beside its records.
 const ENVELOPE_MAX_BYTES: usize = 2 * super::window::STATE_MAX_BYTES;
 
-/// What is the same for all shards of a subscription.
+/// The values that are the same for all shards of a subscription.
 pub(super) struct Mapping {
     pub(super) positions: Arc<Positions>,
     instance: Instance,
@@ -39,7 +39,7 @@ pub(super) struct Mapping {
 pub(super) enum Outcome {
     /// Everything is delivered, or given up where the template says when.
     Done,
-    /// The stack stops; what is not delivered comes again after the next start.
+    /// The stack stops; a batch that is not delivered comes again after the next start.
     Stopped,
 }
 

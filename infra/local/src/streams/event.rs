@@ -74,7 +74,7 @@ fn time(second: i64) -> String {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Answer {
-    /// What the next call of the window gets.
+    /// The state that the next call of the window gets.
     #[serde(default)]
     pub(super) state: Option<Map<String, Value>>,
     #[serde(default)]

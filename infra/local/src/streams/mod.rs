@@ -49,7 +49,7 @@ impl Wake {
     }
 }
 
-/// Who reads which stream, and how far each has come.
+/// The consumers of each stream, and how far each has come.
 #[derive(Clone, Debug)]
 pub(crate) struct Consumers {
     streamed: Arc<[String]>,

@@ -1,7 +1,8 @@
 //! How far a function has read a stream, kept between runs.
 //!
 //! Written after each delivered batch, beside the file and then over it, so that a crash leaves the old or the new one.
-//! It is not forced to the disk: what a power cut takes back is delivered again, which every consumer must bear anyway.
+//! It is not forced to the disk: if a power cut takes a batch back, it is delivered again, which every consumer must
+//! bear anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

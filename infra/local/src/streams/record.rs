@@ -46,7 +46,7 @@ fn written(record: Record, arn: &str) -> Value {
     put(&mut event, "eventName", record.event_name.map(|name| name.as_str().to_owned()));
     put(&mut event, "eventVersion", record.event_version.or_else(|| Some("1.1".to_owned())));
     put(&mut event, "eventSource", record.event_source.or_else(|| Some("aws:dynamodb".to_owned())));
-    // Where the stack is, not what the engine calls its home.
+    // The region of the stack, not the engine's name for its own.
     put(&mut event, "awsRegion", Some(REGION));
     let mut change = Map::new();
     if let Some(dynamodb) = record.dynamodb {
@@ -65,7 +65,7 @@ fn written(record: Record, arn: &str) -> Value {
     Value::Object(event)
 }
 
-/// What is not there is left out.
+/// If there is no value, the field is left out.
 fn put(object: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         object.insert(name.to_owned(), value.into());

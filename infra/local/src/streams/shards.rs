@@ -37,13 +37,13 @@ struct Shard {
 enum Cursor {
     /// To be asked for by position.
     Unknown,
-    /// The position is gone: what is left is read from its oldest record.
+    /// The position is gone: the rest is read from its oldest record.
     Lost,
     /// To be read next.
     At(String),
 }
 
-/// What a read brought.
+/// The result of a read.
 pub(super) struct Page {
     /// In order.
     pub(super) records: Vec<Record>,

@@ -21,7 +21,7 @@ pub(super) struct OpenWindow {
     pub(super) start: i64,
     /// In seconds since 1970; the window ends just before.
     pub(super) end: i64,
-    /// What the last invocation answered as its state.
+    /// The state that the last invocation returned.
     pub(super) state: Map<String, Value>,
 }
 

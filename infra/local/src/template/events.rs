@@ -1,4 +1,4 @@
-//! What calls a function: `Events` of a SAM function.
+//! The events that call a function: `Events` of a SAM function.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::pattern::Pattern;
 pub struct HttpApiRoute {
     /// The event's id within its function.
     pub id: String,
-    /// The method, or `ANY`. A route without one takes whatever no other route takes.
+    /// The method, or `ANY`. A route without one takes all that no other route takes.
     pub target: Option<MethodAndPath>,
 }
 
-/// What a route answers to.
+/// The method and the path that a route answers to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodAndPath {
     /// In capitals; `ANY` takes all.
@@ -86,7 +86,7 @@ pub(super) enum Event {
     Disabled,
 }
 
-/// What decides only about AWS: where a batch goes that was given up, and how long a route may be called.
+/// Properties that decide only about AWS: where a batch goes that was given up, and how long a route may be called.
 const ONLY_ON_AWS: [&str; 3] = ["DestinationConfig", "RouteSettings", "Description"];
 
 /// Takes these out of each event, before anything in them is resolved: they name resources that are not here.
@@ -254,7 +254,7 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
     let Some(table) = table_of_stream(&source.stream) else {
         return Err(TemplateError::new(at, "Stream is no !GetAtt of a table's StreamArn"));
     };
-    // One batch of a shard at a time is what is done here: slower than several, and in an order that they also may have.
+    // The stack delivers one batch of a shard at a time: slower than several, and in an order that they also may have.
     if source.parallelization_factor.is_some_and(|factor| !(1..=10).contains(&factor)) {
         return Err(TemplateError::new(at, "ParallelizationFactor is 1 to 10"));
     }

@@ -44,7 +44,7 @@ pub enum FunctionUrl {
 /// Lambda's own, for a function without `Timeout`.
 const TIMEOUT_DEFAULT_S: u64 = 3;
 
-/// What decides how a function is built, what it may do, what it costs and where its log goes.
+/// Properties that decide how a function is built, what it may do, what it costs and where its log goes.
 const ONLY_ON_AWS: [&str; 17] = [
     "Architectures",
     "AutoPublishAlias",

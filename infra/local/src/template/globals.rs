@@ -1,4 +1,4 @@
-//! `Globals`: what SAM merges into every function.
+//! `Globals`: the properties that SAM merges into every function.
 
 use serde_json::{Map, Value};
 

@@ -14,7 +14,7 @@ pub const ACCOUNT: &str = "000000000000";
 
 /// Stands for the address of the gateway until it is known: a name that leads nowhere.
 pub const GATEWAY: &str = "http://gateway.invalid";
-/// Where the Function URLs are below it; on AWS each has a host of its own.
+/// The path below which the Function URLs are; on AWS each has a host of its own.
 pub const FUNCTION_URLS: &str = "/lambda-url/";
 
 /// All that an expression can name.

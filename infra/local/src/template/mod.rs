@@ -1,8 +1,8 @@
 //! `template.yaml`, read the way CloudFormation and SAM read it, as plain values.
 //!
-//! Only what means something on one machine is kept. What means something only on AWS (permissions, alarms, memory) is
-//! listed by name where it is passed over; whatever is neither is an error, so that nothing in the template is without
-//! effect here by oversight.
+//! Only properties that mean something on one machine are kept. Those that mean something only on AWS (permissions,
+//! alarms, memory) are listed by name where they are passed over. Any other property is an error, so that nothing in
+//! the template is without effect here by oversight.
 
 mod events;
 mod functions;
@@ -25,7 +25,7 @@ pub use tables::{Index, Projection, Table, TimeToLive};
 
 use intrinsics::Scope;
 
-/// What a template says, as far as one machine can do it.
+/// The content of a template, as far as one machine can do it.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// Its tables, in the order of their logical ids.

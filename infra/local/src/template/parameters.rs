@@ -14,7 +14,7 @@ struct Declaration {
     allowed_values: Option<Vec<Value>>,
     min_value: Option<i64>,
     max_value: Option<i64>,
-    // What follows is for people and for the console, and a pattern is checked where it matters, at a deployment.
+    // The fields below are for people and for the console. A deployment checks the pattern, where it matters.
     #[serde(rename = "Description")]
     _description: Option<IgnoredAny>,
     #[serde(rename = "ConstraintDescription")]

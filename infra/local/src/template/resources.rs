@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::TemplateError;
 use super::intrinsics::Scope;
 
-/// What a resource is here.
+/// The kind of a resource here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
     /// A DynamoDB table.
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 /// Attributes of a resource, beside its type and properties, that decide only about deployments.
 const DEPLOYMENT_ONLY: [&str; 3] = ["DeletionPolicy", "UpdateReplacePolicy", "DependsOn"];
 
-/// What the resource is. An unknown type is an error: it might be something that functions need.
+/// The kind of the resource. An unknown type is an error: it might be something that functions need.
 pub(super) fn kind(id: &str, resource: &Value) -> Result<Kind, TemplateError> {
     let Some(Value::String(r#type)) = resource.get("Type") else {
         return Err(TemplateError::new(id, "has no Type"));
@@ -56,7 +56,7 @@ pub(super) fn kind(id: &str, resource: &Value) -> Result<Kind, TemplateError> {
     }
 }
 
-/// Of an `HttpApi`, what only an account has: the log, its limits and its names.
+/// The properties that an `HttpApi` has only in an account: the log, its limits and its names.
 const HTTP_API_ONLY_ON_AWS: [&str; 8] = [
     "AccessLogSettings",
     "DefaultRouteSettings",

@@ -20,7 +20,7 @@ pub struct Table {
     pub key: Vec<(String, KeyType)>,
     /// Its global secondary indexes.
     pub indexes: Vec<Index>,
-    /// What its stream shows, if it has one.
+    /// The view of its stream, if it has one.
     pub stream: Option<StreamViewType>,
     /// Which attribute says when an item goes, if one does.
     pub time_to_live: Option<TimeToLive>,
@@ -33,11 +33,11 @@ pub struct Index {
     pub name: String,
     /// The attributes of its key, in order.
     pub key: Vec<(String, KeyType)>,
-    /// What it holds beside the keys.
+    /// The attributes that it holds beside the keys.
     pub projection: Projection,
 }
 
-/// What an index holds beside the keys.
+/// The attributes that an index holds beside the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Projection {
     /// Everything.
@@ -55,7 +55,7 @@ pub struct TimeToLive {
     pub attribute: String,
 }
 
-/// What decides about backups, keys and bills.
+/// The properties that decide about backups, keys and bills.
 const ONLY_ON_AWS: [&str; 6] = [
     "ContributorInsightsSpecification",
     "DeletionProtectionEnabled",

@@ -1,4 +1,4 @@
-//! What an execution environment knows of one key's bucket, and has taken from it.
+//! An execution environment's knowledge of one key's bucket, and the calls that it has taken from it.
 
 use tokio::time::Instant;
 
@@ -6,13 +6,13 @@ use crate::access::RateLimitStatus;
 use crate::domain::{Level, RateLimit, Timestamp, micros};
 use crate::environment::Environment;
 
-/// What part of its time an allowance also holds for calls that came before the one that took it.
+/// The part of its time by which an allowance also holds for calls that came before the one that took it.
 const EARLY_PART: i64 = 10;
 /// An allowance is at most so large a part of what is left: an emptying bucket is handed out in small pieces, so that little of
 /// it lies with those who do not need it.
 const LEFT_PART: u32 = 8;
-/// How long the store is not asked after others were faster, in microseconds; twice as long each time, and so often. Never
-/// longer than the shortest `Retry-After`: who waited for that has the store asked.
+/// How long the store is not asked after others were faster, in microseconds; twice as long each time, and so often.
+/// Never longer than the shortest `Retry-After`: if a caller waited for that, its next call asks the store.
 const FIRST_PAUSE_US: i64 = 250_000;
 const MAX_DOUBLINGS: u32 = 2;
 /// How much later than the first of those who were refused the last one may be told to come back, in microseconds.
@@ -21,7 +21,7 @@ const LONGEST_QUEUE_US: i64 = 60_000_000;
 /// Calls of one key that were taken and not yet made, and what is known of those that can be.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Allowance {
-    /// What the key might do when they were taken.
+    /// The rate limit of the key when they were taken.
     rate_limit: Option<RateLimit>,
     left: u32,
     /// How many were taken.
@@ -30,7 +30,7 @@ pub(super) struct Allowance {
     taken_us: i64,
     /// When the bucket will be full at the earliest.
     pub(super) full_at_us: i64,
-    /// What time it was at least, then, by the clock that is furthest ahead, in microseconds.
+    /// The earliest possible time, then, by the clock that is furthest ahead, in microseconds.
     furthest: Option<(i64, Instant)>,
     /// How often in a row others had taken what was thought to be there.
     misses: u32,
@@ -58,8 +58,8 @@ impl Allowance {
         spent
     }
 
-    /// Notes when the bucket is full, and what time it was when somebody last took from it, as the store has just said. No
-    /// bucket is emptier than empty, either; where one seems so, somebody's clock is ahead by as much.
+    /// Notes when the bucket is full, and the time when somebody last took from it, as the store has just said. No
+    /// bucket is emptier than empty, either; if one seems so, somebody's clock is ahead by as much.
     pub(super) fn learn(&mut self, rate_limit: RateLimit, full_at_us: i64, taken_at_us: i64) {
         self.full_at_us = full_at_us;
         let (now, emptied_us) = (Instant::now(), rate_limit.emptied_us(full_at_us));
@@ -67,8 +67,8 @@ impl Allowance {
         self.furthest = Some((known_us.max(emptied_us).max(taken_at_us), now));
     }
 
-    /// What time it is at least by the clock that is furthest ahead. By one that nobody sets: a clock that jumps must not pass
-    /// for time in which the bucket fills.
+    /// The earliest possible time now by the clock that is furthest ahead. It advances by a clock that nobody sets: a
+    /// clock that jumps must not pass for time in which the bucket fills.
     fn furthest_us(&self, at: Instant) -> Option<i64> {
         let (time_us, known) = self.furthest?;
         let since = at.saturating_duration_since(known).as_micros();
@@ -83,9 +83,9 @@ impl Allowance {
         (self.size, self.left, self.taken_us, self.misses) = (size, left, micros(now), 0);
     }
 
-    /// What time it is for the bucket, at a call that came now: by the clock of its environment, or by the one that is furthest
-    /// ahead of those that took from the bucket. All go by that one: else who is ahead would take all, and the others would
-    /// have to wait until their clocks are there.
+    /// The time for the bucket, at a call that came now: by the clock of its environment, or by the one that is
+    /// furthest ahead of those that took from the bucket. All go by that one. Otherwise the environment that is ahead
+    /// would take all, and the others would have to wait until their clocks are there.
     pub(super) fn time(&self, rate_limit: RateLimit, now: Timestamp, came: Instant) -> Timestamp {
         let furthest_us = self.furthest_us(came);
         let furthest_us = furthest_us.filter(|us| !rate_limit.is_beyond(us + rate_limit.fill_us(), now));
@@ -110,7 +110,7 @@ impl Allowance {
         if wait_us > FIRST_PAUSE_US << MAX_DOUBLINGS { 0 } else { wait_us.max(0) }
     }
 
-    /// How many to take next, of so many that there are, by who wants so many now.
+    /// How many to take next, of so many that there are, if a caller wants so many now.
     pub(super) fn next_size(&self, rate_limit: RateLimit, wanted: u32, free: u32, now: Timestamp) -> u32 {
         let next = rate_limit.next_lease(self.size - self.left, micros(now) - self.taken_us);
         next.min(free / LEFT_PART).max(wanted).min(free)

@@ -30,7 +30,8 @@ pub(super) async fn change(
             tracing::error!(error = &error as &dyn std::error::Error, id = %seen.id, "a job cannot be changed");
             Ok(BulkOutcome::Failed)
         }
-        // Gone is what was wanted; whose doing it was cannot be seen, but who did this part before is the likeliest.
+        // The job is gone, as was wanted. Nobody can see which call removed it, but the earlier run of this part is the
+        // likeliest.
         Err(Error::NotFound) if action == BulkAction::Delete && context.is_again => Ok(BulkOutcome::Changed),
         Err(_) => Ok(BulkOutcome::Skipped),
     }

@@ -29,7 +29,7 @@ const MAX_AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct Bulk;
 
-/// What is to be done, and how far it is.
+/// The work to do, and how far it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BulkState {
     action: BulkAction,
@@ -39,7 +39,7 @@ pub struct BulkState {
     total: Option<u64>,
     /// The jobs of this part.
     pending: Vec<Seen>,
-    /// Where the jobs are read from next.
+    /// The place from which the jobs are read next.
     next: Next,
     numbers: BulkNumbers,
 }
@@ -52,7 +52,7 @@ enum Next {
     End,
 }
 
-/// What the job gave.
+/// The output of the job.
 #[derive(Serialize)]
 struct Gave<'a> {
     action: BulkAction,

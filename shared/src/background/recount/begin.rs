@@ -8,10 +8,10 @@ use crate::background::{self, Asked, Begun};
 use crate::domain::{Input, Owner};
 use crate::store::{Corrupt, Ledger, StoreError};
 
-/// What is to be compared.
+/// The comparison that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecountRequest {
-    /// Whether what is wrong is put right.
+    /// Whether errors are repaired.
     pub repair: bool,
     /// Whose counts; `None`: everybody's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ pub struct RecountRequest {
 }
 
 impl RecountRequest {
-    /// What the audit calls it.
+    /// The name of the action in the audit.
     pub const fn action(&self) -> &'static str {
         if self.repair { "recount.repair" } else { "recount.look" }
     }

@@ -1,8 +1,9 @@
-//! An hour's items beside its jobs: what is wrong, and what would be right. Pure.
+//! An hour's items beside its jobs: the errors, and the right values. Pure.
 //!
-//! What is alive follows from the jobs. What came, went and ended follows from nothing that is stored any more; but it
-//! is counted twice, once for all jobs and once for those of each type, and what came less what went is alive. So that
-//! much can be checked, and what an item that is lost once said can be told from the others.
+//! The number of living jobs follows from the jobs. The numbers of those that came, went and ended follow from nothing
+//! that is stored any more. But they are counted twice: once for all jobs, and once for those of each type. The jobs
+//! that came, less those that went, are the living ones. So the recount can check that much. If one item is lost, the
+//! recount derives its values from the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +15,14 @@ use crate::store::AttributeMap;
 #[derive(Clone, Debug, Default)]
 pub(super) struct HourView {
     pub(super) items: Items,
-    /// What of it is alive: of all jobs, and of those of each type.
+    /// The living jobs of it: of all jobs, and of those of each type.
     rows: BTreeMap<Group, Tally>,
 }
 
 /// The items of an hour: two for all jobs, and two for each type.
 pub(super) type Items = BTreeMap<(Group, Of), AttributeMap>;
 
-/// What an item of an hour tells.
+/// The times that an item of an hour tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Of {
     /// The hour as a whole.
@@ -50,7 +51,7 @@ impl Of {
         }
     }
 
-    /// What of these numbers it has.
+    /// The part of these numbers that it has.
     fn part(self, rows: Option<&Tally>) -> Tally {
         let mut part = Tally::default();
         for (cell, value) in rows.into_iter().flat_map(Tally::cells).filter(|(cell, _)| self.tells(*cell)) {
@@ -137,7 +138,7 @@ impl HourView {
         self.right().iter().map(wrong).sum()
     }
 
-    /// What each item should say.
+    /// The right content of each item.
     pub(super) fn right(&self) -> BTreeMap<(Group, Of), Tally> {
         let mut right: BTreeMap<(Group, Of), Tally> = BTreeMap::new();
         for (group, tally) in self.hours() {
@@ -147,7 +148,7 @@ impl HourView {
         right
     }
 
-    /// What the items of the hour as a whole should say.
+    /// The right content of the items of the hour as a whole.
     fn hours(&self) -> BTreeMap<Group, Tally> {
         let known = self.items.keys().map(|(group, _)| group);
         let groups: BTreeSet<&Group> = known.chain(self.rows.keys()).collect();
@@ -159,7 +160,7 @@ impl HourView {
         for group in &types {
             right.insert((*group).clone(), history(said.get(group)));
         }
-        // Where the item of one type is lost, the others and that of all jobs tell what it said.
+        // If the item of one type is lost, the others and that of all jobs tell its content.
         let lost: Vec<&Group> = types.iter().copied().filter(|group| !said.contains_key(group)).collect();
         if let (Some(all), [lost]) = (said.get(&Group::All), lost.as_slice()) {
             let others = sum(right.values());
@@ -171,7 +172,7 @@ impl HourView {
         }
         for (group, tally) in &mut right {
             let rows = Of::Hour.part(self.rows.get(group));
-            // What must never fall is only ever raised.
+            // A number that must never fall is only ever raised.
             let gap = alive(&rows) - (tally.get(Cell::Created) - tally.get(Cell::Removed));
             tally.add_one(if gap > 0 { Cell::Created } else { Cell::Removed }, gap.abs());
             tally.add(&rows);
@@ -183,7 +184,7 @@ impl HourView {
     }
 }
 
-/// What a tally says about what happened.
+/// The numbers of a tally about past events.
 fn history(tally: Option<&Tally>) -> Tally {
     let mut history = Tally::default();
     for (cell, value) in tally.into_iter().flat_map(Tally::cells).filter(|(cell, _)| is_history(*cell)) {
@@ -192,7 +193,7 @@ fn history(tally: Option<&Tally>) -> Tally {
     history
 }
 
-/// What several tallies say about what happened.
+/// The numbers of several tallies about past events.
 fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
     let mut sum = Tally::default();
     for tally in tallies {
@@ -260,7 +261,7 @@ mod tests {
         change(&mut view);
         assert_eq!(view.wrong(), wrong);
         assert_eq!(view.fingerprint() == before, wrong == 0);
-        // What is right is right.
+        // The right content has no errors.
         let right = view.right();
         for (key, tally) in &right {
             let cells = tally.cells().map(|(cell, value)| (cell.to_string(), n(value)));
@@ -285,7 +286,7 @@ mod tests {
         check(|view| set(view, minutes("a"), "00q", 0), 1);
         check(|view| set(view, minutes("a"), "59x", -4), 1);
         check(|view| set(view, (Group::All, Of::Hour), "created", 9), 1);
-        // Nobody can tell that the type is wrong and not the sum; but what is alive, is known.
+        // Nobody can tell that the type is wrong and not the sum; but the number of living jobs is known.
         check(|view| set(view, hour("b"), "created", 3), 3);
         check(|view| set(view, hour("x"), "alive:queued", 3), 1);
     }

@@ -1,9 +1,9 @@
 //! Longer buckets beside what they are made of: a day beside its hours, a month beside its days, a total beside its
 //! months, and everybody's total of a type beside the owners'.
 //!
-//! One transaction writes all of them. Whatever moves a part also moves a number of the whole that never falls (only
-//! a job that goes back to an earlier status moves none, and such steps alone cannot cancel each other out). So where the
-//! whole has the same revision before and after its parts were read, nothing was written to them meanwhile.
+//! One transaction writes all of them. If a write moves a part, it also moves a number of the whole that never falls.
+//! Only a job that goes back to an earlier status moves none, and such steps alone cannot cancel each other out. So if
+//! the whole has the same revision before and after its parts were read, nothing was written to them meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::store::{AttributeMap, Corrupt, Source, StoreError, Tables};
 /// How often a bucket is looked at that is written to meanwhile.
 const MAX_TRIES: usize = 5;
 
-/// What came of a look at a bucket.
+/// The outcome of a look at a bucket.
 #[derive(Debug)]
 pub(super) enum Compared {
     /// It is the sum of its parts.
@@ -39,7 +39,7 @@ const fn is_summed(cell: Cell) -> bool {
     is_history(cell) || matches!(cell, Cell::Alive(_) | Cell::AliveIn(..))
 }
 
-/// Adds a part: what it says of all its time, and the same as one of the shorter spans of the whole, where it is one.
+/// Adds a part: its numbers of all its time, and the same as one of the shorter spans of the whole, if it is one.
 fn add_part(sum: &mut Tally, slot: Option<u8>, part: &Tally) {
     for (cell, value) in part.cells() {
         if is_history(cell) {
@@ -67,7 +67,7 @@ pub(super) async fn item(
     source.store.get(plan).await
 }
 
-/// What a bucket's parts add up to.
+/// The sum of a bucket's parts.
 async fn parts(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, StoreError> {
     let mut sum = Tally::default();
     let (length, first, last) = match place.bucket {
@@ -173,8 +173,8 @@ pub(super) async fn odd_types(source: Source<'_>) -> Result<Vec<Place>, StoreErr
     Ok(odd.map(|(kind, _)| Place::new(Bucket::Total, Group::Type(kind))).collect())
 }
 
-/// Writes what an item should say in the place of what it says, unless it was written meanwhile. What follows from
-/// nothing else stays.
+/// Writes the right numbers of an item in the place of its present ones, unless the item was written meanwhile. Numbers
+/// that follow from nothing else stay.
 pub(super) fn put(
     tables: &Tables,
     scope: &str,

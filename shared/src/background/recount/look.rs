@@ -1,4 +1,4 @@
-//! Reading hours: the items, the rows, and the items again. Where no item was written meanwhile, they can be compared.
+//! Reading hours: the items, the rows, and the items again. If no item was written meanwhile, they can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,10 @@
-//! Counting anew, while the service runs: what the buckets say beside what the jobs say.
+//! Counting anew, while the service runs: the buckets are compared with the jobs.
 //!
 //! Owner by owner, the hours are compared with the rows of the index, and then each longer bucket with the shorter ones
-//! that it is made of. What is wrong is told; it is put right where that was asked for.
+//! that it is made of. The recount tells the errors. It repairs them if the request asked for that.
 //!
-//! Each step of the task goes some way on that walk. What it finds to be put right, it writes down (`fixes`), and the next
-//! step repairs it. So a step that is done again knows what it was to do, and recognises its own repairs.
+//! Each step of the task goes some way on that walk. It writes down the errors that it finds (`fixes`), and the next
+//! step repairs them. So a step that is done again knows its task, and recognises its own repairs.
 
 mod begin;
 mod hour;
@@ -45,7 +45,7 @@ pub const SETTLE_SECONDS: u16 = 60;
 #[derive(Debug)]
 pub struct Recount;
 
-/// What is to be compared, and how far it is.
+/// The comparison that is asked for, and how far it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RecountState {
     repair: bool,
@@ -59,12 +59,12 @@ pub struct RecountState {
     again: Vec<Suspect>,
     /// Since when these settle.
     settling: Option<i64>,
-    /// What the next part puts right.
+    /// The repairs of the next part.
     fixes: Vec<Fix>,
     numbers: Numbers,
 }
 
-/// Where the walk is.
+/// The place of the walk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum At {
@@ -112,7 +112,7 @@ impl RecountState {
             || (!self.suspects.is_empty() && !is_among_hours)
     }
 
-    /// Notes what is wrong, to be put right where that was asked for.
+    /// Notes the errors, to be repaired if that was asked for.
     fn found_wrong(&mut self, fix: Fix) {
         self.numbers.drift.add(&fix.scope, fix.wrong);
         if self.repair {
@@ -122,7 +122,7 @@ impl RecountState {
         }
     }
 
-    /// Writes down what was found, for the metrics, and ends.
+    /// Writes down the findings, for the metrics, and ends.
     async fn end(
         self,
         context: &TaskContext<'_>,

@@ -1,4 +1,4 @@
-//! What a recount has found so far.
+//! The findings of a recount so far.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ pub(super) struct Numbers {
     pub(super) left: ByScope,
 }
 
-/// What the job gives.
+/// The output of the job.
 #[derive(Debug, Serialize)]
 pub(super) struct Gave<'a> {
     hours: u64,

@@ -27,14 +27,14 @@ pub(super) struct Fix {
     pub(super) seen: Option<String>,
 }
 
-/// What became of it.
+/// The outcome of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fixed {
     /// It was wrong, and is right now.
     Now,
     /// It was right.
     Before,
-    /// It has changed since it was seen; what is wrong stays so until the next recount.
+    /// It has changed since it was seen; the error stays until the next recount.
     Not,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The index and the counts are both late, each in its own way. So an hour that is not what its rows say is looked at
 //! again, after some time, and when a probe that was written after the first look has been counted: then all that was
-//! written before the probe has been counted too, as far as it went through the same shard. Only what then looks the
-//! same, item by item and row by row, is wrong.
+//! written before the probe has been counted too, as far as it went through the same shard. Only an hour that then
+//! looks the same, item by item and row by row, is wrong.
 
 use std::time::Duration;
 

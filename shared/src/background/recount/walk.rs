@@ -1,4 +1,4 @@
-//! What comes next: owners, types, hours and months, each found by its name, without reading what lies between.
+//! The next place of the walk: owners, types, hours and months, each found by its name, without reading those between.
 
 use std::collections::BTreeSet;
 

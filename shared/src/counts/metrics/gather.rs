@@ -15,7 +15,7 @@ use crate::store::{Ledger, StoreError};
 /// function has an end.
 const MAX_TYPES: usize = 500;
 
-/// What one execution environment keeps from one scrape to the next.
+/// The memory of one execution environment, from one scrape to the next.
 #[derive(Debug, Default)]
 pub struct Gatherer {
     probing: Probing,
@@ -25,13 +25,13 @@ pub struct Gatherer {
 /// The numbers of one scrape.
 #[derive(Debug)]
 pub struct Gathered {
-    /// What was read.
+    /// The scrape that was read.
     pub scrape: Scrape,
     /// How many types are left out of it, as there are too many.
     pub types_left_out: u64,
     /// How far the counts lag behind the jobs.
     pub lag_ms: u64,
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
 }
 
@@ -63,8 +63,8 @@ impl Gathered {
     }
 }
 
-/// Leaves out those types that the fewest jobs ever had, where there are too many; answers how many. New ones are among them:
-/// what is shown stays, but for what others have long passed.
+/// If there are too many types, leaves out those that the fewest jobs ever had; returns how many. New ones are among
+/// them: a type that is shown stays, unless others have long passed it.
 fn leave_out(scrape: &mut Scrape) -> u64 {
     let excess = scrape.types.len().saturating_sub(MAX_TYPES);
     if excess == 0 {

@@ -9,7 +9,7 @@ use crate::store::{Ledger, StoreError};
 /// Least time between two probes of one execution environment, in milliseconds: a scrape must not cost a write.
 const PROBE_EVERY_MS: u64 = 60_000;
 
-/// What this execution environment knows of its probes.
+/// This execution environment's knowledge of its probes.
 #[derive(Debug, Default)]
 pub(super) struct Probing {
     state: Mutex<State>,

@@ -1,4 +1,4 @@
-//! What only a look at the queues can tell. The reaper notes it once a minute, and a scrape shows it.
+//! The numbers that only a look at the queues can tell. The reaper notes them once a minute, and a scrape shows them.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub const MAX_NOTED_TYPES: usize = 500;
 /// The note's place among the buckets of all owners.
 pub(super) const QUEUE_BUCKET: &str = "queue";
 
-/// What was seen of the queues of all owners together.
+/// The numbers of the queues of all owners together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueNote {
     /// When.
@@ -27,7 +27,7 @@ pub struct QueueNote {
     pub types: BTreeMap<TypeName, NotedType>,
 }
 
-/// What was seen of one type.
+/// The numbers of one type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NotedType {
     /// Since when the job waits that has been due for longest; `None`: none that is due waits.

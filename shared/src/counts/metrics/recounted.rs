@@ -1,4 +1,4 @@
-//! What the last recount found: noted by the recount, shown by a scrape.
+//! The findings of the last recount: noted by the recount, shown by a scrape.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::store::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::store::value::{n, s};
 use crate::store::{AttributeMap, Store, StoreError, Tables};
 
-/// What a recount found, and has not repaired.
+/// The errors that a recount found, and has not repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recounted {
     /// When it ended.

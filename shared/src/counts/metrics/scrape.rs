@@ -24,9 +24,9 @@ pub struct Scrape {
     pub failed_records: u64,
     /// The last probe that came through.
     pub probe: Option<Probe>,
-    /// What the last recount of all owners found; `None`: there was none yet.
+    /// The findings of the last recount of all owners; `None`: there was none yet.
     pub recounted: Option<Recounted>,
-    /// What was last seen of the queues; `None`: nobody looked yet.
+    /// The last look at the queues; `None`: nobody looked yet.
     pub queue: Option<QueueNote>,
     /// The records of all owners.
     pub records: RecordCounts,

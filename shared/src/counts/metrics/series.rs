@@ -14,7 +14,7 @@ use crate::store::schema::{ALL_OWNERS, BUCKET, OWNERS, SCOPE};
 use crate::store::value::s;
 use crate::store::{AttributeMap, Corrupt, Store, StoreError, Tables};
 
-/// Most pairs of kind and status that a scrape shows: whoever may write makes as many as they like.
+/// Most pairs of kind and status that a scrape shows: a caller who may write can make any number.
 pub const MAX_RECORD_SERIES: usize = 500;
 /// Most pairs of one owner that are asked for where all are too many.
 pub const MAX_RECORD_SERIES_OF_OWNER: usize = 100;

@@ -5,11 +5,11 @@ use crate::counts::read::RecordCounts;
 use crate::domain::Timestamp;
 use crate::store::{Ledger, Memory, StoreError};
 
-/// How long the counts that were read are shown, in milliseconds: to ask owner by owner is dear, and whoever may scrape could
-/// have it done over and over.
+/// How long the counts that were read are shown, in milliseconds: to ask owner by owner is dear, and a caller who may
+/// scrape could cause it over and over.
 const KEPT_MS: i64 = 60_000;
 
-/// What this execution environment last read of the records, where they were too many.
+/// The records that this execution environment read last, if they were too many.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     read: Memory<(), RecordCounts>,

@@ -61,7 +61,7 @@ async fn within_dates(
     Ok(types)
 }
 
-/// What each bucket or row of a stretch counts; a type may come several times.
+/// The counts of each bucket or row of a stretch; a type may come several times.
 async fn within(
     source: Source<'_>,
     query: &JobQuery,

@@ -1,4 +1,4 @@
-//! What jobs cost, by the values of a label.
+//! The cost of jobs, by the values of a label.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::store::{Corrupt, Jobs, Source, StoreError};
 /// Most items that costs are added up from: each is a value of the label in a month.
 pub const MAX_COST_ITEMS: usize = 100_000;
 
-/// What the jobs with one value of a label cost.
+/// The cost of the jobs with one value of a label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Jobs that ever had it.
@@ -20,7 +20,7 @@ pub struct Spent {
     pub cost: MicroDollars,
 }
 
-/// What jobs cost.
+/// The cost of jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Costs {
     /// By the values of the label; `None` is for jobs without it.
@@ -54,7 +54,7 @@ impl Jobs<'_> {
     }
 }
 
-/// What an owner's jobs cost that were created within dates, which are widened to whole days.
+/// The cost of an owner's jobs that were created within dates. The dates are widened to whole days.
 async fn costs(
     source: Source<'_>,
     owner: &Owner,

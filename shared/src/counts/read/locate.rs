@@ -6,10 +6,10 @@ use crate::counts::Granularity;
 use crate::domain::{CreatedRange, JobQuery, Order};
 use crate::store::{Source, StoreError};
 
-/// Where the row at an offset is, and how many rows the whole list has.
+/// The place of the row at an offset, and the number of rows of the whole list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Located {
-    /// Where to begin to read; `None`: the offset lies past the end.
+    /// The place where reading begins; `None`: the offset lies past the end.
     pub begin: Option<Begin>,
     /// How many rows the list has.
     pub total: u64,
@@ -24,7 +24,7 @@ pub struct Begin {
     pub count: u64,
     /// How many of them come before the row.
     pub skip: u64,
-    /// What of the list's range comes after it.
+    /// The part of the list's range that comes after it.
     pub rest: Option<CreatedRange>,
 }
 

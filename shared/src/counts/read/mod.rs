@@ -6,7 +6,7 @@
 //! - `locate` finds the row at an offset.
 //! - `sum` adds up all numbers of an owner, and `stats` shows them.
 //! - `costs` says what jobs cost, `records` how many records there are.
-//! - `owners` says who has jobs at all.
+//! - `owners` says which owners have jobs at all.
 
 mod breakdown;
 mod costs;

@@ -1,4 +1,4 @@
-//! Who has jobs, and how many of each type.
+//! The owners that have jobs, and how many of each type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub async fn owners(source: Source<'_>) -> Result<Vec<Owner>, StoreError> {
     Ok(items.iter().filter_map(|item| Owner::try_from(name_of(item)).ok()).collect())
 }
 
-/// How many jobs there are of each type, of one owner or of all. What cannot be read is left out.
+/// How many jobs there are of each type, of one owner or of all. Items that cannot be read are left out.
 pub async fn counts_by_type(
     store: &Store,
     tables: &Tables,
@@ -41,7 +41,7 @@ pub async fn counts_by_type(
     Ok(counts.collect())
 }
 
-/// How many jobs these owners have, each of all types together. Whoever was never counted is left out.
+/// How many jobs these owners have, each of all types together. Owners that were never counted are left out.
 pub async fn counts_by_owner(
     source: Source<'_>,
     owners: &[Owner],

@@ -53,7 +53,7 @@ fn within(from: Timestamp, to: Timestamp, granularity: Option<Granularity>) -> V
     let end = last_whole(granularity, to);
     let finer = granularity.finer();
     match end {
-        // Where the calendar ends before the next span begins, `begin` is no beginning.
+        // If the calendar ends before the next span begins, `begin` is no beginning.
         Some(end) if begin <= end && granularity.floor(begin) == begin => {
             let mut cut = if from < begin { within(from, begin.plus_millis(-1), finer) } else { Vec::new() };
             cut.push(Segment { from: begin, to: end, span: Span::Buckets(granularity) });

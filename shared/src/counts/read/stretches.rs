@@ -17,7 +17,7 @@ use crate::store::{Source, StoreError};
 pub(crate) struct Counted {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
-    /// Which spans it consists of; `None`: what is left of a minute, counted by its rows.
+    /// Which spans it consists of; `None`: the rest of a minute, counted by its rows.
     pub(crate) granularity: Option<Granularity>,
     pub(crate) count: u64,
     /// The next shorter spans in it, where reading it told them too.

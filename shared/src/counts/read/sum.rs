@@ -9,8 +9,8 @@ use crate::domain::{CreatedRange, Owner, TypeName};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::{Ledger, Source, Store, StoreError, Tables};
 
-/// What a job takes besides its inputs and outputs, in bytes: its head, and its rows in the indexes. About that, so that jobs
-/// without a payload are not free.
+/// The bytes that a job takes besides its inputs and outputs: its head, and its rows in the indexes. An estimate, so
+/// that jobs without a payload are not free.
 pub const HEAD_BYTES: u64 = 1_024;
 
 /// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.

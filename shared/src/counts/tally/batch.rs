@@ -76,7 +76,7 @@ async fn remove_what_is_empty(ledger: &Ledger, steps: &[Step]) -> Result<(), Tal
     Ok(remove_empty(&ledger.store, &ledger.config.tables, lessened(moves.flatten())).await?)
 }
 
-/// What one record does to the counts.
+/// The changes that one record makes to the counts.
 #[derive(Debug)]
 struct Step {
     /// `None`: the record does not even say which it is; it is counted as unreadable, with its neighbours.
@@ -130,7 +130,7 @@ fn deltas_of_record(old: AttributeMap, new: AttributeMap) -> Result<Vec<Delta>, 
     Ok(record_deltas(&RecordChange { old: image(old, record_of_item)?, new: image(new, record_of_item)? }))
 }
 
-/// What an image shows; nothing, where there was no item, or is none any more.
+/// The value that an image shows; `None`: there was no item, or there is none any more.
 fn image<T>(
     image: AttributeMap,
     read: impl FnOnce(AttributeMap) -> Result<T, Corrupt>,
@@ -138,7 +138,7 @@ fn image<T>(
     if image.is_empty() { Ok(None) } else { read(image).map(Some) }
 }
 
-/// What has been added up and not yet written.
+/// The changes that have been added up and not yet written.
 #[derive(Default)]
 struct Pending {
     fold: Fold,
@@ -180,8 +180,8 @@ async fn count(
     write(ledger, shard, &mut read, &pending, now).await
 }
 
-/// The records after the checkpoint. One that does not say which it is goes with the one before it, or, where none is
-/// before it, with the next: so that it counts once too. Where none says, there is nothing to hold them apart by.
+/// The records after the checkpoint. One that does not say which it is goes with the one before it, or, if none is
+/// before it, with the next: so that it counts once too. If none says, there is nothing to hold them apart by.
 fn after<'a>(steps: &'a [Step], read: Option<&SequenceNumber>) -> Vec<&'a Step> {
     let says = |step: &Step| step.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
     let mut is_new = steps.iter().find_map(says).unwrap_or(false);

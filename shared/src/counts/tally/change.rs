@@ -39,7 +39,7 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
             spent(new, 1, &mut deltas);
             stored(new, new.bytes, 0, &mut deltas);
         }
-        // What it cost stays spent.
+        // Its cost stays spent.
         (Some(old), None) => {
             left(old, &mut deltas);
             stored(old, 0, old.bytes, &mut deltas);
@@ -61,12 +61,12 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
     deltas
 }
 
-/// What decides in which numbers a job is counted, but for its status.
+/// The values that decide in which numbers a job is counted, except for its status.
 fn home(job: &Job) -> (&str, &str, Timestamp) {
     (job.owner.as_str(), job.kind.as_str(), Granularity::Minute.floor(job.created_at))
 }
 
-/// What decides to which costs it adds what.
+/// The values that decide how much a job adds to which costs.
 fn spending(job: &Job) -> (&str, Timestamp, [Option<&str>; 2], Option<MicroDollars>) {
     let labels = CostBy::ALL.map(|by| job.labels.get(by.label()));
     (job.owner.as_str(), Granularity::Day.floor(job.created_at), labels, job.cost)

@@ -23,7 +23,7 @@ pub(crate) const REVISION: &str = "revision";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
 const CHECKPOINT_TTL_HOURS: i64 = 72;
 
-/// What one transaction writes.
+/// The content of one transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Commit<'a> {
     /// The shard that was read.
@@ -36,7 +36,7 @@ pub(super) struct Commit<'a> {
     pub(super) last: &'a SequenceNumber,
     /// When that record was written.
     pub(super) written_at: Timestamp,
-    /// What the records move.
+    /// The changes that the records make.
     pub(super) fold: &'a Fold,
     /// How many records could not be read.
     pub(super) unreadable: u64,
@@ -44,7 +44,7 @@ pub(super) struct Commit<'a> {
     pub(super) probe: Option<Timestamp>,
     /// Those of their owners that may be missing in the list of all.
     pub(super) owners: &'a [&'a str],
-    /// What time it is.
+    /// The current time.
     pub(super) now: Timestamp,
 }
 

@@ -23,7 +23,7 @@ pub struct Fold {
 impl Fold {
     /// Adds these, or leaves the sum as it was and answers false where they would not fit into one commit.
     pub fn add(&mut self, deltas: &[Delta]) -> bool {
-        // What one record moves always fits, so that a commit never stays empty for ever.
+        // The changes of one record always fit, so that a commit never stays empty for ever.
         let is_first = self.items == 0;
         self.apply(deltas, 1);
         let fits = self.items <= MAX_ITEMS && deltas.iter().all(|delta| self.cells(delta) <= MAX_CELLS);

@@ -35,7 +35,7 @@ pub(super) fn record_deltas(change: &RecordChange) -> Vec<Delta> {
         .collect()
 }
 
-/// What decides where a record is counted.
+/// The values that decide where a record is counted.
 fn home(record: &Record) -> (&Owner, &RecordKind, Option<&RecordStatus>) {
     (&record.owner, &record.kind, record.status.as_ref())
 }
@@ -61,8 +61,8 @@ pub(super) fn lessened<'a>(deltas: impl IntoIterator<Item = &'a Delta>) -> BTree
     last.into_iter().filter(|(_, by)| *by < 0).map(|(count, _)| count).collect()
 }
 
-/// Removes those of these counts that are at nothing: whoever may write could fill the tallies with them otherwise. To do
-/// it at any time and any number of times is safe: a count that comes again begins at nothing.
+/// Removes those of these counts that are at nothing: otherwise a caller who may write could fill the tallies with
+/// them. To do it at any time and any number of times is safe: a count that comes again begins at nothing.
 pub(super) async fn remove_empty(
     store: &Store,
     tables: &Tables,

@@ -216,7 +216,7 @@ fn nobody_is_due_before_they_are_there() {
     };
     assert_eq!(times(&stored(&due(at(1)))), (at(1), at(1)));
     assert_eq!(times(&stored(&due(at(200)))), (at(100), at(200)));
-    // What is stored counts where the line says nothing.
+    // If the line says nothing, the stored value counts.
     let existing = stored(&line(Status::Queued));
     assert_eq!(times(&updated(&due(at(1)), &existing)), (at(1), at(1)));
     let wrong = judge(&due(at(0)), Some(&existing), &defaults()).unwrap_err();
@@ -271,8 +271,8 @@ fn any_line() -> impl Strategy<Value = Upsert> {
 }
 
 proptest! {
-    /// Whatever lines come, in whatever order: no time of a job lies before its creation, its tries never become
-    /// fewer, it keeps its id and its place, and nothing that a line says is lost.
+    /// For all lines in any order: no time of a job lies before its creation, its tries never become fewer, it keeps
+    /// its id and its place, and nothing that a line says is lost.
     #[test]
     fn heads_stay_sound(lines in proptest::collection::vec(any_line(), 1..12)) {
         let mut existing: Option<Head> = None;

@@ -1,4 +1,4 @@
-//! What heads have maps for.
+//! The values that heads have maps for.
 
 use serde::{Deserialize, Serialize};
 

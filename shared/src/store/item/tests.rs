@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
-/// What an index has of a head: see `template.yaml`. It lacks what only the head is for.
+/// The attributes of a head that an index lacks: see `template.yaml`. Only the head needs them.
 const NOT_PROJECTED: [&str; 19] = [
     "fingerprint",
     "ttl_seconds",
@@ -268,7 +268,7 @@ proptest! {
         prop_assert_eq!(corrupt.item, named);
     }
 
-    /// Whatever stands in an attribute, reading it ends, well or with an error.
+    /// Whatever value an attribute has, reading it ends, well or with an error.
     #[test]
     fn no_attribute_makes_reading_panic(head in head(), place: prop::sample::Index, value in foreign()) {
         let mut row = head_row(&head).unwrap();

@@ -91,7 +91,7 @@ fn due_until(now: Timestamp) -> String {
     format!("{LATER}{now}$")
 }
 
-/// What a step does to the slots of its type.
+/// The change that a step makes to the slots of its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
     /// Takes one, if one is free.

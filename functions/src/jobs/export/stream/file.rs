@@ -9,9 +9,9 @@ use super::table;
 #[derive(Debug)]
 pub(crate) struct File {
     format: Format,
-    /// What nobody has taken yet.
+    /// The bytes that nobody has taken yet.
     text: Vec<u8>,
-    /// What goes between the last job and the next, in an array.
+    /// The separator between one job and the next, in an array.
     between: &'static [u8],
     /// As of when the jobs are shown.
     now: Timestamp,
@@ -68,7 +68,7 @@ impl File {
         }
     }
 
-    /// What was written since the last time.
+    /// Takes the bytes that were written since the last time.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.text)
     }

@@ -63,11 +63,11 @@ struct Exporting {
     ahead: Ahead,
 }
 
-/// What is still to come.
+/// The part that is still to come.
 enum Ahead {
     /// This part, which has been read.
     Part(Chunk<Job>),
-    /// What comes after this sort key.
+    /// The jobs after this sort key.
     After(String),
     /// Nothing.
     Nothing,

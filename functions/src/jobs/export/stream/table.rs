@@ -38,7 +38,7 @@ const COLUMNS: [&str; 25] = [
 /// The labels with a column of their own; the others share one.
 const LABELS: [&str; 4] = ["team", "model", "provider", "gpu_type"];
 
-/// What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), also in their wide forms.
+/// The characters that make a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), also in their wide forms.
 const BEGINS_A_FORMULA: [char; 11] =
     ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
