@@ -1,7 +1,70 @@
 //! Numbers with places that are made of whole numbers, never of floats.
 
+use std::cmp::Ordering;
+
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+/// Digits of the greatest number that [`Written`] reads: they fit a `u64`.
+const MAX_DIGITS: i64 = 18;
+
+/// A number as it was written, cut after some places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// The number in whole units of the last place, without the rest.
+    pub(super) floor: u64,
+    /// How the rest compares with half a unit.
+    pub(super) rest: Ordering,
+}
+
+impl Written {
+    /// Reads a number without a sign, as JSON writes it, with or without an exponent. `None`: the text is no such number,
+    /// or has more than 18 digits before the cut.
+    pub(super) fn read(number: &str, places: u32) -> Option<Self> {
+        let (number, exponent) = match number.split_once(['e', 'E']) {
+            Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+            None => (number, 0),
+        };
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits(whole) || !is_digits(fraction) {
+            return None;
+        }
+        let digits = format!("{whole}{fraction}");
+        let significant = digits.trim_start_matches('0');
+        if significant.is_empty() {
+            return Some(Self { floor: 0, rest: Ordering::Less });
+        }
+        // How many of the significant digits lie before the cut.
+        let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+        let before = i64::try_from(whole.len()).ok()? - zeros + i64::from(exponent) + i64::from(places);
+        if before > MAX_DIGITS {
+            return None;
+        }
+        let Ok(before) = usize::try_from(before) else {
+            return Some(Self { floor: 0, rest: Ordering::Less });
+        };
+        let kept = significant.bytes().chain(std::iter::repeat(b'0')).take(before);
+        let floor = kept.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let rest = significant.get(before..).unwrap_or("").trim_end_matches('0');
+        Some(Self { floor, rest: rest.cmp("5") })
+    }
+
+    /// The nearest number; a rest of exactly half a unit rounds up.
+    pub(super) fn half_up(self) -> u64 {
+        self.floor + u64::from(self.rest != Ordering::Less)
+    }
+
+    /// The nearest number; a rest of exactly half a unit rounds to the even number.
+    pub(super) fn half_even(self) -> u64 {
+        let is_up = match self.rest {
+            Ordering::Less => false,
+            Ordering::Equal => !self.floor.is_multiple_of(2),
+            Ordering::Greater => true,
+        };
+        self.floor + u64::from(is_up)
+    }
+}
 
 /// A number with so many places, kept in units of the last one; written as a JSON number with all of them: `33.30`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -77,7 +77,7 @@ pub enum Verdict {
     Create(Box<Head>),
     /// It changed: this is its new head.
     Update(Box<Head>),
-    /// It says what it said the last time.
+    /// It says what it said the last time, or it arrived late and tells of an attempt that is over.
     Unchanged,
 }
 
@@ -162,7 +162,51 @@ impl Upsert {
         self.created_at.or(self.started_at).or(self.completed_at)
     }
 
-    fn state(&self, created_at: Timestamp, now: Timestamp) -> State {
+    /// Whether the line arrived late: it tells of a time before the job came to stand as it does.
+    fn is_late(&self, job: &Job) -> bool {
+        let last_end = job.last_try.as_ref().map(|tried| tried.ended_at);
+        if self.status.is_ended() {
+            return self.completed_at.is_some_and(|said| match job.state.started_at() {
+                Some(begin) => said < begin,
+                // The end of the last attempt itself is known already.
+                None => last_end.is_some_and(|end| said <= end),
+            });
+        }
+        let since = match &job.state {
+            State::Running { started_at, .. } if self.status == Status::Queued => Some(*started_at),
+            State::Queued { .. } | State::Running { .. } => last_end,
+            State::Completed(ended) | State::Failed(ended, _) | State::Cancelled(ended) => {
+                Some(ended.completed_at)
+            }
+        };
+        self.started_at.or(self.available_at).zip(since).is_some_and(|(said, since)| said < since)
+    }
+
+    /// Whether the line tells of another attempt than the one that the job stands in, or ended with.
+    fn is_another_attempt(&self, job: &Job) -> bool {
+        match &job.state {
+            State::Queued { .. } => self.started_at.is_some(),
+            // A source that corrects the beginning of an attempt says so, too.
+            State::Running { .. } => false,
+            State::Completed(ended) | State::Failed(ended, _) | State::Cancelled(ended) => {
+                self.started_at.is_some_and(|begin| begin >= ended.completed_at)
+            }
+        }
+    }
+
+    /// The time from which a queued job is due, if its line does not say it.
+    fn due(existing: Option<&Job>, created_at: Timestamp, now: Timestamp) -> Timestamp {
+        let Some(job) = existing else { return created_at };
+        match job.state {
+            // It waits since it was created.
+            State::Queued { available_at } if available_at == job.created_at => created_at,
+            // It was queued again, or its line no longer says a later time.
+            State::Queued { available_at } => available_at.min(now).max(created_at),
+            _ => now.max(created_at),
+        }
+    }
+
+    fn state(&self, existing: Option<&Job>, created_at: Timestamp, now: Timestamp) -> State {
         let ended = |completed_at: Timestamp| Ended {
             started_at: self.started_at,
             completed_at,
@@ -170,7 +214,9 @@ impl Upsert {
         };
         let completed_at = self.completed_at.unwrap_or(now);
         match self.status {
-            Status::Queued => State::Queued { available_at: self.available_at.unwrap_or(created_at) },
+            Status::Queued => State::Queued {
+                available_at: self.available_at.unwrap_or_else(|| Self::due(existing, created_at, now)),
+            },
             Status::Running => State::Running {
                 started_at: self.started_at.unwrap_or(created_at),
                 phase: self.phase.clone(),
@@ -203,6 +249,8 @@ pub fn judge(
         if head.job.lease().is_some() {
             let held = "a worker holds the job: only its reports count until its lease ends";
             wrong.push(("status", Invalid::new(held)));
+        } else if stored != Status::Completed && upsert.is_late(&head.job) {
+            return Ok(Verdict::Unchanged);
         }
         if !stored.reaches(upsert.status) {
             wrong.push(("status", Invalid(format!("a {stored} job cannot become {}", upsert.status))));
@@ -226,9 +274,16 @@ pub fn judge(
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let state = upsert.state(created_at, defaults.now);
+    let stored = existing.map(|head| &head.job);
+    let state = upsert.state(stored, created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());
-    let attempt = existing.map_or(tried, |head| head.job.attempt.max(tried));
+    let attempt = stored.map_or(tried, |job| {
+        job.attempt.saturating_add(u32::from(upsert.is_another_attempt(job))).max(tried)
+    });
+    // A job that moves on after its end keeps the attempt that ended, as after a retry.
+    let moves_on =
+        stored.is_some_and(|job| upsert.status == Status::Queued || upsert.is_another_attempt(job));
+    let ended_try = stored.filter(|_| moves_on).and_then(Job::ended_try);
     // Nobody has begun more tries than they may have, and a job that waits has one left.
     let waits = u32::from(state.status() == Status::Queued);
     let needed = attempt.saturating_add(waits).max(1);
@@ -245,12 +300,13 @@ pub fn judge(
             updated_at: defaults.now,
             attempt,
             max_attempts: upsert.max_attempts.max(needed),
+            failures: stored.map_or(0, |job| job.failures),
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),
             progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
             holder: None,
-            last_try: existing.and_then(|head| head.job.last_try.clone()),
+            last_try: ended_try.or_else(|| stored.and_then(|job| job.last_try.clone())),
             bytes: 0,
             state,
         },

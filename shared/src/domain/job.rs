@@ -2,7 +2,7 @@
 
 use super::{
     ErrorCode, ExternalId, Fingerprint, JobId, JobName, Labels, LeaseToken, MicroDollars, Owner, Percent,
-    Phase, Progress, Status, Timestamp, TraceId, TypeName, WorkerId,
+    Phase, Progress, Status, Timestamp, TraceId, TypeName, WorkerId, spelling,
 };
 
 /// A job, without its payload and results.
@@ -30,6 +30,9 @@ pub struct Job {
     pub attempt: u32,
     /// How many tries it may have.
     pub max_attempts: u32,
+    /// How many tries failed, took too long, or lost their lease; a row of an index has 0. The wait before the next try
+    /// goes by it, so tries that were handed back or cancelled do not lengthen it.
+    pub failures: u32,
     /// How long one try may take.
     pub timeout_seconds: Option<u32>,
     /// Its cost.
@@ -130,7 +133,26 @@ pub struct JobError {
 }
 
 /// Most characters of an error's message or failed task.
-pub const MAX_ERROR_CHARS: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
+
+/// The message of an error without one.
+const NO_MESSAGE: &str = "an error without a message";
+
+impl JobError {
+    /// An error as somebody told it. Its texts are cut to [`MAX_ERROR_CHARS`]; a message that is missing is filled in. A
+    /// code that is no word stands before the message.
+    pub fn told(message: String, failed_task: Option<String>, code: Option<String>) -> Self {
+        let message = if message.is_empty() { NO_MESSAGE.to_owned() } else { message };
+        let (code, message) = match code.map(|word| (ErrorCode::try_from(word.as_str()).ok(), word)) {
+            Some((None, word)) if !word.is_empty() => (None, format!("{word}: {message}")),
+            Some((code, _)) => (code, message),
+            None => (None, message),
+        };
+        let cut = |text| spelling::cut(text, MAX_ERROR_CHARS);
+        let failed_task = failed_task.filter(|task| !task.is_empty()).map(cut);
+        Self { message: cut(message), failed_task, code }
+    }
+}
 
 impl State {
     /// The status that this state is one of.
@@ -166,6 +188,11 @@ impl Job {
     /// Its status, in a word.
     pub const fn status(&self) -> Status {
         self.state.status()
+    }
+
+    /// Whether it waits, and may be claimed at this time.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Queued { available_at } if available_at <= now)
     }
 
     /// How far it is: by its status where that settles it, else as was last said.

@@ -178,7 +178,7 @@ impl JobChange {
             Status::Running => started(job, now),
             Status::Completed => completed(now),
             Status::Cancelled => cancelled(now),
-            Status::Failed => failed(job, self.failure(), settings.backoff_ms(job.attempt, luck), now),
+            Status::Failed => failed(job, self.failure(), settings.backoff_ms(job.failures, luck), now),
             Status::Queued if status == Status::Running => handed_back(job, now),
             Status::Queued => retried(Seen::from(job), now),
         }

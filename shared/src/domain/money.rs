@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Invalid;
+use super::decimal::Written;
 
+/// Places that are kept.
+const PLACES: u32 = 6;
 const MICROS_PER_DOLLAR: u64 = 1_000_000;
 
 /// Dearest job: a hundred million dollars; sums of a billion jobs then still fit DynamoDB's 38 digits.
@@ -38,21 +41,16 @@ impl TryFrom<u64> for MicroDollars {
 impl TryFrom<&str> for MicroDollars {
     type Error = Invalid;
 
+    /// Of a JSON number as it was written, such as `0.0125`, `5e-05` or `0.30000000000000004`. It is rounded at the sixth
+    /// place, half to even.
     fn try_from(text: &str) -> Result<Self, Invalid> {
-        let wrong =
-            || Invalid::new("must be a decimal of US dollars with at most 6 places, such as \"0.012500\"");
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let (whole, places) = match text.split_once('.') {
-            Some((whole, places)) if digits(places) && places.len() <= 6 => (whole, places),
-            Some(_) => return Err(wrong()),
-            None => (text, "0"),
-        };
-        if !digits(whole) || whole.len() > 12 {
-            return Err(wrong());
+        let (is_negative, number) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        match Written::read(number, PLACES).map(Written::half_even) {
+            Some(micros) if micros == 0 || !is_negative => Self::try_from(micros),
+            Some(_) | None => Err(Invalid::new(
+                "must be a number of US dollars from 0 to 100000000, such as \"0.012500\" or 5e-05",
+            )),
         }
-        let dollars: u64 = whole.parse().map_err(|_| wrong())?;
-        let micros: u64 = format!("{places:0<6}").parse().map_err(|_| wrong())?;
-        Self::try_from(dollars * MICROS_PER_DOLLAR + micros)
     }
 }
 
@@ -79,13 +77,41 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_decimals_of_six_places() {
+    fn amounts_are_rounded_to_six_places() {
         check("0", Some("0.000000"));
         check("12.5", Some("12.500000"));
         check("0.000001", Some("0.000001"));
         check("100000000", Some("100000000.000000"));
-        for bad in ["", ".", "1.", ".5", "-1", "1e3", "0.0000001", "100000000.000001", "9999999999999", "1,5"]
-        {
+        // As Python and JavaScript write their floats.
+        check("5e-05", Some("0.000050"));
+        check("0.30000000000000004", Some("0.300000"));
+        check("1.2345E+2", Some("123.450000"));
+        check("1e-400", Some("0.000000"));
+        check("-0.0", Some("0.000000"));
+        // Half to even, by all of the digits.
+        check("0.0000005", Some("0.000000"));
+        check("0.0000015", Some("0.000002"));
+        check("0.0000025", Some("0.000002"));
+        check("0.00000250000000000000000000000000001", Some("0.000003"));
+        check("0.0000024999999999999999999999999999", Some("0.000002"));
+        check("100000000.0000004", Some("100000000.000000"));
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "-1e-6",
+            "+1",
+            " 1",
+            "1e",
+            "1e400",
+            "NaN",
+            "Infinity",
+            "0x1",
+            "1,5",
+            "100000000.000001",
+        ] {
             check(bad, None);
         }
     }

@@ -21,6 +21,11 @@ macro_rules! name {
                 printable(&text, $max)?;
                 Ok(Self(text))
             }
+
+            /// As much of a text as fits, for texts that only tell. `None`: the text shows nothing.
+            pub fn told(text: &str) -> Option<Self> {
+                spelling::told(text, $max).map(Self)
+            }
         }
     };
     ($(#[$doc:meta])* $name:ident, $check:expr) => {

@@ -79,6 +79,7 @@ impl NewJob {
                 updated_at: now,
                 attempt: 0,
                 max_attempts: self.max_attempts.unwrap_or(1),
+                failures: 0,
                 timeout_seconds: self.timeout_seconds,
                 cost: None,
                 trace_id: call.trace_id.clone(),

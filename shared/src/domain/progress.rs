@@ -4,14 +4,13 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::decimal::Written;
 use super::{Invalid, TaskName, TypeSettings};
 
 /// The whole, in hundredths of a percent.
 const WHOLE: u16 = 10_000;
-/// Digits that the whole has in hundredths: a number with more before its point is over it.
-const WHOLE_DIGITS: i64 = 5;
 /// Places that are kept.
-const PLACES: i64 = 2;
+const PLACES: u32 = 2;
 
 /// A share of the whole: 0 to 100, kept in whole hundredths; written as a JSON number, such as `40` or `33.33`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +42,9 @@ impl TryFrom<&str> for Percent {
     /// it fits.
     fn try_from(number: &str) -> Result<Self, Invalid> {
         let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
-        match hundredths(number) {
+        let hundredths =
+            Written::read(number, PLACES).and_then(|written| u16::try_from(written.half_up()).ok());
+        match hundredths {
             Some(hundredths) if hundredths == 0 || !is_negative => Self::try_from(hundredths),
             Some(_) | None => Err(out_of_range()),
         }
@@ -52,35 +53,6 @@ impl TryFrom<&str> for Percent {
 
 fn out_of_range() -> Invalid {
     Invalid::new("must be a number from 0 to 100")
-}
-
-/// The hundredths nearest to a number without a sign; `None`: it is none, or far too large.
-fn hundredths(number: &str) -> Option<u16> {
-    let (number, exponent) = match number.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
-        None => (number, 0),
-    };
-    let (whole, places) = number.split_once('.').unwrap_or((number, "0"));
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_digits(whole) || !is_digits(places) {
-        return None;
-    }
-    let digits = format!("{whole}{places}");
-    let significant = digits.trim_start_matches('0');
-    if significant.is_empty() {
-        return Some(0);
-    }
-    // How many of the significant digits lie before the point, once it has moved behind the hundredths.
-    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
-    let before = i64::try_from(whole.len()).ok()? - zeros + i64::from(exponent) + PLACES;
-    if before > WHOLE_DIGITS {
-        return None;
-    }
-    let Ok(before) = usize::try_from(before) else { return Some(0) };
-    let kept = significant.bytes().chain(std::iter::repeat(b'0')).take(before);
-    let floor = kept.fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-    let is_over_half = significant.as_bytes().get(before).is_some_and(|digit| *digit >= b'5');
-    u16::try_from(floor + u32::from(is_over_half)).ok()
 }
 
 impl fmt::Display for Percent {

@@ -31,6 +31,25 @@ pub(super) fn shown(text: &str, max: usize) -> Result<String, Invalid> {
     Ok(text)
 }
 
+/// As much of a text as can be shown in `max` characters: a character that misleads becomes a space, and a text that is
+/// too long ends with `…`. `None`: the text shows nothing.
+pub(super) fn told(text: &str, max: usize) -> Option<String> {
+    let text: String = text.chars().map(|c| if is_misleading(c) { ' ' } else { c }).collect();
+    let text = tidied(&text);
+    if text.is_empty() {
+        return None;
+    }
+    Some(cut(text, max))
+}
+
+/// A text, or if it is longer than `max` characters, its beginning and `…`.
+pub(super) fn cut(text: String, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text,
+        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
 /// Whether a character at an end of a text is not to be seen there: white space, and what joins, parts or marks others.
 /// Files and web pages leave them behind. Within a text they stay: Persian, Khmer and family emoji are written with them.
 fn is_blank(character: char) -> bool {
@@ -118,6 +137,14 @@ mod tests {
         ] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn texts_that_only_tell_are_cut() {
+        assert_eq!(told(" step\n2 of\t3 ", 20).as_deref(), Some("step 2 of 3"));
+        assert_eq!(told(&"é".repeat(20), 20), Some("é".repeat(20)));
+        assert_eq!(told(&"é".repeat(21), 20), Some(format!("{}…", "é".repeat(19))));
+        assert_eq!(told("\u{feff} \n", 20), None);
     }
 
     #[test]

@@ -151,7 +151,10 @@ const PHASES: [&str; 3] = ["processing", "transcoding", "uploading"];
 impl TryFrom<&str> for StatusInput {
     type Error = Invalid;
 
+    /// The case of letters does not matter: Airflow, AWS Batch and Celery write `SUCCESS`, Temporal `Completed`.
     fn try_from(word: &str) -> Result<Self, Invalid> {
+        let word = word.to_ascii_lowercase();
+        let word = word.as_str();
         let meant = ALIASES.iter().find(|(_, words)| words.contains(&word));
         let status = meant.map_or_else(|| Status::try_from(word), |(status, _)| Ok(*status));
         let status = status.map_err(|Invalid(message)| {
@@ -209,7 +212,11 @@ mod tests {
         check("succeeded", Status::Completed, None);
         check("discarded", Status::Failed, None);
         check("canceled", Status::Cancelled, None);
-        for bad in ["", "Queued", "gone", "queued ", "created", "deferred", "skipped", "paused"] {
+        check("SUCCESS", Status::Completed, None);
+        check("Completed", Status::Completed, None);
+        check("UP_FOR_RETRY", Status::Queued, None);
+        check("Transcoding", Status::Running, Some("transcoding"));
+        for bad in ["", "\u{212a}illed", "gone", "queued ", "created", "deferred", "skipped", "paused"] {
             let Invalid(message) = StatusInput::try_from(bad).unwrap_err();
             assert!(Status::ALL.iter().all(|status| message.contains(status.as_str())), "{message}");
             assert!(message.contains("docs/api.md"), "{message}");

@@ -66,6 +66,8 @@ pub enum Change {
     Attempt(u32),
     /// The job may have so many attempts.
     MaxAttempts(u32),
+    /// So many attempts failed.
+    Failures(u32),
     /// This worker holds the job, or none does.
     Holder(Option<Holder>),
     /// The lease ends at this time.
@@ -263,6 +265,7 @@ impl Change {
             }
             Self::Attempt(attempt) => job.attempt = *attempt,
             Self::MaxAttempts(max_attempts) => job.max_attempts = *max_attempts,
+            Self::Failures(failures) => job.failures = *failures,
             Self::Holder(holder) => job.holder.clone_from(holder),
             Self::LeaseUntil(until) => change_lease(&mut job.state, |lease| lease.until = *until),
             Self::TakeSlot => change_lease(&mut job.state, |lease| lease.holds_slot = true),

@@ -63,11 +63,13 @@ pub fn given_up(error: JobError, now: Timestamp) -> Step {
 /// An attempt failed: the job waits for the next one, or has failed.
 pub fn failed(job: &Job, failure: Failure, backoff_ms: u64, now: Timestamp) -> Step {
     let Failure { error, is_retryable } = failure;
-    if is_retryable && job.attempt < job.max_attempts {
+    let step = if is_retryable && job.attempt < job.max_attempts {
         let due = now.plus_millis(i64::try_from(backoff_ms).unwrap_or(i64::MAX));
-        return tried_again(job, error, due, now);
-    }
-    given_up(error, now)
+        tried_again(job, error, due, now)
+    } else {
+        given_up(error, now)
+    };
+    step.with(Change::Failures(job.failures.saturating_add(1)))
 }
 
 /// A worker gives a job back, which is queued at once. The attempt is counted, and so one more is allowed.

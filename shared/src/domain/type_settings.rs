@@ -128,11 +128,11 @@ impl TypeSettings {
         Percent::try_from(u16::try_from(hundredths).ok()?).ok()
     }
 
-    /// How long a job waits after this try (from 1) before it is due again, in milliseconds: doubling, at most an hour,
-    /// and between half of that and all of it, as `chance` has it, so that jobs that failed together do not come back
-    /// together.
-    pub fn backoff_ms(&self, attempt: u32, chance: u64) -> u64 {
-        let doublings = 2_u64.saturating_pow(attempt.saturating_sub(1));
+    /// How long a job waits after a failure before it is due again, in milliseconds, if so many tries failed before. The
+    /// wait doubles with each failure, up to an hour. It lies between half of that and all of it, as `chance` has it, so
+    /// that jobs that failed together do not come back together.
+    pub fn backoff_ms(&self, failures: u32, chance: u64) -> u64 {
+        let doublings = 2_u64.saturating_pow(failures);
         let first_ms = u64::from(self.backoff_seconds) * 1_000;
         let most = first_ms.saturating_mul(doublings).min(MAX_BACKOFF_MS);
         let least = most.div_ceil(2);
@@ -187,26 +187,24 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_an_hour() {
-        let wait = |backoff_seconds, attempt, chance| {
-            TypeSettings { backoff_seconds, ..TypeSettings::default() }.backoff_ms(attempt, chance)
+        let wait = |backoff_seconds, failures, chance| {
+            TypeSettings { backoff_seconds, ..TypeSettings::default() }.backoff_ms(failures, chance)
         };
-        assert_eq!([wait(10, 1, 0), wait(10, 1, 5_000), wait(10, 1, 5_001)], [5_000, 10_000, 5_000]);
-        assert_eq!([wait(10, 2, 0), wait(10, 3, 0), wait(10, 4, 0)], [10_000, 20_000, 40_000]);
-        assert_eq!([wait(10, 10, 0), wait(3_600, 1, 0), wait(1, u32::MAX, 0)], [1_800_000; 3]);
-        assert_eq!([wait(0, 1, 7), wait(0, u32::MAX, u64::MAX)], [0; 2]);
-        // There is no try before the first.
-        assert_eq!(wait(10, 0, 0), 5_000);
+        assert_eq!([wait(10, 0, 0), wait(10, 0, 5_000), wait(10, 0, 5_001)], [5_000, 10_000, 5_000]);
+        assert_eq!([wait(10, 1, 0), wait(10, 2, 0), wait(10, 3, 0)], [10_000, 20_000, 40_000]);
+        assert_eq!([wait(10, 9, 0), wait(3_600, 0, 0), wait(1, u32::MAX, 0)], [1_800_000; 3]);
+        assert_eq!([wait(0, 0, 7), wait(0, u32::MAX, u64::MAX)], [0; 2]);
     }
 
     proptest! {
         #[test]
         fn a_wait_is_between_half_and_whole(
-            backoff_seconds in any::<u32>(), attempt in any::<u32>(), chance in any::<u64>(),
+            backoff_seconds in any::<u32>(), failures in any::<u32>(), chance in any::<u64>(),
         ) {
             let settings = TypeSettings { backoff_seconds, ..TypeSettings::default() };
-            let most = (1..attempt.min(64)).fold(u128::from(backoff_seconds) * 1_000, |wait, _| wait * 2);
+            let most = (0..failures.min(63)).fold(u128::from(backoff_seconds) * 1_000, |wait, _| wait * 2);
             let most = most.min(u128::from(MAX_BACKOFF_MS));
-            let wait = u128::from(settings.backoff_ms(attempt, chance));
+            let wait = u128::from(settings.backoff_ms(failures, chance));
             prop_assert!(wait * 2 >= most && wait <= most, "{} of {}", wait, most);
         }
 

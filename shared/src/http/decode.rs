@@ -7,8 +7,7 @@ use serde_json::value::RawValue;
 
 use super::object::distinct;
 use crate::domain::{
-    Artifact, ErrorCode, Invalid, JobError, JobId, Json, Labels, MAX_ERROR_CHARS, MicroDollars, Percent,
-    StatusInput, Timestamp, bounded,
+    Artifact, Invalid, JobError, JobId, Json, Labels, MicroDollars, Percent, StatusInput, Timestamp, bounded,
 };
 
 /// Most stages that a job may tell the seconds of.
@@ -39,6 +38,11 @@ impl Raw<'_> {
 /// A string that must fit a type.
 pub fn text<T: TryFrom<String, Error = Invalid>>(raw: Raw<'_>) -> Result<T, Invalid> {
     T::try_from(raw.string()?)
+}
+
+/// A text that only tells, such as a name for people: as much of it as fits. `None`: the text shows nothing.
+pub fn told<T>(raw: Raw<'_>, read: fn(&str) -> Option<T>) -> Result<Option<T>, Invalid> {
+    Ok(read(&raw.string()?))
 }
 
 /// A whole number within bounds.
@@ -121,7 +125,7 @@ pub fn labels(raw: Raw<'_>) -> Result<Labels, Invalid> {
     Labels::try_from(distinct::<String>(raw.0.get()).ok_or_else(wrong)?)
 }
 
-/// An amount of US dollars: a decimal string, or a number that is written as one.
+/// An amount of US dollars: a number, or a string of one.
 pub fn money(raw: Raw<'_>) -> Result<MicroDollars, Invalid> {
     let written = raw.0.get();
     let text = if written.starts_with('"') { raw.string()? } else { written.to_owned() };
@@ -133,7 +137,8 @@ pub fn status(raw: Raw<'_>) -> Result<StatusInput, Invalid> {
     StatusInput::try_from(raw.string()?.as_str())
 }
 
-/// An error: a message, or an object of one, the task that failed, and a word for programs.
+/// An error: a message, or an object of one, the task that failed, and a word for programs. Its texts only tell, so they
+/// are cut and filled in: if they were refused, the report would be lost, and the job would run again.
 pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
     let wrong = || {
         Invalid::new(
@@ -145,20 +150,14 @@ pub fn job_error(raw: Raw<'_>) -> Result<JobError, Invalid> {
         (raw.string()?, None, None)
     } else {
         let mut said: BTreeMap<String, Option<String>> = distinct(written).ok_or_else(wrong)?;
-        let message = said.remove("message").flatten().ok_or_else(wrong)?;
+        let message = said.remove("message").flatten().unwrap_or_default();
         let (failed_task, code) = (said.remove("failed_task").flatten(), said.remove("code").flatten());
         if !said.is_empty() {
             return Err(wrong());
         }
         (message, failed_task, code)
     };
-    let fits = |text: &String| text.chars().count() <= MAX_ERROR_CHARS;
-    if message.is_empty() || !fits(&message) || failed_task.as_ref().is_some_and(|task| !fits(task)) {
-        return Err(Invalid(format!("must have texts of 1 to {MAX_ERROR_CHARS} characters")));
-    }
-    let code = code.map(ErrorCode::try_from).transpose();
-    let code = code.map_err(|Invalid(message)| Invalid(format!("code {message}")))?;
-    Ok(JobError { message, failed_task, code })
+    Ok(JobError::told(message, failed_task, code))
 }
 
 /// Seconds by stage: an object of numbers that are not negative.
@@ -209,6 +208,27 @@ mod tests {
         assert!(timings(Raw(&raw(r#"{"a":1,"a":1}"#))).is_err());
         assert!(job_error(Raw(&raw(r#"{"message":"a","message":"b"}"#))).is_err());
         assert!(artifacts(Raw(&raw(r#"[{"name":"a","name":"b"}]"#))).is_err());
+    }
+
+    #[test]
+    fn an_error_is_kept_whatever_its_texts_are() {
+        let read = |json: &str| job_error(Raw(&RawValue::from_string(json.to_owned()).unwrap()));
+        let message = |json: &str| read(json).unwrap().message;
+        assert_eq!(message(r#""bad luck""#), "bad luck");
+        assert_eq!(message(&format!("\"{}\"", "x".repeat(500))), "x".repeat(500));
+        assert_eq!(message(&format!("\"{}\"", "x".repeat(501))), format!("{}…", "x".repeat(499)));
+        for nothing in [r#""""#, "{}", r#"{"message":null}"#, r#"{"message":""}"#] {
+            assert_eq!(message(nothing), "an error without a message", "{nothing}");
+        }
+        let error =
+            read(&format!(r#"{{"message":"m","failed_task":"{}","code":"a"}}"#, "y".repeat(501))).unwrap();
+        assert_eq!(error.failed_task, Some(format!("{}…", "y".repeat(499))));
+        assert_eq!(error.code.unwrap().as_str(), "a");
+        let error = read(r#"{"message":"m","failed_task":"","code":"no word"}"#).unwrap();
+        assert_eq!((error.message.as_str(), error.failed_task, error.code), ("no word: m", None, None));
+        for wrong in ["1", "null", "[]", r#"{"message":1}"#, r#"{"msg":"m"}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

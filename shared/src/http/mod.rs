@@ -38,7 +38,7 @@ pub use caller::{Access, Caller, bearer};
 pub use cursor::Cursor;
 pub use decode::{
     Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
-    timestamp, timings,
+    timestamp, timings, told,
 };
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::counts::TryEnd;
 use crate::domain::{
     Artifact, CreatedRange, ErrorCode, ExternalId, Job, JobId, JobName, Json, Labels, MicroDollars, Owner,
     Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
@@ -156,6 +157,8 @@ struct TryView<'a> {
     worker: Option<&'a WorkerId>,
     started_at: Timestamp,
     ended_at: Timestamp,
+    /// One of [`TryEnd`]'s words.
+    outcome: &'static str,
     error: Option<TryErrorView<'a>>,
 }
 
@@ -191,7 +194,7 @@ impl<'a> WholeJobView<'a> {
             metadata: input.metadata.as_ref(),
             result: output.result.as_ref(),
             timings: &output.timings,
-            attempts: by_number.into_values().map(TryView::from).collect(),
+            attempts: by_number.into_values().map(|tried| TryView::new(tried, job)).collect(),
             artifacts: output.artifacts.iter().map(ArtifactView::from).collect(),
             worker_id: job.holder.as_ref().filter(|_| lease.is_some()).map(|holder| &holder.worker),
             lease_expires_at: lease.map(|lease| lease.until),
@@ -206,15 +209,23 @@ impl WholeJob {
     }
 }
 
-impl<'a> From<&'a Try> for TryView<'a> {
-    fn from(tried: &'a Try) -> Self {
+impl<'a> TryView<'a> {
+    fn new(tried: &'a Try, job: &Job) -> Self {
         let Try { number, worker, started_at, ended_at, error } = tried;
+        let is_last = *number == job.attempt;
+        let outcome = match error {
+            Some(error) => TryEnd::of_error(Some(error)),
+            None if is_last && job.status() == Status::Completed => TryEnd::Completed,
+            // Only a cancelled job is queued again without an error.
+            None => TryEnd::Cancelled,
+        };
         let error = error.as_ref().map(|error| TryErrorView {
             message: &error.message,
             failed_task: error.failed_task.as_deref(),
             code: error.code.as_ref(),
         });
-        Self { number: *number, worker: worker.as_ref(), started_at: *started_at, ended_at: *ended_at, error }
+        let (worker, outcome) = (worker.as_ref(), outcome.as_str());
+        Self { number: *number, worker, started_at: *started_at, ended_at: *ended_at, outcome, error }
     }
 }
 

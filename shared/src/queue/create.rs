@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Error, Jobs};
 use crate::counts::{mean_run_ms, used_bytes};
-use crate::domain::{Creation, Head, IdempotencyKey, JobId, Mode, NewJob, Status, Timestamp};
+use crate::domain::{Creation, Head, IdempotencyKey, JobId, Mode, NewJob, Timestamp};
 use crate::store::head_write::HeadPut;
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::schema::{HEAD, KEY};
@@ -20,7 +20,7 @@ pub struct Created {
     pub head: Head,
     /// Whether it was created now.
     pub is_new: bool,
-    /// How many jobs go before it; `None`: it does not wait, or more than are counted do.
+    /// How many jobs go before it; `None`: it does not wait, is not due yet, or more than are counted do.
     pub ahead: Option<u64>,
     /// The mean time that jobs of its type run, in milliseconds, where that is known.
     pub mean_run_ms: Option<u64>,
@@ -126,9 +126,10 @@ impl Jobs<'_> {
         Ok(())
     }
 
-    /// How many jobs of its type go before this one; `None`: it does not wait, or more than are counted do.
-    async fn count_ahead(&self, head: &Head, now: Timestamp) -> Result<Option<u64>, StoreError> {
-        if head.job.status() != Status::Queued {
+    /// How many jobs of its type go before this one; `None`: it does not wait, is not due yet, or more than are counted
+    /// do.
+    pub async fn count_ahead(&self, head: &Head, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        if !head.job.is_due(now) {
             return Ok(None);
         }
         let source = self.ledger.source().await?;

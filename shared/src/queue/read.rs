@@ -33,8 +33,14 @@ impl Jobs<'_> {
         Ok(())
     }
 
-    /// Looks at a job again and again; whether it was seen ended before the time was over.
-    pub async fn wait_for_end(&self, id: JobId, pace: Pace, deadline: Timestamp) -> Result<bool, StoreError> {
+    /// Looks at a job again and again, until it has ended, is gone, or the time is over. Returns the head as it was last
+    /// seen.
+    pub async fn wait_for_end(
+        &self,
+        id: JobId,
+        pace: Pace,
+        deadline: Timestamp,
+    ) -> Result<Option<Head>, StoreError> {
         self.ledger.wait_for_end(id, pace, deadline).await
     }
 

@@ -234,7 +234,7 @@ impl Look<'_> {
         let Head { job, .. } = head;
         let end = async {
             let settings = self.ledger.type_settings(&job.owner, &job.kind).await?;
-            let backoff_ms = settings.backoff_ms(job.attempt, Environment::chance());
+            let backoff_ms = settings.backoff_ms(job.failures, Environment::chance());
             let Some(step) = expired(job, backoff_ms, now) else { return Ok(()) };
             let next = step.apply(head);
             let status = next.job.status();

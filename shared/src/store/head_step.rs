@@ -96,6 +96,7 @@ impl HeadUpdate {
             Change::End(end, at) => self.end(end, *at)?,
             Change::Attempt(attempt) => self.set("attempt", n(attempt)),
             Change::MaxAttempts(max_attempts) => self.set("max_attempts", n(max_attempts)),
+            Change::Failures(failures) => self.set("failures", n(failures)),
             Change::Holder(holder) => {
                 let worker = holder.as_ref().map(|Holder { worker, .. }| s(worker));
                 self.put("worker", worker);

@@ -97,6 +97,8 @@ struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_try: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    failures: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     last_worker: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_started: Option<i64>,
@@ -163,6 +165,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         started_at: job.state.started_at().map(Timestamp::millis),
         attempt: job.attempt,
         max_attempts: job.max_attempts,
+        failures: (job.failures > 0).then_some(job.failures),
         timeout_seconds: job.timeout_seconds,
         cost: job.cost.map(MicroDollars::micros),
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
@@ -293,6 +296,7 @@ fn job(row: Row) -> Result<Job, String> {
         updated_at: Timestamp::from_millis(row.updated_at),
         attempt: row.attempt,
         max_attempts: row.max_attempts,
+        failures: row.failures.unwrap_or(0),
         timeout_seconds: row.timeout_seconds,
         cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
         trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,

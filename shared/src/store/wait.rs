@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Ledger, StoreError, head_of_row, plans};
-use crate::domain::{JobId, Timestamp};
+use crate::domain::{Head, JobId, Timestamp};
 
 /// How often to look at a job that has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -15,20 +15,27 @@ pub struct Pace {
 }
 
 impl Ledger {
-    /// Looks at a job again and again; whether it was seen ended before the time was over. One that is gone was not.
-    pub async fn wait_for_end(&self, id: JobId, pace: Pace, deadline: Timestamp) -> Result<bool, StoreError> {
+    /// Looks at a job again and again, until it has ended, is gone, or the time is over. Returns the head as it was last
+    /// seen; `None`: the job is gone, or there was no time to look.
+    pub async fn wait_for_end(
+        &self,
+        id: JobId,
+        pace: Pace,
+        deadline: Timestamp,
+    ) -> Result<Option<Head>, StoreError> {
         let mut pause_ms = pace.first_ms;
+        let mut seen = None;
         loop {
             let left_ms = deadline.since((self.clock)());
             if left_ms == 0 {
-                return Ok(false);
+                return Ok(seen);
             }
             tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
             pause_ms = (pause_ms * 3 / 2).min(pace.longest_ms);
             let head = self.store.get(plans::get_head(&self.config.tables, id)).await?;
-            let Some(head) = head.map(head_of_row).transpose()? else { return Ok(false) };
-            if head.job.status().is_ended() {
-                return Ok(true);
+            seen = head.map(head_of_row).transpose()?;
+            if seen.as_ref().is_none_or(|head| head.job.status().is_ended()) {
+                return Ok(seen);
             }
         }
     }

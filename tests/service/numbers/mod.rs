@@ -59,6 +59,7 @@ fn any_job(dice: &mut Dice, number: u64) -> Job {
         status,
         created_at,
         wait_ms: dice.roll(90_000),
+        is_requeued: false,
         run_ms: dice.roll(5_000_000),
         cost: cost(dice),
         model: label(dice, &MODELS),
@@ -74,12 +75,17 @@ fn change(dice: &mut Dice, job: &mut Job) {
             2 => job.model = label(dice, &MODELS),
             3 => job.team = label(dice, &TEAMS),
             4 => job.kind = pick(dice, &TYPES),
-            _ if dice.roll(2) == 0 => job.created_at = time(dice),
+            // Earlier, it would have begun before its last attempt ended: such a line is late.
+            _ if dice.roll(2) == 0 => job.created_at = job.created_at.max(time(dice)),
             _ => {
                 job.status = match job.status {
                     "queued" => STATUSES[1 + usize::try_from(dice.roll(4)).expect("a place")],
                     "running" => STATUSES[2 + usize::try_from(dice.roll(3)).expect("a place")],
-                    "failed" | "cancelled" => "queued",
+                    "failed" | "cancelled" => {
+                        job.is_requeued = true;
+                        job.wait_ms += job.run_ms;
+                        "queued"
+                    }
                     other => other,
                 }
             }

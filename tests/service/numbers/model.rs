@@ -17,6 +17,8 @@ pub(super) struct Job {
     pub(super) created_at: Timestamp,
     /// Until it starts, if it does.
     pub(super) wait_ms: u64,
+    /// Whether it was queued again after its end: then it is due from that moment, which is later than all that it does.
+    pub(super) is_requeued: bool,
     /// Until it ends, if it does.
     pub(super) run_ms: u64,
     pub(super) cost: Option<u64>,
@@ -100,9 +102,9 @@ impl Model {
         self.events.push((job.created_at, event));
     }
 
-    fn began_and_ended(&mut self, job: &Job, waited: bool) {
+    fn began_and_ended(&mut self, job: &Job, waited: bool, wait_ms: u64) {
         if waited && job.has_started() {
-            self.happened(job, Event::Waited(job.wait_ms));
+            self.happened(job, Event::Waited(wait_ms));
         }
         if job.has_ended() {
             self.happened(job, Event::Ended(job.status));
@@ -114,7 +116,7 @@ impl Model {
 
     pub(super) fn create(&mut self, job: Job) {
         self.happened(&job, Event::Created);
-        self.began_and_ended(&job, true);
+        self.began_and_ended(&job, true, job.wait_ms);
         self.jobs.insert(job.external_id.clone(), job);
     }
 
@@ -126,7 +128,8 @@ impl Model {
             return self.create(new);
         }
         if old.status != new.status {
-            self.began_and_ended(&new, old.status == "queued");
+            let wait_ms = if old.is_requeued { 0 } else { new.wait_ms };
+            self.began_and_ended(&new, old.status == "queued", wait_ms);
         }
         self.jobs.insert(new.external_id.clone(), new);
     }

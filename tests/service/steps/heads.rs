@@ -109,6 +109,7 @@ fn head(state: State, bits: u32) -> Head {
             updated_at: at(0),
             attempt: 2,
             max_attempts: if has(4) { 2 } else { 3 },
+            failures: u32::from(has(2)),
             timeout_seconds: None,
             cost: has(4).then(|| MicroDollars::try_from(5_u64).expect("a cost")),
             trace_id: None,

@@ -108,6 +108,7 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         updated_at: created_at,
         attempt: 0,
         max_attempts: 1,
+        failures: 0,
         timeout_seconds: None,
         cost: None,
         trace_id: None,

@@ -1,12 +1,13 @@
 //! One job as its source describes it, read field by field.
 
 use jobledger::domain::{
-    ExternalId, Input, Invalid, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, Output,
-    PartError, Phase, Progress, Status, StatusInput, Timeline, Timestamp, Upsert, callers_type,
+    ExternalId, Input, Invalid, JobName, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS,
+    Output, PartError, Phase, Progress, Status, StatusInput, TaskName, Timeline, Timestamp, Upsert,
+    callers_type,
 };
 use jobledger::http::{
     FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text,
-    timestamp, timings,
+    timestamp, timings, told,
 };
 
 use super::rejected::Rejected;
@@ -38,7 +39,7 @@ impl Line {
         let status = fields.required("status", status);
         let phase: Option<Phase> = fields.optional("phase", text);
         let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));
-        let name = fields.optional("name", text);
+        let name = fields.optional("name", |raw| told(raw, JobName::told)).flatten();
         let labels = fields.optional("labels", labels);
         let created_at = fields.optional("created_at", timestamp);
         let available_at = fields.optional("available_at", timestamp);
@@ -124,7 +125,7 @@ fn is_begun(line: &[u8]) -> bool {
 
 /// How far a job is: a task that is left out is not known, and all of it is then at its beginning.
 fn progress(fields: &mut Fields) -> Progress {
-    let current_task = fields.optional("current_task", text);
+    let current_task = fields.optional("current_task", |raw| told(raw, TaskName::told)).flatten();
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent).unwrap_or_default();
     Progress { current_task, current_task_progress, overall_progress }

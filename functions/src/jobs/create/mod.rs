@@ -1,7 +1,7 @@
 //! `POST /v1/jobs`: creates a job. One conditional write decides; the job's input is written before it.
 
 use jobledger::Function;
-use jobledger::domain::{Creation, JobId, Status};
+use jobledger::domain::{Creation, JobId, State, Status, Timestamp};
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
 use jobledger::queue::Created;
 use jobledger::store::Ledger;
@@ -10,6 +10,8 @@ use serde::Serialize;
 
 mod parse;
 mod wait;
+
+use wait::Waited;
 
 /// The function.
 pub const FUNCTION: Function = function::<CreateJob>();
@@ -25,6 +27,7 @@ pub struct CreateJob;
 struct Body {
     job_id: JobId,
     status: Status,
+    available_at: Option<Timestamp>,
     position_in_queue: Option<u64>,
     estimated_duration_seconds: Option<u64>,
 }
@@ -50,21 +53,30 @@ impl Route for CreateJob {
             now: call.now,
             fresh: call.fresh,
         };
-        let Created { head, is_new, ahead, mean_run_ms, mode } =
+        let Created { mut head, is_new, mut ahead, mean_run_ms, mode } =
             call.backend.jobs().create(&creation, &new).await?;
         let location = format!("/v1/jobs/{}", head.job.id);
-        if let Some(wait) = wait::wait_of(preferred, mode)
-            && let Some(whole) = wait::ended(&call, &head, wait).await
-        {
-            let mut answer = Answer::ok(&whole.view((call.clock)()));
-            if let Some(Wait { seconds }) = preferred {
-                answer = answer.with("preference-applied", format!("wait={seconds}"));
+        if let Some(wait) = wait::wait_of(preferred, mode) {
+            match wait::wait(&call, &head, wait).await {
+                Waited::Ended(whole) => {
+                    let mut answer = Answer::ok(&whole.view((call.clock)()));
+                    if let Some(Wait { seconds }) = preferred {
+                        answer = answer.with("preference-applied", format!("wait={seconds}"));
+                    }
+                    return Ok(answer.with("location", location));
+                }
+                Waited::Open(now, ahead_now) => (head, ahead) = (*now, ahead_now),
+                Waited::Unknown => {}
             }
-            return Ok(answer.with("location", location));
         }
+        let available_at = match head.job.state {
+            State::Queued { available_at } => Some(available_at),
+            _ => None,
+        };
         let body = Body {
             job_id: head.job.id,
             status: head.job.status(),
+            available_at,
             position_in_queue: ahead.map(|ahead| ahead + 1),
             estimated_duration_seconds: mean_run_ms.map(|millis| millis.div_ceil(1_000)),
         };

@@ -17,26 +17,43 @@ pub(crate) fn wait_of(preferred: Option<Wait>, mode: Mode) -> Option<Wait> {
     })
 }
 
-/// The whole job, if it has ended, or ends in time.
+/// How a wait ended.
+pub(crate) enum Waited {
+    /// The job has ended.
+    Ended(Box<WholeJob>),
+    /// The job has not ended: its head as it is now, and how many jobs go before it.
+    Open(Box<Head>, Option<u64>),
+    /// Nothing newer is known than that the job was created.
+    Unknown,
+}
+
+/// Waits for the end of a job that was created, unless it has ended already.
 ///
-/// The job is there, so a fault is no reason to say that it is not: a caller that heard so would create another.
-pub(crate) async fn ended(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Option<WholeJob> {
+/// The job is there, so a fault is no reason to say that it is not: the caller would create another.
+pub(crate) async fn wait(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Waited {
     look(call, head, wait).await.unwrap_or_else(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a created job could not be waited for");
-        None
+        Waited::Unknown
     })
 }
 
-async fn look(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Result<Option<WholeJob>, StoreError> {
+async fn look(call: &Call<'_, Ledger>, head: &Head, wait: Wait) -> Result<Waited, StoreError> {
     let (jobs, id) = (call.backend.jobs(), head.job.id);
     if !head.job.status().is_ended() {
         let seconds = call.pay_wait(wait.seconds.into()).await;
+        if seconds == 0 {
+            return Ok(Waited::Unknown);
+        }
         let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
-        if seconds == 0 || !jobs.wait_for_end(id, PACE, deadline).await? {
-            return Ok(None);
+        let Some(seen) = jobs.wait_for_end(id, PACE, deadline).await? else { return Ok(Waited::Unknown) };
+        if !seen.job.status().is_ended() {
+            let ahead = jobs.count_ahead(&seen, (call.clock)()).await?;
+            return Ok(Waited::Open(Box::new(seen), ahead));
         }
     }
-    let whole = jobs.find_whole(id).await?;
-    // It may have been queued again meanwhile.
-    Ok(whole.filter(|whole| whole.head.job.status().is_ended()))
+    Ok(match jobs.find_whole(id).await? {
+        Some(whole) if whole.head.job.status().is_ended() => Waited::Ended(Box::new(whole)),
+        // It may have been queued again, or removed, meanwhile.
+        Some(_) | None => Waited::Unknown,
+    })
 }

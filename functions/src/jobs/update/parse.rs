@@ -2,11 +2,11 @@
 
 use jobledger::domain::{
     Invalid, JobChange, LeaseToken, MAX_PRIORITY, Output, Phase, Renewal, ReportedProgress, Status,
-    StatusInput,
+    StatusInput, TaskName,
 };
 use jobledger::http::{
     Fields, Problem, artifacts, flag, integer, job_error, json, labels, money, object, percent, status, text,
-    timings,
+    timings, told,
 };
 use jobledger::queue::{MAX_LEASE_SECONDS, MIN_LEASE_SECONDS};
 
@@ -87,7 +87,7 @@ impl From<Option<StatusInput>> for StatusWords {
 }
 
 fn progress(fields: &mut Fields) -> ReportedProgress {
-    let current_task = fields.optional("current_task", text);
+    let current_task = fields.optional("current_task", |raw| told(raw, TaskName::told)).flatten();
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent);
     if current_task_progress.is_some() && current_task.is_none() {

@@ -147,7 +147,7 @@ fn a_known_job_goes_only_where_the_status_table_leads() {
     for from in Status::ALL {
         let existing = stored(&line(from));
         for to in Status::ALL {
-            let upsert = Upsert { fingerprint: Fingerprint::of(b"another"), ..line(to) };
+            let upsert = next_attempt(to, 4);
             match judge(&upsert, Some(&existing), &defaults()) {
                 Ok(Verdict::Update(head)) => {
                     assert!(from.reaches(to), "{from} -> {to}");
@@ -161,6 +161,91 @@ fn a_known_job_goes_only_where_the_status_table_leads() {
             }
         }
     }
+}
+
+/// A line of that status about an attempt that began at this hour, and if it ended, an hour later.
+fn next_attempt(status: Status, hour: i64) -> Upsert {
+    Upsert {
+        started_at: (status != Status::Queued).then_some(at(hour)),
+        completed_at: status.is_ended().then_some(at(hour + 1)),
+        fingerprint: Fingerprint::of(format!("{status} {hour}").as_bytes()),
+        ..line(status)
+    }
+}
+
+#[test]
+fn an_attempt_that_ended_is_kept_when_the_job_moves_on() {
+    let failed = stored(&line(Status::Failed));
+    for status in [Status::Queued, Status::Running, Status::Completed, Status::Failed, Status::Cancelled] {
+        let head = updated(&next_attempt(status, 4), &failed);
+        let tried = head.job.last_try.clone().unwrap();
+        assert_eq!((tried.number, tried.started_at, tried.ended_at), (1, at(2), at(3)), "{status}");
+        assert_eq!(tried.error.unwrap().message, "bad luck", "{status}");
+        let attempt = if status == Status::Queued { 1 } else { 2 };
+        assert_eq!((head.job.attempt, head.job.max_attempts), (attempt, 2), "{status}");
+        // From queue to work, the attempt that ended stays, and one more begins.
+        if status == Status::Queued {
+            let running = updated(&next_attempt(Status::Running, 4), &head);
+            assert_eq!((running.job.attempt, running.job.last_try), (2, head.job.last_try));
+        }
+    }
+    // A correction of the end is the same attempt.
+    let corrected =
+        updated(&Upsert { completed_at: Some(at(4)), ..next_attempt(Status::Failed, 2) }, &failed);
+    assert_eq!((corrected.job.attempt, corrected.job.last_try), (1, None));
+}
+
+#[test]
+fn a_line_that_arrives_late_changes_nothing() {
+    let is_late = |upsert: &Upsert, existing: &Head| {
+        assert_eq!(judge(upsert, Some(existing), &defaults()), Ok(Verdict::Unchanged), "{upsert:?}");
+    };
+    for status in [Status::Failed, Status::Cancelled] {
+        let ended = stored(&next_attempt(status, 5));
+        is_late(&next_attempt(Status::Running, 5), &ended);
+        is_late(&Upsert { available_at: Some(at(4)), ..next_attempt(Status::Queued, 0) }, &ended);
+        is_late(&next_attempt(Status::Completed, 2), &ended);
+        // The next attempt may begin as the last one ends. The same attempt may have ended otherwise.
+        assert_eq!(updated(&next_attempt(Status::Running, 6), &ended).job.status(), Status::Running);
+        let other_end = Upsert { completed_at: Some(at(5)), ..next_attempt(Status::Completed, 5) };
+        assert_eq!(updated(&other_end, &ended).job.status(), Status::Completed);
+    }
+    let failed = stored(&line(Status::Failed));
+    let queued = updated(&next_attempt(Status::Queued, 0), &failed);
+    is_late(&next_attempt(Status::Running, 2), &queued);
+    is_late(&next_attempt(Status::Failed, 2), &queued);
+    let running = updated(&next_attempt(Status::Running, 6), &failed);
+    for status in [Status::Completed, Status::Failed, Status::Cancelled] {
+        is_late(&next_attempt(status, 2), &running);
+        assert_eq!(updated(&next_attempt(status, 6), &running).job.status(), status);
+    }
+    is_late(&next_attempt(Status::Running, 2), &running);
+    is_late(&Upsert { available_at: Some(at(5)), ..next_attempt(Status::Queued, 0) }, &running);
+}
+
+#[test]
+fn a_job_that_is_queued_again_is_due_from_now() {
+    let due = |head: &Head| match head.job.state {
+        State::Queued { available_at } => available_at,
+        ref other => panic!("{other:?}"),
+    };
+    let again = next_attempt(Status::Queued, 0);
+    for status in [Status::Running, Status::Failed, Status::Cancelled] {
+        let queued = updated(&again, &stored(&line(status)));
+        assert_eq!(due(&queued), at(100), "{status}");
+        // A later line that says nothing of it leaves it as it is.
+        let now = Defaults { now: at(200), ..defaults() };
+        let silent = Upsert { fingerprint: Fingerprint::of(b"silent"), ..again.clone() };
+        match judge(&silent, Some(&queued), &now) {
+            Ok(Verdict::Update(head)) if status != Status::Running => assert_eq!(due(&head), at(100)),
+            Ok(Verdict::Update(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let planned = Upsert { available_at: Some(at(150)), ..again.clone() };
+    assert_eq!(due(&updated(&planned, &stored(&line(Status::Failed)))), at(150));
+    // A new job waits since it was created.
+    assert_eq!(due(&stored(&line(Status::Queued))), at(1));
 }
 
 #[test]

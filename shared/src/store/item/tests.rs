@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
 /// The attributes of a head that an index lacks: see `template.yaml`. Only the head needs them.
-const NOT_PROJECTED: [&str; 19] = [
+const NOT_PROJECTED: [&str; 20] = [
     "fingerprint",
     "ttl_seconds",
     "input",
@@ -19,6 +19,7 @@ const NOT_PROJECTED: [&str; 19] = [
     "lease_token",
     "lease_until",
     "slot",
+    "failures",
     "last_try",
     "last_worker",
     "last_started",
@@ -123,7 +124,8 @@ fn job() -> impl Strategy<Value = Job> {
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
-    let kept = (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()]);
+    let failures = prop_oneof![Just(0), any::<u32>()];
+    let kept = (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()], failures);
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
@@ -133,7 +135,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
-            (progress, holder, last_try, bytes),
+            (progress, holder, last_try, bytes, failures),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -146,6 +148,7 @@ fn job() -> impl Strategy<Value = Job> {
             updated_at,
             attempt: numbers.1,
             max_attempts: numbers.2,
+            failures,
             timeout_seconds: numbers.3,
             cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
             trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
@@ -234,7 +237,8 @@ proptest! {
         for name in NOT_PROJECTED {
             row.remove(name);
         }
-        let mut seen = Job { progress: None, bytes: 0, holder: None, last_try: None, ..head.job.clone() };
+        let mut seen =
+            Job { progress: None, bytes: 0, failures: 0, holder: None, last_try: None, ..head.job.clone() };
         if let State::Running { lease, .. } = &mut seen.state {
             *lease = None;
         }

@@ -33,7 +33,7 @@ async fn a_job_is_returned_with_every_field() {
         "name": "a.mp4", "error": { "message": "no GPU", "failed_task": "encode", "retry_count": 0 }, "attempt": 1,
         "max_attempts": 2, "attempts": [{
             "number": 1, "worker": null, "started_at": "2026-01-01T00:01:00.000Z",
-            "ended_at": "2026-01-01T00:01:01.250Z", "error": { "message": "no GPU", "failed_task": "encode" },
+            "ended_at": "2026-01-01T00:01:01.250Z", "outcome": "failed", "error": { "message": "no GPU", "failed_task": "encode" },
         }], "created_at": "2026-01-01T00:00:00.000Z", "updated_at": updated_at,
         "started_at": "2026-01-01T00:01:00.000Z", "completed_at": "2026-01-01T00:01:01.250Z",
         "expires_at": expires_at, "duration_ms": 1_250, "timeout_seconds": 60,

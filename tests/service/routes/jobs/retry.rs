@@ -33,6 +33,7 @@ async fn a_failed_job_gets_one_more_try() {
     let job = whole(&service, &first.id).await;
     let expect = json!([{
         "number": 1, "worker": "w", "started_at": failed["started_at"], "ended_at": failed["completed_at"],
+        "outcome": "failed",
         "error": { "message": "no", "failed_task": null, "code": "e" },
     }]);
     assert_eq!((&job["attempts"], &job["payload"]), (&expect, &json!(1)));
@@ -63,8 +64,8 @@ async fn a_cancelled_job_gets_one_more_try_too() {
     assert_eq!((reply.at("/attempt"), reply.at("/max_attempts")), (&json!(1), &json!(2)));
     let tries = whole(&service, &ran.id).await["attempts"].clone();
     assert_eq!(
-        (&tries[0]["number"], &tries[0]["worker"], &tries[0]["error"]),
-        (&json!(1), &json!("w"), &Value::Null)
+        (&tries[0]["number"], &tries[0]["worker"], &tries[0]["outcome"], &tries[0]["error"]),
+        (&json!(1), &json!("w"), &json!("cancelled"), &Value::Null)
     );
 }
 

@@ -91,6 +91,8 @@ async fn a_job_follows_only_steps_of_the_status_table() {
             let expect = match (from, to) {
                 _ if from == to => [0, 0, 1, 0],
                 ("completed", _) => [0, 0, 0, 1],
+                // The line tells of the attempt that has ended: it arrived late.
+                ("failed" | "cancelled", "running") => [0, 0, 1, 0],
                 _ => [0, 1, 0, 0],
             };
             assert_eq!(went_in(&reply), expect, "{id}: {}", reply.text);
@@ -104,6 +106,33 @@ async fn a_job_follows_only_steps_of_the_status_table() {
     assert_eq!(total(&service, "").await, 25);
     assert_eq!(total(&service, "status=completed").await, 5 + 4);
     Samples::scrape(&service).await.balance();
+}
+
+#[tokio::test]
+async fn a_job_that_moves_on_keeps_the_attempt_that_ended() {
+    let service = Service::shared().await;
+    let line = |status: &str, changes: Value| {
+        let line = json!({
+            "external_id": "1", "type": "a", "status": status, "created_at": "2026-01-01T00:00:00Z", "max_attempts": 3,
+        });
+        json!([with(line, &changes)])
+    };
+    let failed = json!({
+        "started_at": "2026-01-01T00:00:01Z", "completed_at": "2026-01-01T00:00:02Z",
+        "error": { "message": "bad luck", "code": "luck" },
+    });
+    assert_eq!(ingest(&service, &line("failed", failed)).await, [1, 0, 0, 0]);
+    let begin = json!({ "started_at": "2026-01-01T00:00:05Z" });
+    assert_eq!(ingest(&service, &line("running", begin.clone())).await, [0, 1, 0, 0]);
+    let end = with(begin, &json!({ "completed_at": "2026-01-01T00:00:06Z" }));
+    assert_eq!(ingest(&service, &line("completed", end)).await, [0, 1, 0, 0]);
+    let id = text(&only_job(&service, "").await["job_id"]);
+    let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
+    assert_eq!((job.at("/status"), job.at("/attempt")), (&json!("completed"), &json!(2)), "{}", job.text);
+    assert_eq!(job.at("/attempts").as_array().map(Vec::len), Some(2), "{}", job.text);
+    assert_eq!(job.at("/attempts/0/error/code"), "luck");
+    assert_eq!(job.at("/attempts/0/ended_at"), "2026-01-01T00:00:02.000Z");
+    assert_eq!(job.at("/attempts/1/error"), &Value::Null);
 }
 
 #[tokio::test]

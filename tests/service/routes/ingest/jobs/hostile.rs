@@ -220,7 +220,7 @@ async fn a_long_line_is_one_line() {
     let [before, after] = ["1", "3"].map(|id| completed(id).to_string());
     for (line, field) in [
         (with("2", &format!("\"payload\":\"{}\"", "x".repeat(fill))), "payload"),
-        (with("2", &format!("\"name\":\"{}\"", "x".repeat(fill))), "name"),
+        (with("2", &format!("\"phase\":\"{}\"", "x".repeat(fill))), "phase"),
         (with("2", &format!("\"{}\":1", "x".repeat(fill))), &"x".repeat(64)),
         // Said back, each of these is two bytes, and two again as the answer leaves.
         (format!("\"{}\"", "\\\\".repeat(fill / 5)), "line"),

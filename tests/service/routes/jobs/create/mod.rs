@@ -19,7 +19,8 @@ async fn a_job_is_queued_with_the_defaults_of_the_contract() {
     let id = text(reply.at("/job_id"));
     assert!(JobId::try_from(id.as_str()).is_ok(), "{id} is no UUID");
     let expect = json!({
-        "job_id": id, "status": "queued", "position_in_queue": 1, "estimated_duration_seconds": null,
+        "job_id": id, "status": "queued", "available_at": reply.at("/available_at"), "position_in_queue": 1,
+        "estimated_duration_seconds": null,
     });
     assert_eq!(reply.json, expect);
     assert_eq!(reply.header("content-type"), Some("application/json"));

