@@ -51,17 +51,17 @@ impl Summary {
     fn text(&self) -> String {
         let Counts { created, updated, unchanged, rejected, superseded } = self.counts;
         let file = &self.file;
-        let jobs = HumanCount(self.jobs);
+        let jobs = format!("{} job{}", HumanCount(self.jobs), if self.jobs == 1 { "" } else { "s" });
         let mut text = if self.dry_run {
             format!(
-                "{file} has {jobs} jobs, of which {} cannot be sent; nothing was sent",
+                "{file} has {jobs}, of which {} cannot be sent; nothing was sent",
                 HumanCount(rejected)
             )
         } else {
             let begin = match (self.finished, self.jobs == self.jobs_before && self.jobs > 0) {
-                (true, true) => format!("already sent: {file}, {jobs} jobs"),
-                (true, false) => format!("sent: {file}, {jobs} jobs"),
-                (false, _) => format!("sent so far: {jobs} jobs of {file}"),
+                (true, true) => format!("already sent: {file}, {jobs}"),
+                (true, false) => format!("sent: {file}, {jobs}"),
+                (false, _) => format!("sent so far: {jobs} of {file}"),
             };
             format!(
                 "{begin}: {} created, {} updated, {} unchanged, {} rejected",

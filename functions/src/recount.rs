@@ -1,4 +1,5 @@
-//! `POST /v1/admin/recount`: counts anew. It makes the job that does it and answers; `run-background-tasks` does it.
+//! `POST /v1/admin/recount`: counts anew. It writes a job with its task, and answers.
+//! `run-background-tasks` then counts.
 
 use jobledger::Function;
 use jobledger::background::Asked;

@@ -20,7 +20,7 @@ use crate::store::{
 /// How often a job may go between the write that it kept from being made and the look at it.
 const MAX_TRIES: usize = 3;
 
-/// Work that somebody asks for.
+/// Work that a caller or a schedule asks for. `http/asked.rs` makes it of a call.
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// The id of the job that shows it.

@@ -138,7 +138,8 @@ pub fn adopted() -> Step {
         .only(When::HoldsSlot(false))
 }
 
-/// A job waits, and is moved to where its priority belongs: that changes its key in the queue, and nothing that it says.
+/// A job that waits is moved to where its priority belongs. `queue/claim.rs` adds the new key in the queue to the update;
+/// the job itself does not change.
 pub fn moved_up(attempt: u32) -> Step {
     Step::new([Status::Queued], Vec::new(), None).only(When::Attempt(attempt))
 }

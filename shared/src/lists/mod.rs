@@ -5,11 +5,12 @@
 //! 1. [`Jobs::list`], in this file, is called with the query, the place to begin, and the most rows.
 //! 2. `prepared` reads once what the page and the total both need: the jobs that an id leads to, and the owner's totals,
 //!    if the list names several types or statuses. From these, `plan` chooses the ranges of one index.
-//! 3. `page` reads the rows of the page, and works out the total at the same time. If the list is sorted by something else
+//! 3. If the page begins at an offset or has a number, `counts::locate` finds the minute of its first row.
+//! 4. `page` reads the rows of the page, and works out the total at the same time. If the list is sorted by something else
 //!    than creation, `sorted` does this.
-//! 4. `reader` merges the ranges, and reads each only as far as its turn comes.
-//! 5. If the list has filters that jobs are not counted by, `matches` counts the rows that the page has not read.
-//! 6. `rows` makes jobs of the rows.
+//! 5. `reader` merges the ranges, and reads each only as far as its turn comes.
+//! 6. If the list has filters that jobs are not counted by, `matches` counts the rows that the page has not read.
+//! 7. `rows` makes jobs of the rows.
 //!
 //! `count` answers how many jobs a list has by status and type. Exports and bulk changes read a list part by part.
 

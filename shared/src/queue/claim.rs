@@ -110,8 +110,8 @@ impl Claims {
         let window = if spread > CROWDED_FROM { CROWDED_WINDOW } else { WINDOW };
         let seen = view(source, &self.long, queues, window, now).await?;
         let mut left = self.taken.without(seen.candidates, now);
-        // After the queues, and not beside them. Then the first limit of a type either is seen here, or its writer sees
-        // that a job is about. And if nothing waits, it costs nothing.
+        // The types are read after the queues. So either this claim sees the first limit of a type, or the writer of the
+        // limit sees the job that this claim is about to take. If nothing waits, no type is read.
         let kinds = left.iter().map(|candidate| candidate.kind.clone()).collect();
         let types = ledger.types_now(&request.owner, &kinds).await?;
         let slots = slots::open(ledger, &request.owner, &types, now).await?;

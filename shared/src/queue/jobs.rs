@@ -63,8 +63,8 @@ impl Jobs<'_> {
         bulk: Option<ByBulk<'_>>,
     ) -> Result<Head, Error> {
         let head = match self.call_off(owner, id, now, bulk).await? {
-            // A job of a type with a limit is read again: others may have changed it since.
             Made::Done(head) if bulk.is_some() => return Ok(*head),
+            // If the job held a slot, this head was read after the write: somebody may have queued the job again.
             Made::Done(head) => *head,
             Made::Refused(there) => refused(there, owner)?,
         };

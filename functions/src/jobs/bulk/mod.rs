@@ -1,4 +1,5 @@
-//! `POST /v1/jobs/bulk`: one change to many jobs. It makes the job that does it and answers; `run-background-tasks` does it.
+//! `POST /v1/jobs/bulk`: one change to many jobs. It writes a job with its task, and answers.
+//! `run-background-tasks` then changes the jobs.
 
 use std::collections::BTreeMap;
 

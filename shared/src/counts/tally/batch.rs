@@ -180,8 +180,10 @@ async fn count(
     write(ledger, shard, &mut read, &pending, now).await
 }
 
-/// The records after the checkpoint. One that does not say which it is goes with the one before it, or, if none is
-/// before it, with the next: so that it counts once too. If none says, there is nothing to hold them apart by.
+/// The records after the checkpoint.
+///
+/// A record without a sequence number goes with the record before it, or if there is none, with the next one. So it
+/// counts once, too. If no record has a number, nothing tells them apart, and none is new.
 fn after<'a>(steps: &'a [Step], read: Option<&SequenceNumber>) -> Vec<&'a Step> {
     let says = |step: &Step| step.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
     let mut is_new = steps.iter().find_map(says).unwrap_or(false);

@@ -1,6 +1,6 @@
 //! Jobs as a table (RFC 4180). Cells are what `JobView` says, in columns that do not depend on the jobs.
 
-use csv::{Terminator, Writer, WriterBuilder};
+use csv::{QuoteStyle, Terminator, Writer, WriterBuilder};
 use jobledger::domain::{Job, Timestamp};
 use jobledger::http::JobView;
 use serde_json::{Map, Value};
@@ -42,9 +42,13 @@ const LABELS: [&str; 4] = ["team", "model", "provider", "gpu_type"];
 const BEGINS_A_FORMULA: [char; 11] =
     ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
-/// Writes the line of names.
+/// Writes the line of names, each in quotation marks.
+///
+/// DuckDB 2.0 decides by the first 20,480 rows whether a file has quotation marks. If the first one came later, it would
+/// read the marks as a part of the text, or refuse the file.
 pub(crate) fn write_names(text: &mut Vec<u8>) -> Result<(), csv::Error> {
-    let mut lines = lines(text);
+    let mut lines =
+        WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::Always).from_writer(text);
     lines.write_record(COLUMNS)?;
     Ok(lines.flush()?)
 }

@@ -117,7 +117,9 @@ async fn a_list_without_jobs_is_a_file_without_jobs() {
     let service = Service::shared().await;
     let text = file(&service, "").await.text;
     assert_eq!(text.matches("\r\n").count(), 1, "{text}");
-    assert!(text.starts_with("job_id,external_id,type,status,") && text.ends_with(",trace_id\r\n"));
+    // The names are quoted, so that readers that sample a file see that it has quotation marks.
+    assert!(text.starts_with(r#""job_id","external_id","type","status","#), "{text}");
+    assert!(text.ends_with(",\"trace_id\"\r\n"), "{text}");
     assert_eq!(file(&service, "format=json").await.json, json!([]));
     assert_eq!(file(&service, "format=ndjson").await.text, "");
 }
