@@ -53,10 +53,7 @@ impl Summary {
         let file = &self.file;
         let jobs = format!("{} job{}", HumanCount(self.jobs), if self.jobs == 1 { "" } else { "s" });
         let mut text = if self.dry_run {
-            format!(
-                "{file} has {jobs}, of which {} cannot be sent; nothing was sent",
-                HumanCount(rejected)
-            )
+            format!("{file} has {jobs}, of which {} cannot be sent; nothing was sent", HumanCount(rejected))
         } else {
             let begin = match (self.finished, self.jobs == self.jobs_before && self.jobs > 0) {
                 (true, true) => format!("already sent: {file}, {jobs}"),

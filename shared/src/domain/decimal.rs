@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 /// Digits of the greatest number that [`Written`] reads: they fit a `u64`.
 const MAX_DIGITS: i64 = 18;
 
+/// The greatest exponent that is told from a greater one: no text is as long.
+const MAX_EXPONENT: i64 = 1 << 40;
+
 /// A number as it was written, cut after some places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
@@ -22,7 +25,7 @@ impl Written {
     /// or has more than 18 digits before the cut.
     pub(super) fn read(number: &str, places: u32) -> Option<Self> {
         let (number, exponent) = match number.split_once(['e', 'E']) {
-            Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+            Some((number, exponent)) => (number, exponent_of(exponent)?),
             None => (number, 0),
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -37,7 +40,7 @@ impl Written {
         }
         // How many of the significant digits lie before the cut.
         let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
-        let before = i64::try_from(whole.len()).ok()? - zeros + i64::from(exponent) + i64::from(places);
+        let before = i64::try_from(whole.len()).ok()? - zeros + exponent + i64::from(places);
         if before > MAX_DIGITS {
             return None;
         }
@@ -64,6 +67,19 @@ impl Written {
         };
         self.floor + u64::from(is_up)
     }
+}
+
+/// An exponent; one that is beyond all that matters is cut.
+fn exponent_of(text: &str) -> Option<i64> {
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let exponent = digits.parse().unwrap_or(MAX_EXPONENT).min(MAX_EXPONENT);
+    Some(if is_negative { -exponent } else { exponent })
 }
 
 /// A number with so many places, kept in units of the last one; written as a JSON number with all of them: `33.30`.

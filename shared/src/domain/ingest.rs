@@ -166,6 +166,12 @@ impl Upsert {
     fn is_late(&self, job: &Job) -> bool {
         let last_end = job.last_try.as_ref().map(|tried| tried.ended_at);
         if self.status.is_ended() {
+            let is_last = job.last_try.as_ref().is_some_and(|tried| {
+                (Some(tried.started_at), Some(tried.ended_at)) == (self.started_at, self.completed_at)
+            });
+            if is_last && !job.status().is_ended() {
+                return true;
+            }
             return self.completed_at.is_some_and(|said| match job.state.started_at() {
                 Some(begin) => said < begin,
                 // The end of the last attempt itself is known already.
@@ -188,8 +194,12 @@ impl Upsert {
             State::Queued { .. } => self.started_at.is_some(),
             // A source that corrects the beginning of an attempt says so, too.
             State::Running { .. } => false,
-            State::Completed(ended) | State::Failed(ended, _) | State::Cancelled(ended) => {
-                self.started_at.is_some_and(|begin| begin >= ended.completed_at)
+            // A completed job stays completed: its line corrects it.
+            State::Completed(_) => false,
+            // An attempt without a length begins and ends at the same time.
+            State::Failed(ended, _) | State::Cancelled(ended) => {
+                self.started_at != ended.started_at
+                    && self.started_at.is_some_and(|begin| begin >= ended.completed_at)
             }
         }
     }
@@ -284,6 +294,9 @@ pub fn judge(
     let moves_on =
         stored.is_some_and(|job| upsert.status == Status::Queued || upsert.is_another_attempt(job));
     let ended_try = stored.filter(|_| moves_on).and_then(Job::ended_try);
+    let is_failure = upsert.status == Status::Failed
+        && stored.is_none_or(|job| job.status() != Status::Failed || upsert.is_another_attempt(job));
+    let failures = stored.map_or(0, |job| job.failures).saturating_add(u32::from(is_failure));
     // Nobody has begun more tries than they may have, and a job that waits has one left.
     let waits = u32::from(state.status() == Status::Queued);
     let needed = attempt.saturating_add(waits).max(1);
@@ -300,7 +313,7 @@ pub fn judge(
             updated_at: defaults.now,
             attempt,
             max_attempts: upsert.max_attempts.max(needed),
-            failures: stored.map_or(0, |job| job.failures),
+            failures,
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),

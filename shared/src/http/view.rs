@@ -186,6 +186,7 @@ impl<'a> WholeJobView<'a> {
     pub fn new(job: &'a Job, beside: &'a Beside, last: Option<&'a Try>, now: Timestamp) -> Self {
         let Beside { input, output, tries, mean_run_ms } = beside;
         let tries = tries.iter().chain(&job.last_try).chain(last);
+        let completed = last.filter(|_| job.status() == Status::Completed).map(|tried| tried.number);
         let by_number: BTreeMap<u32, &Try> = tries.map(|tried| (tried.number, tried)).collect();
         let lease = job.lease();
         Self {
@@ -194,7 +195,7 @@ impl<'a> WholeJobView<'a> {
             metadata: input.metadata.as_ref(),
             result: output.result.as_ref(),
             timings: &output.timings,
-            attempts: by_number.into_values().map(|tried| TryView::new(tried, job)).collect(),
+            attempts: by_number.into_values().map(|tried| TryView::new(tried, completed)).collect(),
             artifacts: output.artifacts.iter().map(ArtifactView::from).collect(),
             worker_id: job.holder.as_ref().filter(|_| lease.is_some()).map(|holder| &holder.worker),
             lease_expires_at: lease.map(|lease| lease.until),
@@ -210,12 +211,12 @@ impl WholeJob {
 }
 
 impl<'a> TryView<'a> {
-    fn new(tried: &'a Try, job: &Job) -> Self {
+    /// `completed` is the number of the attempt that completed the job.
+    fn new(tried: &'a Try, completed: Option<u32>) -> Self {
         let Try { number, worker, started_at, ended_at, error } = tried;
-        let is_last = *number == job.attempt;
         let outcome = match error {
             Some(error) => TryEnd::of_error(Some(error)),
-            None if is_last && job.status() == Status::Completed => TryEnd::Completed,
+            None if completed == Some(*number) => TryEnd::Completed,
             // Only a cancelled job is queued again without an error.
             None => TryEnd::Cancelled,
         };

@@ -87,11 +87,18 @@ impl From<Option<StatusInput>> for StatusWords {
 }
 
 fn progress(fields: &mut Fields) -> ReportedProgress {
-    let current_task = fields.optional("current_task", |raw| told(raw, TaskName::told)).flatten();
+    let mut says_task = false;
+    let current_task = fields.optional("current_task", |raw| {
+        says_task = true;
+        told(raw, TaskName::told)
+    });
+    let current_task = current_task.flatten();
     let current_task_progress = fields.optional("current_task_progress", percent);
     let overall_progress = fields.optional("overall_progress", percent);
-    if current_task_progress.is_some() && current_task.is_none() {
+    if current_task_progress.is_some() && !says_task {
         fields.refuse("current_task_progress", Invalid::new("needs the current_task that it is of"));
     }
+    // If the task shows nothing, its progress is of nothing.
+    let current_task_progress = current_task_progress.filter(|_| current_task.is_some());
     ReportedProgress { current_task, current_task_progress, overall_progress }
 }

@@ -181,13 +181,24 @@ fn an_attempt_that_ended_is_kept_when_the_job_moves_on() {
         let tried = head.job.last_try.clone().unwrap();
         assert_eq!((tried.number, tried.started_at, tried.ended_at), (1, at(2), at(3)), "{status}");
         assert_eq!(tried.error.unwrap().message, "bad luck", "{status}");
-        let attempt = if status == Status::Queued { 1 } else { 2 };
-        assert_eq!((head.job.attempt, head.job.max_attempts), (attempt, 2), "{status}");
+        assert_eq!(head.job.attempt, if status == Status::Queued { 1 } else { 2 }, "{status}");
+        assert_eq!(head.job.max_attempts, 2, "{status}");
         // From queue to work, the attempt that ended stays, and one more begins.
         if status == Status::Queued {
             let running = updated(&next_attempt(Status::Running, 4), &head);
             assert_eq!((running.job.attempt, running.job.last_try), (2, head.job.last_try));
         }
+    }
+    // The same failure, told again otherwise, is one failure; the next attempt's is another.
+    let told_again = Upsert { priority: 9, ..next_attempt(Status::Failed, 2) };
+    assert_eq!(updated(&told_again, &failed).job.failures, 1);
+    assert_eq!(updated(&next_attempt(Status::Failed, 4), &failed).job.failures, 2);
+    // A line that corrects an attempt without a length tells of no other attempt.
+    for status in [Status::Completed, Status::Failed, Status::Cancelled] {
+        let short = Upsert { completed_at: Some(at(2)), ..line(status) };
+        let corrected = Upsert { priority: 9, fingerprint: Fingerprint::of(b"again"), ..short.clone() };
+        let head = updated(&corrected, &stored(&short));
+        assert_eq!((head.job.attempt, head.job.last_try), (1, None), "{status}");
     }
     // A correction of the end is the same attempt.
     let corrected =
@@ -220,6 +231,9 @@ fn a_line_that_arrives_late_changes_nothing() {
         assert_eq!(updated(&next_attempt(status, 6), &running).job.status(), status);
     }
     is_late(&next_attempt(Status::Running, 2), &running);
+    // The last failure again, though the next attempt began as it ended.
+    let at_once = updated(&next_attempt(Status::Running, 3), &failed);
+    is_late(&Upsert { priority: 9, ..next_attempt(Status::Failed, 2) }, &at_once);
     is_late(&Upsert { available_at: Some(at(5)), ..next_attempt(Status::Queued, 0) }, &running);
 }
 
@@ -236,16 +250,12 @@ fn a_job_that_is_queued_again_is_due_from_now() {
         // A later line that says nothing of it leaves it as it is.
         let now = Defaults { now: at(200), ..defaults() };
         let silent = Upsert { fingerprint: Fingerprint::of(b"silent"), ..again.clone() };
-        match judge(&silent, Some(&queued), &now) {
-            Ok(Verdict::Update(head)) if status != Status::Running => assert_eq!(due(&head), at(100)),
-            Ok(Verdict::Update(_)) => {}
-            other => panic!("{other:?}"),
-        }
+        let Ok(Verdict::Update(head)) = judge(&silent, Some(&queued), &now) else { panic!("{status}") };
+        assert_eq!(due(&head), at(100), "{status}");
     }
     let planned = Upsert { available_at: Some(at(150)), ..again.clone() };
     assert_eq!(due(&updated(&planned, &stored(&line(Status::Failed)))), at(150));
-    // A new job waits since it was created.
-    assert_eq!(due(&stored(&line(Status::Queued))), at(1));
+    assert_eq!(due(&stored(&line(Status::Queued))), at(1), "a new job waits since it was created");
 }
 
 #[test]

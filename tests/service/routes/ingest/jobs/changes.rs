@@ -136,6 +136,31 @@ async fn a_job_that_moves_on_keeps_the_attempt_that_ended() {
 }
 
 #[tokio::test]
+async fn each_attempt_that_a_source_tells_is_kept() {
+    let service = Service::shared().await;
+    for number in 0..4 {
+        let line = json!([{
+            "external_id": "1", "type": "a", "status": "failed", "created_at": "2026-01-01T00:00:00Z",
+            "started_at": format!("2026-01-01T00:00:0{}Z", 2 * number),
+            "completed_at": format!("2026-01-01T00:00:0{}Z", 2 * number + 1), "error": format!("no {number}"),
+        }]);
+        assert_eq!(ingest(&service, &line).await.iter().sum::<u64>(), 1, "{number}");
+    }
+    service.settled().await;
+    let id = text(&only_job(&service, "").await["job_id"]);
+    let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
+    let attempts = job.at("/attempts").as_array().expect("attempts");
+    let told: Vec<_> = attempts.iter().map(|tried| (&tried["number"], &tried["error"]["message"])).collect();
+    let expect = [1, 2, 3, 4].map(|number| (json!(number), json!(format!("no {}", number - 1))));
+    assert_eq!(
+        told,
+        expect.iter().map(|(number, message)| (number, message)).collect::<Vec<_>>(),
+        "{}",
+        job.text
+    );
+}
+
+#[tokio::test]
 async fn counts_follow_a_job_to_another_type_and_another_time() {
     let service = Service::start().await;
     let job = |kind: &str, day: &str| {
