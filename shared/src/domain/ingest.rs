@@ -192,10 +192,8 @@ impl Upsert {
     fn is_another_attempt(&self, job: &Job) -> bool {
         match &job.state {
             State::Queued { .. } => self.started_at.is_some(),
-            // A source that corrects the beginning of an attempt says so, too.
-            State::Running { .. } => false,
-            // A completed job stays completed: its line corrects it.
-            State::Completed(_) => false,
+            // A source may correct the beginning of an attempt, and the end of a completed job.
+            State::Running { .. } | State::Completed(_) => false,
             // An attempt without a length begins and ends at the same time.
             State::Failed(ended, _) | State::Cancelled(ended) => {
                 self.started_at != ended.started_at

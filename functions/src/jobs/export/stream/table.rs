@@ -44,7 +44,7 @@ const BEGINS_A_FORMULA: [char; 11] =
 
 /// Writes the line of names, each in quotation marks.
 ///
-/// DuckDB 2.0 decides by the first 20,480 rows whether a file has quotation marks. If the first one came later, it would
+/// `DuckDB` 2.0 decides by the first 20,480 rows whether a file has quotation marks. If the first one came later, it would
 /// read the marks as a part of the text, or refuse the file.
 pub(crate) fn write_names(text: &mut Vec<u8>) -> Result<(), csv::Error> {
     let mut lines =
