@@ -139,7 +139,7 @@ const MAX_ERROR_CHARS: usize = 500;
 const NO_MESSAGE: &str = "an error without a message";
 
 impl JobError {
-    /// An error as somebody told it. Its texts are cut to [`MAX_ERROR_CHARS`]; a message that is missing is filled in. A
+    /// An error as somebody told it. Its texts are cut to 500 characters; a message that is missing is filled in. A
     /// code that is no word stands before the message.
     pub fn told(message: String, failed_task: Option<String>, code: Option<String>) -> Self {
         let message = if message.is_empty() { NO_MESSAGE.to_owned() } else { message };
