@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::http::StatusCode;
 use jobledger::Environment;
 
+use crate::clock;
 use crate::engine::Engine;
 
 /// The way of requests to an engine.
@@ -45,4 +46,9 @@ pub fn environment(engine: &Engine) -> Environment {
     vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://localhost".to_owned());
     let transport = Some(SharedHttpClient::new(Direct(engine.clone())));
     Environment { transport, ..Environment::new(vars) }
+}
+
+/// The environment of a function over this engine, on the paused clock of the thread's runtime.
+pub fn paused_environment(engine: &Engine) -> Environment {
+    Environment { clock: clock::paused_now, ..environment(engine) }
 }

@@ -2,7 +2,8 @@
 
 use jobledger::Function;
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
-use jobledger::store::{Ledger, Pace};
+use jobledger::queue::Pace;
+use jobledger::store::Ledger;
 
 /// The function.
 pub const FUNCTION: Function = function::<GetJob>();

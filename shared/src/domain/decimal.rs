@@ -5,68 +5,61 @@ use std::cmp::Ordering;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Digits of the greatest number that [`Written`] reads: they fit a `u64`.
+/// Digits of the greatest number that [`nearest`] reads: they fit a `u64`.
 const MAX_DIGITS: i64 = 18;
 
 /// The greatest exponent that is told from a greater one: no text is as long.
 const MAX_EXPONENT: i64 = 1 << 40;
 
-/// A number as it was written, cut after some places.
+/// The direction in which a rest of exactly half a unit is rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Written {
-    /// The number in whole units of the last place, without the rest.
-    pub(super) floor: u64,
-    /// How the rest compares with half a unit.
-    pub(super) rest: Ordering,
+pub(super) enum Half {
+    /// To the greater number.
+    Up,
+    /// To the even number.
+    Even,
 }
 
-impl Written {
-    /// Reads a number without a sign, as JSON writes it, with or without an exponent. `None`: the text is no such number,
-    /// or has more than 18 digits before the cut.
-    pub(super) fn read(number: &str, places: u32) -> Option<Self> {
-        let (number, exponent) = match number.split_once(['e', 'E']) {
-            Some((number, exponent)) => (number, exponent_of(exponent)?),
-            None => (number, 0),
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_digits(whole) || !is_digits(fraction) {
-            return None;
-        }
-        let digits = format!("{whole}{fraction}");
-        let significant = digits.trim_start_matches('0');
-        if significant.is_empty() {
-            return Some(Self { floor: 0, rest: Ordering::Less });
-        }
-        // How many of the significant digits lie before the cut.
-        let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
-        let before = i64::try_from(whole.len()).ok()? - zeros + exponent + i64::from(places);
-        if before > MAX_DIGITS {
-            return None;
-        }
-        let Ok(before) = usize::try_from(before) else {
-            return Some(Self { floor: 0, rest: Ordering::Less });
-        };
-        let kept = significant.bytes().chain(std::iter::repeat(b'0')).take(before);
-        let floor = kept.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        let rest = significant.get(before..).unwrap_or("").trim_end_matches('0');
-        Some(Self { floor, rest: rest.cmp("5") })
+/// Reads a number as JSON writes it, rounded to so many places, in whole units of the last one. `None`: the text is no
+/// such number, the result is below zero, or it has more than 18 digits.
+pub(super) fn nearest(text: &str, places: u32, half: Half) -> Option<u64> {
+    match text.strip_prefix('-') {
+        Some(number) => unsigned(number, places, half).filter(|units| *units == 0),
+        None => unsigned(text, places, half),
     }
+}
 
-    /// The nearest number; a rest of exactly half a unit rounds up.
-    pub(super) fn half_up(self) -> u64 {
-        self.floor + u64::from(self.rest != Ordering::Less)
+fn unsigned(number: &str, places: u32, half: Half) -> Option<u64> {
+    let (number, exponent) = match number.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent_of(exponent)?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(fraction) {
+        return None;
     }
-
-    /// The nearest number; a rest of exactly half a unit rounds to the even number.
-    pub(super) fn half_even(self) -> u64 {
-        let is_up = match self.rest {
-            Ordering::Less => false,
-            Ordering::Equal => !self.floor.is_multiple_of(2),
-            Ordering::Greater => true,
-        };
-        self.floor + u64::from(is_up)
+    let digits = format!("{whole}{fraction}");
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return Some(0);
     }
+    // How many of the significant digits lie before the cut.
+    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+    let before = i64::try_from(whole.len()).ok()? - zeros + exponent + i64::from(places);
+    if before > MAX_DIGITS {
+        return None;
+    }
+    let Ok(before) = usize::try_from(before) else { return Some(0) };
+    let kept = significant.bytes().chain(std::iter::repeat(b'0')).take(before);
+    let floor = kept.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let rest = significant.get(before..).unwrap_or("").trim_end_matches('0');
+    let is_up = match rest.cmp("5") {
+        Ordering::Less => false,
+        Ordering::Equal => half == Half::Up || !floor.is_multiple_of(2),
+        Ordering::Greater => true,
+    };
+    Some(floor + u64::from(is_up))
 }
 
 /// An exponent; one that is beyond all that matters is cut.

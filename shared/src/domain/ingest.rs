@@ -285,15 +285,13 @@ pub fn judge(
     let stored = existing.map(|head| &head.job);
     let state = upsert.state(stored, created_at, defaults.now);
     let tried = u32::from(state.started_at().is_some());
-    let attempt = stored.map_or(tried, |job| {
-        job.attempt.saturating_add(u32::from(upsert.is_another_attempt(job))).max(tried)
-    });
+    let is_another = stored.is_some_and(|job| upsert.is_another_attempt(job));
+    let attempt = stored.map_or(tried, |job| job.attempt.saturating_add(u32::from(is_another)).max(tried));
     // A job that moves on after its end keeps the attempt that ended, as after a retry.
-    let moves_on =
-        stored.is_some_and(|job| upsert.status == Status::Queued || upsert.is_another_attempt(job));
+    let moves_on = is_another || upsert.status == Status::Queued;
     let ended_try = stored.filter(|_| moves_on).and_then(Job::ended_try);
     let is_failure = upsert.status == Status::Failed
-        && stored.is_none_or(|job| job.status() != Status::Failed || upsert.is_another_attempt(job));
+        && (is_another || stored.is_none_or(|job| job.status() != Status::Failed));
     let failures = stored.map_or(0, |job| job.failures).saturating_add(u32::from(is_failure));
     // Nobody has begun more tries than they may have, and a job that waits has one left.
     let waits = u32::from(state.status() == Status::Queued);

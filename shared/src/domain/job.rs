@@ -174,6 +174,14 @@ impl State {
         }
     }
 
+    /// From when on the job may be claimed, if it waits.
+    pub const fn available_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Queued { available_at } => Some(*available_at),
+            Self::Running { .. } | Self::Completed(_) | Self::Failed(..) | Self::Cancelled(_) => None,
+        }
+    }
+
     /// When its last or present try began.
     pub fn started_at(&self) -> Option<Timestamp> {
         match self {
@@ -192,7 +200,7 @@ impl Job {
 
     /// Whether it waits, and may be claimed at this time.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        matches!(self.state, State::Queued { available_at } if available_at <= now)
+        self.state.available_at().is_some_and(|due| due <= now)
     }
 
     /// How far it is: by its status where that settles it, else as was last said.

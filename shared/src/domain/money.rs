@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::Invalid;
-use super::decimal::Written;
+use super::decimal::{Half, nearest};
 
 /// Places that are kept.
 const PLACES: u32 = 6;
@@ -44,13 +44,10 @@ impl TryFrom<&str> for MicroDollars {
     /// Of a JSON number as it was written, such as `0.0125`, `5e-05` or `0.30000000000000004`. It is rounded at the sixth
     /// place, half to even.
     fn try_from(text: &str) -> Result<Self, Invalid> {
-        let (is_negative, number) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        match Written::read(number, PLACES).map(Written::half_even) {
-            Some(micros) if micros == 0 || !is_negative => Self::try_from(micros),
-            Some(_) | None => Err(Invalid::new(
-                "must be a number of US dollars from 0 to 100000000, such as \"0.012500\" or 5e-05",
-            )),
-        }
+        let wrong = || {
+            Invalid::new("must be a number of US dollars from 0 to 100000000, such as \"0.012500\" or 5e-05")
+        };
+        Self::try_from(nearest(text, PLACES, Half::Even).ok_or_else(wrong)?)
     }
 }
 

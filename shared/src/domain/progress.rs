@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::decimal::Written;
+use super::decimal::{Half, nearest};
 use super::{Invalid, TaskName, TypeSettings};
 
 /// The whole, in hundredths of a percent.
@@ -41,13 +41,9 @@ impl TryFrom<&str> for Percent {
     /// Of a JSON number as it was written. Digits past the second place are rounded; if the result is within 0 to 100,
     /// it fits.
     fn try_from(number: &str) -> Result<Self, Invalid> {
-        let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
         let hundredths =
-            Written::read(number, PLACES).and_then(|written| u16::try_from(written.half_up()).ok());
-        match hundredths {
-            Some(hundredths) if hundredths == 0 || !is_negative => Self::try_from(hundredths),
-            Some(_) | None => Err(out_of_range()),
-        }
+            nearest(number, PLACES, Half::Up).and_then(|hundredths| u16::try_from(hundredths).ok());
+        Self::try_from(hundredths.ok_or_else(out_of_range)?)
     }
 }
 

@@ -90,9 +90,8 @@ impl<'a> JobView<'a> {
 
     fn with_mean(job: &'a Job, now: Timestamp, mean_run_ms: Option<u64>) -> Self {
         let ended = job.state.ended();
-        let (mut phase, mut available_at, mut error) = (None, None, None);
+        let (mut phase, mut error) = (None, None);
         match &job.state {
-            State::Queued { available_at: due } => available_at = Some(*due),
             State::Running { phase: finer, .. } => phase = finer.as_ref(),
             State::Failed(_, failed) => {
                 error = Some(ErrorView {
@@ -102,7 +101,7 @@ impl<'a> JobView<'a> {
                     retry_count: job.attempt.saturating_sub(1),
                 });
             }
-            State::Completed(_) | State::Cancelled(_) => {}
+            State::Queued { .. } | State::Completed(_) | State::Cancelled(_) => {}
         }
         Self {
             job_id: job.id,
@@ -118,7 +117,7 @@ impl<'a> JobView<'a> {
             max_attempts: job.max_attempts,
             created_at: job.created_at,
             updated_at: job.updated_at,
-            available_at,
+            available_at: job.state.available_at(),
             started_at: job.state.started_at(),
             completed_at: ended.map(|ended| ended.completed_at),
             expires_at: ended.and_then(|ended| ended.expires_at),

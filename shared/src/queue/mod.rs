@@ -4,8 +4,8 @@
 //! slot in the same transaction. The write that ends the try gives the slot back in one transaction, too. So a limit is
 //! never passed, and a lost race costs one write that changes nothing.
 //!
-//! The operations on jobs are here, too, each an `impl` of [`Jobs`]: `jobs` cancels, retries and deletes; `create`, `update`
-//! and `read` do what they say; `data` keeps and removes what is stored beside a head. `send` sends the steps of jobs.
+//! The operations on jobs are here, too, each an `impl` of [`Jobs`]: `jobs` cancels, retries and deletes; `create`, `update`,
+//! `read` and `wait` do what they say; `data` keeps and removes what is stored beside a head. `send` sends the steps of jobs.
 
 use crate::environment::Environment;
 
@@ -21,6 +21,7 @@ mod reaper;
 mod send;
 mod slots;
 mod update;
+mod wait;
 mod waiting;
 
 /// Most types that one claim may name.
@@ -50,3 +51,4 @@ pub use reaper::{Watched, watch};
 pub use send::Made;
 pub(crate) use send::make;
 pub use update::Update;
+pub use wait::Pace;

@@ -6,11 +6,9 @@ use super::jobs::owned;
 use super::send::Made;
 use super::{Error, Jobs};
 use crate::counts::mean_run_ms;
-use crate::domain::{Head, Job, JobId, Owner, Timestamp};
+use crate::domain::{Head, Job, JobId, Owner};
 use crate::store::head_write::HeadPut;
-use crate::store::{
-    Corrupt, Ledger, Pace, Part, StoreError, WholeJob, Written, head_of_row, job_of_row, plans,
-};
+use crate::store::{Corrupt, Ledger, Part, StoreError, WholeJob, Written, head_of_row, job_of_row, plans};
 
 impl Jobs<'_> {
     /// A job with its parts, as of now.
@@ -31,17 +29,6 @@ impl Jobs<'_> {
             whole.beside.mean_run_ms = mean_run_ms(store, &config.tables, &job.owner, &job.kind).await?;
         }
         Ok(())
-    }
-
-    /// Looks at a job again and again, until it has ended, is gone, or the time is over. Returns the head as it was last
-    /// seen.
-    pub async fn wait_for_end(
-        &self,
-        id: JobId,
-        pace: Pace,
-        deadline: Timestamp,
-    ) -> Result<Option<Head>, StoreError> {
-        self.ledger.wait_for_end(id, pace, deadline).await
     }
 
     /// Those of up to 100 jobs that are there and this owner's, as of now.

@@ -28,7 +28,6 @@ mod stream_record;
 pub mod tries;
 pub mod types;
 pub(crate) mod value;
-mod wait;
 mod whole;
 
 pub use client::{Store, Transacted, Written};
@@ -46,5 +45,4 @@ pub use progress::with_progress;
 pub use retry::backoff;
 pub use stream_record::{Batch, SequenceNumber, StreamRecord, Target, Unreadable};
 pub use types::StoredType;
-pub use wait::Pace;
 pub use whole::{Beside, WholeJob};

@@ -1,10 +1,10 @@
 //! The cost of calls that wait: they keep a function busy, so they take more off their key's rate.
 
-use jobledger::Environment;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::direct::paused_environment;
 use jobledger_tests::engine::Engine;
 use jobledger_tests::problems::is_problem;
-use jobledger_tests::{Reply, clock, direct, text};
+use jobledger_tests::{Reply, clock, text};
 use serde_json::{Value, json};
 
 /// Functions over one engine, on the paused clock of the runtime: a wait takes no real time, and its length is exact.
@@ -18,13 +18,13 @@ impl WaitFixture {
     async fn start(name: &str) -> Self {
         clock::begin_paused();
         let engine = Engine::start();
-        let function = Alone::start(name, environment(&engine)).await;
+        let function = Alone::start(name, paused_environment(&engine)).await;
         Self { engine, function }
     }
 
     /// Calls another function by the admin key, which no rate limits.
     async fn other(&self, name: &str, request: Request) -> Reply {
-        Alone::start(name, environment(&self.engine)).await.call(&request).await
+        Alone::start(name, paused_environment(&self.engine)).await.call(&request).await
     }
 
     /// Creates a job of the type `render`, and returns its id.
@@ -48,10 +48,6 @@ impl WaitFixture {
         let reply = self.function.call(&request).await;
         (reply, clock::paused_now().since(began))
     }
-}
-
-fn environment(engine: &Engine) -> Environment {
-    Environment { clock: clock::paused_now, ..direct::environment(engine) }
 }
 
 fn get(id: &str) -> Request {

@@ -1,7 +1,7 @@
 //! `POST /v1/jobs`: creates a job. One conditional write decides; the job's input is written before it.
 
 use jobledger::Function;
-use jobledger::domain::{Creation, JobId, State, Status, Timestamp};
+use jobledger::domain::{Creation, JobId, Status, Timestamp};
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, Wait, function};
 use jobledger::queue::Created;
 use jobledger::store::Ledger;
@@ -69,14 +69,10 @@ impl Route for CreateJob {
                 Waited::Unknown => {}
             }
         }
-        let available_at = match head.job.state {
-            State::Queued { available_at } => Some(available_at),
-            _ => None,
-        };
         let body = Body {
             job_id: head.job.id,
             status: head.job.status(),
-            available_at,
+            available_at: head.job.state.available_at(),
             position_in_queue: ahead.map(|ahead| ahead + 1),
             estimated_duration_seconds: mean_run_ms.map(|millis| millis.div_ceil(1_000)),
         };

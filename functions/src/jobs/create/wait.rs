@@ -2,7 +2,8 @@
 
 use jobledger::domain::{Head, Mode};
 use jobledger::http::{Call, Wait};
-use jobledger::store::{Ledger, Pace, StoreError, WholeJob};
+use jobledger::queue::Pace;
+use jobledger::store::{Ledger, StoreError, WholeJob};
 
 /// How long creating a job of an immediate type waits by itself.
 const IMMEDIATE: Wait = Wait { seconds: 5 };

@@ -47,15 +47,14 @@ const BEGINS_A_FORMULA: [char; 11] =
 /// `DuckDB` 2.0 decides by the first 20,480 rows whether a file has quotation marks. If the first one came later, it would
 /// read the marks as a part of the text, or refuse the file.
 pub(crate) fn write_names(text: &mut Vec<u8>) -> Result<(), csv::Error> {
-    let mut lines =
-        WriterBuilder::new().terminator(Terminator::CRLF).quote_style(QuoteStyle::Always).from_writer(text);
+    let mut lines = lines(text, QuoteStyle::Always);
     lines.write_record(COLUMNS)?;
     Ok(lines.flush()?)
 }
 
 /// Writes a line for each job.
 pub(crate) fn write_jobs(text: &mut Vec<u8>, jobs: &[Job], now: Timestamp) -> Result<(), WriteError> {
-    let mut lines = lines(text);
+    let mut lines = lines(text, QuoteStyle::Necessary);
     for job in jobs {
         let mut job: Map<String, Value> =
             serde_json::from_value(serde_json::to_value(JobView::new(job, now))?)?;
@@ -65,8 +64,8 @@ pub(crate) fn write_jobs(text: &mut Vec<u8>, jobs: &[Job], now: Timestamp) -> Re
     Ok(lines.flush().map_err(csv::Error::from)?)
 }
 
-fn lines(text: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
-    WriterBuilder::new().terminator(Terminator::CRLF).from_writer(text)
+fn lines(text: &mut Vec<u8>, quotes: QuoteStyle) -> Writer<&mut Vec<u8>> {
+    WriterBuilder::new().terminator(Terminator::CRLF).quote_style(quotes).from_writer(text)
 }
 
 /// Gives what lies deeper a column's name.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::direct::paused_environment;
+use jobledger_tests::engine::Engine;
 use jobledger_tests::faults::{Fault, Proxy};
-use jobledger_tests::jobs::create;
 use jobledger_tests::problems::{is_problem, refuses};
-use jobledger_tests::{Call, Reply, Service, text};
+use jobledger_tests::{Call, Reply, Service, clock, text};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -82,20 +83,24 @@ async fn a_job_that_does_not_is_created_all_the_same() {
     }
 }
 
-#[tokio::test]
+/// On the paused clock: the claim comes within the wait, on machines of any speed.
+#[tokio::test(start_paused = true)]
 async fn the_answer_after_a_wait_tells_of_its_end() {
-    let service = Service::shared().await;
-    create(&service, &json!({ "type": "a" })).await;
-    let body = json!({ "type": "a", "external_id": "x", "priority": 1 });
-    let waiting = tokio::spawn(preferring(&service, "wait=2", &body).send());
-    let claimed = service
-        .eventually("the claim", async || {
-            let claim = json!({ "worker_id": "w", "types": ["a"] });
-            let reply = service.post("/v1/jobs/claim", &claim).expect(200).await;
-            (reply.at("/jobs/0/external_id") == "x").then_some(reply)
-        })
-        .await;
-    let reply = waiting.await.expect("an answer");
+    clock::begin_paused();
+    let engine = Engine::start();
+    let creator = Alone::start("create-job", paused_environment(&engine)).await;
+    let claim_function = Alone::start("claim-jobs", paused_environment(&engine)).await;
+    let create = |body: Value| Request::new("POST", "/v1/jobs").body(body.to_string());
+    assert_eq!(creator.call(&create(json!({ "type": "a" }))).await.status, 201);
+    let request =
+        create(json!({ "type": "a", "external_id": "x", "priority": 1 })).header("prefer", "wait=2");
+    let claim = async {
+        clock::pass(1_000).await;
+        let body = json!({ "worker_id": "w", "types": ["a"] }).to_string();
+        claim_function.call(&Request::new("POST", "/v1/jobs/claim").body(body)).await
+    };
+    let (reply, claimed) = tokio::join!(creator.call(&request), claim);
+    assert_eq!(claimed.at("/jobs/0/external_id"), "x", "{}", claimed.text);
     assert_eq!((reply.status, reply.at("/job_id")), (201, claimed.at("/jobs/0/job_id")), "{}", reply.text);
     assert_eq!((reply.at("/status"), reply.at("/position_in_queue")), (&json!("running"), &Value::Null));
     assert_eq!(reply.at("/available_at"), &Value::Null);

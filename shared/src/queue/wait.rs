@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Ledger, StoreError, head_of_row, plans};
+use super::Jobs;
 use crate::domain::{Head, JobId, Timestamp};
+use crate::store::{Ledger, StoreError, head_of_row, plans};
 
 /// How often to look at a job that has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +15,7 @@ pub struct Pace {
     pub longest_ms: u64,
 }
 
-impl Ledger {
+impl Jobs<'_> {
     /// Looks at a job again and again, until it has ended, is gone, or the time is over. Returns the head as it was last
     /// seen; `None`: the job is gone, or there was no time to look.
     pub async fn wait_for_end(
@@ -23,16 +24,17 @@ impl Ledger {
         pace: Pace,
         deadline: Timestamp,
     ) -> Result<Option<Head>, StoreError> {
+        let Ledger { store, config, clock, .. } = self.ledger;
         let mut pause_ms = pace.first_ms;
         let mut seen = None;
         loop {
-            let left_ms = deadline.since((self.clock)());
+            let left_ms = deadline.since(clock());
             if left_ms == 0 {
                 return Ok(seen);
             }
             tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
             pause_ms = (pause_ms * 3 / 2).min(pace.longest_ms);
-            let head = self.store.get(plans::get_head(&self.config.tables, id)).await?;
+            let head = store.get(plans::get_head(&config.tables, id)).await?;
             seen = head.map(head_of_row).transpose()?;
             if seen.as_ref().is_none_or(|head| head.job.status().is_ended()) {
                 return Ok(seen);
