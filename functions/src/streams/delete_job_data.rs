@@ -14,7 +14,7 @@ pub const FUNCTION: Function = function::<DeleteJobData>();
 pub struct DeleteJobData;
 
 /// The work that a record asks for.
-enum Step {
+enum Work {
     /// The head is gone.
     Remove(Box<Head>),
     /// The head told this try, and now tells a later one.
@@ -28,14 +28,14 @@ impl Consumer for DeleteJobData {
     /// they are of: so a delivery that comes late cannot touch a job that was created again.
     async fn consume(ledger: &Ledger, batch: Batch, now: Timestamp) -> Result<(), Error> {
         for record in batch.records {
-            let step = match record {
-                Ok(record) if record.is_of_head() => step(record),
+            let work = match record {
+                Ok(record) if record.is_of_head() => work_of(record),
                 Ok(_) => continue,
                 Err(unreadable) => Err(unreadable.into()),
             };
-            match step {
-                Ok(Some(Step::Remove(head))) => ledger.jobs().remove_data(&head, now).await?,
-                Ok(Some(Step::Keep(head, tried))) => ledger.jobs().keep_try(&head, &tried).await?,
+            match work {
+                Ok(Some(Work::Remove(head))) => ledger.jobs().remove_data(&head, now).await?,
+                Ok(Some(Work::Keep(head, tried))) => ledger.jobs().keep_try(&head, &tried).await?,
                 Ok(None) => {}
                 Err(error) => {
                     let error: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -47,10 +47,10 @@ impl Consumer for DeleteJobData {
     }
 }
 
-fn step(record: StreamRecord) -> Result<Option<Step>, Error> {
+fn work_of(record: StreamRecord) -> Result<Option<Work>, Error> {
     let (old, new) = record.heads()?;
-    let Some(new) = new else { return Ok(Some(Step::Remove(Box::new(old)))) };
+    let Some(new) = new else { return Ok(Some(Work::Remove(Box::new(old)))) };
     let told = |head: &Head| head.job.last_try.as_ref().map(|tried| tried.number);
     let gone = old.job.last_try.clone().filter(|_| told(&old) != told(&new));
-    Ok(gone.map(|tried| Step::Keep(Box::new(old), tried)))
+    Ok(gone.map(|tried| Work::Keep(Box::new(old), tried)))
 }

@@ -42,10 +42,10 @@ pub async fn tally_batch(ledger: &Ledger, batch: Batch, now: Timestamp) -> Resul
     let shard_id = batch.shard_id.ok_or(TallyError::NoShard)?;
     let stream = batch.records.iter().flatten().map(|record| stream_of(&record.target)).next();
     let shard = Shard { id: &shard_id, stream };
-    let steps: Vec<Step> = batch.records.into_iter().map(|record| Step::of(record, now)).collect();
+    let entries: Vec<Entry> = batch.records.into_iter().map(|record| Entry::of(record, now)).collect();
     for _ in 0..MAX_TRIES {
-        if count(ledger, shard, &steps, now).await? {
-            return remove_what_is_empty(ledger, &steps).await;
+        if count(ledger, shard, &entries, now).await? {
+            return remove_what_is_empty(ledger, &entries).await;
         }
     }
     Err(TallyError::Overtaken)
@@ -68,8 +68,8 @@ const fn stream_of(target: &Target) -> Stream {
 
 /// Removes counts of records that the batch has left at nothing. Those are told by all of the batch, also by what was
 /// counted before: so a delivery that ended between its commit and this is made good by the next.
-async fn remove_what_is_empty(ledger: &Ledger, steps: &[Step]) -> Result<(), TallyError> {
-    let moves = steps.iter().filter_map(|step| match &step.does {
+async fn remove_what_is_empty(ledger: &Ledger, entries: &[Entry]) -> Result<(), TallyError> {
+    let moves = entries.iter().filter_map(|entry| match &entry.does {
         Does::Move(deltas) => Some(deltas),
         Does::Probe(_) | Does::Fail => None,
     });
@@ -78,7 +78,7 @@ async fn remove_what_is_empty(ledger: &Ledger, steps: &[Step]) -> Result<(), Tal
 
 /// The changes that one record makes to the counts.
 #[derive(Debug)]
-struct Step {
+struct Entry {
     /// `None`: the record does not even say which it is; it is counted as unreadable, with its neighbours.
     sequence: Option<SequenceNumber>,
     written_at: Timestamp,
@@ -95,7 +95,7 @@ enum Does {
     Fail,
 }
 
-impl Step {
+impl Entry {
     fn of(record: Result<StreamRecord, Unreadable>, now: Timestamp) -> Self {
         let failed = |unreadable: &Unreadable| {
             tracing::error!(error = unreadable as &dyn std::error::Error, "a stream record cannot be read");
@@ -151,15 +151,15 @@ struct Pending {
 async fn count(
     ledger: &Ledger,
     shard: Shard<'_>,
-    steps: &[Step],
+    entries: &[Entry],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let Ledger { store, config, .. } = ledger;
     let checkpoint = read_checkpoint(store, &config.tables, shard.id).await?;
     let mut read = checkpoint.map(|checkpoint| checkpoint.sequence);
     let mut pending = Pending::default();
-    for step in after(steps, read.as_ref()) {
-        if let Does::Move(deltas) = &step.does
+    for entry in after(entries, read.as_ref()) {
+        if let Does::Move(deltas) = &entry.does
             && !pending.fold.add(deltas)
         {
             if !write(ledger, shard, &mut read, &pending, now).await? {
@@ -168,13 +168,13 @@ async fn count(
             pending = Pending::default();
             pending.fold.add(deltas);
         }
-        match &step.does {
+        match &entry.does {
             Does::Move(_) => {}
             Does::Probe(at) => pending.probe = Some(*at),
             Does::Fail => pending.unreadable += 1,
         }
-        if let Some(sequence) = &step.sequence {
-            pending.last = Some((sequence.clone(), step.written_at));
+        if let Some(sequence) = &entry.sequence {
+            pending.last = Some((sequence.clone(), entry.written_at));
         }
     }
     write(ledger, shard, &mut read, &pending, now).await
@@ -184,14 +184,14 @@ async fn count(
 ///
 /// A record without a sequence number goes with the record before it, or if there is none, with the next one. So it
 /// counts once, too. If no record has a number, nothing tells them apart, and none is new.
-fn after<'a>(steps: &'a [Step], read: Option<&SequenceNumber>) -> Vec<&'a Step> {
-    let says = |step: &Step| step.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
-    let mut is_new = steps.iter().find_map(says).unwrap_or(false);
-    let keep = |step: &&Step| {
-        is_new = says(step).unwrap_or(is_new);
+fn after<'a>(entries: &'a [Entry], read: Option<&SequenceNumber>) -> Vec<&'a Entry> {
+    let says = |entry: &Entry| entry.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
+    let mut is_new = entries.iter().find_map(says).unwrap_or(false);
+    let keep = |entry: &&Entry| {
+        is_new = says(entry).unwrap_or(is_new);
         is_new
     };
-    steps.iter().filter(keep).collect()
+    entries.iter().filter(keep).collect()
 }
 
 /// Writes what has been added up, if anything, and moves the checkpoint with it.
