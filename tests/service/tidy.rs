@@ -54,6 +54,23 @@ fn nothing_is_left_open() {
     must_not_have(&CODE, &[], &open, "finish it, or leave it out");
 }
 
+/// "What the worker returns" hides its actor. The rules of plain English in CONTRIBUTING.md ask for it.
+#[test]
+fn comments_name_their_actor() {
+    let starts = ["What ", "Who ", "Whoever ", "Whatever "];
+    let mut wrong = Vec::new();
+    for (name, text) in files(&CODE, ".rs") {
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some((_, comment)) = line.split_once("//") else { continue };
+            let mut sentences = comment.trim_start_matches(['/', '!', ' ']).split(". ");
+            if sentences.any(|sentence| starts.iter().any(|start| sentence.starts_with(start))) {
+                wrong.push(format!("{name}:{number}:{comment}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "begin the sentence with its actor or its noun:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
