@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser};
 
-/// So many thousandths.
+/// Thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(u64);
 
 impl Amount {
-    /// So many thousandths: of a millisecond, microseconds.
+    /// This many thousandths: of a millisecond, that is microseconds.
     pub const fn from_thousandths(thousandths: u64) -> Self {
         Self(thousandths)
     }
@@ -25,18 +25,18 @@ impl Amount {
         Self((units * 1_000.0).round() as u64)
     }
 
-    /// How many thousandths.
+    /// The number of thousandths.
     pub const fn thousandths(self) -> u64 {
         self.0
     }
 
-    /// How many times `smaller` this is; none, where that is nothing.
+    /// How many times `smaller` this is; none if `smaller` is 0.
     pub fn over(self, smaller: Self) -> Option<Self> {
         let times = (u128::from(self.0) * 1_000).checked_div(u128::from(smaller.0))?;
         Some(Self(u64::try_from(times).unwrap_or(u64::MAX)))
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -44,7 +44,7 @@ impl Amount {
 }
 
 impl fmt::Display for Amount {
-    /// With as many places as are asked for, rounded half up; unasked, with those that are not 0.
+    /// With as many places as the format asks for, rounded half up. If it asks for none, trailing zeros are left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places = f.precision().map_or(3, |places| places.min(3));
         let step = 10_u64.pow(3 - u32::try_from(places).unwrap_or(3));

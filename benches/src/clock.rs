@@ -1,8 +1,8 @@
-//! How long things take: this crate is an edge, where the time comes in.
+//! The time that things take. This crate is an edge, so it may read a clock.
 
 use std::time::Instant;
 
-/// Started when it is made.
+/// Starts when it is made.
 #[derive(Debug)]
 pub(crate) struct Stopwatch(Instant);
 

@@ -1,4 +1,4 @@
-//! Chance that is the same in every run: drawn from a seed and a place, by `SplitMix64`.
+//! Chance that is the same in every run: `SplitMix64` draws it from a seed and a place.
 
 /// The step between two states: 2⁶⁴ divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -8,12 +8,12 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(crate) struct Draw(u64);
 
 impl Draw {
-    /// The draws of a place (a job's number, a call's) under a seed. Neighbours have nothing in common.
+    /// The draws of a place (the number of a job or of a call) under a seed. Draws of neighbours are independent.
     pub(crate) fn at(seed: u64, place: u64) -> Self {
         Self(mixed(mixed(seed.wrapping_add(STEP)) ^ place))
     }
 
-    /// A number under `bound`; 0 where there is none.
+    /// A number under `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mixed(self.0) % bound.max(1)
@@ -26,7 +26,7 @@ impl Draw {
         all[usize::try_from(self.below(many)).unwrap_or(0)].clone()
     }
 
-    /// One of these, as often as its share of all says.
+    /// One of these; each as often as its share of the total.
     pub(crate) fn weighted<T: Copy, const N: usize>(&mut self, shares: &[(T, u64); N]) -> T {
         const { assert!(N > 0, "there is something to draw from") };
         let mut left = self.below(shares.iter().map(|(_, share)| share).sum());

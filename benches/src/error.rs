@@ -1,25 +1,25 @@
-//! What can end a benchmark before its report.
+//! Errors that end a benchmark before its report.
 
 use std::io;
 use std::path::PathBuf;
 
 use jobledger::domain::Invalid;
 
-/// Why there is no report.
+/// The reason why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The stack did not settle, or did not end well.
+    /// The stack did not settle, or its end failed.
     #[error(transparent)]
     Stack(#[from] jobledger_local::Error),
     /// A directory or file could not be used.
     #[error("cannot use {}", path.display())]
     File {
-        /// Which one.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Not every job of a call went in.
+    /// Ingest did not accept every job of a call.
     #[error("ingest answered {status}: {answer}")]
     Ingest {
         /// The HTTP status.
@@ -30,15 +30,15 @@ pub enum Error {
     /// The list does not have the jobs that were loaded.
     #[error("{loaded} jobs were loaded, and the list counts {counted}")]
     Miscounted {
-        /// Jobs that went in.
+        /// Jobs that ingest accepted.
         loaded: u64,
-        /// What the list told.
+        /// The list's total.
         counted: String,
     },
-    /// An operation that has to be there is not.
+    /// A required operation is missing.
     #[error("template.yaml has no route {0}")]
     NoRoute(&'static str),
-    /// An operation did not do what it does.
+    /// An operation failed.
     #[error("{operation} answered {status}: {answer}")]
     Refused {
         /// Its name.
@@ -53,12 +53,12 @@ pub enum Error {
     GaveNothing {
         /// Its name.
         operation: &'static str,
-        /// What it should have.
+        /// The missing field.
         field: &'static str,
         /// The body.
         answer: String,
     },
-    /// An answer has what there should not be.
+    /// An answer has more than exists.
     #[error("{operation} gave more than there is: {answer}")]
     GaveMore {
         /// Its name.
@@ -66,10 +66,10 @@ pub enum Error {
         /// The body.
         answer: String,
     },
-    /// A name that is made here is none for the domain.
+    /// The domain refuses a name that is made here.
     #[error("a name is wrong: {0}")]
     Name(Invalid),
-    /// A report that is no JSON.
+    /// The report cannot be written as JSON.
     #[error("the report cannot be written")]
     Json(#[from] serde_json::Error),
 }

@@ -1,5 +1,5 @@
-//! The jobs that are loaded: made one by one from a seed, so that a million of them need no room, and of the same shape
-//! however many they are.
+//! The jobs that are loaded. Each is made from a seed when it is sent, so a million of them need no memory.
+//! Their shape is the same for every number of jobs.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::draw::Draw;
 
-/// The first job was created then: 2026-09-16T00:00:00Z, so that the jobs lie in two months.
+/// The time of creation of the first job: 2026-09-16T00:00:00Z, so that the jobs lie in two months.
 const START_MS: i64 = 1_789_516_800_000;
-/// The jobs were created over so long, evenly: 30 days.
+/// The times of creation are spread evenly over this span: 30 days.
 const SPAN_MS: u64 = 30 * 24 * 3_600 * 1_000;
-/// Types, and how often each is.
+/// Types, each with its share in percent.
 pub(crate) const KINDS: [(&str, u64); 5] =
     [("render", 50), ("transcode", 25), ("scrape", 15), ("embed", 8), ("report", 2)];
-/// Statuses, and how often each is.
+/// Statuses, each with its share in percent.
 const STATUSES: [(Status, u64); 5] = [
     (Status::Completed, 90),
     (Status::Failed, 6),
@@ -24,9 +24,9 @@ const STATUSES: [(Status, u64); 5] = [
     (Status::Running, 1),
     (Status::Queued, 1),
 ];
-/// Teams, all as often.
+/// Teams, all equally frequent.
 const TEAMS: u64 = 20;
-/// Models, all as often.
+/// Models, all equally frequent.
 const MODELS: u64 = 12;
 const PROVIDERS: [&str; 3] = ["north", "east", "west"];
 /// The words of a name: each pair is one name in 144.
@@ -38,7 +38,7 @@ const ANIMALS: [&str; 12] = [
     "badger", "condor", "falcon", "gibbon", "heron", "ibis", "jackal", "lynx", "marten", "otter", "raven",
     "wolf",
 ];
-/// Longest wait before a try, in milliseconds.
+/// Longest wait before an attempt, in milliseconds.
 const WAIT_MS_MAX: u64 = 120_000;
 /// Longest run, in milliseconds.
 const RUN_MS_MAX: u64 = 1_800_000;
@@ -54,12 +54,12 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// So many jobs of the owner that the local key has.
+    /// This many jobs, of the owner of the local key.
     pub(crate) fn new(count: u64, seed: u64) -> Result<Self, Invalid> {
         Ok(Self { count, seed, owner: Owner::try_from(LOCAL_OWNER)? })
     }
 
-    /// When the job of this number was created; the number may be past the last one's.
+    /// The time of creation of the job of this number. The number may be past the last job's.
     pub(crate) fn created_at(&self, number: u64) -> Timestamp {
         let after = u128::from(number) * u128::from(SPAN_MS) / u128::from(self.count.max(1));
         Timestamp::from_millis(START_MS).plus_millis(i64::try_from(after).unwrap_or(i64::MAX))
@@ -71,7 +71,7 @@ impl Jobs {
         Ok(JobId::of_external_id(&self.owner, &external_id))
     }
 
-    /// These jobs as a call's body, one a line.
+    /// These jobs as a call's body, one job a line.
     pub(crate) fn lines(&self, numbers: Range<u64>) -> String {
         numbers.fold(String::new(), |mut body, number| {
             body.push_str(&self.job(number).to_string());
@@ -80,7 +80,7 @@ impl Jobs {
         })
     }
 
-    /// The job of this number, as it goes into ingest.
+    /// The job of this number, as ingest takes it.
     fn job(&self, number: u64) -> Value {
         let mut draw = Draw::at(self.seed, number);
         let later =
@@ -127,7 +127,7 @@ pub(crate) fn team(draw: &mut Draw) -> String {
     format!("team-{:02}", draw.below(TEAMS))
 }
 
-/// The part of a job's name that others have, too.
+/// The part of a job's name that other jobs share.
 pub(crate) fn name(draw: &mut Draw) -> String {
     format!("{} {}", draw.pick(&COLOURS), draw.pick(&ANIMALS))
 }

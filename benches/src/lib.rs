@@ -1,8 +1,9 @@
-//! What each operation costs as the number of jobs grows: round trips, capacity units and milliseconds, on the local
-//! engine.
+//! The cost of each operation as the number of jobs grows: round trips, capacity units and milliseconds, on the
+//! local engine.
 //!
-//! For each size a stack of its own is started and loaded through ingest; then every operation of [`operations`] runs so
-//! many times. The work [`queue`] is measured before backlogs of several lengths, and with crews of workers. Units and memory are held against promises ([`Report::broken`]); speed is only told.
+//! Each size has its own stack, loaded through ingest, on which every operation of [`operations`] runs several times.
+//! The work [`queue`] is measured with backlogs of several lengths, and with crews of workers. Units and memory must
+//! keep promises ([`Report::broken`]); speed is only reported.
 
 mod amount;
 mod clock;
@@ -29,20 +30,20 @@ pub use report::{Machine, Promise, Report, Row, Verdict};
 use jobs::Jobs;
 use stack::BenchStack;
 
-/// Fewest jobs of a load: a page of 50 in the middle must have one after it.
+/// Fewest jobs of a load: a page of 50 in the middle must have a page after it.
 pub const MIN_JOBS: u64 = 200;
-/// Most jobs of a load: their numbers have nine digits.
+/// Most jobs of a load: a job's number has at most nine digits.
 pub const MAX_JOBS: u64 = 100_000_000;
 /// Most loads, and most backlogs.
 pub const MAX_SIZES: usize = 8;
-/// Fewest jobs of a backlog: a claim's first page must be full of them, however many were claimed before.
+/// Fewest jobs of a backlog. A claim's first page must be full, however many jobs were claimed before.
 pub const MIN_BACKLOG: u64 = 200;
 /// Most jobs that each crew of workers does.
 pub const MAX_DRAINED: u64 = 1_000_000;
 /// Most calls of each operation that are measured.
 pub const MAX_CALLS: u32 = 1_000;
 
-/// What to measure.
+/// The parts to measure, at which sizes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// How many jobs, from few to many; up to [`MAX_SIZES`], each from [`MIN_JOBS`] to [`MAX_JOBS`]. None: only
@@ -57,13 +58,13 @@ pub struct Plan {
     pub drained: u64,
     /// How often each operation is called, up to [`MAX_CALLS`].
     pub calls: u32,
-    /// What jobs and parameters are drawn from.
+    /// The seed from which jobs and parameters are drawn.
     pub seed: u64,
     /// The day to write on the report, if any.
     pub date: Option<String>,
 }
 
-/// Measures all of it.
+/// Measures all parts of the plan.
 pub async fn run(plan: &Plan, progress: Progress) -> Result<Report, Error> {
     let mut loads = Vec::new();
     let mut measured = Vec::new();

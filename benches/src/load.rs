@@ -1,4 +1,4 @@
-//! Loading: jobs through ingest, a few calls at a time, made as they are sent; then the wait until all are counted.
+//! Loading. It sends jobs through ingest, a few calls at a time, and then waits until all are counted.
 
 use std::time::Duration;
 
@@ -14,44 +14,44 @@ use crate::memory::{self, Memory};
 use crate::progress::Progress;
 use crate::stack::BenchStack;
 
-/// Jobs of one call: some 200 KB, and far from the 29 s that a call may take.
+/// Jobs of one call: some 200 KB, which take far less than the 29 s that a call may take.
 pub(crate) const JOBS_A_CALL: u64 = 500;
-/// Calls under way at a time.
+/// Calls in flight at a time.
 pub(crate) const CALLS_AT_ONCE: usize = 4;
-/// How often a call is sent that the store had no time for.
+/// Most attempts of one call, if the store throttles it.
 pub(crate) const MAX_TRIES: u32 = 100;
-/// How often memory is looked at during a load.
+/// How often the loader samples memory during a load.
 const SAMPLES: u64 = 10;
-/// Longest wait until everything is counted. Nothing depends on speed: this only ends what hangs.
+/// Longest wait until everything is counted. Nothing depends on speed: this only ends a run that hangs.
 pub(crate) const SETTLE_MAX: Duration = Duration::from_hours(6);
 
-/// How a load went.
+/// The result of a load.
 #[derive(Clone, Debug, Serialize)]
 pub struct Load {
-    /// Jobs that went in.
+    /// Jobs that ingest accepted.
     pub jobs: u64,
-    /// Milliseconds until the last call was answered.
+    /// Milliseconds until the last call returned.
     pub load_ms: u64,
-    /// Milliseconds from then until all was counted; most is counted beside the load.
+    /// Milliseconds from then until all was counted. The counter does most of its work during the load.
     pub settle_ms: u64,
     /// Jobs a second into the ledger.
     pub loaded_per_second: u64,
     /// Jobs a second into the ledger and counted, from the first call to the last count.
     pub counted_per_second: u64,
-    /// Bytes of the database's files when all was counted.
+    /// Bytes of the database's files at the end of counting.
     pub database_bytes: u64,
-    /// Memory of the process, in which the stack and the engine run too, at each tenth of the load.
+    /// Memory of the process at each tenth of the load. The stack and the engine run in this process, too.
     pub samples: Vec<Sample>,
-    /// Memory when all was counted.
+    /// Memory at the end of counting.
     pub memory_settled: Option<Memory>,
 }
 
 /// Memory at one moment of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// How much of the load was in.
+    /// The share of the load that was accepted.
     pub percent: u64,
-    /// What the process had then; none where the system does not tell.
+    /// Memory of the process then; none if the system does not tell.
     pub memory: Option<Memory>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn run(stack: &BenchStack, jobs: &Jobs, progress: Progress) -> 
     let calls = (0..jobs.count.div_ceil(JOBS_A_CALL)).map(|call| {
         let first = call * JOBS_A_CALL;
         let numbers = first..jobs.count.min(first + JOBS_A_CALL);
-        // The body is made as its call begins, so that only those under way are in memory.
+        // Each body is made when its call begins. Only the bodies of calls in flight are in memory.
         async move { ingest(stack, &jobs.lines(numbers.clone()), numbers.end - numbers.start).await }
     });
     let mut calls = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE);
@@ -103,19 +103,19 @@ pub(crate) async fn run(stack: &BenchStack, jobs: &Jobs, progress: Progress) -> 
     })
 }
 
-/// How many jobs that is a second.
+/// This rate in jobs a second.
 pub(crate) fn a_second(jobs: u64, micros: u64) -> u64 {
     let rate = u128::from(jobs) * 1_000_000 / u128::from(micros.max(1));
     u64::try_from(rate).unwrap_or(u64::MAX)
 }
 
-/// Sends so many jobs, one a line; answers how many they were.
+/// Sends these jobs, one a line; returns how many they were.
 pub(crate) async fn ingest(stack: &BenchStack, body: &str, sent: u64) -> Result<u64, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
         let reply = stack.service.call("POST", "/v1/admin/ingest/jobs").body(body).send().await;
-        // A call that broke off may be sent again: what is in already is unchanged.
+        // A call that broke off may be sent again: ingest leaves jobs unchanged that it already has.
         let went_in =
             ["/created", "/updated", "/unchanged"].map(|field| reply.at(field).as_u64().unwrap_or(0));
         if reply.status == 200 && went_in.iter().sum::<u64>() == sent {
@@ -127,7 +127,7 @@ pub(crate) async fn ingest(stack: &BenchStack, body: &str, sent: u64) -> Result<
     }
 }
 
-/// What is measured later is only worth something when the counts are right.
+/// Fails if the counts are wrong: later measurements would mean nothing.
 async fn check(stack: &BenchStack, loaded: u64) -> Result<(), Error> {
     let reply = stack.service.get("/v1/jobs?limit=1").send().await;
     match reply.at("/total") {

@@ -10,14 +10,14 @@ use jobledger_bench::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What is answered when a promise is broken; what keeps the report from being made is 2.
+/// The exit code if a promise is broken. If there is no report, the exit code is 2.
 const BROKEN: u8 = 1;
 const FAILED: u8 = 2;
 
 /// Measures round trips, capacity units and milliseconds of each operation as the number of jobs grows.
 ///
 /// Each size has a local stack of its own, in a temporary directory (TMPDIR says where) that is removed at the end.
-/// Ends with 1 when units or memory break a promise, never because of speed.
+/// Exits with 1 if units or memory break a promise, never because of speed.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -40,7 +40,7 @@ struct Cli {
     /// How many jobs each crew of workers claims and completes.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=MAX_DRAINED))]
     drained: u64,
-    /// What to measure, if not all.
+    /// The part to measure, if not all.
     #[arg(long, value_enum)]
     only: Option<Only>,
     /// Directory for bench.md and bench.json.
@@ -49,7 +49,7 @@ struct Cli {
     /// How often each operation is called.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CALLS)))]
     calls: u32,
-    /// What jobs and parameters are drawn from.
+    /// The seed from which jobs and parameters are drawn.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The day to write on the report, such as 2026-11-22.
@@ -57,7 +57,7 @@ struct Cli {
     date: Option<String>,
 }
 
-/// A part of what can be measured.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Only {
     /// Lists, numbers, and jobs one by one, at each of the sizes.
@@ -101,7 +101,7 @@ fn measure(cli: Cli) -> Result<Report, Box<dyn std::error::Error>> {
     let report = runtime.block_on(async {
         tokio::select! {
             report = run(&plan, Progress::Shown) => Ok(report?),
-            // What was under way is dropped, and its directory with it.
+            // Dropping the run ends it and removes its directory.
             interrupted = interrupted() => {
                 interrupted?;
                 Err("interrupted")?
@@ -131,7 +131,7 @@ fn write(directory: &Path, name: &str, text: &str) -> Result<(), Error> {
         .map_err(|source| Error::File { path, source })
 }
 
-/// An error with all that led to it.
+/// An error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

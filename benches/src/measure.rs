@@ -1,4 +1,4 @@
-//! Measuring: each operation again and again, with other parameters each time, and what that cost.
+//! Measuring: calls each operation several times, each time with other parameters, and adds up the cost.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::operations::{Case, Gives, Needs, OPERATIONS, Operation};
 use crate::progress::Progress;
 use crate::stack::{BenchStack, Metered};
 
-/// Places in the sequence of draws that one operation has: more than calls.
+/// Places in the sequence of draws that belong to one operation: more than its calls.
 const DRAWS: u64 = 1_000_000;
 
-/// What became of an operation at one size.
+/// The result of an operation at one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was measured.
     Measured(Cost),
-    /// It is not there yet, for this reason.
+    /// The template or the route lacks it, for this reason.
     Skipped(String),
 }
 
-/// What the calls of an operation cost.
+/// The cost of an operation's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Calls that were measured.
@@ -38,7 +38,7 @@ pub struct Cost {
     pub read_units: Spread,
     /// Write units, as the engine reports them.
     pub write_units: Spread,
-    /// Milliseconds within the function, with all that it waits for.
+    /// Milliseconds within the function, with all its waits.
     pub milliseconds: Spread,
 }
 
@@ -71,7 +71,7 @@ impl Cost {
     }
 }
 
-/// What calls cost, one by one.
+/// The costs of calls, one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     trips: Vec<Amount>,
@@ -81,7 +81,7 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
-    /// One more call.
+    /// Adds one call.
     pub(crate) fn add(&mut self, spent: Spent, micros: u64) {
         self.trips.push(Amount::from_thousandths(u64::from(spent.round_trips) * 1_000));
         self.reads.push(Amount::from_units(spent.read_units));
@@ -89,7 +89,7 @@ impl Samples {
         self.times.push(Amount::from_thousandths(micros));
     }
 
-    /// All of them together.
+    /// The spread over all calls.
     pub(crate) fn into_cost(self) -> Cost {
         Cost {
             calls: u32::try_from(self.times.len()).unwrap_or(u32::MAX),
@@ -101,7 +101,7 @@ impl Samples {
     }
 }
 
-/// What later operations need of earlier ones, by call.
+/// The parts of answers that later operations need, by call.
 #[derive(Debug, Default)]
 struct Given {
     jobs: Vec<String>,
@@ -163,7 +163,7 @@ fn without_route(operation: &Operation) -> Result<Outcome, Error> {
     }
 }
 
-/// An operation, and what it needs.
+/// An operation with its needs.
 struct Run<'a> {
     operation: &'a Operation,
     place: u64,
@@ -173,7 +173,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The first call warms up (the function reads its key, opens its connection) and is not counted.
+    /// The first call is not counted: in it the function reads its key and opens its connection.
     async fn measure(&self, given: &mut Given, bar: &ProgressBar) -> Result<Outcome, Error> {
         let operation = self.operation;
         let mut samples = Samples::default();
@@ -207,7 +207,7 @@ impl Run<'_> {
     }
 }
 
-/// Why a route does not take a call that it may not know yet.
+/// The reason why a route refuses a call that it may not know yet.
 fn refusal(reply: &Reply) -> String {
     let code = reply.at("/code").as_str().unwrap_or("no code").to_owned();
     format!("the route answers {} ({code}: {})", reply.status, reply.wrong_fields().join(", "))

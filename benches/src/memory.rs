@@ -1,19 +1,19 @@
-//! How much memory this process has, and how much room its database takes on the disk.
+//! The memory of this process, and the disk space of its database.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-/// Memory of this process, in KiB, as Linux tells it.
+/// Memory of this process, in KiB, from Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// What is in memory now: `VmRSS`.
+    /// Memory now: `VmRSS`.
     pub resident_kib: u64,
-    /// The most that was since the load began: `VmHWM`.
+    /// The most memory since the load began: `VmHWM`.
     pub peak_kib: u64,
 }
 
-/// What there is now; none where no `/proc` tells.
+/// Memory now; none if there is no `/proc`.
 pub(crate) fn now() -> Option<Memory> {
     read(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
@@ -26,13 +26,13 @@ fn read(status: &str) -> Option<Memory> {
     Some(Memory { resident_kib: field("VmRSS")?, peak_kib: field("VmHWM")? })
 }
 
-/// Begins the peak anew, so that one size does not show in the next. Where that is not allowed, it stays the process's.
+/// Resets the peak, so that one size does not show in the next. If that is not allowed, the peak is the whole run's.
 pub(crate) fn forget_peak() {
-    // What `man 5 proc` has under /proc/pid/clear_refs: 5 resets VmHWM.
+    // `man 5 proc` says under /proc/pid/clear_refs: 5 resets `VmHWM`.
     let _ = std::fs::write("/proc/self/clear_refs", "5\n");
 }
 
-/// Bytes of the files in a directory: the database, and what it has not merged into its file yet.
+/// Bytes of the files in a directory: the database, with the log that it has not merged yet.
 pub(crate) fn bytes_in(directory: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(directory)? {

@@ -1,4 +1,4 @@
-//! The operations: one table, and how each makes a request.
+//! The operations: one table, with a function for each that makes its request.
 
 use jobledger::domain::Timestamp;
 use jobledger_tests::alone::Request;
@@ -8,77 +8,77 @@ use crate::draw::Draw;
 use crate::error::Error;
 use crate::jobs::{self, Jobs, KINDS};
 
-/// Jobs that one batch-status call asks for: its most.
+/// Jobs in one batch-status call: the most that it allows.
 const BATCH: u64 = 100;
-/// Types of which there are pages at every size.
+/// Types that fill pages at every size.
 const COMMON_KINDS: [&str; 3] = [KINDS[0].0, KINDS[1].0, KINDS[2].0];
 
 /// An operation that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
     /// Its route, as the template has it.
     pub route: &'static str,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub needs: Needs,
-    /// The HTTP status that says that it was done.
+    /// The HTTP status of success.
     pub done: u16,
-    /// What its answers give to later operations.
+    /// The part of its answers that later operations need.
     pub gives: Gives,
-    /// Which promise its units are held against.
+    /// The promise about its units.
     pub promise: Promised,
     /// Makes the request of one call.
     pub(crate) request: Asking,
 }
 
-/// Whether an operation must be there.
+/// Whether an operation is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// It is part of the API: without it there is no report.
+    /// It is part of the API. Without it there is no report.
     Always,
-    /// It is left out, and said so, where the template has no such route, or the route refuses its first call.
+    /// If the template lacks the route, or the route refuses the first call, the report says that it was left out.
     WhereThere,
 }
 
-/// What answers give to later operations.
+/// The part of answers that later operations need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gives {
     /// Nothing.
     Nothing,
-    /// A job of its own for each call: `job_id`.
+    /// For each call a new job: `job_id`.
     Job,
-    /// A place in a list for each call: `next_cursor`.
+    /// For each call a place in a list: `next_cursor`.
     Cursor,
 }
 
-/// What is promised of the units that an operation reads.
+/// The promise about the units that an operation reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Promised {
     /// They do not grow with the jobs.
     Flat,
-    /// They do not grow with the jobs, and others are held against them: this is a first page.
+    /// They do not grow with the jobs. This is a first page, and the units of others are compared with it.
     FlatFirstPage,
     /// They do not grow with the jobs, nor with the depth: this is a page at an offset.
     FlatDeepPage,
-    /// Nothing: they are only told.
+    /// No promise: the report only shows them.
     Nothing,
 }
 
 /// One call of an operation.
 #[derive(Debug)]
 pub(crate) struct Case<'a> {
-    /// What is loaded.
+    /// The jobs that are loaded.
     pub(crate) jobs: &'a Jobs,
-    /// Chance, other in each call.
+    /// Chance, different in each call.
     pub(crate) draw: Draw,
-    /// A job that was created by this run, if one was.
+    /// A job that this run created, if any.
     pub(crate) created: Option<&'a str>,
-    /// A place in the list of all jobs, if a page led there.
+    /// A place in the list of all jobs, if an earlier page gave one.
     pub(crate) cursor: Option<&'a str>,
 }
 
-/// All operations, in the order in which they run: those that write come last, since what they write is in no load.
+/// All operations, in the order in which they run. Operations that write come last, because no load has their jobs.
 pub const OPERATIONS: [Operation; 25] = [
     list("list 50, all", Promised::FlatFirstPage, |case| {
         Ok(listed(&format!("limit=50&sort_order={}", order(case))))
@@ -178,14 +178,14 @@ pub const OPERATIONS: [Operation; 25] = [
     }),
 ];
 
-/// How a request is made.
+/// Makes a request.
 type Asking = fn(&mut Case<'_>) -> Result<Request, Error>;
 
 const fn list(name: &'static str, promise: Promised, request: Asking) -> Operation {
     Operation { needs: Needs::Always, promise, ..get(name, "GET /v1/jobs", request) }
 }
 
-/// A route that reads numbers and may not be there yet.
+/// A route that reads numbers and may be missing.
 const fn get(name: &'static str, route: &'static str, request: Asking) -> Operation {
     let (needs, promise) = (Needs::WhereThere, Promised::Flat);
     Operation { name, route, needs, done: 200, gives: Gives::Nothing, promise, request }
@@ -216,7 +216,7 @@ fn kind(case: &mut Case<'_>) -> &'static str {
     case.draw.pick(&COMMON_KINDS)
 }
 
-/// One of the filters that totals know.
+/// A filter that totals support.
 fn filter(case: &mut Case<'_>) -> String {
     let kind = kind(case);
     case.draw.pick(&[
@@ -227,7 +227,7 @@ fn filter(case: &mut Case<'_>) -> String {
     ])
 }
 
-/// Between two and six days, from and to somewhere within an hour.
+/// Two to six days. Each bound lies somewhere within an hour.
 fn odd_days(case: &mut Case<'_>) -> (Timestamp, Timestamp) {
     let count = case.jobs.count;
     let from = case.draw.below(count * 3 / 4);
@@ -235,7 +235,7 @@ fn odd_days(case: &mut Case<'_>) -> (Timestamp, Timestamp) {
     (case.jobs.created_at(from).plus_millis(1), case.jobs.created_at(to).plus_millis(-1))
 }
 
-/// How many jobs lie before a place at about so many percent of them.
+/// The number of jobs before a place at about this percentage of them.
 fn depth(case: &mut Case<'_>, percent: u64) -> u64 {
     let place = case.jobs.count * percent / 100;
     place - case.draw.below(case.jobs.count / 100)

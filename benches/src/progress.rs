@@ -1,13 +1,13 @@
-//! What is seen while it runs, on standard error.
+//! The progress that a person sees on standard error.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a bar moves that has nothing to count.
+/// How often a bar without a count moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Whether anything is seen.
+/// Whether progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// A bar on a terminal; elsewhere (in a log), a line at each tenth.
@@ -17,7 +17,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// A bar for so many, of something.
+    /// A bar for this many things.
     pub(crate) fn bar(self, many: u64, what: &str) -> ProgressBar {
         let bar = match self {
             Self::Shown => ProgressBar::new(many),
@@ -29,7 +29,7 @@ impl Progress {
         bar
     }
 
-    /// Something that takes an unknown time.
+    /// A bar for a task of unknown length.
     pub(crate) fn spinner(self, what: &str) -> ProgressBar {
         let bar = match self {
             Self::Shown => ProgressBar::new_spinner(),
@@ -51,7 +51,7 @@ impl Progress {
     }
 }
 
-/// A template that cannot be read leaves the bar in its plain style.
+/// Sets the style. If the template cannot be read, the bar keeps its plain style.
 fn style_it<E>(bar: &ProgressBar, style: Result<ProgressStyle, E>, what: &str) {
     if let Ok(style) = style {
         bar.set_style(style);

@@ -1,4 +1,4 @@
-//! A stack for one size, and its functions once more beside it, with a meter each.
+//! A stack for one size. Its functions run once more beside it, each with a meter.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::clock::Stopwatch;
 use crate::error::Error;
 
-/// A stack over a database of its own.
+/// A stack with its own database.
 pub(crate) struct BenchStack {
     pub(crate) service: Service,
     // After the stack, which uses it.
@@ -27,7 +27,7 @@ pub(crate) struct Metered {
 }
 
 impl BenchStack {
-    /// Starts one. The database is opened as `cargo run` does: with a page cache of 2 MB, and no file mapped into memory.
+    /// Starts a stack. It opens the database as `cargo run` does: with a page cache of 2 MB, and without a memory map.
     pub(crate) async fn start() -> Result<Self, Error> {
         let directory = tempfile::Builder::new()
             .prefix("jobledger-bench-")
@@ -38,7 +38,7 @@ impl BenchStack {
         Ok(Self { service, directory })
     }
 
-    /// Where the database is.
+    /// The directory of the database.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -53,7 +53,7 @@ impl BenchStack {
         functions.iter().find(serves).map(|function| function.name.as_str())
     }
 
-    /// Starts a function by itself, over the stack's database.
+    /// Starts a function by itself, on the stack's database.
     pub(crate) async fn metered(&self, name: &str) -> Option<Metered> {
         let meter = Arc::new(Meter::default());
         let environment = self.service.stack.environment(name)?;
@@ -61,7 +61,7 @@ impl BenchStack {
         Some(Metered { function: Alone::start(name, environment).await, meter })
     }
 
-    /// Ends it, and removes its database.
+    /// Ends the stack, and removes its database.
     pub(crate) async fn stop(self) -> Result<(), Error> {
         self.service.stop().await?;
         let path = self.directory.path().to_owned();
@@ -70,7 +70,7 @@ impl BenchStack {
 }
 
 impl Metered {
-    /// Sends a request: its answer, what it spent, and how many microseconds it took.
+    /// Sends a request; returns the answer, its cost, and the microseconds that it took.
     pub(crate) async fn call(&self, request: &Request) -> (Reply, Spent, u64) {
         self.meter.take();
         let watch = Stopwatch::start();

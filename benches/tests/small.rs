@@ -1,4 +1,4 @@
-//! The benchmark itself, with few jobs: the report is whole, and its promises are looked at. Speed is not.
+//! The benchmark itself with few jobs: the report is complete, and its promises are checked. Speed is not.
 
 use jobledger_bench::operations::{Needs, OPERATIONS};
 use jobledger_bench::queue::steps::STEPS;
@@ -62,7 +62,7 @@ async fn a_report_has_every_operation_at_every_size() {
     assert!(markdown.contains("2026-11-22: jobledger"), "{markdown}");
     assert!(!markdown.contains("\n\n\n"), "{markdown}");
 
-    // Whether they hold is for many jobs to say; that they are looked at is seen with few.
+    // Promises hold only with many jobs. With few, this test sees that they are checked.
     let judged = |name: &str| {
         let promise = report.promises.iter().find(|promise| promise.promise.starts_with(name));
         promise.unwrap_or_else(|| panic!("no promise about {name}")).holds
@@ -88,6 +88,6 @@ async fn the_queue_keeps_its_limits_at_any_backlog() {
     }
     let crews: Vec<_> = queue.crews.iter().map(|crew| (crew.workers, crew.max, crew.jobs)).collect();
     assert_eq!(crews, CREWS.map(|(workers, max)| (workers, max, DRAINED)));
-    // Nobody is there to be faster than one worker.
+    // One worker alone loses no job to another.
     assert_eq!(queue.crews[0].lost_per_job.expect("a ratio").thousandths(), 0);
 }

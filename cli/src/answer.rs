@@ -9,7 +9,7 @@ use crate::state::Counts;
 /// Longest text of a service that is shown.
 const MAX_SHOWN_CHARS: usize = 500;
 
-/// The answer to a call that went in.
+/// The answer to an accepted call.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) created: u64,
@@ -18,14 +18,14 @@ pub(crate) struct Answer {
     pub(crate) rejected: Vec<Refusal>,
 }
 
-/// A job that did not go in.
+/// A job that the service rejected.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Refusal {
     /// Its place in the call, the first 1.
     pub(crate) line: usize,
     pub(crate) external_id: Option<String>,
     pub(crate) errors: Vec<FieldError>,
-    /// How many more there are than the answer had room for.
+    /// The number of errors for which the answer had no room.
     #[serde(default)]
     pub(crate) errors_left_out: u64,
 }
@@ -36,18 +36,18 @@ pub(crate) struct FieldError {
     pub(crate) message: String,
 }
 
-/// How one try ended.
+/// The result of one attempt.
 #[derive(Debug)]
 pub(crate) enum Tried {
-    /// It went in.
+    /// The service accepted the call.
     Confirmed(Answer),
     /// It is too large.
     TooLarge(String),
-    /// Packed bodies are not taken.
+    /// The service accepts no compressed bodies.
     NotPacked(String),
-    /// Another try may do.
+    /// A retry may succeed.
     Again { why: String, retry_after: Option<Duration>, left: Left },
-    /// No other try will do.
+    /// No retry can succeed.
     Refused(String),
 }
 
@@ -56,14 +56,14 @@ pub(crate) enum Tried {
 pub(crate) enum Left {
     /// Nothing: it was not begun.
     Nothing,
-    /// Perhaps some of its jobs, and it has ended. It had more to do than there was time or room for.
+    /// Perhaps some of its jobs, and it has ended. It had too little time or room for all of them.
     Some,
-    /// Perhaps some of its jobs, and it may still be under way. Perhaps it had more to do than there was time for.
+    /// Perhaps some of its jobs, and it may still run. Perhaps it had too little time for all of them.
     Unknown,
 }
 
 impl Tried {
-    /// The meaning of an answer, for a call of so many jobs.
+    /// The meaning of an answer to a call of this many jobs.
     pub(crate) fn of(status: u16, retry_after: Option<Duration>, body: &[u8], sent: usize) -> Self {
         let told = || told(status, body);
         match status {
@@ -87,7 +87,7 @@ impl Tried {
 }
 
 impl Refusal {
-    /// Of the only job of a call, in our own words.
+    /// A refusal of a call's only job, in the command's own words.
     pub(crate) fn of_one(message: String) -> Self {
         let errors = vec![FieldError { field: "line".to_owned(), message }];
         Self { line: 1, external_id: None, errors, errors_left_out: 0 }
@@ -95,13 +95,13 @@ impl Refusal {
 }
 
 impl Answer {
-    /// The counts of the jobs that went in.
+    /// The counts of the accepted jobs.
     pub(crate) fn taken(&self) -> Counts {
         let Self { created, updated, unchanged, rejected: _ } = *self;
         Counts { created, updated, unchanged, ..Counts::default() }
     }
 
-    /// Whether it tells of each of so many jobs once.
+    /// Whether the answer is about this many jobs, each once.
     fn is_of(&self, sent: usize) -> bool {
         let in_the_call = self.rejected.iter().all(|refusal| (1..=sent).contains(&refusal.line));
         let told = [self.created, self.updated, self.unchanged]
@@ -112,7 +112,7 @@ impl Answer {
     }
 }
 
-/// Whether a function itself gave up: then its call has ended, which no gateway's word tells.
+/// Whether the function itself gave up. Then its call has ended; an answer of a gateway does not tell that.
 fn is_of_the_function(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Problem {
@@ -122,7 +122,7 @@ fn is_of_the_function(body: &[u8]) -> bool {
     problem.is_ok_and(|problem| ["internal", "store_unavailable"].contains(&problem.code.as_str()))
 }
 
-/// A refusal in one line: the status, and what the problem says of itself.
+/// A refusal in one line: the status, and the text of the problem.
 fn told(status: u16, body: &[u8]) -> String {
     #[derive(Default, Deserialize)]
     struct Problem {
@@ -143,7 +143,7 @@ fn told(status: u16, body: &[u8]) -> String {
         line.push_str(": ");
         line.push_str(&texts.join(": "));
     }
-    // A terminal must not be told what to do.
+    // Without control characters, which a terminal would obey.
     line.chars().filter(|char| !char.is_control()).take(MAX_SHOWN_CHARS).collect()
 }
 

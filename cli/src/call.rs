@@ -13,15 +13,15 @@ use crate::source::{Content, Job, MAX_JOB_BYTES, Source};
 pub(crate) const MAX_JOBS: usize = 10_000;
 /// Longest body of a call before it is packed: the service takes 5 MiB.
 pub(crate) const MAX_BODY_BYTES: usize = 4_500_000;
-/// How long a call whose answer was lost may still be under way: its function is ended after 29 s (template.yaml), and the rest
-/// is for its way there.
+/// How long a call whose answer was lost may still run: Lambda ends its function after 29 s (template.yaml), and the
+/// rest is for its way there.
 const MAX_CALL_TIME: Duration = Duration::from_secs(31);
 
-/// A job that is about to be sent, or to be passed over.
+/// A job before it is sent, or skipped.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) job: Job,
-    /// Its `external_id`, where it can be read.
+    /// Its `external_id`, if it can be read.
     pub(crate) id: Option<String>,
     pub(crate) fate: Fate,
 }
@@ -31,12 +31,12 @@ pub(crate) struct Entry {
 pub(crate) enum Fate {
     /// Nothing yet.
     Open,
-    /// A later line of its call tells of the same job: it is not sent. Stays so when the call is cut anew. The later
-    /// line may be in already, and an older one must not come after it.
+    /// A later line of the call has the same job, so this line is not sent. That stays so if the call is cut again: the
+    /// service may have the later line, and must not get an older one after it.
     Superseded,
-    /// The service has it.
+    /// The service accepted it.
     Taken,
-    /// It cannot be sent, or the service will not have it.
+    /// It cannot be sent, or the service rejected it.
     Refused(Refusal),
 }
 
@@ -64,7 +64,7 @@ impl Entry {
     }
 }
 
-/// Why a job cannot be sent, where that is known without the service.
+/// The reason why a job cannot be sent, if the command knows it without the service.
 pub(crate) fn refusal(job: &Job) -> Option<String> {
     match &job.content {
         Content::Whole(_) => None,
@@ -75,7 +75,7 @@ pub(crate) fn refusal(job: &Job) -> Option<String> {
     }
 }
 
-/// The id of a job whose JSON can be read. Of any other, the service says what is wrong.
+/// The id of a job whose JSON can be read. For other jobs, the service names the error.
 pub(crate) fn external_id(text: &[u8]) -> serde_json::Result<String> {
     #[derive(Deserialize)]
     struct Named {
@@ -115,7 +115,7 @@ impl Call {
         body
     }
 
-    /// Whether it is nothing but a last line that perhaps is still being written.
+    /// Whether it has only a last line whose end may still be written.
     pub(crate) fn is_unfinished(&self) -> bool {
         matches!(self.entries.as_slice(), [Entry { job: Job { content: Content::Unfinished(_), .. }, .. }])
     }
@@ -155,9 +155,9 @@ impl Call {
         is_settled
     }
 
-    /// Whether there is room for one that supersedes another one of it, or none.
+    /// Whether the call has room for this job, which may supersede an older one.
     fn takes(&self, entry: &Entry, older: Option<usize>, limits: Limits) -> bool {
-        // The first goes in anyhow: no limit is below one job.
+        // The first job always goes in: no limit is below one job.
         if self.entries.is_empty() {
             return true;
         }
@@ -187,7 +187,7 @@ impl Call {
 #[derive(Debug)]
 pub(crate) enum Next {
     Call(Call),
-    /// The next job tells anew of one whose call may still be under way, and must not be overtaken by it.
+    /// The next job is a new state of a job whose call may still run. It must not overtake that call.
     Wait(Duration),
     Nothing,
 }
@@ -196,7 +196,7 @@ pub(crate) enum Next {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     jobs: VecDeque<Entry>,
-    /// Why no more can be read: told once all before it is sent.
+    /// The reason why no more can be read. It is reported once all jobs before are sent.
     fault: Option<Error>,
     late: Late,
 }
@@ -220,7 +220,7 @@ impl Pending {
             if older.is_some()
                 && let Some(left) = self.late.is_unknown(now)
             {
-                // The older line may be on its way by itself, and come after the newer one.
+                // The older line may be in a call that still runs, and arrive after the newer one.
                 self.give_back(call);
                 return Ok(Next::Wait(left));
             }
@@ -252,7 +252,7 @@ impl Pending {
         }
     }
 
-    /// Notes that this call may still be under way, although it was given up.
+    /// Notes that this call may still run, although the command gave it up.
     pub(crate) fn lost(&mut self, call: &Call, now: Instant) {
         self.late.jobs.retain(|_, (_, until)| *until > now);
         for entry in call.entries.iter().filter(|entry| entry.text().is_some()) {
@@ -260,12 +260,12 @@ impl Pending {
         }
     }
 
-    /// Notes that a call may still be under way of which nobody knows any more what it has: a run was killed.
+    /// Notes that a call with unknown jobs may still run, because an earlier run was killed.
     pub(crate) fn lost_unknown(&mut self, now: Instant) {
         self.late.unknown = Some(now + MAX_CALL_TIME);
     }
 
-    /// Whether any call that was given up may still be under way.
+    /// Whether any call that was given up may still run.
     pub(crate) fn has_lost(&self, now: Instant) -> bool {
         self.late.is_unknown(now).is_some() || self.late.jobs.values().any(|(_, until)| *until > now)
     }
@@ -282,12 +282,12 @@ impl Pending {
 struct Late {
     /// By id: the job's number, and until when.
     jobs: HashMap<String, (u64, Instant)>,
-    /// Until when one may that nobody knows the jobs of. It has no others than the first [`MAX_JOBS`] of this run.
+    /// The end of a call with unknown jobs. Its jobs are among the first [`MAX_JOBS`] of this run.
     unknown: Option<Instant>,
 }
 
 impl Late {
-    /// How long a job has to wait that is newer than what such a call says of it.
+    /// How long a job has to wait, if it is newer than the same job in such a call.
     fn overtaken_by(&self, entry: &Entry, now: Instant) -> Option<Duration> {
         let id = entry.id.as_ref().filter(|_| entry.text().is_some())?;
         let (number, until) = self.jobs.get(id)?;
@@ -295,13 +295,13 @@ impl Late {
         (*number < entry.job.number && !left.is_zero()).then_some(left)
     }
 
-    /// For how long the unknown one may still be under way.
+    /// How long the call with unknown jobs may still run.
     fn is_unknown(&self, now: Instant) -> Option<Duration> {
         let left = self.unknown?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// Notes a job that the unknown one may have, too.
+    /// Notes a job that the call with unknown jobs may have, too.
     fn sees(&mut self, entry: &Entry, now: Instant) {
         if let Some(left) = self.is_unknown(now)
             && self.jobs.len() < MAX_JOBS

@@ -10,7 +10,7 @@ use crate::clock;
 
 /// How often a line is written where no bar can be drawn.
 const LINE_EVERY: Duration = Duration::from_secs(5);
-/// How often the bar is drawn while a call is under way.
+/// How often the bar is drawn during a call.
 const TICK: Duration = Duration::from_millis(250);
 
 /// A bar on a terminal; elsewhere (in a log), a line every few seconds; or nothing.
@@ -20,7 +20,7 @@ pub(crate) enum Display {
     Nothing,
 }
 
-/// How far it is.
+/// The progress of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
     /// Bytes of the file that were read.

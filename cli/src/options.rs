@@ -20,12 +20,12 @@ const MAX_KEY_FILE_BYTES: u64 = 4_096;
 #[derive(Debug, Parser)]
 #[command(name = "jobledger", version, about = "Brings jobs into a jobledger.")]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What the command can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sends the jobs of a file, and goes on where it stopped when it is run again

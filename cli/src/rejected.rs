@@ -13,7 +13,7 @@ use crate::answer::FieldError;
 use crate::error::Error;
 use crate::source::{Content, Job};
 
-/// The first bytes of each line. If a file begins otherwise, it is somebody's own, and must not be cut.
+/// The first bytes of each line. A file that begins otherwise belongs to the user, and must not be cut.
 const MARK: &[u8] = b"{\"line\":";
 const MARK_BYTES: u64 = MARK.len() as u64;
 /// Most files of one name and numbers.
@@ -62,7 +62,7 @@ pub(crate) struct Rejected {
     /// Whether the file must be a new one: else its name gets a number.
     is_new: bool,
     file: Option<File>,
-    /// Bytes of the file that tell of confirmed jobs.
+    /// Bytes of the file with rejections of confirmed jobs.
     kept: u64,
 }
 
@@ -81,8 +81,8 @@ impl Rejected {
         &self.path
     }
 
-    /// Goes on after so many bytes, and returns that position. The bytes behind it are of a call that was not
-    /// confirmed, and will be written again. None: after all that is there, whichever run wrote it.
+    /// Goes on after this many bytes, and returns that position. The bytes after it belong to an unconfirmed call, and
+    /// will be written again. None: goes on at the end of the file, whichever run wrote it.
     pub(crate) fn begin(&mut self, kept: Option<u64>) -> Result<u64, Error> {
         if self.is_new {
             return Ok(0);
@@ -98,7 +98,7 @@ impl Rejected {
         Ok(self.kept)
     }
 
-    /// Writes these down, and says how many bytes the file has now.
+    /// Writes these rejections; returns how many bytes the file has now.
     pub(crate) fn write(&mut self, rejections: &[Rejection<'_>]) -> Result<u64, Error> {
         if !rejections.is_empty() {
             let file = match self.file.take() {
@@ -138,7 +138,7 @@ impl Rejected {
     }
 }
 
-/// Until it is closed, nobody else cuts what is written there, nor writes in between.
+/// Until the file is closed, no other process may write to it or cut it.
 fn lock(file: &File, path: &Path) -> Result<(), Error> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
@@ -154,7 +154,7 @@ fn cut(mut file: &File, kept: Option<u64>) -> io::Result<u64> {
         return Err(io::Error::other("it has something else; name another with --rejected"));
     }
     let bytes = file.metadata()?.len();
-    // Somebody may have taken lines out meanwhile.
+    // Meanwhile the user may have removed lines.
     let kept = kept.map_or(bytes, |kept| kept.min(bytes));
     if kept < bytes {
         file.set_len(kept)?;

@@ -17,16 +17,16 @@ use crate::state::{Checkpoint, Counts};
 use crate::stop::Stop;
 use crate::summary::Summary;
 
-/// Jobs that are passed over before somebody who wants it to end is heard.
+/// Jobs that a run skips before it looks for a signal to stop.
 const SKIPPED_AT_ONCE: u64 = 1_000;
 
-/// The part by which a call that went in lets the next one grow, once calls were halved. If a store is slow all the
-/// time, doubling would make every other call fail.
+/// The part by which an accepted call lets the next one grow, after calls were halved. If a store is always slow,
+/// doubling would make every other call fail.
 const GROWS_BY: usize = 4;
-/// Most jobs that a dry run tells of one by one.
+/// Most jobs that a dry run reports one by one.
 const MAX_TOLD: u64 = 100;
 
-/// Sends a file. If any of its jobs was looked at, returns their summary. If not all of them went in, returns the
+/// Sends a file. If any of its jobs was read, returns their summary. If the service did not accept all, returns the
 /// error.
 pub(crate) async fn ingest(
     options: &Ingest,
@@ -38,14 +38,14 @@ pub(crate) async fn ingest(
     };
     let ended = run.run().await;
     run.display.end();
-    // One that could not even begin has nothing to tell.
+    // A run that did not begin has no summary.
     let summary = run.is_begun.then(|| run.summary(ended.is_ok()));
     (summary, ended)
 }
 
 struct Run<'a> {
     options: &'a Ingest,
-    /// None: nothing is to be sent.
+    /// None: the run sends nothing.
     http: Option<Http>,
     source: Source,
     pending: Pending,
@@ -54,10 +54,10 @@ struct Run<'a> {
     display: Display,
     stop: Stop,
     limits: Limits,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
     calls: u64,
-    /// The jobs that went in, of a call of which some were refused, until the rest is dealt with, too.
+    /// The accepted jobs of a call with refused lines, until the rest of the call is confirmed, too.
     taken: Counts,
     is_begun: bool,
     /// Whether a last line was left for the next run, which may find it whole.
@@ -116,11 +116,11 @@ impl<'a> Run<'a> {
         self.is_begun = true;
         self.since = clock::now();
         let ended = self.send_all().await;
-        // However the run ended, it waits for no call any more.
+        // However the run ended, it no longer waits for a call.
         let state = &mut self.checkpoint.state;
         state.under_way = self.pending.has_lost(clock::now());
         if !self.is_unfinished {
-            // All rejections of this run are confirmed: any line behind them is somebody else's.
+            // All rejections of this run are confirmed. Any line after them belongs to another run.
             state.rejected_bytes = None;
         }
         let saved = self.checkpoint.save();
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Passes over the confirmed part, and checks that it still is the same.
+    /// Skips the confirmed part, and checks that it is unchanged.
     fn pass_over(&mut self) -> Result<(), Error> {
         let jobs = self.checkpoint.before.jobs;
         for count in 0..jobs {
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Confirms a call that was answered, unless some of it is to be sent yet, in place of refused lines.
+    /// Confirms a call that was answered, unless a line that a refused one superseded must be sent.
     fn settle(&mut self, mut call: Call, refusals: Vec<Refusal>) -> Result<(), Error> {
         if call.settle(refusals) {
             return self.confirm(&call);
@@ -251,8 +251,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes down the outcomes of a call's jobs: first the rejections, then that all of them are dealt with. If the
-    /// run is killed in between, the next run takes back the rejections.
+    /// Stores the outcomes of a call's jobs: first the rejections, then the confirmation. If the run is killed in
+    /// between, the next run removes the rejections.
     fn confirm(&mut self, call: &Call) -> Result<(), Error> {
         let rejections: Vec<_> = call.entries.iter().filter_map(rejection).collect();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

@@ -22,7 +22,7 @@ pub(crate) struct Counts {
     pub(crate) updated: u64,
     pub(crate) unchanged: u64,
     pub(crate) rejected: u64,
-    /// Lines that were not sent, as a later one of their call tells of the same job.
+    /// Lines that were not sent, because a later line of their call has the same job.
     #[serde(default)]
     pub(crate) superseded: u64,
 }
@@ -48,17 +48,17 @@ pub(crate) struct State {
     owner: Option<String>,
     /// Jobs of the file, from the first on.
     pub(crate) jobs: u64,
-    /// Of these jobs.
+    /// The SHA-256 of these jobs.
     sha256: String,
     /// Bytes of the file when it was sent; for people.
     size: u64,
-    /// Whether a call may still be under way: a run did not end in order, or without an answer.
+    /// Whether a call may still run: a run was killed, or ended without an answer.
     pub(crate) under_way: bool,
     pub(crate) counts: Counts,
     /// Calls that may have brought in some of their jobs before they were sent again.
     #[serde(default)]
     pub(crate) sent_again: u64,
-    /// Bytes of the file of rejected jobs that were there before, or tell of these jobs. None: nothing behind them is to be told again.
+    /// Bytes of the file of rejected jobs, of earlier runs or of these jobs. None: the bytes after them stay.
     pub(crate) rejected_bytes: Option<u64>,
 }
 
@@ -109,7 +109,7 @@ impl Checkpoint {
         Ok(Self { path, state, digest: Sha256::new(), before })
     }
 
-    /// Takes a job into the digest: one that is passed over, or one that was confirmed.
+    /// Adds a job to the digest: a skipped one, or a confirmed one.
     pub(crate) fn digest(&mut self, job: &Job) {
         match &job.content {
             Content::Whole(text) | Content::Unfinished(text) => self.digest.update(text),
@@ -121,12 +121,12 @@ impl Checkpoint {
         self.digest.update(b"\n");
     }
 
-    /// Whether the jobs that were passed over are those that were confirmed.
+    /// Whether the skipped jobs equal the confirmed ones.
     pub(crate) fn matches_source(&self) -> bool {
         self.before.jobs == 0 || self.hex() == self.before.sha256
     }
 
-    /// Writes it down, so that it is there whatever happens next: as a whole, or not at all.
+    /// Stores the state durably: all of it, or nothing.
     pub(crate) fn save(&mut self) -> Result<(), Error> {
         self.state.sha256 = self.hex();
         let Some(path) = &self.path else { return Ok(()) };

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 
 use crate::error::INTERRUPTED;
 
-/// Whether somebody wants this to end.
+/// Whether the user wants the command to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Listens from now on. The first signal asks; the second one ends the process where it stands, which loses nothing but the
-    /// answer of the call under way.
+    /// Listens from now on. The first signal asks the run to end. The second one ends the process at once, which loses
+    /// only the answer of the present call.
     pub(crate) fn listen() -> io::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -33,7 +33,7 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Waits so long, or until it is asked.
+    /// Waits this long, or until a signal comes.
     pub(crate) async fn wait(&mut self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}

@@ -1,4 +1,4 @@
-//! All who change jobs and do not work on them; and the reaper.
+//! All callers that change jobs without working on them; and the reaper.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::run::Run;
 
-/// What somebody does again and again.
+/// A change that callers make again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Create,
@@ -23,14 +23,14 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// What some runs have, and others have not.
+    /// The actions that a run may have or lack, by chance.
     pub(crate) const SOMETIMES: [Self; 7] =
         [Self::Create, Self::Cancel, Self::Retry, Self::Delete, Self::Edit, Self::Ingest, Self::Limit];
 }
 
-/// Follows a action until the run ends.
+/// Repeats an action until the run ends.
 pub(crate) async fn live(run: Rc<Run>, action: Action, mut dice: Dice) {
-    // A reaper that comes often meets reports that come late.
+    // A reaper that comes often competes with late reports.
     let is_eager = action == Action::Reap && dice.is_one_in(3);
     loop {
         clock::pass(dice.roll(if is_eager { 3_000 } else { 16_000 })).await;
@@ -41,7 +41,7 @@ pub(crate) async fn live(run: Rc<Run>, action: Action, mut dice: Dice) {
     }
 }
 
-/// Does it once.
+/// Does the action once.
 pub(crate) async fn once(run: &Run, action: Action, dice: &mut Dice) {
     let id = run.some_job(dice);
     let job = |action: &str| format!("/v1/jobs/{}{action}", id.clone().unwrap_or_default());
@@ -76,7 +76,7 @@ pub(crate) async fn once(run: &Run, action: Action, dice: &mut Dice) {
     run.expect(function, &reply, &[200, 201, 404, 409]);
 }
 
-/// Jobs that are there from the beginning.
+/// Creates the first jobs of a run.
 pub(crate) async fn begin(run: &Run, jobs: usize, dice: &mut Dice) {
     let lines = (0..jobs).map(|number| {
         let mut job = new_job(run, dice);
@@ -92,7 +92,7 @@ pub(crate) async fn begin(run: &Run, jobs: usize, dice: &mut Dice) {
     }
 }
 
-/// A job that somebody creates.
+/// The body of a new job.
 pub(crate) fn new_job(run: &Run, dice: &mut Dice) -> Value {
     let mut body = json!({
         "type": dice.pick(&run.kinds), "priority": dice.roll(4), "max_attempts": 1 + dice.roll(4),
@@ -110,7 +110,7 @@ pub(crate) fn new_job(run: &Run, dice: &mut Dice) -> Value {
     body
 }
 
-/// What another system says of a job.
+/// A line of ingest: the state of a job in another system.
 fn line(run: &Run, dice: &mut Dice) -> Value {
     let status = if dice.is_one_in(4) { *dice.pick(&["completed", "canceled"]) } else { "queued" };
     let now = clock::now();
@@ -126,7 +126,7 @@ fn line(run: &Run, dice: &mut Dice) -> Value {
     line
 }
 
-/// How somebody wants a type to be worked on.
+/// The settings of a type.
 pub(crate) fn settings(dice: &mut Dice) -> Value {
     let mut settings = json!({ "backoff_seconds": dice.roll(20) });
     if !dice.is_one_in(5) {
@@ -138,7 +138,7 @@ pub(crate) fn settings(dice: &mut Dice) -> Value {
     settings
 }
 
-/// Has the reaper look at all that runs. Says whether it could.
+/// Has the reaper look at all running jobs; returns whether it succeeded.
 pub(crate) async fn reap(run: &Run) -> bool {
     let event = json!({ "id": "watch", "time": clock::now().to_string() });
     let answer = run.functions.until_cut(run.functions.function("reap-leases").invoke(&event)).await;
@@ -146,7 +146,7 @@ pub(crate) async fn reap(run: &Run) -> bool {
     matches!(answer, Some(Ok(answer)) if answer["whole"] == true && answer["errors"] == 0)
 }
 
-/// The same after some time.
+/// Has the reaper look at them after some time.
 pub(crate) async fn reap_after(run: Rc<Run>, millis: u64) {
     clock::pass(millis).await;
     reap(&run).await;

@@ -1,7 +1,7 @@
 //! Time and chance of a run: both come from its seed.
 //!
-//! A run has a thread for itself, whose time stands still while anything can go on, and jumps to the next moment that
-//! somebody waits for: minutes pass in no time, and every run of a seed is the same.
+//! A run has its own thread, with a virtual clock. The clock stands still while any task can go on, and then jumps to
+//! the next moment that a task waits for. Every run of a seed is the same.
 
 use std::cell::RefCell;
 
@@ -18,7 +18,7 @@ thread_local! {
 pub(crate) fn begin(seed: u64) {
     jobledger_tests::clock::begin_paused();
     IDS.replace(Dice::new(seed));
-    // What the SDK's waits are drawn from.
+    // The SDK draws its waits from this generator.
     fastrand::seed(seed);
     Environment::decide_ids(fresh_id);
 }

@@ -14,7 +14,7 @@ use tokio::time::{Duration, timeout};
 use crate::clock;
 use crate::store::Store;
 
-/// Those that there is one environment of.
+/// The functions that have one environment each.
 const FUNCTIONS: [&str; 9] = [
     "cancel-job",
     "update-job",
@@ -26,9 +26,9 @@ const FUNCTIONS: [&str; 9] = [
     "type-settings",
     "reap-leases",
 ];
-/// Environments that claims may come to: each remembers what it took.
+/// The environments for claims. Each remembers the jobs that it claimed.
 const CLAIMERS: usize = 2;
-/// When Lambda ends a call.
+/// The time after which Lambda ends a call.
 const ENDS_IN: Duration = Duration::from_secs(20);
 
 /// The functions, and the store that they share.
@@ -36,13 +36,13 @@ pub(crate) struct FunctionSet {
     pub(crate) store: Store,
     functions: BTreeMap<&'static str, Alone>,
     claimers: Vec<Alone>,
-    /// One call in so many is cut off somewhere; 0: none.
+    /// One call in this many is cut off; 0: none.
     cut_one_in: Cell<u64>,
     dice: RefCell<Dice>,
 }
 
 impl FunctionSet {
-    /// New functions on a new store, whose indexes have so many parts.
+    /// New functions on a new store, whose indexes have this many parts.
     pub(crate) async fn start(mut dice: Dice, shards: u16) -> Self {
         let store = Store::start(Dice::new(dice.roll(u64::MAX)));
         let mut vars = store.engine().names().clone();
@@ -67,7 +67,7 @@ impl FunctionSet {
         Self { store, functions, claimers, cut_one_in: Cell::new(0), dice: RefCell::new(dice) }
     }
 
-    /// From now on, one call in so many is cut off: its function dies at any point.
+    /// From now on, one call in this many is cut off: its function dies at any point.
     pub(crate) fn cut(&self, one_in: u64) {
         self.cut_one_in.set(one_in);
     }
@@ -77,19 +77,19 @@ impl FunctionSet {
         &self.functions[name]
     }
 
-    /// Calls a function; `None`: nobody knows what became of it.
+    /// Calls a function; `None`: it was cut off, and its effect is unknown.
     pub(crate) async fn call(&self, name: &str, request: &Request) -> Option<Reply> {
         self.until_cut(self.functions[name].call(request)).await
     }
 
-    /// Calls one of the environments that claims come to.
+    /// Calls one of the environments for claims.
     pub(crate) async fn claim(&self, body: &Value) -> Option<Reply> {
         let which = self.dice.borrow_mut().below(CLAIMERS);
         let request = Request::new("POST", "/v1/jobs/claim").body(body.to_string());
         self.until_cut(self.claimers[which].call(&request)).await
     }
 
-    /// Has something go on until it ends, or its function does.
+    /// Polls a call until it returns or its function dies.
     pub(crate) async fn until_cut<T>(&self, call: impl Future<Output = T>) -> Option<T> {
         let one_in = self.cut_one_in.get();
         let most = {
@@ -101,7 +101,7 @@ impl FunctionSet {
     }
 }
 
-/// What the counter would have written, as far as the reaper asks: that there are jobs. Nobody counts here.
+/// The counts that the reaper needs to find the queues: that there are jobs. This run has no counter.
 fn counts() -> Vec<Value> {
     let items = [("*owners", LOCAL_OWNER), ("*", "total@a"), (LOCAL_OWNER, "total")];
     let item = |(scope, bucket)| json!({ "scope": { "S": scope }, "bucket": { "S": bucket }, "alive:running": { "N": "1" } });

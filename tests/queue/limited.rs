@@ -13,14 +13,14 @@ use crate::worker::{self, Held};
 
 /// Jobs of a run.
 const JOBS: usize = 5;
-/// Longest time until the type is limited, in milliseconds.
+/// Latest time at which a caller limits the type, in milliseconds.
 const EARLY_MS: u64 = 3_000;
-/// From then on it is closed, in milliseconds.
+/// How long the type is closed from then on, in milliseconds.
 const CLOSED_MS: u64 = 29_000;
-/// How long workers hold their jobs, in seconds: longer than a type is closed.
+/// The lease that workers ask for, in seconds: longer than a type is closed.
 const LEASE_SECONDS: u64 = 45;
 
-/// Workers take what is there, the type is limited, and all come for more at the moment that it opens.
+/// Workers claim jobs, a caller limits the type, and all workers claim again when the type opens.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
     if dice.is_one_in(3) {
         return first_jobs(run, dice).await;
@@ -37,7 +37,7 @@ pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
     run.all_have_stopped().await;
 }
 
-/// The type has no jobs yet: they come, are taken, and the type is limited, all at once.
+/// The type has no jobs yet. At the same time, callers create jobs, workers claim them, and a caller limits the type.
 async fn first_jobs(run: &Rc<Run>, dice: &mut Dice) {
     run.begin_weather();
     run.go(limit(Rc::clone(run), Dice::new(dice.roll(u64::MAX))));
@@ -58,7 +58,7 @@ async fn first_jobs(run: &Rc<Run>, dice: &mut Dice) {
     run.all_have_stopped().await;
 }
 
-/// Somebody limits the type, and often has another thought about it.
+/// A caller limits the type. Often it removes the limit, and sets it again.
 async fn limit(run: Rc<Run>, mut dice: Dice) {
     clock::pass(dice.roll(EARLY_MS)).await;
     let unlimited = json!({ "backoff_seconds": 1 });
@@ -76,10 +76,10 @@ async fn limit(run: Rc<Run>, mut dice: Dice) {
     }
 }
 
-/// A worker that holds what it has until after the type has opened.
+/// A worker that holds its jobs until after the type has opened.
 async fn hold(run: Rc<Run>, name: String, mut dice: Dice) {
     let mut held = Vec::new();
-    // Some come early, and some come again while it is closed; all come when it opens.
+    // Some workers claim early, some again while the type is closed, and all when it opens.
     for wait_ms in [dice.roll(2 * EARLY_MS), dice.roll(EARLY_MS), CLOSED_MS - dice.roll(2 * EARLY_MS)] {
         clock::pass(wait_ms).await;
         held.extend(claim(&run, &name, &mut dice).await);

@@ -1,9 +1,9 @@
-//! A simulation of the work queue: workers, the reaper and all who change jobs, at once, over a store on which requests are
-//! late, overtake each other, and go wrong; on a clock that jumps, so that minutes take milliseconds. After every single
-//! write, rules are held against every head and type that it changed ([`rules`]).
+//! A simulation of the work queue. Workers, the reaper and other callers run at once, over a store whose requests
+//! are late, overtake each other, and fail. The clock is virtual, so minutes take milliseconds. After every single
+//! write, the test checks the rules for each head and type that the write changed ([`rules`]).
 //!
-//! A seed gives a whole run. One is repeated, with all that happened, by `JOBLEDGER_QUEUE_SEED=7 cargo test -p
-//! jobledger-tests --test queue no_try -- --nocapture`; `JOBLEDGER_QUEUE_RUNS` says how many runs of each kind there are.
+//! A seed determines a whole run. To repeat one and see all its events: `JOBLEDGER_QUEUE_SEED=7 cargo test -p
+//! jobledger-tests --test queue no_try -- --nocapture`. `JOBLEDGER_QUEUE_RUNS` sets the number of runs of each kind.
 
 mod callers;
 mod clock;
@@ -26,15 +26,15 @@ use tokio::task::LocalSet;
 
 use run::Run;
 
-/// Names the one seed that is run.
+/// Names the one seed to run.
 const SEED_VARIABLE: &str = "JOBLEDGER_QUEUE_SEED";
-/// Says how many runs there are of each kind.
+/// Sets how many runs of each kind there are.
 const RUNS_VARIABLE: &str = "JOBLEDGER_QUEUE_RUNS";
 
-/// One run in so many has many jobs.
+/// One run in this many has many jobs.
 const CROWDED: u64 = 12;
 
-/// What was wrong with a run, and all that happened in it.
+/// The mistakes in a run, and all its events.
 type Told = (Vec<String>, Vec<String>);
 
 #[expect(clippy::disallowed_methods, reason = "the edge: here the tests' environment comes in")]
@@ -43,7 +43,7 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
 }
 
-/// Runs a kind of simulation, so often where nobody says otherwise.
+/// Runs a kind of simulation this many times, if no variable says otherwise.
 fn simulate(kind: &str, runs: u64, once: fn(u64) -> Told) {
     if let Some(seed) = variable(SEED_VARIABLE) {
         let (wrong, log) = once(seed);
@@ -78,14 +78,14 @@ fn simulate(kind: &str, runs: u64, once: fn(u64) -> Told) {
     println!("{runs} runs, seeds 0 to {}", runs.saturating_sub(1));
 }
 
-/// Has a run on a clock of its own.
+/// Runs a story on its own clock.
 fn on_a_clock(story: impl Future<Output = Told>) -> Told {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     LocalSet::new().block_on(&runtime, story)
 }
 
-/// Many workers, the reaper and others, in any conditions.
+/// Many workers, the reaper and other callers, in any conditions.
 #[test]
 fn no_try_has_two_holders_and_no_job_is_lost() {
     simulate("no_try", 1_500, |seed| {
@@ -102,7 +102,7 @@ fn no_try_has_two_holders_and_no_job_is_lost() {
     });
 }
 
-/// A type is limited while its jobs run: they count once it opens again.
+/// A caller limits a type while its jobs run. Once the type opens again, they count.
 #[test]
 fn jobs_that_run_when_their_type_is_limited_count() {
     simulate("jobs_that_run", 300, |seed| {
@@ -117,7 +117,7 @@ fn jobs_that_run_when_their_type_is_limited_count() {
     });
 }
 
-/// One worker in fair conditions gets the highest priority first, then the first due.
+/// In normal conditions, one worker gets the highest priority first, then the first due.
 #[test]
 fn one_worker_gets_jobs_in_order() {
     simulate("one_worker", 200, |seed| {

@@ -1,4 +1,4 @@
-//! Who watches: sees each head and each type before and after every write, and says what must not be.
+//! The observer. It sees each head and each type before and after every write, and records each broken rule.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,25 +13,25 @@ use crate::stored::{StoredHead, StoredType};
 /// Watches a store.
 pub(crate) struct Observer {
     engine: Engine,
-    /// The heads that are there.
+    /// The heads that exist.
     pub(crate) heads: BTreeMap<String, StoredHead>,
     /// The types that have settings.
     pub(crate) types: BTreeMap<String, StoredType>,
-    /// Every token that ever was on a head, with its job and its try.
+    /// Every token that a head ever had, with its job and its attempt.
     pub(crate) tokens: HashMap<String, (String, u32)>,
-    /// Tokens that claims answered.
+    /// Tokens that claims returned.
     handed: HashSet<String>,
-    /// What was reported with a token, whatever became of it.
+    /// Reports that a worker sent with a token, accepted or not.
     pub(crate) said: HashSet<(String, &'static str)>,
-    /// Reports that ended a try.
+    /// Reports that ended an attempt.
     pub(crate) applied: HashSet<(String, &'static str)>,
-    /// How often a report with a token put off the end of its lease.
+    /// How often a report with a token moved the end of its lease.
     pub(crate) renewals: HashMap<String, u32>,
-    /// Tokens under which a job was called off.
+    /// Tokens under which a caller cancelled a job.
     pub(crate) called_off: HashSet<String>,
-    /// All that was wrong.
+    /// All broken rules.
     pub(crate) wrong: Vec<String>,
-    /// What happened, for whoever looks for a mistake.
+    /// The events of the run, for a person who looks for a mistake.
     pub(crate) log: Vec<String>,
 }
 
@@ -52,19 +52,19 @@ impl Observer {
         }
     }
 
-    /// Something must not be.
+    /// Records a broken rule.
     pub(crate) fn blame(&mut self, what: impl Into<String>) {
         let what = format!("{} {}", clock::now(), what.into());
         self.log.push(format!("WRONG: {what}"));
         self.wrong.push(what);
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(crate) fn tell(&mut self, what: impl std::fmt::Display) {
         self.log.push(format!("{} {what}", clock::now()));
     }
 
-    /// A write was done.
+    /// Records a write.
     pub(crate) fn wrote(&mut self, function: &'static str, operation: &str, body: &str) {
         let body: Value = serde_json::from_str(body).expect("JSON");
         let writes: Vec<&Value> = match operation {
@@ -72,12 +72,12 @@ impl Observer {
                 let items = body["TransactItems"].as_array().into_iter().flatten();
                 items.filter_map(|item| item.as_object()?.values().next()).collect()
             }
-            // Parts of jobs only.
+            // It writes only parts of jobs.
             "BatchWriteItem" => return,
             _ => vec![&body],
         };
         let mut kinds = Vec::new();
-        // Types first: a step is judged by what holds once it is done.
+        // Types first: the rules for a step use the type as it is after the step.
         for write in &writes {
             kinds.extend(self.type_of(write));
         }
@@ -109,7 +109,7 @@ impl Observer {
         is_head.then(|| key["job_id"]["S"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Looks at the type that was written, and answers its name.
+    /// Reads the type that was written, and returns its name.
     fn type_of(&mut self, write: &Value) -> Option<String> {
         let key = &write["Key"];
         let is_type =
@@ -144,7 +144,7 @@ impl Observer {
         self.heads.iter().filter(move |(_, seen)| seen.kind == kind && seen.is_held())
     }
 
-    /// Whether a token's lease holds now.
+    /// Whether a token's lease is valid now.
     pub(crate) fn holds(&self, id: &str, token: &str) -> bool {
         let now = clock::now();
         self.heads.get(id).is_some_and(|seen| {
@@ -154,7 +154,7 @@ impl Observer {
         })
     }
 
-    /// Whether a job is called off under this token, and nothing else has happened to it since.
+    /// Whether a caller cancelled the job under this token, and nothing else has changed it since.
     pub(crate) fn is_called_off(&self, id: &str, token: &str) -> bool {
         self.called_off.contains(token)
             && self
@@ -163,13 +163,13 @@ impl Observer {
                 .is_some_and(|seen| seen.status == Status::Cancelled && seen.token.as_deref() == Some(token))
     }
 
-    /// Whether a job's last try is the one with this token.
+    /// Whether the attempt with this token is the job's last one.
     pub(crate) fn is_last_try(&self, id: &str, token: &str) -> bool {
         let attempt = self.tokens.get(token).map(|(_, attempt)| *attempt);
         self.heads.get(id).is_some_and(|seen| Some(seen.attempt) == attempt)
     }
 
-    /// A claim answered this job.
+    /// Records that a claim returned this job.
     pub(crate) fn hand_out(&mut self, worker: &str, job: &Value) {
         let id = job["job_id"].as_str().unwrap_or_default().to_owned();
         let token = job["lease_token"].as_str().unwrap_or_default().to_owned();
@@ -187,18 +187,18 @@ impl Observer {
         }
     }
 
-    /// The terms of a token.
+    /// The deadline in a token.
     pub(crate) fn deadline(token: &str) -> Option<Timestamp> {
         LeaseToken::try_from(token.to_owned()).ok().and_then(|token| token.terms().deadline)
     }
 
-    /// Which jobs there are.
+    /// The ids of all jobs.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.heads.keys().cloned().collect()
     }
 }
 
-/// The part of a token that tells it from others.
+/// The last characters of a token's secret, to tell it from others.
 pub(crate) fn tail(token: &str) -> &str {
     token.split('.').nth(4).map_or("-", |secret| &secret[secret.len() - 6..])
 }

@@ -1,4 +1,4 @@
-//! One worker in fair conditions: it gets jobs in order.
+//! One worker in normal conditions: it gets jobs in order.
 
 use std::rc::Rc;
 
@@ -12,16 +12,16 @@ use crate::run::Run;
 
 /// Steps of a run.
 const STEPS: usize = 40;
-/// Jobs of a run with many: more than a claim looks at.
+/// Jobs of a run with many: more than a claim reads.
 const CROWD: usize = 140;
 /// Most jobs of a claim.
 const MOST: usize = 4;
-/// The same where there are many.
+/// Most jobs of a claim, in a run with many.
 const MOST_OF_CROWD: usize = 10;
-/// What happens between two claims.
+/// The changes that may come between two claims.
 const HABITS: [Action; 4] = [Action::Cancel, Action::Retry, Action::Edit, Action::Ingest];
 
-/// Has one worker claim, and others change what waits, one after the other.
+/// In turn, one worker claims and other callers change the waiting jobs.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
     let most = if is_crowd { MOST_OF_CROWD } else { MOST };
     if is_crowd {
@@ -37,7 +37,7 @@ pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice, is_crowd: bool) {
     }
 }
 
-/// Claims, and holds what it got against what waits.
+/// Claims, and compares the claimed jobs with the first ones that are due.
 async fn claim(run: &Run, most: usize, dice: &mut Dice) {
     let (kinds, max) = (run.some_kinds(dice), 1 + dice.below(most));
     let now = clock::now();
@@ -60,7 +60,7 @@ async fn claim(run: &Run, most: usize, dice: &mut Dice) {
     }
 }
 
-/// Ends what it got, one way or another.
+/// Ends the attempt of a claimed job, one way or another.
 async fn end(run: &Run, job: &Value, dice: &mut Dice) {
     let (id, token) = (job["job_id"].as_str().unwrap_or_default(), &job["lease_token"]);
     let (word, mut body) = match dice.roll(4) {

@@ -1,4 +1,4 @@
-//! What must hold after every single write.
+//! The rules that must hold after every single write.
 
 use jobledger::domain::Status;
 
@@ -8,10 +8,10 @@ use crate::stored::StoredHead;
 
 /// Longest lease that a run's workers ask for, in milliseconds.
 const MAX_LEASE_MS: i64 = 60_000;
-/// Longest wait before another try, in milliseconds.
+/// Longest delay before another attempt, in milliseconds.
 const MAX_BACKOFF_MS: i64 = 3_600_000;
 
-/// A head has been written.
+/// A head was written.
 pub(crate) fn head_changed(
     observer: &mut Observer,
     function: &'static str,
@@ -45,7 +45,7 @@ pub(crate) fn head_changed(
     }
 }
 
-/// What holds of each head by itself.
+/// The rules for each head by itself.
 fn at_rest(new: &StoredHead) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |holds: bool, what: &str| {
@@ -70,7 +70,7 @@ fn at_rest(new: &StoredHead) -> Vec<String> {
     wrong
 }
 
-/// What holds of each step.
+/// The rules for each step.
 fn step(
     observer: &mut Observer,
     function: &'static str,
@@ -127,7 +127,7 @@ fn step(
     wrong
 }
 
-/// A claim takes a job that is due, gives a slot to one that runs, or moves one up.
+/// A claim takes a job that is due, gives a slot to a running job, or moves a job up.
 fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead) -> bool {
     let now = clock::now();
     if old.status == new.status {
@@ -145,7 +145,7 @@ fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
     }
     let Some(of) = observer.types.get(&new.kind) else { return !new.has_slot };
     let (Some(limit), None) = (of.limit, of.opens_at) else {
-        // While it is closed, only who has not heard of the limit takes jobs.
+        // While the type is closed, only an environment that does not know the limit yet takes jobs.
         return !new.has_slot;
     };
     let held = observer.held(&new.kind).count();
@@ -155,7 +155,7 @@ fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
     new.has_slot
 }
 
-/// A change is an edit, or a report of the holder.
+/// A change is an edit, or a report of the worker that holds the job.
 fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead) -> bool {
     let token = old.token.clone().unwrap_or_default();
     let said = |what| old.is_held() && observer.said.contains(&(token.clone(), what));
@@ -180,7 +180,7 @@ fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
     true
 }
 
-/// The reaper ends tries whose leases have run out.
+/// The reaper ends attempts whose leases are over.
 fn reaped(old: &StoredHead, new: &StoredHead) -> bool {
     let is_over = old.until.is_some_and(|until| until < clock::now());
     let is_last = old.attempt >= old.max_attempts;
@@ -188,7 +188,7 @@ fn reaped(old: &StoredHead, new: &StoredHead) -> bool {
     is_over && new.status == next && new.max_attempts == old.max_attempts
 }
 
-/// As many slots of a type are taken as its jobs hold.
+/// The count of a type's slots equals the slots that its jobs hold.
 pub(crate) fn slots_are_counted(observer: &mut Observer, kind: &str) {
     let counted = observer.types.get(kind).map_or(0, |of| of.running);
     let held = observer.held(kind).filter(|(_, seen)| seen.has_slot).count();
@@ -197,7 +197,7 @@ pub(crate) fn slots_are_counted(observer: &mut Observer, kind: &str) {
     }
 }
 
-/// A type with a limit opens.
+/// When a type with a limit opens, each running job must have a slot.
 pub(crate) fn all_that_runs_has_a_slot(observer: &mut Observer, kind: &str) {
     let without: Vec<_> =
         observer.held(kind).filter(|(_, seen)| !seen.has_slot).map(|(id, _)| id.clone()).collect();

@@ -1,4 +1,4 @@
-//! One run: who takes part, what happens, and how it must end.
+//! One run: its actors, its events, and the rules for its end.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -18,22 +18,22 @@ use crate::worker::{self, Held};
 
 /// Most jobs of a run.
 const MAX_JOBS: usize = 8;
-/// Most rounds until all that can be done is done.
+/// Most rounds until all jobs have ended.
 const MAX_ROUNDS: usize = 60;
-/// How long the last round waits for more, in milliseconds: longer than a type is closed.
+/// The length of a round, in milliseconds: longer than a type is closed.
 const ROUND_MS: u64 = 35_000;
 
-/// A run under way.
+/// A run in progress.
 pub(crate) struct Run {
     pub(crate) functions: FunctionSet,
     pub(crate) kinds: Vec<String>,
-    /// When all stop.
+    /// The time at which all actors stop.
     pub(crate) ends_at: Timestamp,
     conditions: Conditions,
     going: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
 }
 
-/// Some conditions, from fair to foul.
+/// Some conditions, from good to bad.
 fn conditions(dice: &mut Dice) -> Conditions {
     match dice.roll(4) {
         0 => Conditions { usual_ms: 40, ..Conditions::NORMAL },
@@ -44,7 +44,7 @@ fn conditions(dice: &mut Dice) -> Conditions {
 }
 
 impl Run {
-    /// A run with these jobs' types that lasts so long.
+    /// A run with this many types, which lasts this long.
     pub(crate) async fn start(dice: &mut Dice, kinds: usize, lasts_ms: i64) -> Self {
         let shards = if dice.is_one_in(8) { 3 } else { 1 };
         let functions = FunctionSet::start(Dice::new(dice.roll(u64::MAX)), shards).await;
@@ -53,33 +53,33 @@ impl Run {
         Self { functions, kinds, ends_at: clock::now().plus_millis(lasts_ms), conditions, going }
     }
 
-    /// Some of its types.
+    /// Some of the run's types.
     pub(crate) fn some_kinds(&self, dice: &mut Dice) -> Vec<String> {
         if dice.is_one_in(3) { vec![dice.pick(&self.kinds).clone()] } else { self.kinds.clone() }
     }
 
-    /// Some job.
+    /// Some job, if there is one.
     pub(crate) fn some_job(&self, dice: &mut Dice) -> Option<String> {
         let ids = self.functions.store.watched(|observer| observer.ids());
         (!ids.is_empty()).then(|| dice.pick(&ids).clone())
     }
 
-    /// Whether there are as many jobs as there should be.
+    /// Whether there are as many jobs as allowed.
     pub(crate) fn is_full(&self) -> bool {
         self.functions.store.watched(|observer| observer.heads.len()) >= MAX_JOBS
     }
 
-    /// Something must not be.
+    /// Records a broken rule.
     pub(crate) fn blame(&self, what: String) {
         self.functions.store.watched(|observer| observer.blame(what));
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(crate) fn tell(&self, what: String) {
         self.functions.store.watched(|observer| observer.tell(what));
     }
 
-    /// An answer must have one of these statuses; where the conditions is bad, the service may also be away.
+    /// An answer must have one of these statuses. If conditions are bad, it may also be a failure of the service.
     pub(crate) fn expect(&self, what: &str, reply: &Reply, statuses: &[u16]) {
         let is_bad = self.conditions.wrong_one_in > 0 || self.conditions.late_one_in > 0;
         if !(statuses.contains(&reply.status) || (is_bad && reply.status >= 500)) {
@@ -87,19 +87,19 @@ impl Run {
         }
     }
 
-    /// Has somebody do something beside all others.
+    /// Starts a task beside all others.
     pub(crate) fn go(&self, something: impl Future<Output = ()> + 'static) {
         self.going.borrow_mut().push(Box::pin(something));
     }
 
-    /// Waits until nobody does anything any more.
+    /// Waits until all tasks have ended.
     pub(crate) async fn all_have_stopped(&self) {
         let mut tasks = tokio::task::JoinSet::new();
         loop {
             for going in self.going.take() {
                 tasks.spawn_local(going);
             }
-            // Whoever works may have brought others: they are looked for at each moment.
+            // A task may have started others. The loop looks for them at each moment.
             tokio::select! {
                 biased;
                 ended = tasks.join_next() => match ended {
@@ -111,18 +111,18 @@ impl Run {
         }
     }
 
-    /// From now on, the conditions is this run's.
+    /// From now on, this run's conditions hold.
     pub(crate) fn begin_weather(&self) {
         self.functions.store.conditions(self.conditions);
         self.functions.cut(if self.conditions.wrong_one_in > 0 { 25 } else { 0 });
     }
 
-    /// What was wrong, and all that happened.
+    /// All broken rules, and all events.
     pub(crate) fn told(&self) -> (Vec<String>, Vec<String>) {
         self.functions.store.watched(|observer| (observer.wrong.clone(), observer.log.clone()))
     }
 
-    /// A story: everybody does what they do, in any conditions, until it ends.
+    /// A story: all actors act, in any conditions, until the run ends.
     pub(crate) async fn happen(self: &Rc<Self>, dice: &mut Dice, workers: usize) {
         for kind in &self.kinds {
             if dice.is_one_in(3) {
@@ -147,12 +147,12 @@ impl Run {
         self.all_have_stopped().await;
     }
 
-    /// In fair conditions, one worker and the reaper do all that is left.
+    /// In normal conditions, one worker and the reaper end all jobs that are left.
     pub(crate) async fn settle(&self) {
         self.functions.store.conditions(Conditions::NORMAL);
         self.functions.cut(0);
         for _ in 0..MAX_ROUNDS {
-            // Requests of those who gave up may still be on their way, and leases hold.
+            // Requests of callers that gave up may still arrive, and leases may still be valid.
             clock::pass(ROUND_MS).await;
             let began = clock::now();
             if !callers::reap(self).await {
@@ -185,7 +185,7 @@ impl Run {
         self.blame(format!("these never ended: {left:?}"));
     }
 
-    /// Claims and completes; false: nothing was there.
+    /// Claims and completes jobs; false: the claim returned none.
     async fn drain(&self) -> bool {
         let body = json!({ "worker_id": "last", "types": self.kinds, "max": 10 });
         let reply = self.functions.claim(&body).await.expect("an answer");
@@ -203,7 +203,7 @@ impl Run {
         !jobs.is_empty()
     }
 
-    /// What must hold at the end.
+    /// The rules for the end of a run.
     async fn is_well_ended(&self) {
         let running: Vec<_> = self.functions.store.watched(|observer| {
             observer.types.iter().filter(|(_, of)| of.running != 0).map(|(kind, _)| kind.clone()).collect()

@@ -1,7 +1,7 @@
-//! The store of a run: a real engine, and a way to it on which requests are late, overtake each other, and get lost.
+//! The store of a run: a real engine behind a transport that delays, reorders and loses requests.
 //!
-//! A request goes its way by itself: if whoever sent it gives up, it still arrives. Which of those under way arrives next
-//! is the dice's choice, so that anything may come between any two requests of a call.
+//! If a caller gives up, its request still arrives. The dice choose which of the requests on their way arrives next, so
+//! any request may come between two requests of a call.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,62 +23,62 @@ use tokio::sync::oneshot;
 use crate::clock;
 use crate::observer::Observer;
 
-/// How long a request that waits for a reader is held before it looks again, in milliseconds.
+/// How long a request that waits for a reader pauses between two looks, in milliseconds.
 const LURK_MS: u64 = 5;
-/// How often it looks.
+/// Most looks.
 const LURKS: usize = 400;
 
-/// How it is on the way to the store.
+/// The conditions between the functions and the store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Conditions {
-    /// Longest usual time there, and back, in milliseconds.
+    /// Longest usual time of each direction, in milliseconds.
     pub(crate) usual_ms: u64,
-    /// One request in so many takes longer; 0: none.
+    /// One request in this many takes longer; 0: none.
     pub(crate) late_one_in: u64,
-    /// Longest time of these, in milliseconds.
+    /// Longest time of such a request, in milliseconds.
     pub(crate) late_ms: u64,
-    /// One request in so many goes wrong; 0: none.
+    /// One request in this many fails; 0: none.
     pub(crate) wrong_one_in: u64,
-    /// How old an answer of an index may be, in milliseconds.
+    /// Greatest age of an answer of an index, in milliseconds.
     pub(crate) lag_ms: u64,
 }
 
 impl Conditions {
-    /// Nothing happens, and takes no time.
+    /// No request fails, and each takes no time.
     pub(crate) const NORMAL: Self =
         Self { usual_ms: 0, late_one_in: 0, late_ms: 0, wrong_one_in: 0, lag_ms: 0 };
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 struct Outcome {
     there_ms: u64,
     back_ms: u64,
     trouble: Option<Trouble>,
     is_read_late: bool,
-    /// Whether it stands back until somebody else reads what it is about to write.
+    /// Whether the request waits until another caller reads the head that it writes.
     waits_for_reader: bool,
 }
 
-/// What goes wrong with it.
+/// A failure of a request.
 enum Trouble {
-    /// It is not done, and this is the answer.
+    /// The store refuses the request with this answer.
     Refused(Fault),
-    /// It is done, and this is the answer.
+    /// The store does the request, and returns this failure.
     Denied(Fault),
-    /// It is not done, and the connection closes.
+    /// The request gets lost, and the connection closes.
     Lost,
-    /// It is done, and the connection closes.
+    /// The store does the request, and the connection closes.
     AnswerLost,
 }
 
 struct State {
     dice: Dice,
     conditions: Conditions,
-    /// Until then, nothing is done.
+    /// Until then, the store does nothing.
     is_out_until: Timestamp,
-    /// How often each head was read.
+    /// How often callers read each head.
     reads: HashMap<String, usize>,
-    /// What indexes answered, by what was asked.
+    /// The last answers of indexes, by their request.
     shown: HashMap<String, (Timestamp, String)>,
     observer: Observer,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// A store that nobody has written to.
+    /// An empty store.
     pub(crate) fn start(dice: Dice) -> Self {
         let engine = Engine::start();
         let state = State {
@@ -110,24 +110,24 @@ impl Store {
         &self.engine
     }
 
-    /// The way to it for this function.
+    /// This function's transport to the store.
     pub(crate) fn way_of(&self, function: &'static str) -> SharedHttpClient {
         SharedHttpClient::new(Transport { store: self.clone(), function })
     }
 
-    /// From now on, it is like this.
+    /// From now on, these conditions hold.
     pub(crate) fn conditions(&self, conditions: Conditions) {
         let mut state = self.lock();
         state.conditions = conditions;
         state.is_out_until = Timestamp::MIN;
     }
 
-    /// Asks who watches all writes.
+    /// Asks the observer, which sees all writes.
     pub(crate) fn watched<T>(&self, ask: impl FnOnce(&mut Observer) -> T) -> T {
         ask(&mut self.lock().observer)
     }
 
-    /// Waits until somebody reads a head that this request writes, if that happens soon.
+    /// Waits until another caller reads a head that this request writes, but not long.
     async fn lurk(&self, body: &str) {
         let ids = heads_of(body);
         let reads = || ids.iter().map(|id| self.lock().reads.get(id).copied().unwrap_or(0)).sum::<usize>();
@@ -164,7 +164,7 @@ impl State {
         Outcome { there_ms, back_ms, trouble, is_read_late, waits_for_reader }
     }
 
-    /// An answer of an index from a moment ago, if there is one.
+    /// A recent answer of an index, if there is one.
     fn old_answer(&self, asked: &str, now: Timestamp) -> Option<String> {
         let (at, answer) = self.shown.get(asked)?;
         (now.since(*at) <= self.conditions.lag_ms).then(|| answer.clone())
@@ -182,7 +182,7 @@ fn trouble(operation: &str, dice: &mut Dice) -> Trouble {
         0 | 1 if is_write(operation) => Trouble::Refused(Fault::conflict()),
         2 => Trouble::Refused(Fault::throttled()),
         3 => Trouble::Denied(Fault::broken()),
-        // The call ends here.
+        // The SDK does not retry this answer: the call ends here.
         4 => Trouble::Denied(Fault::refused()),
         5 => Trouble::Refused(Fault::refused()),
         6 => Trouble::Lost,
@@ -191,7 +191,7 @@ fn trouble(operation: &str, dice: &mut Dice) -> Trouble {
     }
 }
 
-/// The way of one function to the store.
+/// The transport from one function to the store.
 #[derive(Clone)]
 struct Transport {
     store: Store,
@@ -225,7 +225,7 @@ impl HttpConnector for Transport {
             }
             let answer = transport.arrive(&operation, &body, &way);
             clock::pass(way.back_ms).await;
-            // Whoever asked may have given up.
+            // The caller may have given up.
             drop(answers.send(answer));
         });
         HttpConnectorFuture::new(async move {
@@ -241,7 +241,7 @@ impl HttpConnector for Transport {
 }
 
 impl Transport {
-    /// A request arrives: its answer; `None`: the connection closes.
+    /// Delivers a request; returns its answer, or `None` if the connection closes.
     fn arrive(&self, operation: &str, body: &str, way: &Outcome) -> Option<(u16, String)> {
         let mut state = self.store.lock();
         let answer = |fault: &Fault| match fault {
@@ -284,14 +284,14 @@ impl Transport {
     }
 }
 
-/// Reads a range; of an index, maybe as it was a moment ago.
+/// Answers a query. If the query reads an index, the answer may be a recent one instead.
 fn query(engine: &Engine, state: &mut State, body: &str, is_late: bool) -> (u16, String) {
     let now = clock::now();
     let mut asked: Value = serde_json::from_str(body).expect("JSON");
     if asked["IndexName"].is_null() {
         return engine.answer("Query", body);
     }
-    // Until when jobs are due is the same question a moment ago.
+    // A query for due jobs names the present time. Without it, the query equals an earlier one.
     asked["ExpressionAttributeValues"][":upper"].take();
     let asked = asked.to_string();
     if is_late && let Some(answer) = state.old_answer(&asked, now) {

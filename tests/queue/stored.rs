@@ -1,4 +1,4 @@
-//! Heads and types as whoever watches sees them: straight from what is stored.
+//! Heads and types as the observer sees them: read directly from the stored items.
 
 use std::fmt;
 
@@ -22,12 +22,12 @@ pub(crate) struct StoredHead {
     pub(crate) until: Option<Timestamp>,
     pub(crate) has_slot: bool,
     pub(crate) was_started: bool,
-    /// In hundredths of a percent.
+    /// Overall progress, in hundredths of a percent.
     pub(crate) overall: i64,
     pub(crate) last_try: Option<u32>,
     pub(crate) has_output: bool,
     pub(crate) error: Option<String>,
-    /// Which call wrote all of it.
+    /// The call that wrote this head.
     pub(crate) written_by: String,
     pub(crate) updated_at: i64,
 }
@@ -57,7 +57,7 @@ fn time(item: &Value, name: &str) -> Option<Timestamp> {
 }
 
 impl StoredHead {
-    /// The head that is stored as this item.
+    /// The head in this item.
     pub(crate) fn of(item: &Value) -> Self {
         Self {
             kind: text(item, "type").unwrap_or_default(),
@@ -81,12 +81,12 @@ impl StoredHead {
         }
     }
 
-    /// Whether a worker has it, or had and did not report since.
+    /// Whether a worker holds the job, or its lease is over and the reaper has not ended the attempt.
     pub(crate) fn is_held(&self) -> bool {
         self.status == Status::Running && self.until.is_some()
     }
 
-    /// Whether it waits and may be claimed by then.
+    /// Whether it waits, and a worker may claim it at this time.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.status == Status::Queued && self.available_at.is_some_and(|due| due <= now)
     }
@@ -107,7 +107,7 @@ impl fmt::Display for StoredHead {
 }
 
 impl StoredType {
-    /// The type that is stored as this item.
+    /// The type in this item.
     pub(crate) fn of(item: &Value) -> Self {
         Self {
             limit: small(item, "max_concurrency"),

@@ -1,4 +1,4 @@
-//! Workers: they claim, report, and end what they hold; or crash, or come back when it is too late.
+//! Workers. They claim, report and end jobs; or they crash, or return when their lease is over.
 
 use std::rc::Rc;
 
@@ -12,22 +12,22 @@ use crate::callers;
 use crate::clock;
 use crate::run::Run;
 
-/// Most reports of a try before its end.
+/// Most reports of an attempt before its end.
 const MAX_REPORTS: usize = 4;
-/// How close to the end of a lease that is, in milliseconds.
+/// The last moment of a lease, in milliseconds.
 const LAST_MOMENT_MS: u64 = 300;
-/// How often a worker sends a report of which nobody says what became of it.
+/// Most attempts to send a report whose effect is unknown.
 const MAX_TRIES: usize = 5;
-/// How long a worker pauses beyond its lease, in milliseconds: the reaper comes by meanwhile.
+/// Longest pause of a worker beyond its lease, in milliseconds: time for the reaper to come.
 const PAUSE_MS: u64 = 40_000;
 
-/// A job that a worker believes to hold.
+/// A job that a worker believes that it holds.
 #[derive(Clone)]
 pub(crate) struct Held {
     id: String,
     token: String,
     lease_ms: u64,
-    /// Until when it is held, as was last answered.
+    /// The end of the lease, by the last answer.
     until: Timestamp,
 }
 
@@ -59,18 +59,18 @@ impl Held {
     }
 }
 
-/// Until when a job is held, as an answer says.
+/// The end of the lease, by this answer.
 fn until_of(answer: &Value) -> Timestamp {
     let said = answer["lease_expires_at"].as_str().and_then(|text| Timestamp::parse(text).ok());
     said.unwrap_or_else(clock::now)
 }
 
-/// Holds a job, for better or worse.
+/// Works on a job, with or without mistakes.
 async fn hold(run: Rc<Run>, mut held: Held, mut dice: Dice) {
     let reports = dice.below(MAX_REPORTS);
     for _ in 0..dice.below(1 + reports) {
         if dice.is_one_in(3) {
-            // At the last moment, while the reaper comes by.
+            // Reports in the last moment of the lease, while the reaper comes.
             clock::pass(held.until.since(clock::now()).saturating_sub(dice.roll(LAST_MOMENT_MS))).await;
             run.go(callers::reap_after(Rc::clone(&run), dice.roll(2 * LAST_MOMENT_MS)));
         } else {
@@ -91,9 +91,9 @@ async fn hold(run: Rc<Run>, mut held: Held, mut dice: Dice) {
     }
     clock::pass(dice.roll(held.lease_ms / 2)).await;
     match dice.roll(12) {
-        // It crashes.
+        // The worker crashes.
         0 | 1 => return,
-        // It pauses, and comes back with its old token.
+        // The worker pauses, and returns with its old token.
         2 | 3 => clock::pass(held.lease_ms + dice.roll(PAUSE_MS)).await,
         _ => {}
     }
@@ -110,17 +110,17 @@ async fn hold(run: Rc<Run>, mut held: Held, mut dice: Dice) {
     }
 }
 
-/// What a good end gives: only its holder can have said it.
+/// The result of a completed job. The token in it shows that its holder reported it.
 fn result_of(held: &Held) -> Value {
     json!({ "status": "completed", "result": { "by": held.token } })
 }
 
-/// Completes a job that is held.
+/// Completes a job that this worker holds.
 pub(crate) async fn complete(run: &Run, held: &Held) -> Option<u16> {
     end(run, held, "completed", result_of(held)).await
 }
 
-/// Says the end of a try until somebody says what became of that.
+/// Reports the end of an attempt until an answer tells its effect.
 async fn end(run: &Run, held: &Held, word: &'static str, body: Value) -> Option<u16> {
     for _ in 0..MAX_TRIES {
         let reply = report_on(run, held, word, body.clone()).await;
@@ -132,7 +132,7 @@ async fn end(run: &Run, held: &Held, word: &'static str, body: Value) -> Option<
     None
 }
 
-/// Says the end of a try again, and then another end of it.
+/// Reports the same end once more, and then a different end.
 async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
     let is_still = || {
         run.functions.store.watched(|observer| {
@@ -147,7 +147,7 @@ async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
     let again = report_on(run, held, word, body).await;
     let other =
         report_on(run, held, "failed", json!({ "status": "failed", "error": { "message": "x" } })).await;
-    // Ingest may take it over, and deletion remove it.
+    // Meanwhile ingest may have changed the job, or a caller deleted it.
     if is_still() {
         let is_as_said = |reply: Option<Reply>, status| {
             reply.is_none_or(|reply| reply.status == status || reply.status >= 500)
@@ -161,7 +161,7 @@ async fn twice(run: &Run, held: &Held, word: &'static str, body: Value) {
     }
 }
 
-/// Reports, and holds the answer against what is known of the job.
+/// Reports, and compares the answer with the observed state of the job.
 async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) -> Option<Reply> {
     let Held { id, token, .. } = held;
     body["lease_token"] = json!(token);
@@ -189,8 +189,8 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         let applied = observer.applied.contains(&(token.clone(), word));
         let called_off = observer.called_off.contains(token);
         let is_end = word != "report";
-        // One that ran out may hold again: an earlier report, sent in time, was slow to arrive. A report that was taken is one
-        // of the renewals itself.
+        // If an earlier report arrives late, it makes an expired lease valid again. Each accepted report also renews
+        // the lease.
         let renewals = observer.renewals.get(token).copied().unwrap_or_default() - renewals_before;
         let held_since = held_before || renewals > u32::from(!is_end);
         match (reply.status, code.as_str()) {

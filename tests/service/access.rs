@@ -11,24 +11,24 @@ use jobledger_tests::problems::{is_problem, is_unauthenticated, refuses};
 use jobledger_tests::{Call, Service};
 use serde_json::json;
 
-/// Where the local stack has Function URLs.
+/// The path of Function URLs in the local stack.
 const FUNCTION_URLS: &str = "/lambda-url/";
 
-/// What needs no key: what the contract names as open to all.
+/// Routes that need no key: those that the contract names as open to all.
 const OPEN: [&str; 3] = ["/health", "/metrics", "/lambda-url/metrics/"];
 
 /// A route of the template, or a Function URL.
 #[derive(Debug)]
 struct Route {
     method: String,
-    /// With the names of its values: `/v1/jobs/{job_id}`.
+    /// The path with the names of its values: `/v1/jobs/{job_id}`.
     target: String,
-    /// With values that name nothing.
+    /// The path with values that name nothing.
     path: String,
 }
 
 impl Route {
-    /// The scopes of which the contract wants one.
+    /// The scopes of which the contract requires one.
     fn scopes(&self) -> &'static [&'static str] {
         match self.method.as_str() {
             _ if self.path.starts_with("/v1/admin/") => &["admin"],
@@ -40,7 +40,7 @@ impl Route {
         }
     }
 
-    /// The path with these values, and with some that name nothing in the other places.
+    /// The path with these values. In the other places it has values that name nothing.
     fn path_of(target: &str, values: &[(&str, &str)]) -> String {
         let parts = target.split('/').map(|part| {
             let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) else {
@@ -61,7 +61,7 @@ impl Route {
     }
 }
 
-/// Every way in that the template has, split into those that need a key and those that do not.
+/// Every route and Function URL of the template: those without a key, and those that require one.
 fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     let functions = &service.stack.template().functions;
     let targets = functions.iter().flat_map(|function| &function.routes).map(|route| {
@@ -75,7 +75,7 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     });
     let (open, closed): (Vec<_>, Vec<_>) =
         targets.chain(urls).partition(|route| OPEN.contains(&route.path.as_str()));
-    // As many as its text has, however that is read.
+    // The test must find as many as the template's text has.
     let said = |words: &str| TEMPLATE.lines().filter(|line| line.trim() == words).count();
     let all = said("Type: HttpApi") + said("FunctionUrlConfig:");
     assert_eq!((open.len(), closed.len()), (OPEN.len(), all - OPEN.len()), "{open:?} {closed:?}");
@@ -88,7 +88,7 @@ async fn every_route_but_the_open_ones_requires_a_key() {
     let (open, closed) = routes(&service);
     for route in &open {
         route.call(&service).expect(200).await;
-        // A key is not even looked at.
+        // The function does not even read a key.
         route.call(&service).header("authorization", "Basic eDp5").expect(200).await;
     }
     let long = "x".repeat(257);
@@ -151,7 +151,7 @@ async fn every_route_requires_its_scope() {
             let reply = route.call(&service).header("x-api-key", &format!("only-{scope}")).send().await;
             assert!(![401, 403].contains(&reply.status), "{route:?} with {scope}: {}", reply.text);
         }
-        // Who may not, learns nothing else: not even what is wrong with the request.
+        // Without the scope, a caller learns nothing else, not even whether its request is valid.
         let path = format!("{}?colour=red", route.path);
         let call = service.anonymous(&route.method, &path).header("x-api-key", &without);
         is_problem(&call.body("{").send().await, 403, "missing_scope");
@@ -189,7 +189,7 @@ async fn only_an_admin_acts_for_another_owner() {
     service.post("/v1/jobs?owner=mine", &json!({ "type": "a" })).expect(201).await;
     let call = |path: &str| service.anonymous("GET", path).header("x-api-key", "all");
     is_problem(&call("/v1/jobs?owner=other").send().await, 403, "missing_scope");
-    // One's own name is no other.
+    // A caller may name its own owner.
     let own = call("/v1/jobs?owner=mine").expect(200).await;
     assert_eq!((own.at("/total"), own.at("/jobs/0/owner")), (&json!(1), &json!("mine")));
     let reply = service.get("/v1/jobs?owner=other").expect(200).await;

@@ -1,4 +1,4 @@
-//! A real log: in through ingest, and back job by job, in every total, and in the metrics.
+//! A real log. The test ingests it, and finds each job again, in every total, and in the metrics.
 
 mod agreement;
 mod numbers;
@@ -15,12 +15,12 @@ use jobledger_tests::swf::{LoggedJob, calls, parse};
 
 /// A slice of the log; see the README beside it.
 const SLICE: &str = include_str!("../fixtures/nasa-ipsc-1993-slice.swf");
-/// The whole log, where the folder that the workspace shares with others is there.
+/// The whole log, if the shared folder beside the workspace exists.
 const WHOLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/nasa-ipsc-1993-cln.swf.gz");
-/// Jobs of one call: slow and busy machines have to answer in time too.
+/// Jobs of one call: few enough for slow and busy machines to answer in time.
 const CALL: usize = 500;
 
-/// Ingests a log, and answers with how many jobs were created, updated, unchanged and rejected.
+/// Ingests a log; returns how many jobs were created, updated, unchanged and rejected.
 async fn ingest(service: &Service, jobs: &[LoggedJob]) -> [u64; 4] {
     let mut sum = [0; 4];
     for call in calls(jobs, CALL) {
@@ -28,13 +28,13 @@ async fn ingest(service: &Service, jobs: &[LoggedJob]) -> [u64; 4] {
         for (sum, count) in sum.iter_mut().zip(went_in(&reply)) {
             *sum += count;
         }
-        // Call by call, so that the counters never have more to catch up with than one call brings.
+        // The test waits after each call, so that the counter never lags by more than one call.
         service.settled().await;
     }
     sum
 }
 
-/// All that must be true of a log that went in, and of the same log that goes in again.
+/// All that must hold after a log was ingested, and after the same log was ingested again.
 async fn goes_in_and_comes_back(service: &Service, jobs: &[LoggedJob], every: usize) {
     let count = u64::try_from(jobs.len()).expect("a count");
     assert_eq!(ingest(service, jobs).await, [count, 0, 0, 0]);

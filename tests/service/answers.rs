@@ -1,5 +1,5 @@
-//! The whole answer of every route and of every kind of problem, as snapshots. If an answer is to change, run
-//! `INSTA_UPDATE=always cargo test -p jobledger-tests --test service answers::` and look at the difference.
+//! The whole answer of every route and of every kind of problem, as snapshots. If an answer should change, run
+//! `INSTA_UPDATE=always cargo test -p jobledger-tests --test service answers::` and read the difference.
 
 use jobledger_tests::claims::ClaimedJob;
 use jobledger_tests::keys::{add_key, with_key};
@@ -7,7 +7,7 @@ use jobledger_tests::snapshots::shown;
 use jobledger_tests::{Call, Service, text};
 use serde_json::{Value, json};
 
-/// Sends the call, and compares its whole answer with the snapshot of that name.
+/// Sends the call, and compares its whole answer with the snapshot of this name.
 async fn check(name: &str, call: Call) -> Value {
     let reply = call.send().await;
     insta::assert_json_snapshot!(name.replace(' ', "_"), shown(&reply));

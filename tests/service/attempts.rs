@@ -1,4 +1,4 @@
-//! Tries that ended: a job shows all of them, however often it is queued again, and they go with it.
+//! Attempts that ended. A job shows all of them, however often it is queued again. Deleting the job deletes them.
 
 use jobledger_tests::alone::Alone;
 use jobledger_tests::dynamo::{Dynamo, Item, text as text_of};
@@ -16,7 +16,7 @@ async fn start() -> Service {
     service
 }
 
-/// Has a worker claim the only job there is; answers the token.
+/// Has a worker claim the only job; returns the token.
 async fn claim(service: &Service, worker: &str) -> String {
     let body = json!({ "worker_id": worker, "types": [KIND] });
     let claimed = service.eventually("a job that may go", || async {
@@ -26,7 +26,7 @@ async fn claim(service: &Service, worker: &str) -> String {
     claimed.await
 }
 
-/// One more try, by a worker of this number, that fails so.
+/// One more attempt, which the worker of this number reports as failed.
 async fn fail(service: &Service, id: &str, number: usize) {
     let token = claim(service, &format!("w{number}")).await;
     let error = json!({ "message": format!("no {number}"), "failed_task": "t", "code": "e1" });
@@ -39,7 +39,7 @@ async fn job(service: &Service, id: &str) -> Value {
     service.get(&format!("/v1/jobs/{id}")).expect(200).await.json
 }
 
-/// The tries that a job shows: as many as are expected, in order, each with its worker, its times and its error.
+/// The attempts that a job shows: the expected number, in order, each with its worker, its times and its error.
 #[track_caller]
 fn shows(job: &Value, count: usize) {
     let tries = job["attempts"].as_array().expect("tries");
@@ -87,7 +87,7 @@ async fn a_job_shows_all_its_attempts_until_it_is_deleted() {
     assert!(stored_parts(&service, &id).await.is_empty());
 }
 
-/// Whoever waits for the end when creating a job sees the same.
+/// A bulk retry queues the job again, and the job keeps its attempts.
 #[tokio::test]
 async fn a_bulk_retry_keeps_the_attempts() {
     let service = start().await;
@@ -116,7 +116,7 @@ fn record(name: &str, old: &Item, new: Option<&Item>) -> Value {
     json!({ "eventID": "1", "eventName": name, "eventSource": "aws:dynamodb", "dynamodb": change })
 }
 
-/// Records come again, and late: after the job was removed, and created again under the same id.
+/// Lambda repeats records, and delivers some late: after the job was deleted, and created again under the same id.
 #[tokio::test]
 async fn a_job_ingested_again_has_no_earlier_attempts() {
     let service = start().await;
@@ -156,7 +156,7 @@ async fn a_job_ingested_again_has_no_earlier_attempts() {
     };
     deliver(&[removed]).await;
     shows(&job(&service, &id).await, 2);
-    // A record of the first life that comes so late overwrites, which is not shown, until its own comes again.
+    // A late record of the first life overwrites an attempt. The attempt shows again after its own record.
     deliver(&[kept, removed]).await;
     deliver(&[kept_now, kept_now]).await;
     shows(&job(&service, &id).await, 2);

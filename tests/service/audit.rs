@@ -1,4 +1,4 @@
-//! The log: who made, changed and revoked which key, and who did what in bulk; and what never stands in it.
+//! The audit log: each change of a key and each bulk action, with its caller. It never contains a secret or a payload.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use jobledger_tests::log::LogLines;
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// Whether a line has these fields and no others; `detail` is held against this JSON.
+/// Whether a line has these fields and no others. Its `detail` must equal this JSON.
 #[track_caller]
 fn is_line(line: &Value, fields: &Value, detail: &Value) {
     let mut line = line.clone();
@@ -40,7 +40,7 @@ async fn creating_changing_and_revoking_a_key_is_audited() {
     let key_id = text(made.at("/key_id"));
     let path = format!("/v1/admin/keys/{key_id}");
     let changed = service.call("PATCH", &path).json(&json!({ "scopes": ["read"] })).expect(200).await;
-    // What is refused, and what is only looked at, is no deed.
+    // Refused calls and reads are not audited.
     service.call("PATCH", &path).json(&json!({ "scopes": ["root"] })).expect(400).await;
     service.post("/v1/admin/keys", &json!({ "owner": "acme" })).expect(400).await;
     service.get("/v1/admin/keys").expect(200).await;
@@ -97,7 +97,7 @@ async fn bulk_actions_are_audited_with_their_numbers() {
             call.header("idempotency-key", action)
         };
         let asked = ask().expect(202).await;
-        // Asked again, it is the same deed; but the first call may have ended before it could say so.
+        // The repeated call is audited again, because the first one may have ended before it wrote its line.
         let again = ask().expect(202).await;
         let filter = json!({ "action": "delete", "filter": {} });
         with_key(&service, &key, "POST", "/v1/jobs/bulk").json(&filter).expect(400).await;
@@ -164,9 +164,9 @@ async fn every_request_is_logged_with_its_key_and_owner() {
     assert_eq!(told, expected);
 }
 
-/// Stands in all that a caller gives and gets, and must not be in the log.
+/// A word in all that a caller sends and receives. It must not be in the log.
 const MARK: &str = "sesame";
-/// What scrapers send.
+/// The token that scrapers send.
 const SCRAPE_TOKEN: &str = "scrape-0123456789";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Bodies that come with `Content-Encoding: gzip`, on routes from outside.
+//! Bodies with `Content-Encoding: gzip`, sent to routes.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Call, Service};
 use serde_json::json;
 
-/// What the contract lets a created job's body be, in bytes.
+/// The contract's limit for the body of a new job, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -31,7 +31,7 @@ async fn a_compressed_body_is_read_like_a_plain_one() {
     let path = format!("/v1/jobs/{}", created.at("/job_id").as_str().expect("an id"));
     assert_eq!(service.get(&path).expect(200).await.at("/payload"), &body["payload"]);
 
-    // The same words are the same request, packed or not.
+    // The same body is the same request, compressed or not.
     let key = |call: Call| call.header("idempotency-key", "one");
     let first = key(packed(&service, "/v1/jobs", whole)).expect(201).await;
     let second = key(service.post("/v1/jobs", &body)).expect(200).await;
@@ -47,7 +47,7 @@ async fn a_compressed_body_is_read_like_a_plain_one() {
     let reply = packed(&service, "/v1/admin/ingest/jobs", lines).expect(200).await;
     assert_eq!(reply.at("/created"), 2, "{}", reply.text);
 
-    // Where no body is looked at, its encoding is not, either.
+    // A route that ignores its body ignores the body's encoding, too.
     let cancel = service.call("POST", &format!("{path}/cancel")).header("content-encoding", "br").body("x");
     cancel.expect(200).await;
 }
@@ -60,11 +60,11 @@ async fn a_body_that_inflates_past_the_limit_is_refused() {
     is_problem(&packed(&service, "/v1/jobs", bomb.clone()).send().await, 413, "too_large");
     let members = bomb.repeat(20);
     is_problem(&packed(&service, "/v1/jobs", members).send().await, 413, "too_large");
-    // Who may not create jobs has nothing inflated.
+    // If the caller may not create jobs, the function inflates nothing.
     let anonymous = service.anonymous("POST", "/v1/jobs").header("content-encoding", "gzip").body(bomb);
     is_problem(&anonymous.send().await, 401, "unauthenticated");
 
-    // The bound is that of a body that comes as it is, to the byte.
+    // The limit of the inflated body is that of a plain body, to the byte.
     let body = |bytes: usize| {
         let head = r#"{"type":"a","payload":{}"#;
         format!("{head}{}}}", " ".repeat(bytes - head.len() - 1))
@@ -92,7 +92,7 @@ async fn an_incomplete_gzip_stream_is_refused() {
         let reply = packed(&service, "/v1/jobs", body).send().await;
         is_problem(&reply, 400, "invalid_json");
     }
-    // Whole, but no JSON within.
+    // A complete stream, without JSON in it.
     is_problem(&packed(&service, "/v1/jobs", gzip(&whole)).send().await, 400, "invalid_json");
 }
 

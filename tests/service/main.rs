@@ -1,7 +1,7 @@
-//! The service from outside. `routes/` mirrors the functions; tests of all of them stand beside it.
+//! The service from outside. `routes/` mirrors the functions. Tests that concern all routes stand beside it.
 
 mod access;
-// By its name it starts early: it holds the longest test, and tests start in the order of their names.
+// It has the longest test. Tests start in the order of their names, and its name makes it start early.
 mod accounting_log;
 mod answers;
 mod attempts;

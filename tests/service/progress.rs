@@ -1,4 +1,4 @@
-//! How far the running jobs of a list are: read from their heads, and only from theirs.
+//! The progress of the running jobs in a list: the function reads it from their heads, and reads no others.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use jobledger_tests::stored::tables;
 use jobledger_tests::stream::BEGIN;
 use serde_json::{Value, json};
 
-/// A running job that is a hundredth further for each number before its own.
+/// A running job, whose progress is one hundredth more than that of the number before.
 fn running(number: usize) -> Value {
     json!({
         "external_id": format!("r{number}"), "type": "a", "status": "running", "created_at": BEGIN, "started_at": BEGIN,
@@ -28,7 +28,7 @@ fn ended(status: &str) -> Value {
     })
 }
 
-/// All jobs, as a row of an index tells them.
+/// All jobs, as rows of an index.
 async fn rows(service: &Service) -> Vec<Job> {
     let (store, config) = tables(service).await;
     let id = |item: &Item| jobledger::domain::JobId::try_from(text(item, "job_id")).expect("an id");
@@ -65,7 +65,7 @@ async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
 
     let mut filled = rows(&service).await;
     assert!(filled.iter().all(|job| job.progress.is_none()));
-    // A job that the list has and that is gone by now keeps none.
+    // A job that the list has but that was deleted since has no progress.
     let mut gone = filled.iter().find(|job| job.status() == Status::Running).expect("one runs").clone();
     gone.id = jobledger::domain::JobId::from(jobledger::Environment::fresh_id());
     filled.push(gone);
@@ -73,7 +73,7 @@ async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
     proxy.plan(|_| Fault::None);
     with_progress(&store, &config.tables, &mut filled).await.expect("progress");
     let spent = meter.take();
-    // 141 running jobs are two reads, side by side; a unit is two items under 4 KB.
+    // 141 running jobs take two reads at the same time. A unit reads two items under 4 KB.
     assert_eq!((spent.requests, spent.round_trips), (2, 1));
     assert!(spent.read_units <= 70.5, "{spent:?}");
     for (job, before) in filled.iter().zip(&before) {
@@ -89,13 +89,13 @@ async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
         assert_eq!(overall, expect, "{job:?}");
         assert_eq!(&Job { progress: None, ..job.clone() }, before, "nothing else changed");
     }
-    // What the store leaves over is asked for again.
+    // The function reads again the keys that the store left undone.
     let mut again = before.clone();
     proxy.plan(|_| Fault::LeftOver(30));
     with_progress(&store, &config.tables, &mut again).await.expect("progress");
     assert_eq!(again, filled);
     assert!(meter.take().requests > 2);
-    // Where none runs, nothing is read.
+    // If no job runs, the function reads nothing.
     let mut still: Vec<Job> = before.into_iter().filter(|job| job.status() != Status::Running).collect();
     let as_they_were = still.clone();
     with_progress(&store, &config.tables, &mut still).await.expect("nothing to read");

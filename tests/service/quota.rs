@@ -1,4 +1,4 @@
-//! Storage quotas: what a key may not do once its owner keeps so much, as the stream has counted it.
+//! Storage quotas: calls that a key may not make once its owner stores too much, as the stream has counted it.
 
 use jobledger::counts::HEAD_BYTES;
 use jobledger_tests::dynamo::Dynamo;
@@ -7,14 +7,14 @@ use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Call, Reply, Service, text};
 use serde_json::{Value, json};
 
-/// What one job of [`body`] keeps: its payload, and what is counted for each job.
+/// The bytes of one job of [`body`]: its payload, and a constant for each job.
 const JOB_BYTES: u64 = r#"{"payload":12345}"#.len() as u64 + HEAD_BYTES;
 
 fn body() -> Value {
     json!({ "type": "a", "payload": 12_345 })
 }
 
-/// A stack with a key that may keep two jobs, and is full with the second.
+/// A stack with a key whose quota has room for two jobs.
 struct QuotaFixture {
     service: Service,
     key: String,
@@ -43,7 +43,7 @@ impl QuotaFixture {
         text(reply.at("/job_id"))
     }
 
-    /// Has two jobs, and may not have a third.
+    /// A fixture with two jobs, whose quota has no room for a third.
     async fn full() -> (Self, [String; 2]) {
         let fixture = Self::start().await;
         let jobs = [fixture.create().await, fixture.create().await];
@@ -74,7 +74,7 @@ async fn over_the_quota_new_jobs_are_refused_and_other_calls_pass() {
     is_full(&fixture.call("POST", "/v1/admin/ingest/jobs").json(&line).send().await);
     assert_eq!(fixture.items().await, before, "a refused job leaves nothing behind");
 
-    // What is there can be read, worked on, changed, and removed.
+    // The key can still read, work on, change and delete its jobs.
     for path in
         ["/v1/jobs", "/v1/jobs/count", "/v1/jobs/stats", "/v1/usage", &format!("/v1/jobs/{}", jobs[0])]
     {
@@ -94,7 +94,7 @@ async fn over_the_quota_new_jobs_are_refused_and_other_calls_pass() {
     assert_eq!(fixture.call("POST", "/v1/jobs").json(&body()).send().await.status, 403);
     let bulk = fixture.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
     fixture.service.settled().await;
-    // The job that shows the action keeps its filter and its numbers, as any job does.
+    // The job of the bulk action takes storage as any job does: its filter and its result.
     fixture.call("DELETE", &format!("/v1/jobs/{}", text(bulk.at("/job_id")))).expect(200).await;
     fixture.service.settled().await;
     assert_eq!(fixture.call("GET", "/v1/jobs?type=a").expect(200).await.at("/total"), 0);
@@ -114,7 +114,7 @@ async fn a_quota_holds_only_for_its_key() {
     fixture.service.settled().await;
     is_problem(&create(&larger).send().await, 403, "quota_exceeded");
     create(&free).expect(201).await;
-    // It is the owner's storage that counts: another one's has room.
+    // The quota concerns the owner's storage. Another owner has room.
     fixture.call("POST", "/v1/jobs?owner=other").json(&body()).expect(201).await;
     let stats = with_key(&fixture.service, &free, "GET", "/v1/jobs/stats").expect(200).await;
     assert_eq!(
@@ -137,7 +137,7 @@ async fn an_idempotency_key_of_a_refused_job_may_be_used_again() {
         fixture.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
     }
     fixture.service.settled().await;
-    // Other bodies: neither key was used.
+    // Other bodies, so that neither key would be a repetition.
     create("plain", &json!({ "type": "b", "payload": 12_345 })).expect(201).await;
     create("beside", &json!({ "type": "b", "external_id": "f" })).expect(201).await;
 }

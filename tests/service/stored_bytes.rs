@@ -1,11 +1,11 @@
-//! `bytes` of a head: what its job's parts weigh as they are stored, by whichever route they came.
+//! `bytes` of a head: the stored size of its job's parts, whichever route wrote them.
 
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::jobs::{create, ingest};
 use serde_json::{Value, json};
 
-/// What one job's head says, and what its parts weigh.
+/// The `bytes` of one job's head, and the stored size of its parts.
 async fn said_and_stored(service: &Service, is_it: impl Fn(&Item) -> bool) -> (u64, u64) {
     let table = service.stack.environment("get-job").expect("the function").vars["JOBS_TABLE"].clone();
     let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
@@ -34,7 +34,7 @@ async fn the_stored_bytes_of_a_created_job_follow_from_its_input() {
     check(json!({ "type": "a", "name": "nothing beside the head" }), 0..=0).await;
     let exact = r#"{"payload":[1,2],"metadata":{"a":"b"}}"#.len() as u64;
     check(json!({ "type": "a", "payload": [1, 2], "metadata": { "a": "b" } }), exact..=exact).await;
-    // Packed, where that saves a unit: what is stored counts, not what was sent.
+    // The part is compressed if that saves a unit. Its stored size counts, not the size that was sent.
     check(json!({ "type": "a", "payload": "the same again, ".repeat(1_000) }), 1..=1_023).await;
 }
 
@@ -61,13 +61,13 @@ async fn the_stored_bytes_of_an_ingested_job_follow_from_its_last_line() {
         assert_eq!(ingest(&service, &line(&more)).await, went_in, "{more}");
         assert_eq!(said_and_stored(&service, |_| true).await, (expect, expect), "{more}");
     }
-    // A job that came by itself, too.
+    // Also for a job that was created by itself.
     create(&service, &json!({ "type": "a", "external_id": "2", "payload": 12_345 })).await;
     let second = |head: &Item| text(head, "external_id") == "2";
     assert_eq!(said_and_stored(&service, second).await, (17, 17));
     let mut line = line(&json!({ "result": [] }));
     line[0]["external_id"] = json!("2");
-    // It was created just now, which is after these times.
+    // The job was created just now, after these times.
     line[0]["started_at"] = json!(null);
     line[0]["completed_at"] = json!(jobledger::lambda::system_clock());
     assert_eq!(ingest(&service, &line).await, [0, 1, 0, 0]);

@@ -1,4 +1,4 @@
-//! The template is the only list of routes, tables and streams: what is only there or only in the code cannot be.
+//! The template is the only list of routes, tables and streams: template and code must agree.
 
 use jobledger_tests::workspace::function_binaries;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ fn parameters_reach_the_functions_that_they_are_for() {
         let given = BTreeMap::from([(name.to_owned(), value.to_owned())]);
         Template::parse(TEMPLATE, &given, "").map(|template| template.functions)
     };
-    // At that level, what functions are built on would log whole events.
+    // At that level, the libraries under the functions would log whole events.
     assert!(with("LogLevel", "TRACE").is_err());
     for function in with("LogLevel", "ERROR").expect("our template") {
         assert_eq!(function.variables["LOG_LEVEL"], "ERROR", "{}", function.name);
@@ -55,7 +55,7 @@ async fn a_stack_does_not_start_without_one_of_its_functions() {
     assert!(error.to_string().contains(missing.name), "{error}");
 }
 
-/// Method, path and function of each route that the template declares.
+/// The method, the path and the function of each route in the template.
 fn declared_routes() -> BTreeSet<(String, String, String)> {
     let mut declared = BTreeSet::new();
     for function in template().functions {
@@ -66,7 +66,7 @@ fn declared_routes() -> BTreeSet<(String, String, String)> {
     declared
 }
 
-/// Method, path and function of each route in the code.
+/// The method, the path and the function of each route in the code.
 fn served_routes() -> BTreeSet<(String, String, String)> {
     let mut served = BTreeSet::new();
     for function in jobledger_functions::all() {
@@ -82,7 +82,7 @@ fn functions_serve_the_routes_that_the_template_declares() {
     assert_eq!(served_routes(), declared_routes());
 }
 
-/// The table of routes for `cargo lambda watch` is made from the code: set `JOBLEDGER_WRITE_ROUTER` to write it anew.
+/// The code determines the table of routes for `cargo lambda watch`. `JOBLEDGER_WRITE_ROUTER` writes it anew.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "whoever adds a route asks for the table by a variable")]
 fn cargo_lambda_serves_the_routes_of_the_code() {
@@ -92,7 +92,7 @@ fn cargo_lambda_serves_the_routes_of_the_code() {
     let (before, written) = manifest.split_once(HEAD).expect("a table of routes at the end");
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (method, path, function) in served_routes() {
-        // The rest of a path, as cargo-lambda's router writes it.
+        // The rest of a path, in the syntax of cargo-lambda's router.
         let path = path.replace("{id+}", "{*id}");
         let route = format!("{{ method = \"{method}\", function = \"{function}\" }}");
         lines.entry(path).or_default().push(route);
@@ -109,7 +109,7 @@ fn cargo_lambda_serves_the_routes_of_the_code() {
 
 #[test]
 fn functions_that_read_keys_may_write_usage() {
-    // The local stack imitates no permissions: without this one, every call would fail, and on AWS only.
+    // The local stack imitates no permissions. Without this one, every call would fail, and only on AWS.
     let (_, resources) = TEMPLATE.split_once("\nResources:\n").expect("resources");
     let block = |id: &str| {
         let (_, block) = resources.split_once(&format!("\n  {id}:\n")).expect("a function");
@@ -191,7 +191,7 @@ fn heads() -> Vec<Head> {
         .collect()
 }
 
-/// Whether an index has an attribute: the table's keys and its own always, and what it projects.
+/// Whether an index has an attribute: always the keys of the table and of the index, else those that it projects.
 fn holds(index: &Index, attribute: &str) -> bool {
     let projected = match &index.projection {
         Projection::All => true,
@@ -222,7 +222,7 @@ fn every_list_index_projects_all_that_a_list_shows() {
         for index in jobs.indexes.iter().filter(|index| index.name != schema::QUEUE_INDEX) {
             let seen: AttributeMap = row.clone().into_iter().filter(|(name, _)| holds(index, name)).collect();
             let shown = job_of_row(seen).expect("valid");
-            // How far it is, lists ask of the heads of those that run; what it weighs, they do not tell.
+            // Lists read the progress of running jobs from their heads, and do not show `bytes`.
             let listed = Job { progress: None, bytes: 0, ..head.job.clone() };
             assert_eq!(shown, listed, "{}", index.name);
         }

@@ -1,4 +1,4 @@
-//! Rules of this repository that no compiler knows. Each names the file and says what to do.
+//! Rules of this repository that no compiler checks. Each failure names the file and the remedy.
 
 mod order;
 
@@ -7,12 +7,12 @@ use std::fs;
 
 use jobledger_tests::workspace::{files, function_binaries, root};
 
-/// Most lines of a Rust file: more do more than one thing.
+/// Most lines of a Rust file: a longer one does more than one thing.
 const MAX_LINES: usize = 400;
 
 const CODE: [&str; 8] = ["benches", "cli", "client", "shared", "functions", "infra/local", "tests", "worker"];
 
-/// No line of these files may have one of these words.
+/// No line of these files may contain one of these words.
 #[track_caller]
 fn must_not_have(folders: &[&str], allowed: &[&str], words: &[&str], instead: &str) {
     let mut wrong = Vec::new();
@@ -54,11 +54,28 @@ fn nothing_is_left_open() {
     must_not_have(&CODE, &[], &open, "finish it, or leave it out");
 }
 
+/// "What the worker returns" hides its actor. The rules of plain English in CONTRIBUTING.md ask for it.
+#[test]
+fn comments_name_their_actor() {
+    let starts = ["What ", "Who ", "Whoever ", "Whatever "];
+    let mut wrong = Vec::new();
+    for (name, text) in files(&CODE, ".rs") {
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some((_, comment)) = line.split_once("//") else { continue };
+            let mut sentences = comment.trim_start_matches(['/', '!', ' ']).split(". ");
+            if sentences.any(|sentence| starts.iter().any(|start| sentence.starts_with(start))) {
+                wrong.push(format!("{name}:{number}:{comment}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "begin the sentence with its actor or its noun:\n{}", wrong.join("\n"));
+}
+
 #[test]
 fn tests_wait_for_states_and_not_for_time() {
     let sleep = [concat!("sleep", "(")];
     let tests = ["benches", "cli/tests", "tests", "infra/local/tests", "worker/tests"];
-    // There time is the runtime's own, paused, or the pause between two looks at a state.
+    // This file uses the runtime's own, paused time, or pauses between two looks at a state.
     let virtual_clock = ["tests/src/clock.rs"];
     must_not_have(&tests, &virtual_clock, &sleep, "wait for a state, with a bound");
 }
@@ -145,7 +162,7 @@ fn binaries_only_start_their_function() {
     }
 }
 
-/// The file of a route: `functions/src/jobs/cancel.rs` has its tests in `tests/service/routes/jobs/cancel.rs`.
+/// The tests of a route mirror its path: `functions/src/jobs/cancel.rs` has `tests/service/routes/jobs/cancel.rs`.
 #[test]
 fn routes_have_tests_of_their_path() {
     let sources = files(&["functions/src"], ".rs").into_iter();

@@ -1,4 +1,4 @@
-//! Data that version 0.1.0 wrote opens under this one: `tests/fixtures` has a database of that version, and its answers.
+//! Data of version 0.1.0 opens under this version: `tests/fixtures` has a database of 0.1.0, and its answers.
 
 use std::fs;
 use std::io::Read;
@@ -16,12 +16,12 @@ use tempfile::TempDir;
 const DATABASE: &[u8] = include_bytes!("../fixtures/stored-by-0.1.0.sqlite.gz");
 const ANSWERS: &str = include_str!("../fixtures/stored-by-0.1.0.json");
 
-/// When the database was written; leases of that time still hold.
+/// The time at which the database was written. Its leases are still valid then.
 fn then() -> Timestamp {
     Timestamp::from_millis(1_796_067_600_000)
 }
 
-/// The database of 0.1.0, and what its functions answered.
+/// The database of 0.1.0, and the answers of its functions.
 struct Stored {
     engine: Engine,
     said: Value,
@@ -55,7 +55,7 @@ impl Stored {
     }
 }
 
-/// The jobs of a list in the order of their ids, without what depends on the time of the answer.
+/// The jobs of a list by id, without the fields that depend on the time of the answer.
 fn sorted(list: &Value) -> Value {
     let mut jobs = list["jobs"].as_array().expect("jobs").clone();
     for job in &mut jobs {
@@ -65,7 +65,7 @@ fn sorted(list: &Value) -> Value {
     Value::Array(jobs)
 }
 
-/// The attempts of a job, as 0.1.0 showed them: it did not tell their outcome.
+/// The attempts of a job, without the outcome, which 0.1.0 did not show.
 fn attempts(job: &Reply) -> Value {
     let mut attempts = job.at("/attempts").as_array().expect("attempts").clone();
     for attempt in &mut attempts {
@@ -101,7 +101,7 @@ async fn lists_counts_and_attempts_are_as_they_were() {
 #[tokio::test]
 async fn jobs_go_on_from_where_they_stood() {
     let stored = Stored::open();
-    // The lease that 0.1.0 gave holds, and its slot is given back.
+    // The lease from 0.1.0 is valid, and its slot is freed.
     let token = stored.said["lease_token"].as_str().expect("a token");
     let held = format!("/v1/jobs/{}", stored.id("held"));
     let heartbeat = json!({ "lease_token": token, "progress": { "overall_progress": 50 } }).to_string();
@@ -112,16 +112,16 @@ async fn jobs_go_on_from_where_they_stood() {
     assert_eq!((reply.status, reply.at("/status")), (200, &json!("completed")), "{}", reply.text);
     let limited = stored.call("type-settings", &Request::new("GET", "/v1/types/limited")).await;
     assert_eq!((limited.at("/max_concurrency"), limited.at("/running")), (&json!(2), &json!(0)));
-    // The job that waits is claimed with its payload.
+    // A worker claims the waiting job with its payload.
     let claim = json!({ "types": ["scrape"], "worker_id": "w" }).to_string();
     let reply = stored.call("claim-jobs", &Request::new("POST", "/v1/jobs/claim").body(&claim)).await;
     assert_eq!(reply.at("/jobs/0/job_id"), &json!(stored.id("waits")), "{}", reply.text);
-    // A failed job is retried, and keeps the attempt that failed.
+    // The retry of a failed job keeps the failed attempt.
     let retry = format!("/v1/jobs/{}/retry", stored.id("failed"));
     let reply = stored.call("retry-job", &Request::new("POST", &retry)).await;
     assert_eq!((reply.status, reply.at("/max_attempts")), (200, &json!(2)), "{}", reply.text);
     assert_eq!(attempts(&stored.job("failed").await), stored.said["attempts"]["failed"]);
-    // Ids made of an external_id or a key lead to the same jobs.
+    // Ids made from an `external_id` or a key still name the same jobs.
     let again = json!({ "type": "scrape" }).to_string();
     let again = Request::new("POST", "/v1/jobs").header("idempotency-key", "k-1").body(&again);
     let reply = stored.call("create-job", &again).await;

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::engine::{FunctionSet, Trouble, Troubles};
 
-/// Parts of the jobs' key space: each goes to one open shard.
+/// Parts of the jobs' key space. Each belongs to one open shard.
 const SLOTS: usize = 8;
-/// Most deliveries until a run's stream is read: far more than it takes.
+/// Most deliveries until a run's stream is read: far more than necessary.
 const MAX_DELIVERIES: usize = 20_000;
-/// Most times that one delivery is tried.
+/// Most attempts of one delivery.
 const MAX_TRIES: usize = 50;
-/// Most records of a batch, as a batch size says.
+/// Batch sizes, in records.
 const BATCH_SIZES: [usize; 4] = [2, 8, 40, 1_000];
-/// Most requests of an invocation that something may go wrong at.
+/// A fault may hit one of this many first requests of an invocation.
 const MAX_STEPS: usize = 4;
 
 struct Shard {
@@ -23,7 +23,7 @@ struct Shard {
     parent: Option<usize>,
     is_open: bool,
     records: Vec<Value>,
-    /// How many of them Lambda takes for delivered.
+    /// How many of the records Lambda believes delivered.
     taken: usize,
 }
 
@@ -31,9 +31,9 @@ struct Shard {
 pub(crate) struct Stream {
     tag: String,
     shards: Vec<Shard>,
-    /// Which shard each part of the key space goes to.
+    /// The shard of each part of the key space.
     slots: [usize; SLOTS],
-    /// Whether all goes well: everything at once, and nothing twice.
+    /// Whether deliveries are free of faults and repetitions.
     pub(crate) is_calm: bool,
 }
 
@@ -54,13 +54,13 @@ impl Stream {
         self.shards.push(Shard { name, parent, is_open: true, records: Vec::new(), taken: 0 });
     }
 
-    /// A write becomes a record.
+    /// Adds a write to the stream, as a record.
     pub(crate) fn take(&mut self, place: usize, id: JobId, write: &Write) {
         let slot = usize::from(id.shard(u16::try_from(SLOTS).unwrap_or(1)));
         self.shards[self.slots[slot]].records.push(record(place, write));
     }
 
-    /// A shard ends, and one or two others go on in its place.
+    /// A shard ends, and one or two new ones replace it.
     pub(crate) fn split(&mut self, dice: &mut Dice) {
         let ended = *dice.pick(&self.slots);
         self.shards[ended].is_open = false;
@@ -72,13 +72,13 @@ impl Stream {
         }
     }
 
-    /// Whether everything of a shard is delivered, and nothing can come after it.
+    /// Whether all records of a shard are delivered, and no more can come.
     fn is_over(&self, shard: usize) -> bool {
         let Shard { parent, is_open, records, taken, .. } = &self.shards[shard];
         !is_open && *taken == records.len() && parent.is_none_or(|parent| self.is_over(parent))
     }
 
-    /// The shards that have something to deliver: a child only after its parent.
+    /// The shards with records to deliver: a child only after its parent.
     fn readable(&self) -> Vec<usize> {
         let is_next = |shard: &Shard| {
             shard.taken < shard.records.len() && shard.parent.is_none_or(|parent| self.is_over(parent))
@@ -96,7 +96,7 @@ impl Stream {
         panic!("the stream does not end");
     }
 
-    /// Delivers something, somehow; false: there is nothing.
+    /// Delivers some records, with or without a fault; false: there are none.
     pub(crate) async fn deliver(&mut self, functions: &FunctionSet, dice: &mut Dice) -> bool {
         let readable = self.readable();
         if readable.is_empty() {
@@ -108,7 +108,7 @@ impl Stream {
         let left = shard.records.len() - from;
         let size = left.min(*dice.pick(&BATCH_SIZES));
         let to = from + 1 + dice.below(size);
-        // What was delivered before may come once more, in front.
+        // The delivery may repeat records before the new ones.
         let begin = if dice.is_one_in(4) { from - dice.below(from.min(20) + 1) } else { from };
         let batch = Delivery { functions, shard };
         if self.is_calm {
@@ -121,7 +121,7 @@ impl Stream {
             2 => batch.stumble(begin, to, dice).await,
             3 => batch.twice_at_once(begin, to, dice).await,
             4 => {
-                // Out of date: it was thought lost, and comes after what followed it.
+                // A late delivery: Lambda gave it up, and it comes after the records that follow it.
                 let end = dice.below(from + 1);
                 batch.once(end - dice.below(end.min(20) + 1), end).await;
                 false
@@ -165,13 +165,13 @@ impl Delivery<'_> {
         self.functions.counter.invoke(event).await
     }
 
-    /// All is well.
+    /// A delivery without faults.
     async fn once(&self, from: usize, to: usize) {
         let answer = self.until_taken(&self.event(from, to)).await;
         assert_eq!(answer, json!({ "state": {}, "batchItemFailures": [] }));
     }
 
-    /// The counter ends at one of its requests, before or after it is done. Says whether it came to its end before that.
+    /// The counter dies at one of its requests, before or after it is done. Returns whether the call ended before that.
     async fn crash(&self, from: usize, to: usize, dice: &mut Dice) -> bool {
         let trouble = Trouble { is_done: dice.is_one_in(2), fault: Fault::refused() };
         let mut troubles: Troubles = (0..dice.below(MAX_STEPS)).map(|_| None).collect();
@@ -183,7 +183,7 @@ impl Delivery<'_> {
         answer.is_ok()
     }
 
-    /// Requests meet what passes: other transactions, a store that fails, answers that are lost.
+    /// Requests meet passing faults: other transactions, a failing store, lost answers.
     async fn stumble(&self, from: usize, to: usize, dice: &mut Dice) -> bool {
         let mut troubles = Troubles::from([None]);
         for _ in 0..=dice.below(2) {
@@ -197,11 +197,11 @@ impl Delivery<'_> {
         self.functions.trouble(&self.shard.name, troubles);
         let answer = self.send(&self.event(from, to)).await;
         self.functions.heal(&self.shard.name);
-        // Two lost answers in a row may be taken for another delivery that was faster; never for a mistake.
+        // After two lost answers, the counter may believe that another delivery was faster, and return an error.
         answer.is_ok()
     }
 
-    /// Two deliveries of one shard, of which one goes further, until both are taken.
+    /// Two deliveries of one shard, one of which goes further, until both are accepted.
     async fn twice_at_once(&self, from: usize, to: usize, dice: &mut Dice) -> bool {
         let cut = from + dice.below(to - from + 1);
         let (short, long) = (self.event(from, cut), self.event(from, to));
@@ -209,7 +209,7 @@ impl Delivery<'_> {
         true
     }
 
-    /// As Lambda does: again, until it is taken. On a busy machine, an engine may be too slow for the store's patience.
+    /// Repeats a delivery until it is accepted, as Lambda does. On a busy machine, an engine may be too slow at first.
     async fn until_taken(&self, event: &Value) -> Value {
         for _ in 0..MAX_TRIES {
             if let Ok(answer) = self.send(event).await {

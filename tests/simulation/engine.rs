@@ -1,4 +1,4 @@
-//! The engine of many runs: the real one, reached over an endpoint that has bad days when a run says so.
+//! The engine of many runs: the real one, over an endpoint that fails if a run wants it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,23 +20,23 @@ use tokio::task::AbortHandle;
 
 use crate::history::Heads;
 
-/// Into how many parts the indexes of a run may be split.
+/// Numbers of parts that a run's indexes may have.
 pub(crate) const INDEX_SHARDS: [u16; 4] = [1, 2, 3, 8];
 /// The functions that write jobs.
 const WRITERS: [&str; 4] = ["create-job", "ingest-jobs", "cancel-job", "delete-job"];
 /// Most items of one batch.
 const MAX_BATCH: usize = 25;
 
-/// What goes wrong with one request.
+/// A failure of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
-    /// Whether it is done all the same.
+    /// Whether the store does the request.
     pub(crate) is_done: bool,
-    /// What is answered.
+    /// The answer.
     pub(crate) fault: Fault,
 }
 
-/// What goes wrong with the next requests of a shard's counter, one after the other; `None`: nothing.
+/// The failures of a shard's next requests, in order; `None`: no failure.
 pub(crate) type Troubles = VecDeque<Option<Trouble>>;
 
 #[derive(Clone)]
@@ -49,14 +49,14 @@ struct Endpoint {
 pub(crate) struct FunctionSet {
     endpoint: Endpoint,
     server: AbortHandle,
-    /// The function that counts.
+    /// The counter.
     pub(crate) counter: Alone,
     readers: BTreeMap<u16, (Alone, Ledger)>,
     writers: BTreeMap<&'static str, Alone>,
 }
 
 impl FunctionSet {
-    /// A new engine with the template's tables, but without their streams: runs make the stream by themselves.
+    /// A new engine with the template's tables, without their streams: each run makes its stream itself.
     pub(crate) async fn start() -> Self {
         let engine = Engine::start();
         let endpoint = Endpoint { engine, troubles: Arc::default() };
@@ -89,27 +89,27 @@ impl FunctionSet {
         &self.writers[name]
     }
 
-    /// The function that lists, where indexes have so many parts.
+    /// The function for lists, with this many index parts.
     pub(crate) fn lister(&self, shards: u16) -> &Alone {
         &self.readers[&shards].0
     }
 
-    /// What reads lists, where indexes have so many parts.
+    /// The ledger that reads lists, with this many index parts.
     pub(crate) fn ledger(&self, shards: u16) -> &Ledger {
         &self.readers[&shards].1
     }
 
-    /// From now on, this goes wrong with the requests of a shard's counter.
+    /// From now on, these failures hit the requests of a shard's counter.
     pub(crate) fn trouble(&self, shard: &str, troubles: Troubles) {
         self.endpoint.troubles().insert(shard.to_owned(), troubles);
     }
 
-    /// From now on, all is well with a shard's counter. Says what has not gone wrong yet.
+    /// From now on, no failure hits a shard's counter. Returns the failures that are left.
     pub(crate) fn heal(&self, shard: &str) -> Troubles {
         self.endpoint.troubles().remove(shard).unwrap_or_default()
     }
 
-    /// Makes the table hold these heads, and no others of these ids.
+    /// Makes the table hold these heads, and no others with these ids.
     pub(crate) fn write(&self, ids: &[JobId], heads: &Heads) {
         let table = self.endpoint.engine.table("JOBS_TABLE");
         for chunk in ids.chunks(MAX_BATCH) {
@@ -122,7 +122,7 @@ impl FunctionSet {
         }
     }
 
-    /// The head of a job, as it is stored.
+    /// The stored head of a job.
     pub(crate) fn head(&self, id: JobId) -> Option<Item> {
         let get = json!({ "TableName": self.endpoint.engine.table("JOBS_TABLE"), "Key": key(id), "ConsistentRead": true });
         match self.endpoint.engine.call("GetItem", &get)["Item"].take() {
@@ -131,7 +131,7 @@ impl FunctionSet {
         }
     }
 
-    /// The items of `tallies` in a scope whose names begin so.
+    /// The items of `tallies` in a scope whose names have this prefix.
     pub(crate) fn tallies(&self, scope: &str, begin: &str) -> Vec<Item> {
         let mut values = json!({ ":scope": { "S": scope } });
         let mut condition = "#scope = :scope".to_owned();
@@ -176,7 +176,7 @@ impl Endpoint {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What goes wrong with a request: only counters name a checkpoint, by its shard.
+    /// The failure of a request. Only a counter's requests name a checkpoint, with its shard.
     fn trouble_of(&self, body: &str) -> Option<Trouble> {
         let (_, rest) = body.split_once("\"checkpoint#")?;
         let (shard, _) = rest.split_once('"')?;

@@ -1,4 +1,4 @@
-//! Random lives of jobs: what is written to their heads, one write after the other.
+//! Random lives of jobs: the writes to their heads, in order.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use jobledger_tests::stream::{Dice, Write, ends_try, queued, state};
 
 use crate::engine::INDEX_SHARDS;
 
-/// The jobs that are there.
+/// The jobs that exist.
 pub(crate) type Heads = BTreeMap<JobId, Head>;
 
-/// Times at which something ends or begins: minutes, hours, days, months, years, and the calendar.
+/// Times at which a minute, an hour, a day, a month, a year or the calendar ends or begins.
 const EDGES: [&str; 12] = [
     "2026-01-31T23:59:59.999Z",
     "2026-02-01T00:00:00.000Z",
@@ -27,31 +27,31 @@ const EDGES: [&str; 12] = [
     "0001-01-01T00:00:00.000Z",
     "9999-12-31T23:59:59.999Z",
 ];
-/// How far from an edge jobs are created, in milliseconds.
+/// Distances of new jobs from an edge, in milliseconds.
 const SPREADS_MS: [u64; 7] = [1, 3, 1_000, 60_000, 3_600_000, 86_400_000, 40 * 86_400_000];
-/// The same, where there are many.
+/// The same, for a run with many jobs.
 const CROWDS_MS: [u64; 3] = [1_000, 60_000, 1_800_000];
 const NAMES: [&str; 6] =
     ["Report.PDF", "report final", "ÄPFEL über", "x", "100% [a-z]_#?&+=", "Ext 1, ext 2"];
-/// Chance of a name that few jobs have: one in so many.
+/// The chance of a rare name: one in this many.
 const RARE: u64 = 150;
 const TEAMS: [&str; 3] = ["red", "blue", "a b+c"];
 const MODELS: [&str; 3] = ["gpt-4", "x#y-z@", "ö"];
-/// Different ids that callers give; the same come again.
+/// Different ids that callers give; they repeat.
 const EXTERNAL_IDS: u64 = 8;
 /// Different priorities.
 const PRIORITIES: u64 = 4;
-/// Most that a job costs, in micro-dollars.
+/// Highest cost of a job, in micro-dollars.
 const COSTS: u64 = 5_000_000;
 
-/// What has happened in a run.
+/// The events of a run.
 pub(crate) struct History {
     pub(crate) dice: Dice,
-    /// Tells the run's owners, types and shards from those of other runs.
+    /// Distinguishes the run's owners, types and shards from those of other runs.
     pub(crate) tag: String,
     pub(crate) owners: Vec<String>,
     pub(crate) kinds: Vec<String>,
-    /// Into how many parts indexes are split.
+    /// The number of parts of the indexes.
     pub(crate) shards: u16,
     pub(crate) heads: Heads,
     /// All writes, in order.
@@ -61,12 +61,12 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// A run of which nothing has happened yet.
+    /// A run without events.
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let tag = format!("s{seed}");
         let names = |dice: &mut Dice, word: &str, most: u64| -> Vec<String> {
-            // Mostly few.
+            // Few, in most runs.
             let last = dice.roll(most).min(dice.roll(most));
             (0..=last).map(|number| format!("{tag}.{word}-{number}")).collect()
         };
@@ -80,7 +80,7 @@ impl History {
         Self { dice, tag, owners, kinds, shards, heads, writes, edges, spread_ms }
     }
 
-    /// From now on, jobs are created in a few minutes of one owner.
+    /// From now on, all new jobs belong to one owner and to a few minutes.
     pub(crate) fn crowd(&mut self) {
         self.owners.truncate(1);
         self.kinds.truncate(2);
@@ -90,7 +90,7 @@ impl History {
         }
     }
 
-    /// Something happens: one write, or more where that takes more. Says to which jobs.
+    /// One event, with one write or several. Returns the jobs that it wrote.
     pub(crate) fn step(&mut self, most_jobs: usize) -> Vec<JobId> {
         let from = self.writes.len();
         let is_full = self.heads.len() >= most_jobs;
@@ -119,7 +119,7 @@ impl History {
         self.touched_since(from)
     }
 
-    /// A job comes to be, and nothing else happens. Says to which jobs.
+    /// Creates a job. Returns the jobs that it wrote.
     pub(crate) fn fill(&mut self) -> Vec<JobId> {
         let from = self.writes.len();
         self.create();
@@ -131,7 +131,7 @@ impl History {
         self.writes[from..].iter().filter_map(head).collect()
     }
 
-    /// A job comes to be: queued, or, reported by somebody else, anywhere.
+    /// Creates a job: queued, or in any status as another system reports it.
     fn create(&mut self) {
         let owner = self.dice.pick(&self.owners).clone();
         let kind = self.dice.pick(&self.kinds).clone();
@@ -159,7 +159,7 @@ impl History {
         self.put(head);
     }
 
-    /// Somebody else reports it anew: another time of creation, another type, whatever.
+    /// Another system reports the job again: with another time of creation, another type, or another status.
     fn upsert(&mut self, old: &Head) {
         let mut new = self.touched(old);
         if self.dice.is_one_in(2) {
@@ -176,7 +176,7 @@ impl History {
         self.put(new);
     }
 
-    /// What it is called, what it cost, and for whom, changes.
+    /// The job's name, cost or labels change.
     fn change(&mut self, old: &Head) {
         let mut new = self.touched(old);
         self.dress(&mut new);
@@ -202,7 +202,7 @@ impl History {
         self.put(new);
     }
 
-    /// It is deleted, which cancels it first where it lives; or it has expired.
+    /// A caller deletes the job, which cancels it first if it is alive; or it has expired.
     fn remove(&mut self, old: &Head) {
         let mut last = old.clone();
         if !old.job.status().is_ended() {
@@ -213,7 +213,7 @@ impl History {
         self.writes.push(Write { old: Some(last), new: None });
     }
 
-    /// Notes a write that was made elsewhere.
+    /// Notes a write of a function.
     pub(crate) fn note(&mut self, old: Option<Head>, new: Option<Head>) {
         if let Some(old) = &old {
             self.heads.remove(&old.job.id);
@@ -237,7 +237,7 @@ impl History {
         u8::try_from(self.dice.roll(PRIORITIES)).unwrap_or(0)
     }
 
-    /// Gives a name, labels, a cost; or takes them.
+    /// Sets or removes a name, labels and a cost.
     fn dress(&mut self, head: &mut Head) {
         let dice = &mut self.dice;
         let name = if dice.is_one_in(RARE) { "a needle" } else { *dice.pick(&NAMES) };
@@ -254,7 +254,7 @@ impl History {
         head.job.bytes = dice.roll(2_000).saturating_sub(1_000);
     }
 
-    /// A time near an edge, and often one that another job has.
+    /// A time near an edge, often the same as another job's.
     fn time(&mut self) -> Timestamp {
         if self.dice.is_one_in(4) && !self.heads.is_empty() {
             let times: Vec<Timestamp> = self.heads.values().map(|head| head.job.created_at).collect();

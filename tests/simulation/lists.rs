@@ -1,4 +1,4 @@
-//! Lists held against the model: every family of pages, from the first to the last, and places in the middle.
+//! Lists compared with the model: every kind of page, from the first to the last, and places in the middle.
 
 use jobledger::domain::{Job, JobQuery, Owner};
 use jobledger::http::{QueryString, job_query};
@@ -10,14 +10,14 @@ use percent_encoding::percent_decode_str;
 use crate::engine::FunctionSet;
 use crate::model::Asked;
 
-/// About how many pages a walk takes.
+/// About how many pages a walk has.
 const PAGES: usize = 4;
-/// Most times that a page is asked for.
+/// Most attempts to read a page.
 const MAX_TRIES: usize = 5;
-/// Deepest place that is asked for.
+/// The deepest offset.
 const FAR: usize = 1_000_000;
 
-/// How pages are asked for.
+/// The kind of page parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Family {
     Cursor,
@@ -36,7 +36,7 @@ impl Family {
         }
     }
 
-    /// The words for the page that begins there.
+    /// The parameters of the page that begins at this place.
     fn words(self, begin: usize, size: usize, cursor: &str) -> String {
         match self {
             Self::Cursor if cursor.is_empty() => format!("&limit={size}"),
@@ -48,11 +48,11 @@ impl Family {
     }
 }
 
-/// Asks for a page of a list; it must be answered.
+/// Reads a page of a list, which must succeed.
 pub(crate) async fn page(lister: &Alone, target: &str) -> Reply {
     let mut reply = lister.call(&Request::new("GET", target)).await;
     for _ in 1..MAX_TRIES {
-        // Only that a busy machine is too slow: what cannot be answered is not answered with this.
+        // The only reason is a slow machine: no other failure here returns 503.
         if reply.status != 503 {
             break;
         }
@@ -68,14 +68,14 @@ pub(crate) fn ids(reply: &Reply) -> Vec<String> {
     jobs.iter().map(|job| job["job_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Where the next page is, as the answer says.
+/// The link to the next page, from the answer.
 fn link(reply: &Reply) -> Option<String> {
     let link = reply.headers.get("link")?.to_str().expect("text");
     let link = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
     Some(link.expect("a link to the next page").to_owned())
 }
 
-/// A page is the part of the list that it must be, and says so.
+/// The page must be the right part of the list, and its numbers must agree.
 fn check(target: &str, reply: &Reply, list: &[&Job], begin: usize, size: usize, is_counted: bool) {
     let end = (begin + size).min(list.len());
     let rows = list.get(begin..end).unwrap_or_default();
@@ -98,7 +98,7 @@ fn check(target: &str, reply: &Reply, list: &[&Job], begin: usize, size: usize, 
     }
 }
 
-/// Walks a list from its first page to its last: every row comes once, in order.
+/// Walks a list from its first page to its last. Every row must come once, in order.
 pub(crate) async fn walk(lister: &Alone, asked: &Asked, list: &[&Job], family: Family, dice: &mut Dice) {
     let about = (list.len() / PAGES).max(1);
     let size = (1 + dice.below(2 * about)).max(list.len() / (2 * PAGES)).min(family.max());
@@ -119,7 +119,7 @@ pub(crate) async fn walk(lister: &Alone, asked: &Asked, list: &[&Job], family: F
     assert!(begin >= list.len());
 }
 
-/// Looks into the middle of a list, or past its end; and goes on from there by cursor.
+/// Reads a page in the middle of a list or past its end, and goes on from there by cursor.
 pub(crate) async fn peek(lister: &Alone, asked: &Asked, list: &[&Job], dice: &mut Dice) {
     let begin = if dice.is_one_in(10) { FAR } else { dice.below(list.len() + 3) };
     let size = 1 + dice.below(10);
@@ -136,7 +136,7 @@ pub(crate) async fn peek(lister: &Alone, asked: &Asked, list: &[&Job], dice: &mu
     }
 }
 
-/// The first page, whatever has been counted: only its total may be late.
+/// The first page, before all is counted: only its total may be late.
 pub(crate) async fn glance(lister: &Alone, asked: &Asked, list: &[&Job], dice: &mut Dice) {
     let size = 1 + dice.below(20);
     let target = format!("/v1/jobs?{}&limit={size}", asked.text());
@@ -146,7 +146,7 @@ pub(crate) async fn glance(lister: &Alone, asked: &Asked, list: &[&Job], dice: &
     let target = format!("/v1/jobs?{}&limit={size}&offset={begin}", asked.text());
     let reply = page(lister, &target).await;
     let shown = ids(&reply);
-    // Where an offset is, only what has been counted tells; but what is shown is a part of the list.
+    // The place of an offset depends on the counts, which may be late. But the page must be a part of the list.
     let at = list.iter().position(|job| shown.first() == Some(&job.id.to_string()));
     let part = list.iter().skip(at.unwrap_or(list.len())).take(shown.len()).map(|job| job.id.to_string());
     assert_eq!(part.collect::<Vec<_>>(), shown, "{target}");

@@ -1,8 +1,8 @@
-//! A simulation: random histories of jobs over random deliveries of their stream, then every number held against a
-//! recount and every list against a plain model's.
+//! A simulation: random histories of jobs, and random deliveries of their stream. The test compares every number with a
+//! recount, and every list with a plain model.
 //!
-//! A seed gives a whole run. One is repeated by `JOBLEDGER_SIMULATION_SEED=7 cargo test -p jobledger-tests --test
-//! simulation counts`; `JOBLEDGER_SIMULATION_RUNS` says how many runs of each kind there are.
+//! A seed determines a whole run. To repeat one: `JOBLEDGER_SIMULATION_SEED=7 cargo test -p jobledger-tests --test
+//! simulation counts`. `JOBLEDGER_SIMULATION_RUNS` sets how many runs of each kind there are.
 
 mod delivery;
 mod deltas;
@@ -27,24 +27,24 @@ use lists::Family;
 use model::Asked;
 use run::Run;
 
-/// Names the one seed that is run.
+/// Names the one seed to run.
 const SEED_VARIABLE: &str = "JOBLEDGER_SIMULATION_SEED";
-/// Says how many runs there are of each kind.
+/// Sets how many runs of each kind there are.
 const RUNS_VARIABLE: &str = "JOBLEDGER_SIMULATION_RUNS";
 /// Runs at the same time, of one kind.
 const AT_ONCE: usize = 6;
-/// The same of the kind with many jobs: what is made by hand there holds the others up.
+/// The same for runs with many jobs, whose own work delays the others.
 const CROWDS_AT_ONCE: usize = 2;
-/// Lists within dates that are counted in a run.
+/// Lists within dates that a run counts.
 const COUNTS: usize = 2;
-/// Jobs of a run of many.
+/// Jobs of a run with many.
 const CROWD_JOBS: usize = 320;
-/// Lists that are asked for in such a run.
+/// Lists that such a run reads.
 const CROWD_LISTS: usize = 6;
-/// Places in each of them.
+/// Places that it reads in each of them.
 const CROWD_PEEKS: usize = 2;
 
-/// A seed, and what became of its run.
+/// A seed, and the result of its run.
 type Done = (u64, Result<(), JoinError>);
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -54,7 +54,7 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, not {text:?}")))
 }
 
-/// Runs a kind of simulation, so often where nobody says otherwise.
+/// Runs a kind of simulation this many times, if no variable says otherwise.
 async fn simulate(
     kind: &str,
     runs: u64,
@@ -98,7 +98,7 @@ fn ended(kind: &str, done: Option<Result<Done, JoinError>>) {
     );
 }
 
-/// Small histories, delivered as badly as can be.
+/// Small histories, with the worst deliveries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn counts_are_a_recount_after_any_deliveries() {
     simulate("counts_are", 1_300, AT_ONCE, |functions, seed| {
@@ -116,7 +116,7 @@ async fn counts_are_a_recount_after_any_deliveries() {
     .await;
 }
 
-/// Small histories, listed in every way: also while some of them are not counted.
+/// Small histories, listed in every way, also before all is counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_are_the_models() {
     simulate("lists_are", 350, AT_ONCE, |functions, seed| {
@@ -158,7 +158,7 @@ async fn walks_meet_each_job_once_while_jobs_change() {
     .await;
 }
 
-/// Hundreds of jobs within minutes: offsets cut them, and are read from either end.
+/// Hundreds of jobs within minutes. Offsets lie among them, and are read from either end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn crowds_are_listed_from_both_ends() {
     simulate("crowds_are", 8, CROWDS_AT_ONCE, |functions, seed| {
@@ -190,7 +190,7 @@ async fn crowds_are_listed_from_both_ends() {
     .await;
 }
 
-/// The same through the service's own functions: what they write, the stream tells and lists show.
+/// The same through the service's own functions: their writes are delivered, counted and listed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_functions_write_is_listed_and_counted() {
     simulate("what_functions", 12, AT_ONCE, |functions, seed| {

@@ -1,4 +1,4 @@
-//! Lists as they must be: a plain filter and a plain sort over all jobs, in code of its own.
+//! The expected lists: a plain filter and a plain sort over all jobs, without the service's code.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,18 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::history::History;
 
-/// Length of a date, and of the day that it stands for.
+/// The length of the day that a date means.
 const DAY_MS: i64 = 86_400_000;
 const SORTS: [&str; 3] = ["updated_at", "completed_at", "priority"];
 const SEARCHES: [&str; 7] = ["report", "PDF", "äpfel", "x", "_#?&+=", "NEEDLE", "nothing has this"];
-/// Types that nobody has, where some are asked for: so many that all of an owner's are read at once.
+/// Types that no job has: so many that the function reads all of an owner's jobs at once.
 const NOBODYS_KINDS: usize = 4;
-/// What bounds of a range are apart from a job's time of creation.
+/// Distances of a range's bounds from a job's time of creation.
 const OFF_MS: [i64; 9] = [0, 1, -1, 999, 60_000, -60_000, 3_600_000, -86_400_000, 40 * 86_400_000];
-/// The lengths of spans at whose ends bounds lie.
+/// Lengths of spans. Bounds lie at the ends of such spans.
 const SPANS_MS: [i64; 4] = [1, 60_000, 3_600_000, DAY_MS];
 
-/// What a list is asked for.
+/// The request for a list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) owner: String,
@@ -26,12 +26,12 @@ pub(crate) struct Asked {
     pub(crate) statuses: Vec<Status>,
     from: Option<Bound>,
     to: Option<Bound>,
-    /// Each once: what is asked for twice is refused.
+    /// Each label once, because a repeated one is refused.
     labels: BTreeMap<&'static str, String>,
     priority: Option<u8>,
     search: Option<String>,
     external_id: Option<String>,
-    /// `None`: by creation.
+    /// `None`: in the order of creation.
     pub(crate) sort: Option<&'static str>,
     pub(crate) is_asc: bool,
 }
@@ -48,7 +48,7 @@ impl Asked {
         Self { owner: owner.to_owned(), ..Self::default() }
     }
 
-    /// Some list: often a plain one, sometimes one that nobody would think of.
+    /// A random list, often a plain one, sometimes an odd one.
     pub(crate) fn random(history: &mut History) -> Self {
         let mut asked = Self::by_type_and_status(history);
         if history.dice.is_one_in(2) {
@@ -63,7 +63,7 @@ impl Asked {
         asked
     }
 
-    /// A list as buckets count them, but for dates.
+    /// A list that buckets count, without dates.
     pub(crate) fn by_type_and_status(history: &mut History) -> Self {
         let History { dice, owners, kinds, .. } = history;
         let mut asked = Self::all(dice.pick(owners.as_slice()).as_str());
@@ -92,7 +92,7 @@ impl Asked {
         }
     }
 
-    /// Asks for something that jobs are not counted by: of a job that is there, as often as not.
+    /// Adds a filter that buckets do not count, half of the time with an existing job's value.
     pub(crate) fn filtered(&mut self, history: &mut History) {
         let jobs: Vec<Job> = history.heads.values().map(|head| head.job.clone()).collect();
         let dice = &mut history.dice;
@@ -118,19 +118,19 @@ impl Asked {
         }
     }
 
-    /// The list of an owner's few jobs that have a rare name.
+    /// The list of an owner's few jobs with the rare name.
     pub(crate) fn rare(owner: &str, is_asc: bool) -> Self {
         Self { search: Some("NEEDLE".to_owned()), is_asc, ..Self::all(owner) }
     }
 
-    /// A list as buckets count them, within dates.
+    /// A list that buckets count, within dates.
     pub(crate) fn dated(history: &mut History) -> Self {
         let mut asked = Self::by_type_and_status(history);
         asked.within_dates(history);
         asked
     }
 
-    /// Whether it asks for what jobs are not counted by.
+    /// Whether it has a filter that buckets do not count.
     pub(crate) fn is_filtered(&self) -> bool {
         !self.labels.is_empty()
             || self.priority.is_some()
@@ -159,7 +159,7 @@ impl Asked {
             && self.external_id.as_ref().is_none_or(|id| external_id == Some(id.as_str()))
     }
 
-    /// The list.
+    /// The jobs of the list, in order.
     pub(crate) fn rows<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Vec<&'a Job> {
         let mut rows: Vec<&Job> = jobs.filter(|job| self.has(job)).collect();
         let number = |job: &Job| match self.sort {
@@ -170,7 +170,7 @@ impl Asked {
         };
         rows.sort_by(|a, b| {
             let (x, y) = (number(a), number(b));
-            // What has no such number comes last in either order.
+            // A job without this value comes last in either order.
             let missing = x.is_none().cmp(&y.is_none());
             let order = x.cmp(&y).then(a.created_at.cmp(&b.created_at)).then(a.id.cmp(&b.id));
             missing.then(if self.is_asc { order } else { order.reverse() })
@@ -178,7 +178,7 @@ impl Asked {
         rows
     }
 
-    /// The query of its URL, without a page's words.
+    /// The query of its URL, without page parameters.
     pub(crate) fn text(&self) -> String {
         let mut pairs = vec![("owner", self.owner.clone())];
         if !self.kinds.is_empty() {
@@ -205,7 +205,7 @@ impl Asked {
     }
 }
 
-/// A bound of a range near a job, or at an end of a span that has one.
+/// A bound of a range: near a job's time, or at the end of a span with a job.
 fn bound(history: &mut History, is_upper: bool) -> Bound {
     let times: Vec<Timestamp> = history.heads.values().map(|head| head.job.created_at).collect();
     let dice = &mut history.dice;

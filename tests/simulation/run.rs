@@ -1,4 +1,4 @@
-//! One run: a history, its stream, and the table that it is in.
+//! One run: its history, its stream, and its table.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::history::History;
 use crate::lists::{self, Family};
 use crate::model::Asked;
 
-/// Chance that a shard ends after a write: one in so many.
+/// The chance that a shard ends after a write: one in this many.
 const SPLITS: u64 = 40;
 
-/// A run under way.
+/// A run in progress.
 pub(crate) struct Run<'a> {
     pub(crate) functions: &'a FunctionSet,
     pub(crate) history: History,
@@ -24,14 +24,14 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run of which nothing has happened yet.
+    /// A run without events.
     pub(crate) fn new(functions: &'a FunctionSet, seed: u64) -> Self {
         let mut history = History::new(seed);
         let stream = Stream::new(&history.tag, &mut history.dice);
         Self { functions, history, stream, unwritten: BTreeSet::new() }
     }
 
-    /// Things happen, so many, to so many jobs at most.
+    /// Makes this many events, with at most this many jobs.
     pub(crate) fn happen(&mut self, steps: usize, most_jobs: usize) {
         for _ in 0..steps {
             let place = self.history.writes.len();
@@ -40,7 +40,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Jobs come to be, until there are so many.
+    /// Creates jobs until there are this many.
     pub(crate) fn fill(&mut self, jobs: usize) {
         while self.history.heads.len() < jobs {
             let place = self.history.writes.len();
@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The writes from this place on go into the stream.
+    /// Adds the writes from this place on to the stream.
     pub(crate) fn take(&mut self, place: usize, ids: &[JobId]) {
         for (place, id) in (place..).zip(ids) {
             self.stream.take(place, *id, &self.history.writes[place]);
@@ -60,28 +60,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// From now on, all deliveries go well.
+    /// From now on, deliveries have no faults.
     pub(crate) fn calm(&mut self) {
         self.stream.is_calm = true;
     }
 
-    /// Writes what happened to the table.
+    /// Writes the changed heads to the table.
     pub(crate) fn sync(&mut self) {
         let ids: Vec<JobId> = std::mem::take(&mut self.unwritten).into_iter().collect();
         self.functions.write(&ids, &self.history.heads);
     }
 
-    /// The table holds all this already.
+    /// Notes that the table has all changes already.
     pub(crate) fn is_written(&mut self) {
         self.unwritten.clear();
     }
 
-    /// Delivers something.
+    /// Delivers some records.
     pub(crate) async fn deliver(&mut self) {
         self.stream.deliver(self.functions, &mut self.history.dice).await;
     }
 
-    /// Delivers all that is left; then every bucket is what a recount finds.
+    /// Delivers all records that are left. Then every bucket must equal a recount.
     pub(crate) async fn settle(&mut self) {
         self.stream.drain(self.functions, &mut self.history.dice).await;
         self.expect_recount();
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
         self.history.heads.values().map(|head| head.job.clone()).collect()
     }
 
-    /// A page of some list, while some of it is not counted.
+    /// Reads a page of a random list, before all is counted.
     pub(crate) async fn glance(&mut self) {
         let asked = Asked::random(&mut self.history);
         let jobs = self.jobs();
@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
         lists::glance(lister, &asked, &asked.rows(jobs.iter()), &mut self.history.dice).await;
     }
 
-    /// Some list, walked by one family of pages or another.
+    /// Walks a random list with a random kind of page.
     pub(crate) async fn list(&mut self) {
         let asked = Asked::random(&mut self.history);
         let family = *self.history.dice.pick(&Family::ALL);
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         lists::count(self.functions, self.history.shards, &asked, &asked.rows(jobs.iter())).await;
     }
 
-    /// The numbers of some lists within dates.
+    /// Compares the numbers of some lists within dates.
     pub(crate) async fn count(&mut self, lists: usize) {
         let jobs = self.jobs();
         for _ in 0..lists {
@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// All jobs of each owner, by every family.
+    /// Lists all jobs of each owner with every kind of page.
     pub(crate) async fn list_all(&mut self) {
         for owner in self.history.owners.clone() {
             let asked = Asked::all(&owner);
@@ -146,14 +146,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// This list, walked by one family of pages.
+    /// Walks this list with one kind of page.
     pub(crate) async fn walk(&mut self, asked: &Asked, family: Family) {
         let jobs = self.jobs();
         let lister = self.functions.lister(self.history.shards);
         lists::walk(lister, asked, &asked.rows(jobs.iter()), family, &mut self.history.dice).await;
     }
 
-    /// A place in this list.
+    /// Reads a place in this list.
     pub(crate) async fn peek(&mut self, asked: &Asked) {
         let jobs = self.jobs();
         let lister = self.functions.lister(self.history.shards);

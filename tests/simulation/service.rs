@@ -1,4 +1,4 @@
-//! Lives that the service's own functions make: created, ingested, cancelled, deleted.
+//! Lives of jobs that the service's own functions write: they create, ingest, cancel and delete.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{ExternalId, Head, JobId, Owner};
@@ -15,10 +15,10 @@ use crate::run::Run;
 const CALLS: usize = 24;
 /// Most jobs of one ingest.
 const MAX_LINES: usize = 6;
-/// Different ids of ingested jobs: the same come again.
+/// Different ids of ingested jobs; they repeat.
 const EXTERNAL_IDS: u64 = 12;
 
-/// Has functions write, and notes what they wrote.
+/// Calls functions that write, and notes their writes.
 pub(crate) async fn live(run: &mut Run<'_>, dice: &mut Dice) {
     for _ in 0..CALLS {
         let (owner, kind) = (dice.pick(&run.history.owners).clone(), dice.pick(&run.history.kinds).clone());
@@ -40,7 +40,7 @@ pub(crate) async fn live(run: &mut Run<'_>, dice: &mut Dice) {
     run.is_written();
 }
 
-/// What a job has become.
+/// Notes the new state of a job.
 fn note(run: &mut Run<'_>, id: JobId) {
     let old = run.history.heads.get(&id).cloned();
     let new = run.functions.head(id).map(head);
@@ -106,7 +106,7 @@ async fn ingest(functions: &FunctionSet, owner: &str, kind: &str, dice: &mut Dic
     ids
 }
 
-/// Ends a job, as far as its status lets it.
+/// Ends a job, if its status allows it.
 async fn end(run: &Run<'_>, function: &str, method: &str, id: JobId, action: &str) -> JobId {
     let owner = &run.history.heads[&id].job.owner;
     let request = Request::new(method, &format!("/v1/jobs/{id}{action}?owner={owner}"));

@@ -1,4 +1,4 @@
-//! Walks by cursor while jobs change: what a list had throughout is met once, and nothing twice.
+//! Walks by cursor while jobs change. A job that stays in the list must be met once, and none twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +8,25 @@ use crate::lists::{ids, page};
 use crate::model::Asked;
 use crate::run::Run;
 
-/// Jobs of such a run, at most.
+/// Most jobs of such a run.
 const MOST_JOBS: usize = 24;
-/// What happens before the walk begins.
+/// Events before the walk begins.
 const STEPS_BEFORE: usize = 40;
 /// Most rows of a page.
 const MOST_ROWS: usize = 6;
-/// Most that happens while one page is shown.
+/// Most events during one page.
 const MOST_STEPS: usize = 5;
-/// Most pages of one walk: jobs that move before the cursor make it no longer without end.
+/// Most pages of one walk. Jobs that move before the cursor lengthen it, but not for ever.
 const MAX_PAGES: usize = 200;
 
-/// What has become of the jobs since a walk began.
+/// The changes of jobs since a walk began.
 struct Watch {
     asked: Asked,
-    /// The jobs that the list has had all the time, where they were.
+    /// The jobs that were in the list all the time, at the same place.
     throughout: BTreeMap<JobId, Timestamp>,
-    /// The jobs that the list has had at some time.
+    /// The jobs that were in the list at any time.
     ever: BTreeSet<JobId>,
-    /// The jobs that were created, or turned out to be created, at more than one time.
+    /// The jobs whose time of creation changed.
     moved: BTreeSet<JobId>,
     places: BTreeMap<JobId, Timestamp>,
 }
@@ -41,7 +41,7 @@ impl Watch {
         Self { asked, throughout, ever, moved: BTreeSet::new(), places }
     }
 
-    /// Looks at the writes from this place on.
+    /// Notes the writes from this place on.
     fn look(&mut self, run: &Run<'_>, from: usize) {
         for write in &run.history.writes[from..] {
             let Some(head) = write.new.as_ref().or(write.old.as_ref()) else { continue };
@@ -75,7 +75,7 @@ impl Watch {
     }
 }
 
-/// A walk through a list, from its first page to its last, while the history goes on.
+/// Walks through a list, from its first page to its last, while jobs change.
 pub(crate) async fn under_change(run: &mut Run<'_>) {
     run.happen(STEPS_BEFORE, MOST_JOBS);
     run.sync();
@@ -84,7 +84,7 @@ pub(crate) async fn under_change(run: &mut Run<'_>) {
         asked.filtered(&mut run.history);
     }
     let size = 1 + run.history.dice.below(MOST_ROWS);
-    // In ranges that jobs leave for each other, one that does so while a page is read may be missed, or met in both.
+    // If a job moves to another range of the list during a page, the page may miss it, or have it twice.
     let is_one_range = asked.kinds.len() <= 1 && asked.statuses.len() <= 1;
     let begin = format!("/v1/jobs?{}&limit={size}", asked.text());
     let mut watch = Watch::begin(asked, run);

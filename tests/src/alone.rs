@@ -1,4 +1,4 @@
-//! One function by itself, called as Lambda calls it: no gateway, no pump, nothing else that writes.
+//! One function by itself, called as Lambda calls it: without a gateway, a stream or any other writer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Starts the function of that name.
+    /// Starts the function of this name.
     pub async fn start(name: &str, environment: Environment) -> Self {
         let all = jobledger_functions::all();
         let function = all.iter().find(|function| function.name == name).expect("a function of that name");
@@ -30,7 +30,7 @@ impl Alone {
         Self { started, clock, ends_in: None }
     }
 
-    /// Has Lambda end each call after this time.
+    /// Makes Lambda end each call after this time.
     #[must_use]
     pub fn ends_in(self, time: Duration) -> Self {
         Self { ends_in: Some(time), ..self }
@@ -45,7 +45,7 @@ impl Alone {
         context
     }
 
-    /// Sends an event; an error is what Lambda would log, and deliver the event again for.
+    /// Sends an event. If it returns an error, Lambda would log that and repeat the event.
     pub async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let event = to_raw_value(event).expect("an event");
         let Started::Whole(function) = &self.started else { panic!("the function streams its answer") };
@@ -54,19 +54,19 @@ impl Alone {
         Ok(serde_json::from_str(answer.get()).expect("JSON"))
     }
 
-    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    /// Ends the function's environment, as Lambda does with an idle one.
     pub async fn finish(&self) {
         self.started.finish().await;
     }
 
-    /// Sends a request to a function that streams, and takes its answer as far as the head.
+    /// Sends a request to a function that streams, and reads its answer up to the head.
     pub async fn open(&self, request: &Request) -> StreamedAnswer {
         let event = to_raw_value(&request.event()).expect("an event");
         let Started::Streamed(function) = &self.started else { panic!("the function answers in one piece") };
         function.invoke(&event, self.context()).await.expect("an answer")
     }
 
-    /// Sends a request, written down as API Gateway does.
+    /// Sends a request as the event that API Gateway would send.
     pub async fn call(&self, request: &Request) -> Reply {
         let answer = self.invoke(&request.event()).await.expect("an answer");
         let mut headers = HeaderMap::new();
@@ -82,7 +82,7 @@ impl Alone {
     }
 }
 
-/// An HTTP request before it is written down as an event of payload format 2.0.
+/// An HTTP request before it becomes an event of payload format 2.0.
 #[derive(Clone, Debug)]
 pub struct Request {
     method: String,
@@ -118,7 +118,7 @@ impl Request {
         }
     }
 
-    /// By this route, as the template has it; else it comes as to a Function URL.
+    /// Through this route of the template; without a route, the request goes to a Function URL.
     #[must_use]
     pub fn route(mut self, route: &str) -> Self {
         route.clone_into(&mut self.route);

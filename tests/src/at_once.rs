@@ -1,4 +1,4 @@
-//! Waiting for many things side by side, a few at a time.
+//! Running many cases at the same time, a few at a time.
 
 use std::pin::Pin;
 use std::task::Poll;
@@ -6,7 +6,7 @@ use std::task::Poll;
 /// Cases that run at the same time.
 const AT_ONCE: usize = 6;
 
-/// Does something for each case; a case that fails ends the test.
+/// Runs each case. If one fails, the test fails.
 pub async fn each_of<T, F: Future<Output = ()>>(cases: impl IntoIterator<Item = T>, run: impl FnMut(T) -> F) {
     let mut cases = cases.into_iter().map(run);
     let mut running: Vec<Pin<Box<F>>> = cases.by_ref().take(AT_ONCE).map(Box::pin).collect();

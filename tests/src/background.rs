@@ -12,7 +12,7 @@ use crate::dynamo::{Dynamo, Item};
 use crate::jobs::{ingest_many, total};
 use crate::{PATIENCE, Service, text};
 
-/// A stack for jobs and counts, and a table of tasks beside it that its own pump does not read.
+/// A stack for jobs and counts; beside it a table of tasks whose stream the stack does not read.
 pub struct BackgroundFixture {
     /// The stack.
     pub service: Service,
@@ -23,7 +23,7 @@ pub struct BackgroundFixture {
 }
 
 impl BackgroundFixture {
-    /// Starts it.
+    /// Starts the stack.
     pub async fn start() -> Self {
         let service = Service::start().await;
         let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
@@ -43,7 +43,7 @@ impl BackgroundFixture {
         Self { service, dynamo, table }
     }
 
-    /// Where its DynamoDB is.
+    /// The address of its DynamoDB.
     pub fn endpoint(&self) -> &str {
         self.service.stack.dynamodb_endpoint()
     }
@@ -60,17 +60,17 @@ impl BackgroundFixture {
         self.function("run-background-tasks", self.endpoint(), system_clock).await
     }
 
-    /// One whose clock says that every claim of before is over.
+    /// A runner for whose clock every earlier claim is over.
     pub async fn later_runner(&self) -> Alone {
         self.function("run-background-tasks", self.endpoint(), later).await
     }
 
-    /// One that has time for one part of a task in each invocation.
+    /// A runner with time for one part of a task in each invocation.
     pub async fn hasty_runner(&self) -> Alone {
         self.runner().await.ends_in(Duration::from_secs(1))
     }
 
-    /// Has a bulk job made that nobody does yet; answers its id.
+    /// Creates a bulk job that no runner takes; returns its id.
     pub async fn begin(&self, action: &str, kind: &str) -> String {
         let function = self.function("bulk-jobs", self.endpoint(), system_clock).await;
         let body = json!({ "action": action, "filter": { "type": kind } });
@@ -79,7 +79,7 @@ impl BackgroundFixture {
         text(reply.at("/job_id"))
     }
 
-    /// Jobs of a type, and a bulk job that shall change them.
+    /// Ingests jobs of a type, and creates a bulk job for them.
     pub async fn begin_with(&self, action: &str, kind: &str, count: usize, statuses: &[&str]) -> String {
         ingest_many(&self.service, "default", kind, count, statuses).await;
         self.begin(action, kind).await
@@ -90,17 +90,17 @@ impl BackgroundFixture {
         self.dynamo.scan(&self.table).await
     }
 
-    /// The task of that id.
+    /// The task of this id.
     pub async fn task(&self, id: &str) -> Option<Item> {
         self.dynamo.partition(&self.table, "task_id", id).await.pop()
     }
 
-    /// The job of that id, as `GET` returns it.
+    /// The job of this id, as `GET` returns it.
     pub async fn job(&self, id: &str) -> Value {
         self.service.get(&format!("/v1/jobs/{id}")).expect(200).await.json
     }
 
-    /// The job is completed with these numbers, and nothing is left of the task.
+    /// The job must be completed with these numbers, and its task deleted.
     #[track_caller]
     pub fn is_done(&self, id: &str, action: &str, changed: usize) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -124,7 +124,7 @@ pub fn later() -> Timestamp {
     system_clock().plus_hours(1)
 }
 
-/// What Lambda sends when this task was written.
+/// The event that Lambda sends when this task is written.
 pub fn event(id: &str) -> Value {
     json!({ "Records": [{
         "eventID": "1",
@@ -134,7 +134,7 @@ pub fn event(id: &str) -> Value {
     }] })
 }
 
-/// Delivers the event of a task; it must succeed.
+/// Delivers the event of a task, which must succeed.
 #[track_caller]
 pub fn deliver<'a>(function: &'a Alone, id: &str) -> impl Future<Output = ()> + use<'a> {
     let caller = std::panic::Location::caller();

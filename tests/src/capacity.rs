@@ -1,29 +1,29 @@
-//! Capacity units by AWS's published rules, computed from items: what the engine reports is held against it.
+//! Capacity units by AWS's published rules, computed from items: tests compare them with the engine's.
 //!
-//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html> says how operations are
-//! rounded and summed, <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
-//! how long an item is, and <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html> what a write costs
-//! in each index. Units are counted in halves, so that no float is added up.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html> says how to round and
+//! add, <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html> how long an
+//! item is, and <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html> how much a write costs in
+//! each index. Units are counted in halves, so that no float is added up.
 
 use jobledger_local::template::{Index, Projection, Table};
 use serde_json::Value;
 
 use crate::dynamo::Item;
 
-/// A write unit is for as many bytes.
+/// The bytes of a write unit.
 const WRITE_BYTES: usize = 1_024;
-/// A read unit is for as many bytes.
+/// The bytes of a read unit.
 const READ_BYTES: usize = 4_096;
 
 /// Half capacity units.
 pub type Halves = usize;
 
-/// Whether a read sees every write that was answered before it.
+/// Whether a read must see every earlier write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
-    /// It does, and costs a unit per 4 KB.
+    /// It must; it costs a unit for 4 KB.
     Strong,
-    /// It may not, and costs half.
+    /// It may not; it costs half a unit for 4 KB.
     Eventual,
 }
 
@@ -46,7 +46,7 @@ fn value_bytes(value: &Value) -> usize {
         "SS" => list(&str::len),
         "NS" => list(&number_bytes),
         "BS" => list(&binary_bytes),
-        // Three bytes for the container, and one for each element beside its own.
+        // Three bytes for the container, and one for each element besides the element's own bytes.
         "L" => 3 + value.as_array().into_iter().flatten().map(|value| 1 + value_bytes(value)).sum::<usize>(),
         "M" => {
             let entries = value.as_object().into_iter().flatten();
@@ -56,14 +56,14 @@ fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// A byte for two significant digits, one more, and one for a sign. Zeros at either end are not significant.
+/// A byte for two significant digits, one more, and one for a sign. Zeros at the ends are not significant.
 fn number_bytes(number: &str) -> usize {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     let significant = digits.trim_matches('0').len();
     significant.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
 }
 
-/// The bytes that base64 stands for.
+/// The length of the data in this base64 text.
 fn binary_bytes(base64: &str) -> usize {
     base64.trim_end_matches('=').len() * 3 / 4
 }
@@ -80,17 +80,17 @@ fn read_halves(bytes: usize, consistency: Consistency) -> Halves {
     }
 }
 
-/// What reading one item costs, or finding that there is none.
+/// The cost of reading one item, or of finding none.
 pub fn get(item: Option<&Item>, consistency: Consistency) -> Halves {
     read_halves(item.map_or(0, item_bytes), consistency)
 }
 
-/// What reading a range costs: the items' bytes are added up, and then rounded.
+/// The cost of reading a range: the sum of the items' bytes, rounded up once.
 pub fn query(items: &[Item], consistency: Consistency) -> Halves {
     read_halves(items.iter().map(item_bytes).sum(), consistency)
 }
 
-/// What one write costs, in the table and in its indexes.
+/// The cost of one write, in the table and in its indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// In the table.
@@ -100,30 +100,30 @@ pub struct Written {
 }
 
 impl Written {
-    /// By itself.
+    /// The cost outside of a transaction.
     pub const fn alone(self) -> Halves {
         self.table + self.indexes
     }
 
-    /// In a transaction, where the table's share counts twice, if the indexes' do not.
+    /// The cost in a transaction, if only the table's part counts twice.
     pub const fn in_transaction_at_least(self) -> Halves {
         2 * self.table + self.indexes
     }
 
-    /// In a transaction, if the indexes' share counts twice too. AWS's documentation allows both readings.
+    /// The cost in a transaction, if the indexes' part counts twice, too. AWS's documentation allows both readings.
     pub const fn in_transaction_at_most(self) -> Halves {
         2 * (self.table + self.indexes)
     }
 }
 
-/// What turning an item into another costs; `None`: there is none.
+/// The cost of turning an item into another; `None`: there is none.
 pub fn write(table: &Table, old: Option<&Item>, new: Option<&Item>) -> Written {
     let larger = old.map_or(0, item_bytes).max(new.map_or(0, item_bytes));
     let indexes = table.indexes.iter().map(|index| index_halves(table, index, old, new)).sum();
     Written { table: write_halves(larger), indexes }
 }
 
-/// New: once. Gone: once. Moved to another key: both. Changed in place: once. Not changed: nothing.
+/// A new or a deleted entry costs once, and so does a changed one. A moved entry costs twice, an unchanged one nothing.
 fn index_halves(table: &Table, index: &Index, old: Option<&Item>, new: Option<&Item>) -> Halves {
     let entry = |item: Option<&Item>| item.and_then(|item| index_entry(table, index, item));
     let halves = |entry: &Item| write_halves(item_bytes(entry));
@@ -138,7 +138,7 @@ fn index_halves(table: &Table, index: &Index, old: Option<&Item>, new: Option<&I
     }
 }
 
-/// What an index keeps of an item; `None`: the item lacks a part of its key, so it is not in there.
+/// An item's entry in an index; `None`: the item lacks a part of the index's key.
 pub fn index_entry(table: &Table, index: &Index, item: &Item) -> Option<Item> {
     if index.key.iter().any(|(name, _)| !item.contains_key(name)) {
         return None;

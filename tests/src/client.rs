@@ -1,10 +1,10 @@
-//! A client that says what it got.
+//! An HTTP client for tests.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 
-/// A request that is being put together.
+/// A request before it is sent.
 #[derive(Debug)]
 pub struct Call {
     request: RequestBuilder,
@@ -19,7 +19,7 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body as text.
     pub text: String,
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is none.
     pub json: Value,
 }
 
@@ -47,7 +47,7 @@ impl Call {
         Self { request: self.request.body(body.into()) }
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub async fn send(self) -> Reply {
         let response = self.request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -56,12 +56,12 @@ impl Call {
         Reply { status, headers, text, json }
     }
 
-    /// Sends it, and leaves the body to be read piece by piece.
+    /// Sends the request, and leaves the body for the caller to read piece by piece.
     pub async fn open(self) -> Response {
         self.request.send().await.expect("an answer")
     }
 
-    /// Sends it, and expects this status.
+    /// Sends the request, and expects this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> impl Future<Output = Reply> {
         let caller = std::panic::Location::caller();

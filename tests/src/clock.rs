@@ -1,4 +1,4 @@
-//! Time of tests: a clock that they set, for the functions of this thread that go by it; and the runtime's own, paused.
+//! The time of tests: a clock for the functions of this thread, which tests set; and the runtime's own time, paused.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,17 +13,17 @@ thread_local! {
     static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// From now on it is this time.
+/// Sets the clock to this time.
 pub fn set(now: Timestamp) {
     NOW.set(now);
 }
 
-/// What time it is: for `Environment::clock`.
+/// The time of the test's clock, for `Environment::clock`.
 pub fn now() -> Timestamp {
     NOW.get()
 }
 
-/// Starts the clock of this thread's runtime, whose time is paused: see [`paused_now`].
+/// Starts the clock of this thread's runtime, whose time is paused; see [`paused_now`].
 pub fn begin_paused() {
     BEGAN.set(Some(Instant::now()));
 }
@@ -34,8 +34,8 @@ pub fn paused_now() -> Timestamp {
     BEGIN.plus_millis(passed.and_then(|millis| i64::try_from(millis).ok()).unwrap_or(0))
 }
 
-/// Lets so much time pass. If the runtime's time is paused, it passes only where nothing else is left to do; else this is
-/// the pause between two looks at a state.
+/// Lets this time pass. If the runtime's time is paused, it passes only when no task can go on. Else this is the pause
+/// between two looks at a state.
 pub async fn pass(millis: u64) {
     if millis > 0 {
         tokio::time::sleep(Duration::from_millis(millis)).await;

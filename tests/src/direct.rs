@@ -13,7 +13,7 @@ use jobledger::Environment;
 use crate::clock;
 use crate::engine::Engine;
 
-/// The way of requests to an engine.
+/// The transport of requests to an engine.
 #[derive(Clone)]
 struct Direct(Engine);
 

@@ -1,11 +1,11 @@
-//! DynamoDB's own JSON over HTTP: what tests look at and put right, past the service and its meter.
+//! DynamoDB's own JSON over HTTP: tests read and change items with it, without the service and its meter.
 
 use serde_json::{Map, Value, json};
 
 /// An item in DynamoDB's JSON: `{"name": {"S": "value"}}`.
 pub type Item = Map<String, Value>;
 
-/// What an engine that checks no signatures wants to see of one.
+/// The signature that an engine requires that does not check signatures.
 const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                         SignedHeaders=host, Signature=0";
 
@@ -17,12 +17,12 @@ pub struct Dynamo {
 }
 
 impl Dynamo {
-    /// The one at this address.
+    /// The DynamoDB at this address.
     pub fn at(endpoint: &str) -> Self {
         Self { endpoint: endpoint.to_owned(), http: reqwest::Client::new() }
     }
 
-    /// Sends one request, say `PutItem`; it must succeed.
+    /// Sends one request, such as `PutItem`, which must succeed.
     pub async fn call(&self, operation: &str, body: &Value) -> Value {
         let request = self
             .http
@@ -43,7 +43,7 @@ impl Dynamo {
         self.pages("Scan", json!({ "TableName": table, "ConsistentRead": true })).await
     }
 
-    /// All items of a table that have this text as the partition key of that name.
+    /// All items of a table with this text as the partition key.
     pub async fn partition(&self, table: &str, key: &str, value: &str) -> Vec<Item> {
         let query = json!({
             "TableName": table, "ConsistentRead": true,
@@ -66,7 +66,7 @@ impl Dynamo {
         }
     }
 
-    /// Writes an item as it is.
+    /// Writes an item unchanged.
     pub async fn put(&self, table: &str, item: &Item) {
         self.call("PutItem", &json!({ "TableName": table, "Item": item })).await;
     }

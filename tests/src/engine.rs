@@ -1,4 +1,4 @@
-//! The embedded DynamoDB by itself: called as a library, without streams and without a network.
+//! The embedded DynamoDB by itself, called as a library: without streams and without a network.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// The variables that name tables, and what the template calls them.
+/// The variables that name tables, and the tables' ids in the template.
 const TABLES: [(&str, &str); 6] = [
     ("JOBS_TABLE", "JobsTable"),
     ("TALLIES_TABLE", "TalliesTable"),
@@ -22,7 +22,7 @@ const TABLES: [(&str, &str); 6] = [
     ("USAGE_TABLE", "UsageTable"),
 ];
 
-/// An engine of its own, in memory, with the template's tables.
+/// An engine in memory, with the template's tables.
 #[derive(Clone)]
 pub struct Engine {
     database: Database,
@@ -36,7 +36,7 @@ fn tables() -> &'static [Table] {
 }
 
 impl Engine {
-    /// A new one, in which only the key of the local stack is.
+    /// A new engine, which contains only the key of the local stack.
     pub fn start() -> Self {
         let database = Database::memory().expect("an engine");
         let tables = tables();
@@ -54,7 +54,7 @@ impl Engine {
         engine
     }
 
-    /// One with the data of a local stack, which lie in this file.
+    /// An engine with the data of a local stack in this file.
     pub fn open(file: &Path) -> Self {
         let database = Database::new(&file.to_string_lossy()).expect("a database");
         Self { database, names: names() }
@@ -70,7 +70,7 @@ impl Engine {
         &self.names[variable]
     }
 
-    /// Does what a request asks for: the status and the body of the answer.
+    /// Does a request; returns the status and the body of its answer.
     pub fn answer(&self, operation: &str, body: &str) -> (u16, String) {
         let database = &self.database;
         match operation {
@@ -86,7 +86,7 @@ impl Engine {
         }
     }
 
-    /// The same; it must succeed.
+    /// Does a request, which must succeed.
     pub fn call(&self, operation: &str, body: &Value) -> Value {
         let (status, answer) = self.answer(operation, &body.to_string());
         assert_eq!(status, 200, "{operation}: {answer}");
@@ -103,7 +103,7 @@ fn names() -> BTreeMap<String, String> {
     TABLES.into_iter().map(|(variable, id)| (variable.to_owned(), name(id))).collect()
 }
 
-/// Has the engine do a request, which it reads from text, and writes its answer as text.
+/// Parses a request, lets the engine do it, and returns the answer as text.
 fn answer<Request: DeserializeOwned, Answer: Serialize>(
     body: &str,
     run: impl FnOnce(Request) -> Result<Answer, DynoxideError>,
@@ -114,7 +114,7 @@ fn answer<Request: DeserializeOwned, Answer: Serialize>(
     }
 }
 
-/// What makes a table as the template has it.
+/// The request that creates a table of the template.
 fn creation(table: &Table) -> Value {
     let schema = |key: &[(String, aws_sdk_dynamodb::types::KeyType)]| -> Vec<Value> {
         key.iter().map(|(name, kind)| json!({ "AttributeName": name, "KeyType": kind.as_str() })).collect()

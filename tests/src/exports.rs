@@ -2,7 +2,7 @@
 
 use crate::{Reply, Service};
 
-/// Where the answer leads: the path and query below the stack.
+/// The path and the query to which the answer redirects.
 #[track_caller]
 pub fn link_target(service: &Service, reply: &Reply) -> String {
     assert_eq!(reply.status, 307, "{}", reply.text);

@@ -1,4 +1,4 @@
-//! A DynamoDB that has bad days: a proxy before the real one, which spoils requests as it is told.
+//! A DynamoDB that fails: a proxy before the real one, with faults that tests plan.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::PATIENCE;
 
-/// In every error that the proxy makes up: what must never reach a caller.
+/// A word in every error of the proxy. It must never reach a caller.
 pub const SECRET: &str = "internal-text-of-the-store";
 
-/// What happens to a request.
+/// The fault of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// Nothing: it is done and answered.
+    /// None: it is done and answered.
     None,
     /// It is not done, and the connection closes.
     Lost,
@@ -30,32 +30,32 @@ pub enum Fault {
     AnswerHeld,
     /// It is not done, and this is the answer.
     Answered(u16, Value),
-    /// Of a batch, only so many keys or items are done; the others are left over.
+    /// Of a batch, only this many keys or items are done; the others are left undone.
     LeftOver(usize),
 }
 
 impl Fault {
-    /// Over the limit.
+    /// The store throttles.
     pub fn throttled() -> Self {
         Self::error(400, "ProvisionedThroughputExceededException")
     }
 
-    /// A fault of the store itself.
+    /// The store itself fails.
     pub fn broken() -> Self {
         Self::error(500, "InternalServerError")
     }
 
-    /// Not allowed, or not understood: no trouble that passes.
+    /// A lasting refusal: not allowed, or not understood.
     pub fn refused() -> Self {
         Self::error(400, "AccessDeniedException")
     }
 
-    /// A single write while a transaction holds the item.
+    /// A single write conflicts with a transaction.
     pub fn conflict() -> Self {
         Self::error(400, "TransactionConflictException")
     }
 
-    /// A transaction while another one holds one of its items.
+    /// A transaction conflicts with another one.
     pub fn cancelled() -> Self {
         let Self::Answered(status, mut body) = Self::error(400, "TransactionCanceledException") else {
             unreachable!("an error is an answer")
@@ -74,9 +74,9 @@ impl Fault {
 /// A request as the proxy saw it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its number since the plan was made, the first 0.
+    /// Its number since the last plan, the first 0.
     pub number: usize,
-    /// What it asks for, say `PutItem`.
+    /// Its operation, such as `PutItem`.
     pub operation: String,
     /// Its body.
     pub body: Value,
@@ -87,11 +87,11 @@ type Plan = Box<dyn FnMut(&Seen) -> Fault + Send>;
 struct State {
     plan: Plan,
     seen: Vec<Seen>,
-    /// Whether writes of usage are seen and spoiled, too.
+    /// Whether the plan also covers writes of usage.
     shows_usage: bool,
 }
 
-/// A running proxy; it ends with this value.
+/// A running proxy, which ends when this value is dropped.
 pub struct Proxy {
     url: String,
     state: Arc<Mutex<State>>,
@@ -100,7 +100,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy before the DynamoDB at this address. At first it lets everything pass.
+    /// Starts a proxy before the DynamoDB at this address. At first it forwards all requests.
     pub async fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -120,43 +120,43 @@ impl Proxy {
         Self { url, state, held, task }
     }
 
-    /// Where it listens.
+    /// The proxy's address.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// From now on, what this says happens to each request; numbers begin anew.
+    /// From now on, this plan decides each request's fault. Numbers begin again at 0.
     pub fn plan(&self, plan: impl FnMut(&Seen) -> Fault + Send + 'static) {
         let mut state = lock(&self.state);
         (state.plan, state.seen) = (Box::new(plan), Vec::new());
     }
 
-    /// From now on, writes of usage count among the requests, too. Else they pass unseen: they come by time, beside any call.
+    /// From now on, the plan also covers writes of usage. Else it does not see them, because they come by time.
     pub fn show_usage(&self) {
         lock(&self.state).shows_usage = true;
     }
 
-    /// From now on, this happens to the request of that number, and nothing to all others.
+    /// From now on, this fault hits the request of this number, and no other.
     pub fn spoil(&self, number: usize, fault: Fault) {
         self.plan(move |seen| if seen.number == number { fault.clone() } else { Fault::None });
     }
 
-    /// From now on, all is well.
+    /// From now on, there are no faults.
     pub fn heal(&self) {
         self.plan(|_| Fault::None);
     }
 
-    /// What was asked for since the plan was made.
+    /// The requests since the last plan.
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.state).seen.clone()
     }
 
-    /// The names of the requests since the plan was made.
+    /// The operations since the last plan.
     pub fn operations(&self) -> Vec<String> {
         self.seen().into_iter().map(|seen| seen.operation).collect()
     }
 
-    /// Waits until so many requests were held since the start.
+    /// Waits until this many requests were held since the start.
     pub async fn held(&self, count: usize) {
         let mut held = self.held.clone();
         let waited = tokio::time::timeout(PATIENCE, held.wait_for(|held| *held >= count)).await;
@@ -179,7 +179,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An address that refuses every connection, and that nobody else can take while this lives.
+/// An address that refuses every connection. No other process can take it while this value lives.
 #[derive(Debug)]
 pub struct Closed {
     url: String,
@@ -212,12 +212,12 @@ async fn accept(listener: TcpListener, connection: Connection) {
     let mut tasks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let connection = connection.clone();
-        // A connection that breaks is the caller's to notice.
+        // The caller notices a broken connection.
         tasks.spawn(async move { drop(connection.serve(stream).await) });
     }
 }
 
-/// A request as it came over the wire.
+/// A request in the form of the wire.
 struct Wire {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -284,7 +284,7 @@ impl Connection {
         Ok((status, response.text().await.map_err(io::Error::other)?))
     }
 
-    /// Has the first `done` keys or items of each table done, and says that the others were not.
+    /// Sends only the first `done` keys or items of each table, and reports the others as undone.
     async fn in_part(&self, mut request: Wire, done: usize) -> io::Result<(u16, String)> {
         let mut body: Value = serde_json::from_slice(&request.body)?;
         let mut left = Map::new();
@@ -309,7 +309,7 @@ impl Connection {
     }
 }
 
-/// Whether a request writes down the calls of a day.
+/// Whether a request stores the calls of a day.
 fn is_usage(body: &Value) -> bool {
     let span = body["TransactItems"][0]["Update"]["Key"]["span"]["S"].as_str();
     span.is_some_and(|span| span.starts_with("day#"))

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{Reply, Service, text};
 
-/// Creates a job, and tells its id.
+/// Creates a job; returns its id.
 #[track_caller]
 pub fn create(service: &Service, body: &Value) -> impl Future<Output = String> {
     let call = service.post("/v1/jobs", body).expect(201);
     async move { text(call.await.at("/job_id")) }
 }
 
-/// Ingests jobs, and answers with how many were created, updated, unchanged and rejected.
+/// Ingests jobs; returns how many were created, updated, unchanged and rejected.
 #[track_caller]
 pub fn ingest(service: &Service, jobs: &Value) -> impl Future<Output = [u64; 4]> {
     let call = service.post("/v1/admin/ingest/jobs", jobs).expect(200);
@@ -25,14 +25,14 @@ pub fn went_in(reply: &Reply) -> [u64; 4] {
     [count("/created"), count("/updated"), count("/unchanged"), rejected.try_into().expect("a count")]
 }
 
-/// How many jobs a list has, by its own word.
+/// The total of a list.
 pub async fn total(service: &Service, query: &str) -> u64 {
     let reply = service.get(&format!("/v1/jobs?limit=1&{query}")).expect(200).await;
     assert_eq!(reply.at("/total_kind"), "exact");
     reply.at("/total").as_u64().expect("a total")
 }
 
-/// So many ingested jobs of a type, in these statuses by turns.
+/// Ingests this many jobs of a type. Their statuses alternate.
 pub async fn ingest_many(service: &Service, owner: &str, kind: &str, count: usize, statuses: &[&str]) {
     let job = |number: usize| {
         let status = statuses[number % statuses.len()];

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::stored::tables;
 use crate::{Call, Service, text};
 
-/// Puts a key with a known text into the settings.
+/// Stores a key with a known text.
 pub async fn add_key(service: &Service, key: &str, owner: &str, scopes: &[&str], end: Option<Timestamp>) {
     let (store, config) = tables(service).await;
     let hash = KeyHash::of(key);
@@ -25,14 +25,14 @@ pub async fn add_key(service: &Service, key: &str, owner: &str, scopes: &[&str],
     assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));
 }
 
-/// Makes a key; answers with what the answer shows of it.
+/// Creates a key; returns the answer's description of it.
 #[track_caller]
 pub fn create_key(service: &Service, body: &Value) -> impl Future<Output = Value> {
     let call = service.post("/v1/admin/keys", body).expect(201);
     async move { call.await.json }
 }
 
-/// Makes a key; answers with its id and its text.
+/// Creates a key; returns its id and its text.
 #[track_caller]
 pub fn id_and_key(service: &Service, body: &Value) -> impl Future<Output = (String, String)> {
     let made = create_key(service, body);
@@ -42,7 +42,7 @@ pub fn id_and_key(service: &Service, body: &Value) -> impl Future<Output = (Stri
     }
 }
 
-/// A request with a key of one's own.
+/// A request with this key.
 pub fn with_key(service: &Service, key: &str, method: &str, path: &str) -> Call {
     service.anonymous(method, path).header("x-api-key", key)
 }

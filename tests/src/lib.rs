@@ -1,5 +1,5 @@
-//! What tests share. Most of them see the service from outside: a whole local stack, their own or the one that tests
-//! share, and a client that speaks HTTP to it.
+//! The code that tests share. Most tests see the service from outside: through a client that speaks HTTP to a whole
+//! local stack, their own or a shared one.
 
 #![expect(clippy::missing_panics_doc, reason = "a helper that panics fails its test: that is what it is for")]
 

@@ -1,4 +1,4 @@
-//! Jobs that lists are made of, and lists read from their first page to their last.
+//! Jobs for lists, and reading lists from their first page to their last.
 
 use jobledger::domain::{ExternalId, JobId, Owner, Timestamp};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub const TYPES: [&str; 3] = ["a", "b.c", "d:e"];
 /// The statuses of [`rows`].
 pub const STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
 
-/// A job that should be in the lists.
+/// A job that lists should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     owner: Owner,
@@ -28,7 +28,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What lists are sorted by: the time, then the id.
+    /// The sort key of lists: the time, then the id.
     pub fn key(&self) -> (Timestamp, String) {
         let external_id = ExternalId::try_from(self.external_id.as_str()).expect("an external id");
         (self.created_at, JobId::of_external_id(&self.owner, &external_id).to_string())
@@ -52,8 +52,8 @@ impl Row {
     }
 }
 
-/// 130 jobs over four days at the turn of a year, of every type in every status; some share a millisecond, and some
-/// stand on the edges of hours, days and months.
+/// 130 jobs over four days at the turn of a year, of every type in every status. Some share a millisecond, and some lie
+/// on the edges of hours, days and months.
 pub fn rows(service: &Service) -> Vec<Row> {
     let owner = Owner::try_from(service.owner.as_str()).expect("an owner");
     let start = Timestamp::parse("2025-12-30T22:00:00.000Z").expect("a time").millis();
@@ -74,12 +74,12 @@ pub fn rows(service: &Service) -> Vec<Row> {
     let offsets = [-2, -1, 0, 1, 2];
     let edges = edges.into_iter().flat_map(|edge| offsets.map(|offset| edge + offset)).enumerate();
     let edges = edges.map(|(number, millis)| row(105 + number, millis));
-    // Many in one millisecond: only their ids tell them apart.
+    // Many in one millisecond: only their ids differ.
     let crowd = (120..130).map(|number| row(number, start + 7));
     spread.chain(edges).chain(crowd).collect()
 }
 
-/// Puts the rows in, and waits until they are counted.
+/// Ingests the rows, and waits until they are counted.
 pub async fn ingest_rows(service: &Service) {
     let rows = rows(service);
     let jobs: Vec<Value> = rows.iter().map(Row::to_ingest).collect();
@@ -88,7 +88,7 @@ pub async fn ingest_rows(service: &Service) {
     service.settled().await;
 }
 
-/// What a list of these rows has, in this order, by external ids.
+/// The expected list of these rows, in this order, as external ids.
 pub fn expected(rows: &[Row], order: &str, is_wanted: impl Fn(&Row) -> bool) -> Vec<String> {
     let mut wanted: Vec<&Row> = rows.iter().filter(|row| is_wanted(row)).collect();
     wanted.sort_by_key(|row| row.key());
@@ -112,7 +112,7 @@ pub fn next_link(reply: &Reply) -> Option<String> {
     Some(path.to_owned())
 }
 
-/// Follows the links of a list from its first page to its last, checking what each page says of the whole.
+/// Follows the links of a list from its first page to its last, and checks the total on each page.
 pub async fn walk(service: &Service, query: &str, total: usize) -> Vec<String> {
     let mut found = Vec::new();
     let mut next = Some(format!("/v1/jobs?{query}"));
@@ -132,7 +132,7 @@ pub async fn walk(service: &Service, query: &str, total: usize) -> Vec<String> {
     found
 }
 
-/// The list refuses this query, and names exactly these fields.
+/// The list must refuse this query, and name exactly these fields.
 pub async fn refuses_query(service: &Service, query: &str, fields: &[&str]) {
     let reply = service.get(&format!("/v1/jobs?{query}")).send().await;
     refuses(&reply, 422, "invalid_query", fields);

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::Service;
 
-/// Everything that functions log in this test, as the lines that Lambda would get. A test has one thread, so the lines of
-/// others are not among them.
+/// All lines that functions log in this test, as Lambda would get them. A test has one thread, and this sees the lines
+/// of no other thread.
 #[derive(Clone, Debug, Default)]
 pub struct LogLines(Arc<Mutex<Vec<u8>>>);
 
@@ -28,10 +28,10 @@ impl Write for LogLines {
 }
 
 impl LogLines {
-    /// Begins to listen; as long as the guard is there.
+    /// Records the lines while the guard lives.
     pub async fn listen(service: &Service) -> (Self, impl Drop) {
-        // Lines that another thread writes for the first time just now could miss that somebody listens: these are written
-        // once before.
+        // If another thread logs a line for the first time just now, this could miss lines of that kind. So each kind
+        // is logged once before.
         service.get("/v1/jobs").expect(200).await;
         service.get("/v1/jobs?limit=0").expect(422).await;
         let owner = Owner::try_from("nobody").expect("an owner");
@@ -40,7 +40,7 @@ impl LogLines {
             .log();
         let log = Self::default();
         let writer = log.clone();
-        // As `lambda::run` has it where the format is JSON, which the template says.
+        // As `lambda::run` sets it up for the JSON format, which the template chooses.
         let subscriber =
             fmt().with_target(false).without_time().with_writer(move || writer.clone()).json().finish();
         (log, subscriber.set_default())

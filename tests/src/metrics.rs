@@ -1,4 +1,4 @@
-//! A scrape of `/metrics`, by its samples.
+//! The samples of a scrape of `/metrics`.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::Service;
 
-/// The samples of a scrape by their series, as they are written: `jobledger_jobs{type="a",status="queued"}`.
+/// The samples of a scrape, by their series: `jobledger_jobs{type="a",status="queued"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Samples(BTreeMap<String, String>);
 
 impl Samples {
-    /// Scrapes.
+    /// Scrapes the metrics.
     pub async fn scrape(service: &Service) -> Self {
         Self::parse(&service.anonymous("GET", "/metrics").expect(200).await.text)
     }
@@ -28,19 +28,19 @@ impl Samples {
         Self(samples)
     }
 
-    /// One value as it is written.
+    /// The value of a series, as text.
     #[track_caller]
     pub fn get(&self, series: &str) -> &str {
         self.0.get(series).unwrap_or_else(|| panic!("{series} is not in {:#?}", self.0))
     }
 
-    /// One value that is a whole number.
+    /// The value of a series that is a whole number.
     #[track_caller]
     pub fn count(&self, series: &str) -> u64 {
         self.get(series).parse().unwrap_or_else(|error| panic!("{series}: {error}"))
     }
 
-    /// One value of seconds, in milliseconds.
+    /// The value of a series in seconds, as milliseconds.
     #[track_caller]
     pub fn millis(&self, series: &str) -> u64 {
         let text = self.get(series);
@@ -56,13 +56,13 @@ impl Samples {
         assert_eq!(self.get(series), expect, "{series}");
     }
 
-    /// The series whose names begin so, and their values.
+    /// The series whose names have this prefix, with their values.
     pub fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let own = self.0.iter().map(|(series, value)| (series.as_str(), value.as_str()));
         own.filter(move |(series, _)| series.starts_with(name))
     }
 
-    /// What must be true of every scrape that has caught up: for each type, created less removed is there now.
+    /// A rule for every scrape with all counted: for each type, created less removed jobs are there now.
     pub fn balance(&self) {
         for (series, created) in self.of("jobledger_jobs_created_total") {
             let labels =
@@ -77,7 +77,7 @@ impl Samples {
     }
 }
 
-/// Has Prometheus' own tool look at a scrape, where it is at hand.
+/// If `promtool` is installed, checks a scrape with it.
 pub async fn is_well_formed(service: &Service) {
     let text = service.anonymous("GET", "/metrics").expect(200).await.text;
     let tool = Command::new("promtool")

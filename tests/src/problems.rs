@@ -2,7 +2,7 @@
 
 use crate::Reply;
 
-/// Whether an answer is this problem, whole and in its form (RFC 9457).
+/// The answer must be this problem, complete and in its form (RFC 9457).
 #[track_caller]
 pub fn is_problem(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status, reply.at("/code").as_str()), (status, Some(code)), "{}", reply.text);
@@ -14,7 +14,7 @@ pub fn is_problem(reply: &Reply, status: u16, code: &str) {
     assert!(reply.header("x-request-id").is_some_and(|id| !id.is_empty()));
 }
 
-/// Whether an answer is this problem, and names exactly these fields, each with its reason.
+/// The answer must be this problem, and name exactly these fields, each with a reason.
 #[track_caller]
 pub fn refuses(reply: &Reply, status: u16, code: &str, fields: &[&str]) {
     is_problem(reply, status, code);
@@ -28,7 +28,7 @@ pub fn refuses(reply: &Reply, status: u16, code: &str, fields: &[&str]) {
     }
 }
 
-/// The answer says that the call has no valid key.
+/// The answer must say that the call has no valid key.
 #[track_caller]
 pub fn is_unauthenticated(reply: &Reply) {
     is_problem(reply, 401, "unauthenticated");

@@ -1,4 +1,4 @@
-//! What the counts must be, counted anew from what was written, in code of its own.
+//! The expected counts, computed from the writes without the service's code.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::dynamo::{Item, text};
 use crate::stream::Write;
 
 const MINUTE_MS: i64 = 60_000;
-/// The labels by which costs are added up.
+/// The labels by which costs are summed.
 const COSTS_BY: [&str; 2] = ["model", "team"];
 
-/// The numbers of every bucket, by scope, bucket and type, and then by cell; what is 0 is left out.
+/// The numbers of every bucket, by scope, bucket and type, and then by cell. Zeros are left out.
 pub type Counts = BTreeMap<(String, String), BTreeMap<String, i64>>;
 
-/// What the counts must be after these writes: living jobs from what is left of them, the rest write by write.
+/// The expected counts after these writes: living jobs from the jobs that are left, the rest write by write.
 pub fn recount(writes: &[Write]) -> Counts {
     let mut last: BTreeMap<JobId, Option<&Job>> = BTreeMap::new();
     let mut counts = Counts::new();
@@ -36,7 +36,7 @@ pub fn recount(writes: &[Write]) -> Counts {
             add(&mut counts, old, "removed", 1);
         }
         let Some(new) = new else {
-            // What it cost last stays spent.
+            // Its last cost stays spent.
             if let Some(old) = old {
                 add_costs(&mut counts, old);
             }
@@ -59,7 +59,7 @@ pub fn recount(writes: &[Write]) -> Counts {
     nonzero(counts)
 }
 
-/// What a job adds when it comes into a status, or into sight in it.
+/// Adds the changes of a job that gets a new status, or appears.
 fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
     let due = match old.map(|old| (&old.state, old.created_at)) {
         None => Some(new.created_at),
@@ -80,7 +80,7 @@ fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
     }
 }
 
-/// In which word the try is counted that ended when a job came to stand so.
+/// The word under which the attempt's end is counted, from the job after it.
 fn end_of_try(job: &Job) -> String {
     let error = match &job.state {
         State::Failed(_, error) => Some(error),
@@ -105,7 +105,7 @@ fn minute(job: &Job) -> i64 {
     job.created_at.millis().div_euclid(MINUTE_MS)
 }
 
-/// Adds to all items that a job is in.
+/// Adds to all items that count the job.
 fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
     let owner = job.owner.to_string();
     let mut add = |scope: &str, name: String| {
@@ -121,7 +121,7 @@ fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
     }
 }
 
-/// Adds to the cells of the shorter spans: of days in a month, hours in a day, minutes in an hour.
+/// Adds to the cells of the shorter spans: days in a month, hours in a day, minutes in an hour.
 fn add_slots(counts: &mut Counts, job: &Job) {
     let letter = match job.status() {
         Status::Queued => 'q',
@@ -131,7 +131,7 @@ fn add_slots(counts: &mut Counts, job: &Job) {
         Status::Cancelled => 'x',
     };
     for (word, span, slot) in spans(job) {
-        // Minutes have items of their own beside those of their hours.
+        // Minutes have their own items beside those of their hours.
         let word = if word == "hour" { "minutes" } else { word };
         for name in [format!("{word}#{span}"), format!("{word}@{}#{span}", job.kind)] {
             let cells = counts.entry((job.owner.to_string(), name)).or_default();
@@ -140,7 +140,7 @@ fn add_slots(counts: &mut Counts, job: &Job) {
     }
 }
 
-/// Adds what a job cost to its model's and its team's items, or to those without a name.
+/// Adds a job's cost to the items of its model and its team, or to those without a name.
 fn add_costs(counts: &mut Counts, job: &Job) {
     for label in COSTS_BY {
         let value = job.labels.as_map().get(label);
@@ -161,7 +161,7 @@ fn add_costs(counts: &mut Counts, job: &Job) {
     }
 }
 
-/// The buckets of a job's creation: a word, a span, and which of the shorter spans in it.
+/// The buckets of a job's creation: a word, a span, and the place of the shorter span in it.
 fn spans(job: &Job) -> [(&'static str, String, String); 3] {
     let time = job.created_at.to_string();
     [("month", 7), ("day", 10), ("hour", 13)]
@@ -176,7 +176,7 @@ fn nonzero(mut counts: Counts) -> Counts {
     counts
 }
 
-/// What the items of a tallies table count.
+/// The counts in the items of a tallies table.
 pub fn counts_of(items: &[Item]) -> Counts {
     let mut counts = Counts::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API, as far as a function needs it: hands out events, takes answers, whole or streamed, one at a time.
+//! Lambda's Runtime API, as far as a function needs it. It sends one event at a time; answers are whole or streamed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 
 use crate::PATIENCE;
 
-/// Far enough in the future for any test, in milliseconds since 1970.
+/// Later than the end of any test, in milliseconds since 1970.
 const DEADLINE_MS: &str = "4102444800000";
 
-/// A function's binary, running as Lambda would run it.
+/// A function's binary, running as in Lambda.
 #[derive(Debug)]
 pub struct RunningFunction {
     process: Child,
@@ -32,7 +32,7 @@ pub struct RunningFunction {
     answers: mpsc::Receiver<Taken>,
 }
 
-/// What came of an event.
+/// The result of an event.
 #[derive(Debug)]
 enum Taken {
     Whole(Result<Value, String>),
@@ -44,7 +44,7 @@ enum Taken {
 pub struct StreamedReply {
     /// The status and the headers, as JSON.
     pub head: Value,
-    /// What of the body came after the head.
+    /// The chunks of the body after the head.
     pub chunks: Vec<Vec<u8>>,
     /// How the body ended.
     pub end: End,
@@ -53,9 +53,9 @@ pub struct StreamedReply {
 /// How the body of a streamed answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In good order.
+    /// Complete.
     Whole,
-    /// In the middle: the connection was broken off.
+    /// Broken off in the middle.
     BrokenOff,
 }
 
@@ -108,7 +108,7 @@ impl RunningFunction {
         Self { process, log, events, answers }
     }
 
-    /// Hands the function an event; what it answers, or the error that it reports.
+    /// Sends the function an event; returns its answer, or the error that it reports.
     pub async fn invoke(&mut self, event: &Value) -> Result<Value, String> {
         match self.taken(event).await {
             Taken::Whole(answer) => answer,
@@ -116,7 +116,7 @@ impl RunningFunction {
         }
     }
 
-    /// The same for a function that streams its answer; what it answers, read to its end.
+    /// The same for a function that streams its answer; returns the answer, read to its end.
     pub async fn stream(&mut self, event: &Value) -> Result<StreamedReply, String> {
         match self.taken(event).await {
             Taken::Streamed(reply) => Ok(reply),
@@ -131,7 +131,7 @@ impl RunningFunction {
         answer.expect("the function answers in time").expect("the Runtime API runs")
     }
 
-    /// Ends the process as Lambda ends an environment, and waits until it has ended; all that it has logged.
+    /// Ends the process as Lambda ends an environment, and waits for its end; returns all its log lines.
     pub async fn terminate(mut self) -> String {
         let id = self.process.id().expect("the process runs").to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("the signal is sent");
@@ -142,22 +142,22 @@ impl RunningFunction {
         self.log.await.expect("it was read")
     }
 
-    /// Whether the process still runs.
+    /// Whether the process is still running.
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().expect("the process can be asked").is_none()
     }
 }
 
-/// An extension that wants no events: without one, Lambda ends a function without a signal.
+/// An extension without events. If there is none, Lambda ends a function without a signal.
 async fn register() -> ([(&'static str, &'static str); 1], &'static str) {
     let known = r#"{"functionName":"test","functionVersion":"$LATEST","handler":"bootstrap"}"#;
     ([("lambda-extension-identifier", "a-test")], known)
 }
 
-/// Held open until there is an event, as Lambda does.
+/// Waits until there is an event, as Lambda does.
 async fn next(State(api): State<Api>) -> (HeaderMap, String) {
     let event = api.events.lock().await.recv().await;
-    // No more events: the process is about to be ended, and waits like an idle environment.
+    // There are no more events. The process waits like an idle environment, and is about to be ended.
     let Some(event) = event else { return std::future::pending().await };
     let mut headers = HeaderMap::new();
     for (name, value) in [
@@ -206,7 +206,7 @@ fn streamed(chunks: &[Vec<u8>], end: End) -> StreamedReply {
     let all = chunks.concat();
     let at = all.windows(DELIMITER.len()).position(|window| window == DELIMITER).expect("a head");
     let head = serde_json::from_slice(&all[..at]).expect("the head is JSON");
-    // A chunk may hold the end of the head and the beginning of the body.
+    // A chunk may contain the end of the head and the beginning of the body.
     let mut before = at + DELIMITER.len();
     let mut body = Vec::new();
     for chunk in chunks {

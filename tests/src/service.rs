@@ -1,4 +1,4 @@
-//! A stack: one of its own for a test, or the one that tests share.
+//! A stack: a test's own, or the shared one.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,12 +12,12 @@ use reqwest::redirect::Policy;
 use crate::client::Call;
 use crate::{clock, shared};
 
-/// Names a DynamoDB that runs already, as `http://host:port`; absent: each test has an embedded one of its own.
+/// Names a running DynamoDB, as `http://host:port`. If absent, each test has its own embedded one.
 const ENDPOINT_VARIABLE: &str = "JOBLEDGER_DYNAMODB_ENDPOINT";
-/// Longest wait for something that must happen. Tests never depend on speed: this only ends what hangs.
+/// Longest wait for an event that must happen. Tests never depend on speed: this only ends a test that hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Longest pause between two questions: tests that ask without pause take the processor from those they wait for.
+/// Longest pause between two requests. Without it, a test takes the processor from the functions that it waits for.
 const LONGEST_PAUSE_MS: u64 = 20;
 
 /// A running stack, and a client of it.
@@ -25,12 +25,12 @@ const LONGEST_PAUSE_MS: u64 = 20;
 pub struct Service {
     /// The stack.
     pub stack: Arc<Stack>,
-    /// The owner that calls act for.
+    /// The owner for which calls act.
     pub owner: String,
     /// The admin key of that owner.
     pub key: String,
     client: reqwest::Client,
-    /// The same, but it goes nowhere that it is sent on to.
+    /// A client that follows no redirect.
     staying: reqwest::Client,
 }
 
@@ -47,21 +47,21 @@ impl Service {
         Self::with_options(Options { parameters, ..Self::options() }).await
     }
 
-    /// What a function of the template is started with, over the DynamoDB at this address: a proxy's, say.
+    /// The environment of a function, over the DynamoDB at this address, such as a proxy's.
     pub fn environment_at(&self, name: &str, endpoint: &str) -> Environment {
         let mut environment = self.stack.environment(name).expect("the function");
         environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
         environment
     }
 
-    /// Starts a stack so.
+    /// Starts a stack with these options.
     pub async fn with_options(options: Options) -> Self {
         let stack = Stack::start(options, jobledger_functions::all()).await.expect("the stack starts");
         Self::over(Arc::new(stack), LOCAL_OWNER.to_owned(), LOCAL_KEY.to_owned())
     }
 
-    /// The stack that tests share, by an owner and an admin key that no other test has. A test may use it if it looks at
-    /// nothing but its own owner: no numbers of all owners, no tables, no clocks, no faults.
+    /// The shared stack, with an owner and an admin key that no other test has. A test may use it if it looks only at
+    /// its own owner: not at numbers of all owners, tables, clocks or faults.
     pub async fn shared() -> Self {
         let stack = shared::stack();
         let number = Environment::fresh_id().simple();
@@ -75,17 +75,17 @@ impl Service {
         Self { stack, owner, key, client: reqwest::Client::new(), staying }
     }
 
-    /// Another owner, whom no other test has either.
+    /// Another owner that no other test has.
     pub fn other_owner(&self) -> String {
         format!("other-{}", self.owner)
     }
 
-    /// Stops the stack, which nothing else may use.
+    /// Stops the stack, which no other value may use.
     pub async fn stop(self) -> jobledger_local::Result<()> {
         Arc::into_inner(self.stack).expect("a stack of its own").stop().await
     }
 
-    /// What a stack for one test is started with: the engine that the environment names, else an embedded one.
+    /// The options of a test's own stack: the engine that the environment names, else an embedded one.
     #[expect(clippy::disallowed_methods, reason = "the edge: here the tests' environment comes in")]
     pub fn options() -> Options {
         match std::env::var(ENDPOINT_VARIABLE) {
@@ -105,7 +105,7 @@ impl Service {
         Call::new(&self.client, method, &url)
     }
 
-    /// A request without a key, whose answer is shown also where it leads elsewhere.
+    /// A request without a key, which follows no redirect.
     pub fn staying(&self, method: &str, path: &str) -> Call {
         let url = format!("{}{path}", self.stack.url().expect("the stack has an HTTP API"));
         Call::new(&self.staying, method, &url)
@@ -126,12 +126,12 @@ impl Service {
         self.call("POST", path).json(body)
     }
 
-    /// Waits until all that was written has been counted.
+    /// Waits until all writes are counted.
     pub async fn settled(&self) {
         self.stack.settled(PATIENCE).await.expect("the stream is delivered");
     }
 
-    /// Asks again and again until the answer is there, at most [`PATIENCE`].
+    /// Repeats a question until it has an answer, for at most [`PATIENCE`].
     pub async fn eventually<T, F: Future<Output = Option<T>>>(
         &self,
         what: &str,

@@ -1,4 +1,4 @@
-//! The stack that tests share: it starts with the first of them, and ends with the process.
+//! The shared stack: it starts with the first test that uses it, and ends with the process.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -15,12 +15,12 @@ use tokio::runtime::Runtime;
 use crate::Service;
 use crate::dynamo::Dynamo;
 
-/// Longer than tests run: nothing is called on a schedule, so leases of a test end only as the test has it.
+/// Longer than any test runs. No schedule calls a function, so leases end only if a test ends them.
 const NEVER: Duration = Duration::from_hours(24);
 
 struct Shared {
     stack: Arc<Stack>,
-    /// Where the stack runs: each test has a runtime of its own, which ends with it.
+    /// The runtime of the stack: each test's own runtime ends with the test.
     _runtime: Runtime,
     _cleaner: Child,
 }
@@ -28,7 +28,7 @@ struct Shared {
 /// The stack.
 pub(crate) fn stack() -> Arc<Stack> {
     static SHARED: OnceLock<Shared> = OnceLock::new();
-    // By a thread of its own, because a runtime cannot be started by a test, which runs in one.
+    // On a new thread, because a test runs in a runtime and cannot start another one.
     let start = || thread::spawn(start).join().expect("the shared stack starts");
     Arc::clone(&SHARED.get_or_init(start).stack)
 }
@@ -45,7 +45,7 @@ fn start() -> Shared {
     Shared { stack: Arc::new(stack), _runtime: runtime, _cleaner: cleaner }
 }
 
-/// Removes the stack's directory when this process has ended, however it ends: statics are never dropped.
+/// Removes the stack's directory when this process has ended, however it ends: Rust never drops statics.
 fn remove_at_the_end(stack: &Stack) -> Child {
     Command::new("sh")
         .args(["-c", "cat; rm -rf \"$1\"", "sh"])
@@ -57,7 +57,7 @@ fn remove_at_the_end(stack: &Stack) -> Child {
         .expect("a shell")
 }
 
-/// Puts the admin key of a new owner.
+/// Stores the admin key of a new owner.
 pub(crate) async fn put_key(service: &Service) {
     let hash = KeyHash::of(&service.key);
     let key = json!({

@@ -1,15 +1,15 @@
-//! Whole answers, as snapshots show them: with placeholders for what each run has anew.
+//! Whole answers, for snapshots: placeholders replace the values that differ in each run.
 
 use serde_json::{Map, Value, json};
 
 use crate::Reply;
 
-/// Headers that belong to an answer; the others are those of any answer.
+/// Headers that belong to an answer. Other headers are the same in every answer.
 const HEADERS: [&str; 7] =
     ["allow", "cache-control", "content-type", "link", "location", "retry-after", "www-authenticate"];
-/// Times from this year on are those of the run: tests give jobs earlier ones.
+/// Times from this year on are times of the run: the jobs of tests have earlier ones.
 const RUN_FROM: &str = "2025";
-/// Fields whose numbers depend on how fast the run is.
+/// Fields whose numbers depend on the speed of the run.
 const MEASURED: [&str; 2] = ["duration_ms", "eta_seconds"];
 /// The length of an id as text.
 const UUID: usize = 36;
@@ -22,7 +22,7 @@ pub fn shown(reply: &Reply) -> Value {
     json!({ "status": reply.status, "headers": headers, "body": without_run(&reply.json) })
 }
 
-/// A header without its seconds, cursor, ids and the stack's address.
+/// A header with placeholders for its seconds, cursor, ids and the stack's address.
 fn header(name: &str, value: &str) -> String {
     if name == "retry-after" {
         return "[seconds]".to_owned();
@@ -31,14 +31,14 @@ fn header(name: &str, value: &str) -> String {
     without_word(&value, "http://127.0.0.1:", "[port]")
 }
 
-/// The text with a placeholder for the word that follows this prefix.
+/// The text with a placeholder for the word after this prefix.
 fn without_word(text: &str, prefix: &str, placeholder: &str) -> String {
     let Some((before, rest)) = text.split_once(prefix) else { return text.to_owned() };
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c)).unwrap_or(rest.len());
     format!("{before}{prefix}{placeholder}{}", &rest[end..])
 }
 
-/// The value without what only this run has.
+/// The value with placeholders for the values of this run.
 fn without_run(value: &Value) -> Value {
     match value {
         Value::String(text) if is_time_of_run(text) => json!("[time]"),

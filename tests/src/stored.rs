@@ -1,4 +1,4 @@
-//! Items as they are stored, read and changed past the service.
+//! Stored items, which tests read and change without the service.
 
 use jobledger::store::{AttributeMap, Config, Store, plans};
 use serde_json::Value;
@@ -6,14 +6,14 @@ use serde_json::Value;
 use crate::Service;
 use crate::dynamo::{self, Dynamo, Item};
 
-/// A connection to the tables of a stack, and what they are called.
+/// A connection to the tables of a stack, and the tables' names.
 pub async fn tables(service: &Service) -> (Store, Config) {
     let environment = service.stack.environment("get-job").expect("the template has get-job");
     let config = Config::from_vars(&environment.vars).expect("its settings");
     (Store::connect(config.endpoint.as_ref(), None, None).await, config)
 }
 
-/// Every item that is stored of a job, by the names of their parts.
+/// The names of a job's stored parts.
 pub async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
     let (store, config) = tables(service).await;
     let id = jobledger::domain::JobId::try_from(id).expect("an id");
@@ -22,14 +22,14 @@ pub async fn stored_parts(service: &Service, id: &str) -> Vec<String> {
     page.items.unwrap_or_default().iter().map(part).collect()
 }
 
-/// Every item that is stored of a job.
+/// All stored items of a job.
 pub async fn stored_items(service: &Service, id: &str) -> Vec<Item> {
     let environment = service.stack.environment("get-job").expect("the function");
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
     dynamo.partition(&environment.vars["JOBS_TABLE"], "job_id", id).await
 }
 
-/// Writes attributes of a job's head past the service.
+/// Writes attributes of a job's head directly.
 pub async fn spoil_head(service: &Service, id: &str, attributes: &Value) {
     let config = tables(service).await.1;
     let mut head =

@@ -1,4 +1,4 @@
-//! What Lambda sends of the jobs' stream, made by hand.
+//! Lambda's events of the jobs' stream, made by the test.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{
@@ -12,9 +12,9 @@ pub use crate::dice::Dice;
 use crate::dynamo::Item;
 pub use crate::recount::{Counts, counts_of, recount};
 
-/// 2026-01-31T22:30:00Z: an hour and a half before a month, a day and an hour end.
+/// 2026-01-31T22:30:00Z: an hour and a half before the end of a month, of a day and of an hour.
 pub const BEGIN: Timestamp = Timestamp::from_millis(1_769_898_600_000);
-/// The first sequence number: the next ones soon have one digit more, so that they do not sort as text does.
+/// The first sequence number. Later ones have one digit more, so they do not sort like text.
 const FIRST_SEQUENCE: u128 = 99_999_999_999_999_999_990;
 
 /// One write to a head.
@@ -75,9 +75,8 @@ pub fn id(number: u128) -> JobId {
     JobId::try_from(parts.join("-").as_str()).expect("an id")
 }
 
-/// A stream's worth of lives: jobs of two owners and three types, created in several hours, days and two months, moved
-/// through every step of the status table, renamed, moved to another hour, touched without a change that counts, and
-/// removed.
+/// The lives of many jobs, of two owners and three types. They are created in several hours, days and two months. They
+/// take every step of the status table, change their name or hour, get a heartbeat, and are removed.
 pub fn lives(seed: u64, writes: usize) -> Vec<Write> {
     let mut dice = Dice::new(seed);
     let mut alive: Vec<Head> = Vec::new();
@@ -109,7 +108,7 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
     let mut new = old.clone();
     new.job.updated_at = old.job.updated_at.plus_millis(1 + dice.millis(100_000));
     match dice.roll(12) {
-        // A heartbeat: nothing that is counted.
+        // A heartbeat changes no number.
         0 | 1 => {}
         2 => new.job.kind = TypeName::try_from(kind(dice)).expect("a type"),
         3 => new.job.created_at = old.job.created_at.plus_millis(dice.millis(3 * 3_600_000)),
@@ -125,11 +124,11 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
     Some(new)
 }
 
-/// In which words tries end badly; `None`: in none that is known.
+/// The error codes of failed attempts; `None`: no known code.
 const CODES: [Option<&str>; 5] =
     [None, Some("lease_expired"), Some("timeout"), Some("handed_back"), Some("out_of_memory")];
 
-/// Says why a try ended, where the step from `old` ended one badly.
+/// Sets the reason of an attempt's end, if the step from `old` ended one badly.
 pub fn ends_try(new: &mut Head, old: &Head) {
     let job = &mut new.job;
     let place = usize::try_from(job.updated_at.millis().rem_euclid(5)).unwrap_or(0);
@@ -146,7 +145,7 @@ pub fn ends_try(new: &mut Head, old: &Head) {
     }
 }
 
-/// A state of that status that can follow.
+/// A state with this status that may follow.
 pub fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
     let started_at = old.job.state.started_at();
     let ended = |dice: &mut Dice| Ended {
@@ -172,7 +171,7 @@ pub fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
     }
 }
 
-/// The record of a write, as Lambda sends it; `place` is its place in the shard, the first 0.
+/// The record of a write, as Lambda sends it. `place` is its place in the shard, the first 0.
 pub fn record(place: usize, write: &Write) -> Value {
     let image = |head: &Option<Head>| head.as_ref().map(|head| json_item(head_row(head).expect("a row")));
     let (old, new) = (image(&write.old), image(&write.new));
@@ -211,7 +210,7 @@ pub fn raw_record(place: usize, keys: &Value, old: Option<Item>, new: Option<Ite
     })
 }
 
-/// The records of these writes, from this place in the shard on.
+/// The records of these writes, beginning at this place in the shard.
 pub fn records(from: usize, writes: &[Write]) -> Vec<Value> {
     (from..).zip(writes).map(|(place, write)| record(place, write)).collect()
 }
@@ -221,12 +220,12 @@ pub fn sequence(place: usize) -> String {
     (FIRST_SEQUENCE + place as u128).to_string()
 }
 
-/// An event that brings records of a shard.
+/// An event with records of a shard.
 pub fn event(shard: &str, records: &[Value]) -> Value {
     window(shard, records, false)
 }
 
-/// The last event of a window: it brings none.
+/// The last event of a window, without records.
 pub fn last_event(shard: &str) -> Value {
     window(shard, &[], true)
 }
@@ -243,7 +242,7 @@ fn window(shard: &str, records: &[Value], last: bool) -> Value {
     })
 }
 
-/// An item of the SDK in DynamoDB's JSON.
+/// An item of the SDK as DynamoDB's JSON.
 pub fn json_item(item: AttributeMap) -> Item {
     item.into_iter().map(|(name, value)| (name, json_value(value))).collect()
 }
@@ -258,7 +257,7 @@ fn json_value(value: AttributeValue) -> Value {
     }
 }
 
-/// An item that no function of ours can read: its attributes are of other types.
+/// An item that the service cannot read: its attributes have other types.
 pub fn spoilt(head: &Head) -> Item {
     let mut item: Map<String, Value> = json_item(head_row(head).expect("a row"));
     item.insert("priority".to_owned(), json!({ "S": "high" }));

@@ -1,11 +1,11 @@
-//! The Standard Workload Format of the Parallel Workloads Archive: a log's lines as jobs to ingest.
+//! The Standard Workload Format of the Parallel Workloads Archive: the lines of a log as jobs for ingest.
 //!
-//! A line that begins with `;` is the header; every other has 18 numbers, of which -1 means unknown.
+//! A line that begins with `;` belongs to the header. Every other has 18 numbers; -1 means unknown.
 
 use jobledger::domain::Timestamp;
 use serde_json::{Value, json};
 
-/// What a processor costs for an hour, in millionths of a US dollar.
+/// The price of a processor for an hour, in millionths of a US dollar.
 const MICROS_PER_PROCESSOR_HOUR: u64 = 10_000;
 
 /// A job of a log.
@@ -13,17 +13,17 @@ const MICROS_PER_PROCESSOR_HOUR: u64 = 10_000;
 pub struct LoggedJob {
     /// Its number in the log.
     pub number: u64,
-    /// When it was submitted, which is when it started: this kind of log does not tell them apart.
+    /// The time at which it was submitted and started: this kind of log has one time for both.
     pub submitted_at: Timestamp,
-    /// How long it ran, in seconds.
+    /// Its run time, in seconds.
     pub run_seconds: u64,
-    /// On how many processors.
+    /// Its number of processors.
     pub processors: u64,
-    /// Whose it was.
+    /// Its user.
     pub user: u64,
     /// 1 for users, 2 for system staff.
     pub group: u64,
-    /// Of which application; `None`: unknown.
+    /// Its application; `None`: unknown.
     pub application: Option<u64>,
 }
 
@@ -70,22 +70,22 @@ fn job(line: &str, start: i64) -> Result<LoggedJob, String> {
 }
 
 impl LoggedJob {
-    /// When it ended.
+    /// The time of its end.
     pub fn completed_at(&self) -> Timestamp {
         self.submitted_at.plus_millis(i64::try_from(self.run_seconds).unwrap_or(i64::MAX) * 1_000)
     }
 
-    /// Its type: whose work it was.
+    /// Its type, from its group.
     pub fn kind(&self) -> &'static str {
         if self.group == 2 { "system" } else { "science" }
     }
 
-    /// What it cost, in millionths of a US dollar, rounded half up.
+    /// Its cost, in millionths of a US dollar, rounded half up.
     pub fn cost_micros(&self) -> u64 {
         (self.run_seconds * self.processors * MICROS_PER_PROCESSOR_HOUR * 2 + 3_600) / 7_200
     }
 
-    /// The job as it goes into ingest.
+    /// The job as ingest takes it.
     pub fn to_ingest(&self) -> Value {
         let cost = self.cost_micros();
         let mut labels = json!({ "team": format!("user-{}", self.user) });
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_cost_is_rounded_half_up_to_microdollars() {
-        // A processor-second is 2.77… microdollars.
+        // A processor-second costs 2.77… microdollars.
         for (run_seconds, processors, expect) in [
             (0, 128, 0),
             (1, 1, 3),

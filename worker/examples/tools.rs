@@ -1,14 +1,14 @@
 //! A worker with three tools:
 //!
-//! - `ping` answers at once with what it was given;
-//! - `slow` takes `{"seconds": 30}`, and tells how far it is; it stops when it is cancelled;
-//! - `flaky` fails at two tries of three: give it a `max_attempts` of 5, say.
+//! - `ping` returns its payload at once;
+//! - `slow` takes `{"seconds": 30}`, and reports its progress; it stops when it is cancelled;
+//! - `flaky` fails in two of three attempts: give it a `max_attempts` of 5, for example.
 //!
 //! ```sh
 //! cargo run -p jobledger-worker --example tools -- http://127.0.0.1:8080 local-dev-key
 //! ```
 //!
-//! The third argument, if there is one, is where `/metrics` is: 127.0.0.1:9100 by default.
+//! The third argument is the address of `/metrics`; by default 127.0.0.1:9100.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ async fn ping(task: Task) -> Result<Value, TaskError> {
     Ok(json!({ "pong": task.payload::<Value>()? }))
 }
 
-/// What `slow` is given.
+/// The payload of `slow`.
 #[derive(Deserialize)]
 struct Slow {
     seconds: u32,

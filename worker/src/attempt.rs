@@ -18,14 +18,14 @@ use crate::report;
 use crate::task::Task;
 use crate::{RunError, TaskError};
 
-/// How a handler's time ended.
+/// The end of a handler's time.
 #[derive(Debug)]
 enum End {
     /// It ended by itself.
     Handled(Handled),
     /// The job was cancelled.
     Cancelled,
-    /// The job is no longer this worker's, or may not be by now.
+    /// The job is no longer this worker's, or may have been given away by now.
     Lost(String),
     /// The try took too long.
     TimedOut(Duration),
@@ -33,7 +33,7 @@ enum End {
     Abandoned,
 }
 
-/// A report under way: when it was sent, the progress that it tells, and its answer.
+/// A report in flight: when it was sent, the progress in it, and its answer.
 struct Sent {
     at: Instant,
     snapshot: Option<Snapshot>,
@@ -64,7 +64,7 @@ pub(crate) async fn run(pool: &Pool, leased: Leased, handler: &Handler) {
     drop(active);
 }
 
-/// Hands a job back that was never begun.
+/// Hands back a job whose handler never began.
 pub(crate) async fn hand_back(pool: &Pool, leased: Leased) {
     let kind = leased.task.kind().to_owned();
     let ended = finish::hand_back(pool, &leased.task, leased.sent + pool.settings.lease).await;
@@ -74,7 +74,7 @@ pub(crate) async fn hand_back(pool: &Pool, leased: Leased) {
 struct Try<'a> {
     pool: &'a Pool,
     task: Task,
-    /// When the lease must be over, counted from when the last report that was accepted had been sent.
+    /// The time at which the lease may be over. It counts from the sending of the last accepted report.
     lease_end: Instant,
     next_beat: Instant,
     last_sent: Option<Instant>,
@@ -106,11 +106,11 @@ impl<'a> Try<'a> {
             tokio::select! {
                 biased;
                 handled = &mut *running => {
-                    // A report under way gets a short time to end: two reports of a job are never on their way at once.
+                    // A report in flight gets a short time to end, because two reports of a job must never run at once.
                     if let Some(report) = under_way
                         && let Ok(sent) = timeout_at(Instant::now() + DROP_TIMEOUT, report).await
                     {
-                        // Its answer about the job does not matter: the last report will be told, too.
+                        // Its answer about the job does not matter: the last report gets an answer, too.
                         let _end = self.heard(sent);
                     }
                     return End::Handled(handled);
@@ -180,7 +180,7 @@ impl<'a> Try<'a> {
                 return Some(finish::end_of(&problem).map_or(End::Cancelled, End::Lost));
             }
             Err(Failure::Refused(problem)) => {
-                // The progress, say. It is left out, so that the lease does not fall with it.
+                // For example, the progress is refused. It is left out, so that the lease does not end because of it.
                 tracing::error!(job = id, "a report was refused: {problem}");
                 if let Some(snapshot) = &sent.snapshot {
                     self.task.progress.settle(snapshot);
@@ -195,7 +195,7 @@ impl<'a> Try<'a> {
     fn again(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
         let wait = self.pool.settings.backoff.wait(self.failures, retry_after);
-        // A wait that the service asks for goes first; else a heartbeat is never later than without a failure.
+        // A wait that the service asks for comes first. Else the next heartbeat is no later than without a failure.
         let wait = if retry_after.is_some() { wait } else { wait.min(self.pool.settings.heartbeat) };
         self.next_beat = Instant::now() + wait;
     }
@@ -214,11 +214,11 @@ impl<'a> Try<'a> {
         }
         self.task.cancelled.cancel();
         let grace = Instant::now() + self.pool.settings.cancel_grace;
-        // A job that must not be run by two has no grace beyond the lease. If the lease is lost, the job has a grace:
-        // nobody can shorten that.
+        // If the lease is valid, two workers must not run the job, so the grace ends with the lease. If the lease is
+        // lost, the grace is not shortened.
         let until = if self.lease_end > Instant::now() { grace.min(self.lease_end) } else { grace };
         match timeout_at(until, &mut *running).await {
-            // It was done before it had to be handed back. An error is most likely because it was cancelled.
+            // The handler ended before its job had to be handed back. An error is most likely due to the cancellation.
             Ok(Ok(outcome)) if matches!(end, End::Abandoned) => End::Handled(Ok(outcome)),
             Ok(_) => end,
             Err(_) => {

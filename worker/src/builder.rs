@@ -15,13 +15,13 @@ use crate::{BuildError, Outcome, Task, TaskError, Worker};
 
 /// Most types that one claim can name.
 const MAX_TYPES: usize = 20;
-/// Most tries that run at once in one worker.
+/// Most attempts that run at once in one worker.
 const MAX_CONCURRENCY: usize = 1_000;
 /// Longest name of a worker or a type.
 const MAX_WORD: usize = 64;
 /// Longest that a claim waits for work, in seconds.
 const MAX_WAIT_SECONDS: u64 = 20;
-/// Longest of the settings that are times and have no other bound: a day.
+/// Longest of the times without another bound: a day.
 const MAX_SETTING: Duration = Duration::from_hours(24);
 
 const DEFAULT_LEASE_SECONDS: u64 = 60;
@@ -73,19 +73,19 @@ impl WorkerBuilder {
         }
     }
 
-    /// The name by which jobs tell who works on them: 1 to 64 letters, digits, `_` `-` `.` `:`. By default `worker-` and
-    /// a random number, another one at each start.
+    /// The name that jobs show for their worker: 1 to 64 letters, digits, `_` `-` `.` `:`. By default `worker-` and a
+    /// random number, different at each start.
     pub fn worker_id(mut self, id: impl Into<String>) -> Self {
         self.worker_id = Some(id.into());
         self
     }
 
-    /// Runs jobs of this type by an async function of the [`Task`]. It answers anything that becomes an [`Outcome`]: one
-    /// itself, a JSON value, or nothing. A second handler for a type replaces the first. 1 to 20 types.
+    /// Runs jobs of this type by an async function of the [`Task`]. It returns anything that becomes an [`Outcome`]: an
+    /// `Outcome`, a JSON value, or nothing. A second handler for a type replaces the first. 1 to 20 types.
     ///
-    /// Each try runs as a task of its own on the Tokio runtime. One that panics has failed, and may be tried again.
-    /// Code that computes for long without an `.await` belongs in `tokio::task::spawn_blocking`. The worker cannot stop
-    /// such code. If it takes the runtime's last thread, no heartbeats pass.
+    /// Each attempt runs as its own task on the Tokio runtime. If it panics, it has failed, and may be retried. Code
+    /// that computes for long without an `.await` belongs in `tokio::task::spawn_blocking`. The worker cannot stop such
+    /// code. If it takes the runtime's last thread, no heartbeats are sent.
     pub fn handle<F, Fut, T>(mut self, kind: impl Into<String>, run: F) -> Self
     where
         F: Fn(Task) -> Fut + Send + Sync + 'static,
@@ -96,14 +96,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Most tries that run at once, of all types together: 1 to 1,000. By default 1.
+    /// Most attempts that run at once, of all types together: 1 to 1,000. By default 1.
     pub fn concurrency(mut self, tries: usize) -> Self {
         self.concurrency = tries;
         self
     }
 
-    /// For how long the service keeps a job for this worker after each report: 10 to 900 seconds, by default 60. After a
-    /// crash, the job is tried again when this has passed.
+    /// The length of a lease, from each report on: 10 to 900 seconds, by default 60. If the worker crashes, the job is
+    /// tried again after this time.
     pub fn lease_seconds(mut self, seconds: u64) -> Self {
         self.lease_seconds = seconds;
         self
@@ -115,63 +115,63 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long a claim waits at the service for work: 0 to 20 seconds, and never more than a third of the lease, which
-    /// is counted from when the claim was sent. By default as long as it may.
+    /// How long a claim waits at the service for jobs: 0 to 20 seconds, and at most a third of the lease, because the
+    /// lease counts from the sending of the claim. By default as long as allowed.
     pub fn wait_seconds(mut self, seconds: u64) -> Self {
         self.wait_seconds = seconds;
         self
     }
 
-    /// The longest that one try of this type may take. After it, the try has failed with the code `timeout`, and may be
-    /// tried again. A job's own `timeout_seconds` counts, too, where it is shorter.
+    /// The longest time of one attempt of this type. After it, the attempt has failed with the code `timeout`, and may
+    /// be retried. If a job's own `timeout_seconds` is shorter, that counts.
     pub fn timeout(mut self, kind: impl Into<String>, timeout: Duration) -> Self {
         self.timeouts.insert(kind.into(), timeout);
         self
     }
 
-    /// Serves `/metrics`, `/health` and `/stats` at this address, from [`build`](Self::build) on; port 0 takes a free
-    /// one ([`Worker::listen_addr`]). Open to everybody that reaches it. By default nowhere.
+    /// Serves `/metrics`, `/health` and `/stats` at this address, from [`build`](Self::build) on. Port 0 takes a free
+    /// one ([`Worker::listen_addr`]). They need no key. By default the worker serves none.
     pub fn listen(mut self, address: impl Into<SocketAddr>) -> Self {
         self.listen = Some(address.into());
         self
     }
 
-    /// How long a stop waits for tries to end by themselves before it cancels them and hands their jobs back. By default
-    /// 25 seconds; at most a day.
+    /// How long a stop waits for attempts to end by themselves, before it cancels them and hands their jobs back. By
+    /// default 25 seconds; at most a day.
     pub fn stop_timeout(mut self, timeout: Duration) -> Self {
         self.stop_timeout = timeout;
         self
     }
 
-    /// How long a handler has after [`Task::cancelled`] fired, before its future is dropped. By default 5 seconds; at most
-    /// a day.
+    /// How long a handler has after [`Task::cancelled`] fired, before its future is dropped. By default 5 seconds; at
+    /// most a day.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = grace;
         self
     }
 
-    /// The shortest time between two reports of one job's progress. By default a second; at most a day. Each costs the
-    /// service one write.
+    /// The shortest time between two reports of one job's progress. By default a second; at most a day. Each report
+    /// costs the service one write.
     pub fn progress_interval(mut self, interval: Duration) -> Self {
         self.progress_interval = interval;
         self
     }
 
-    /// Waits before a request is tried again: jittered, doubling from `first` to `longest`. By default half a second and
-    /// 30 seconds. `Retry-After` makes them longer.
+    /// The waits before a request is retried: jittered, doubling from `first` to `longest`. By default half a second
+    /// and 30 seconds. `Retry-After` makes them longer.
     pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
         self.backoff = Backoff { first, longest };
         self
     }
 
-    /// After so many claims in a row that the service did not answer, no more are sent for this time; then one, to see
-    /// whether it is back. By default 5 and 15 seconds.
+    /// After this many claims in a row without an answer, no more are sent for this time. Then one is sent, to see
+    /// whether the service is back. By default 5 and 15 seconds.
     pub fn breaker(mut self, failures: u32, open_for: Duration) -> Self {
         self.breaker = (failures, open_for);
         self
     }
 
-    /// Checks everything, and takes the address that it is to [listen](Self::listen) at. Needs no runtime yet.
+    /// Checks all settings, and opens the address to [listen](Self::listen) at. It needs no runtime yet.
     pub fn build(self) -> Result<Worker, BuildError> {
         let client = Client::new(&self.url, &self.key)?;
         let worker_id = self.worker_id.unwrap_or_else(|| format!("worker-{:016x}", fastrand::u64(..)));
@@ -215,7 +215,7 @@ impl WorkerBuilder {
             concurrency: self.concurrency,
             lease,
             heartbeat,
-            // Less than a third of the lease is never used up when a job arrives.
+            // Less than a third of the lease, so that most of it is left when a job arrives.
             wait_seconds: self.wait_seconds.min(self.lease_seconds / 3),
             stop_timeout: self.stop_timeout,
             cancel_grace: self.cancel_grace,
@@ -237,7 +237,7 @@ fn within(is_within: bool, name: &'static str, range: &'static str) -> Result<()
     if is_within { Ok(()) } else { Err(BuildError::Range { name, range }) }
 }
 
-/// Whether the service takes the text as the name of a worker or a type.
+/// Whether the service accepts the text as the name of a worker or a type.
 fn is_word(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));

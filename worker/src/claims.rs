@@ -21,14 +21,14 @@ const MAX_BATCH: usize = 10;
 /// Least time from one claim that found nothing to the next, where the service did not wait as it was asked to.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A job whose lease began, at the earliest, when its claim was sent.
+/// A job whose lease began at the earliest when its claim was sent.
 #[derive(Debug)]
 pub(crate) struct Leased {
     pub(crate) task: Task,
     pub(crate) sent: Instant,
 }
 
-/// Claims until told to stop. A claim under way is then waited for: the jobs that it brings are handed back.
+/// Claims until the worker stops. Then it waits for a claim in flight, and hands back the jobs of that claim.
 pub(crate) async fn run(pool: Arc<Pool>, killed: CancellationToken) {
     loop {
         let Some(slots) = free_slots(&pool).await else { return };
@@ -46,7 +46,7 @@ pub(crate) async fn run(pool: Arc<Pool>, killed: CancellationToken) {
             types: &pool.settings.types,
             max: slots.len(),
             lease_seconds: pool.settings.lease.as_secs(),
-            // A probe is to tell soon whether the service is back.
+            // A probe must tell soon whether the service is back.
             wait_seconds: if is_probe { 0 } else { pool.settings.wait_seconds },
         };
         let answer = pool.client.claim(&request).await;
@@ -80,7 +80,7 @@ async fn free_slots(pool: &Arc<Pool>) -> Option<Vec<OwnedSemaphorePermit>> {
     Some(std::iter::once(first).chain(more.take(MAX_BATCH - 1)).collect())
 }
 
-/// Waits for a time. True: the worker is told to stop.
+/// Waits until this time. True: the worker was told to stop before.
 async fn stopped_before(pool: &Pool, at: Instant) -> bool {
     tokio::select! {
         biased;
@@ -101,7 +101,7 @@ fn after(pool: &Pool, failure: Failure) -> Option<Duration> {
             tracing::warn!(failures, "a claim failed: {error}");
             Some(backoff.wait(failures, retry_after))
         }
-        // The service is there: that is what the breaker wants to know.
+        // The service is there, so the breaker closes.
         Failure::Limited(retry_after) => {
             pool.with_breaker(crate::breaker::Breaker::succeeded);
             tracing::warn!("claims are over the key's limit");

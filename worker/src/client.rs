@@ -43,7 +43,7 @@ pub(crate) struct Reported {
     pub(crate) cancel: bool,
 }
 
-/// A request that was refused, and would be again (RFC 9457).
+/// A request that was refused, and would be refused again (RFC 9457).
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Problem {
     #[serde(skip)]
@@ -66,14 +66,14 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Why a request did not do what it should. The variant says what to do about it.
+/// The reason why a request failed. The variant decides what the worker does.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The service is away: nobody answered in time, or with 5xx. Later, perhaps.
+    /// The service is away: it did not answer in time, or with 5xx. A retry may succeed.
     Away(String, Option<Duration>),
-    /// The service is there, and asks for patience: 429.
+    /// The service throttles: 429.
     Limited(Option<Duration>),
-    /// 401 or 403: this key will not do.
+    /// 401 or 403: this key is refused.
     Denied(Problem),
     /// Any other answer but 2xx.
     Refused(Problem),
@@ -90,7 +90,7 @@ impl Client {
         Ok(Self { http: Http::new(url, key)? })
     }
 
-    /// Asks for jobs. A job that cannot be read is left to its lease: nobody knows what to report it by.
+    /// Claims jobs. A job that cannot be read is left to its lease, because the worker cannot report on it.
     pub(crate) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Job>, Failure> {
         let body = Body::of(request);
         let timeout = REQUEST_TIMEOUT + Duration::from_secs(request.wait_seconds);
@@ -111,7 +111,7 @@ impl Client {
         Ok(jobs.collect())
     }
 
-    /// Reports on a job. That the answer cannot be read changes nothing: it was taken.
+    /// Reports on a job. If the answer cannot be read, the report was accepted all the same.
     pub(crate) async fn report(&self, job_id: &str, body: &Body) -> Result<Reported, Failure> {
         let path = format!("/v1/jobs/{job_id}");
         let answer = self.http.send("PATCH", &path, body, REQUEST_TIMEOUT, MAX_ANSWER).await;

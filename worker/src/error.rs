@@ -1,4 +1,4 @@
-//! The errors of a worker's settings, of its run, and of one try of a job.
+//! The errors of a worker's settings, of its run, and of one attempt of a job.
 
 use std::fmt;
 use std::io;
@@ -6,28 +6,28 @@ use std::io;
 use jobledger_client::{ClientError, chain};
 use serde::Serialize;
 
-/// Longest message, or name of a task, that the service keeps of an error, in characters.
+/// Longest message of an error, or name of a task in it, that the service keeps, in characters.
 const MAX_TEXT: usize = 500;
 
-/// Why a worker could not be built.
+/// The reason why a worker could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The service's address or the key is not one, or this machine trusts nobody.
+    /// The service's address or the key is invalid, or this machine has no certificates.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The worker's name is none.
+    /// The worker's name is invalid.
     #[error(
         "the worker's id must be 1 to 64 letters, digits, '_', '-', '.' or ':', the first a letter or a digit: \
          got {0:?}"
     )]
     WorkerId(String),
-    /// A type's name is none.
+    /// A type's name is invalid.
     #[error(
         "a type must be 1 to 64 letters, digits, '_', '-', '.' or ':', the first a letter or a digit: got {0:?}"
     )]
     Type(String),
-    /// One claim asks for all types, and can name no more.
+    /// A claim names all types, and may name only this many.
     #[error("a worker handles 1 to 20 types, this one {0}: call `handle`, or split it in two")]
     Types(usize),
     /// A number is out of its range.
@@ -38,34 +38,34 @@ pub enum BuildError {
         /// The range that it may have.
         range: &'static str,
     },
-    /// A timeout for what nobody handles.
+    /// A timeout for a type without a handler.
     #[error("there is a timeout for {0:?}, which has no handler: call `handle` for it")]
     Timeout(String),
-    /// The port of `/metrics` cannot be had.
+    /// The port of `/metrics` is not available.
     #[error("cannot listen for /metrics, /health and /stats: choose another address")]
     Listen(#[source] io::Error),
 }
 
-/// Why a run ended by itself. Tries that ran then were finished or handed back as at any stop, if the service let it.
+/// The reason why a run ended by itself. Its attempts were finished or handed back, as at any stop, if possible.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The service does not know the key, or the key may not work: 401 or 403.
+    /// The service does not know the key, or the key lacks a scope: 401 or 403.
     #[error("the service does not let this key work: give it a key with the scope `work` ({0})")]
     Denied(String),
-    /// The service does not take this worker's claims, and would not take the next one: an address that is no
-    /// jobledger, say.
+    /// The service refuses this worker's claims, and would refuse the next one. For example, the address is not that
+    /// of a jobledger.
     #[error("the service refuses to be asked for work: check the address and the versions of both ({0})")]
     Refused(String),
-    /// The process was told to stop a second time, while it still waited for what ran: that is left to its leases.
+    /// The process was told to stop again while it waited for running attempts. These are left to their leases.
     #[error("stopped twice: what still ran was cut off, and is tried again when its lease is over")]
     StoppedTwice,
-    /// The process cannot be told to stop.
+    /// The process cannot listen for signals.
     #[error("cannot listen for signals: use `run_until` ({0})")]
     Signals(String),
 }
 
-/// Why a try failed. It is tried again while the job has tries left, unless it is [permanent](Self::permanent).
+/// The reason why an attempt failed. While attempts are left, the job is retried, if not [permanent](Self::permanent).
 ///
 /// Any error becomes one by `?`, to be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -1,4 +1,4 @@
-//! The last report of a try: sent until it is taken, or until nobody would take it.
+//! The last report of an attempt: sent until it is accepted, or until no retry can succeed.
 
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +19,7 @@ const TOO_LARGE: u16 = 413;
 enum Delivery {
     Taken,
     Refused(Problem),
-    /// The lease is over, or the key will not do: nobody takes it any more.
+    /// The lease is over, or the key is refused: no retry can succeed.
     Dropped,
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn failed(pool: &Pool, task: &Task, error: &TaskError, until: I
     ended(task, deliver(pool, task, &body, until).await, Ended::Failed)
 }
 
-/// Gives a job back, to be taken by somebody else at once.
+/// Hands a job back, so that another worker can claim it at once.
 pub(crate) async fn hand_back(pool: &Pool, task: &Task, until: Instant) -> Ended {
     let body = Body::of(&report::back(task));
     let until = until.min(Instant::now() + HAND_BACK_TIMEOUT);
@@ -71,7 +71,7 @@ fn ended(task: &Task, delivery: Delivery, taken: Ended) -> Ended {
     }
 }
 
-/// The end of a job that others ended.
+/// The end of a job that another caller ended.
 fn gone(task: &Task, problem: &Problem) -> Ended {
     match end_of(problem) {
         None => Ended::Cancelled,

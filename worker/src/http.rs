@@ -1,4 +1,4 @@
-//! Requests of a worker: JSON, packed where that is worth it and where it arrives.
+//! Requests of a worker: JSON, compressed if that saves packets and the service accepts it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,22 +9,22 @@ use serde::Serialize;
 
 use crate::BuildError;
 
-/// Bodies over this are compressed: below, gzip saves no packet.
+/// Bodies longer than this are compressed. Shorter ones would save no packet.
 const COMPRESS_OVER: usize = 1_024;
 
 /// Sends requests to one service.
 #[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
-    /// Something on the way does not pass on what is compressed.
+    /// Whether a gateway or proxy on the way refuses compressed bodies.
     sends_plain: AtomicBool,
 }
 
-/// A body, made once: if it is sent again, the bytes are the same, by which the service knows a report again.
+/// A body, made once: a repeated report has the same bytes, by which the service recognises it.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
     json: Bytes,
-    /// The same compressed, where that is worth it.
+    /// The compressed body, if that is worth it.
     packed: Option<Bytes>,
     /// Bytes of JSON, as the service counts them.
     pub(crate) json_bytes: usize,
@@ -32,7 +32,7 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn of(value: &impl Serialize) -> Self {
-        // Nothing that is sent can fail to be JSON: maps have texts as keys, and results are values already.
+        // All values that are sent can be written as JSON: maps have texts as keys, and results are values already.
         let json = serde_json::to_vec(value).unwrap_or_default();
         let packed = (json.len() > COMPRESS_OVER).then(|| gzip(&json).ok()).flatten();
         Self { json_bytes: json.len(), json: json.into(), packed: packed.map(Bytes::from) }
@@ -45,8 +45,7 @@ impl Http {
         Ok(Self { client, sends_plain: AtomicBool::new(false) })
     }
 
-    /// Sends one request, once; a compressed one that cannot be read is sent again as it is, since gateways and proxies
-    /// differ in what they make of it.
+    /// Sends one request, once. If a gateway or proxy cannot read the compressed body, sends it again uncompressed.
     pub(crate) async fn send(
         &self,
         method: &str,

@@ -1,8 +1,8 @@
 //! Runs the jobs of a jobledger: a pool over its work API.
 //!
-//! A worker claims jobs of the types that it has handlers for, as many as it has free slots, and runs each as a task of
-//! its own. It keeps their leases by heartbeats, tells their progress, hears when they are cancelled, and reports how they
-//! ended. It knows the service by HTTP only, and needs nothing of AWS.
+//! A worker claims jobs of the types for which it has handlers, as many as it has free slots. It runs each as its own
+//! task, renews its lease by heartbeats, reports its progress and its end, and stops it if it is cancelled. It talks to
+//! the service by HTTP only, and needs nothing of AWS.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -48,43 +48,44 @@
 //!
 //! # What holds
 //!
-//! - **At most one worker runs a try**, as long as clocks run equally fast: a lease's end is counted from when its claim, or
-//!   the last report that was accepted, was *sent*. No time of the service is compared with a clock of this machine. When
-//!   that moment comes, the handler is cancelled and its result is not reported.
-//! - **A job may be tried more than once**: a worker that dies takes its tries with it, and the service gives the job to
-//!   somebody else. Handlers should bear being run again.
-//! - **Nothing is retried for ever.** Last reports are sent, as the same bytes, until they are accepted or the lease must be
-//!   over. When the service is away, a circuit breaker stops the claims and looks now and then whether it is back. A key that
-//!   may not work ([`RunError::Denied`]) ends the run.
-//! - **A stop loses nothing.** No more jobs are claimed; tries that run have [some time](WorkerBuilder::stop_timeout) to end;
-//!   then they are cancelled and their jobs handed back, to be taken by another worker at once, with no try used up.
+//! - **At most one worker runs an attempt**, if all clocks run equally fast. The end of a lease counts from when its
+//!   claim, or the last accepted report, was *sent*. No time of the service is compared with a clock of this machine.
+//!   When that moment comes, the handler is cancelled and its result is not reported.
+//! - **A job may be tried more than once.** If a worker dies, its attempts end with it, and the service gives the jobs
+//!   to other workers. Handlers must tolerate a second run.
+//! - **Nothing is retried for ever.** The last report is repeated, with the same bytes, until it is accepted or the
+//!   lease may be over. If the service is away, a circuit breaker stops the claims, and checks at times whether it is
+//!   back. If the service refuses the key ([`RunError::Denied`]), the run ends.
+//! - **A stop loses nothing.** The worker claims no more jobs. Running attempts have
+//!   [some time](WorkerBuilder::stop_timeout) to end. Then the worker cancels them and hands their jobs back, which uses
+//!   up no attempt.
 //!
 //! # How a handler ends
 //!
-//! | it | then the try | and the job |
+//! | the handler | the attempt | the job |
 //! |---|---|---|
 //! | returns `Ok` | is completed | is completed |
-//! | returns [`TaskError::new`], or any error by `?` | has failed | is tried again while it has tries left |
+//! | returns [`TaskError::new`], or any error by `?` | has failed | is tried again while it has attempts left |
 //! | returns [`TaskError::permanent`] | has failed | has failed |
-//! | panics | has failed, with the code `panic` | is tried again while it has tries left |
-//! | takes longer than its timeout | has failed, with the code `timeout` | is tried again while it has tries left |
+//! | panics | has failed, with the code `panic` | is tried again while it has attempts left |
+//! | takes longer than its timeout | has failed, with the code `timeout` | is tried again while it has attempts left |
 //! | returns a result that is too large | has failed, with the code `result_too_large` | has failed |
-//! | was cancelled, or lost its lease | is not reported | is what others made of it |
+//! | was cancelled, or lost its lease | is not reported | is as other callers left it |
 //!
 //! # Its own port
 //!
-//! With [`WorkerBuilder::listen`], a worker shows itself: `/metrics` (OpenMetrics text), `/health` (200 while it works; 503
+//! With [`WorkerBuilder::listen`], a worker serves `/metrics` (OpenMetrics text), `/health` (200 while it works; 503
 //! while the service is away, or while it stops) and `/stats` (the metrics as JSON). Counters end in `_total`:
 //!
 //! | metric | |
 //! |---|---|
-//! | `jobledger_worker_up`, `…_concurrency` | 1 while it claims; tries that may run at once |
-//! | `jobledger_worker_active_tasks{type}` | tries that run now |
+//! | `jobledger_worker_up`, `…_concurrency` | 1 while it claims; attempts that may run at once |
+//! | `jobledger_worker_active_tasks{type}` | attempts that run now |
 //! | `jobledger_worker_events_processed_total{type,outcome}` | `completed`, `failed`, `timeout`, `cancelled`, `handed_back`, `lost` |
 //! | `jobledger_worker_claims_total{outcome}` | `jobs`, `empty`, `limited` (429), `away`, `refused` |
 //! | `jobledger_worker_claim_duration_seconds` | a histogram; waiting for work is part of it |
 //! | `jobledger_worker_circuit_breaker_state{state}` | 1 for one of `closed`, `half_open`, `open` |
-//! | `jobledger_worker_reports_retried_total`, `…_dropped_total` | last reports that were sent again; that nobody took |
+//! | `jobledger_worker_reports_retried_total`, `…_dropped_total` | last reports that were repeated; those given up |
 //! | `process_resident_memory_bytes` | Linux only |
 
 mod attempt;

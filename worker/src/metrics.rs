@@ -186,7 +186,7 @@ impl Metrics {
         Active(gauge)
     }
 
-    /// Counts the end of a try. A type that is not handled here is not counted: its name is somebody else's word.
+    /// Counts the end of an attempt. A type without a handler is not counted, because others choose its name.
     pub(crate) fn ended(&self, kind: &str, outcome: Ended) {
         if self.types.iter().any(|known| known == kind) {
             self.processed.get_or_create(&OfTypeEnded { r#type: kind.to_owned(), outcome }).inc();

@@ -1,4 +1,4 @@
-//! The outcome of a try that went well.
+//! The outcome of an attempt that succeeded.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::TaskError;
 
-/// The result of a job, and what else is to be kept of it. Result, artifacts and timings together may be 256 KiB of JSON.
+/// The result of a job, and the data kept with it. Result, artifacts and timings together may be 256 KiB of JSON.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@ impl Outcome {
         Self { result, ..Self::default() }
     }
 
-    /// An outcome with anything that can be written as JSON as its result; a value that cannot be written fails the job
+    /// An outcome whose result is anything that can be written as JSON. If the value cannot be written, the job fails
     /// for good.
     pub fn of(result: &impl Serialize) -> Result<Self, TaskError> {
         let unwritable = |error| {
@@ -54,14 +54,14 @@ impl Outcome {
         self
     }
 
-    /// Says how long a stage took.
+    /// Sets the time that a stage took.
     #[must_use]
     pub fn timing(mut self, stage: impl Into<String>, took: Duration) -> Self {
         self.timings.insert(stage.into(), Duration::from_millis(millis(took)).as_secs_f64());
         self
     }
 
-    /// The cost of the try, in millionths of a US dollar.
+    /// The cost of the attempt, in millionths of a US dollar.
     #[must_use]
     pub fn cost_micro_usd(mut self, cost: u64) -> Self {
         self.cost_usd = Some(format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000));
@@ -110,7 +110,7 @@ impl Artifact {
         self
     }
 
-    /// Anything else about it.
+    /// Any other attribute of the file.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.attributes.insert(name.into(), value.into());

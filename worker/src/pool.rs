@@ -74,7 +74,7 @@ impl Pool {
         }
     }
 
-    /// Ends the run. The first reason is told.
+    /// Ends the run. The first reason counts.
     pub(crate) fn fail(&self, error: RunError) {
         if self.failure.set(error).is_ok() {
             self.failed.cancel();
@@ -120,7 +120,7 @@ impl Pool {
         let deadline = Instant::now() + settings.stop_timeout;
         let idle = async {
             if !claims.is_finished() {
-                // It ends by itself, with what a claim under way still brings.
+                // Claiming ends by itself, after it has handled the claim in flight.
                 let _ended = (&mut claims).await;
             }
             let all = u32::try_from(settings.concurrency).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! How far a try is: set by its handler, sent by the pool.
+//! The progress of an attempt: set by its handler, sent by the pool.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,7 +28,7 @@ struct Said {
     sent: u64,
 }
 
-/// One report's worth of it.
+/// The progress for one report.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) body: Value,

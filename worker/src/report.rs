@@ -43,12 +43,12 @@ fn report<'a>(task: &'a Task, what: What<'a>) -> Report<'a> {
     Report { lease_token: &task.job.lease_token, what }
 }
 
-/// It goes on: the lease is renewed, with what progress there is to tell.
+/// The job goes on: the report renews the lease, and has the new progress, if any.
 pub(crate) fn held<'a>(task: &'a Task, lease: Duration, progress: Option<&'a Value>) -> Report<'a> {
     report(task, What::Held { lease_seconds: lease.as_secs(), progress })
 }
 
-/// It is done.
+/// The job is completed.
 pub(crate) fn completed<'a>(task: &'a Task, outcome: &'a Outcome) -> Report<'a> {
     report(task, What::Completed { status: "completed", outcome })
 }
@@ -58,7 +58,7 @@ pub(crate) fn failed<'a>(task: &'a Task, error: &'a TaskError) -> Report<'a> {
     report(task, What::Failed { status: "failed", error, retryable: error.retryable })
 }
 
-/// Somebody else shall do it: the try does not count.
+/// Another worker shall do the job: the attempt does not count.
 pub(crate) fn back(task: &Task) -> Report<'_> {
     report(task, What::Back { status: "queued" })
 }

@@ -1,4 +1,4 @@
-//! One try of a job, as its handler sees it.
+//! One attempt of a job, as its handler sees it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::TaskError;
 use crate::progress::Progress;
 
-/// One try of a job: the work to do, and how to tell how far it is. Clones are of the same try.
+/// One attempt of a job: its work, and the means to report progress. Clones belong to the same attempt.
 #[derive(Clone)]
 pub struct Task {
     pub(crate) job: Arc<Job>,
@@ -21,7 +21,7 @@ pub struct Task {
     pub(crate) cancelled: CancellationToken,
 }
 
-/// A job as a claim answers it. Of its times none is read: they are by the service's clock.
+/// A job as a claim returns it. None of its times is read, because they are by the service's clock.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Job {
     #[serde(rename = "job_id")]
@@ -52,18 +52,18 @@ impl Task {
         Self { job: Arc::new(job), progress: Arc::default(), cancelled: CancellationToken::new() }
     }
 
-    /// The job's id: the same at each try.
+    /// The job's id: the same in each attempt.
     pub fn id(&self) -> &str {
         &self.job.id
     }
 
-    /// The job's type: the one that this handler is for.
+    /// The job's type, which is this handler's.
     pub fn kind(&self) -> &str {
         &self.job.kind
     }
 
-    /// The payload, as the creator of the job wrote it. A payload that does not fit the type fails the job for good,
-    /// with the code `bad_payload`: it would not fit at the next try either. No payload is read as `null`.
+    /// The payload, as the creator of the job wrote it. If it does not fit the type, the job fails for good, with the
+    /// code `bad_payload`, because it would not fit at the next attempt, either. A missing payload is read as `null`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, TaskError> {
         let text = self.job.payload.as_ref().map_or("null", |payload| payload.get());
         serde_json::from_str(text).map_err(|error| {
@@ -72,12 +72,12 @@ impl Task {
         })
     }
 
-    /// Which try this is, from 1.
+    /// The number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.job.attempt
     }
 
-    /// How many tries the job has in all.
+    /// How many attempts the job has in all.
     pub fn max_attempts(&self) -> u32 {
         self.job.max_attempts
     }
@@ -102,21 +102,20 @@ impl Task {
         &self.job.labels
     }
 
-    /// Says how far the job is, in percent: 0 to 100, to two places. Costs nothing to call often: the worker reports
-    /// the last of it, about once a second. It never falls within a try; a smaller value than before is passed over.
+    /// Sets the job's progress, in percent: 0 to 100, to two places. Frequent calls are cheap: the worker reports the
+    /// last one, about once a second. Progress never falls within an attempt; a smaller value is ignored.
     pub fn progress(&self, percent: impl Into<f64>) {
         self.progress.overall(percent.into());
     }
 
-    /// Says which stage runs, and how far that is, in percent. If the type has weights for its stages, the service
-    /// works out from it how far the job is.
+    /// Sets the running stage and its progress, in percent. If the type has weights for its stages, the service
+    /// computes the job's progress from it.
     pub fn stage(&self, name: impl AsRef<str>, percent: impl Into<f64>) {
         self.progress.stage(name.as_ref(), percent.into());
     }
 
-    /// Fires when the work is no longer wanted of this try: the job was cancelled or deleted, the lease was lost, the
-    /// try took too long, or the worker stops. The handler then has a short time to put things in order; after that its
-    /// future is dropped.
+    /// Fires when this attempt shall end: the job was cancelled or deleted, the lease was lost, the attempt took too
+    /// long, or the worker stops. The handler then has a short time to clean up. After that its future is dropped.
     pub fn cancelled(&self) -> CancellationToken {
         self.cancelled.clone()
     }

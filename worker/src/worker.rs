@@ -1,4 +1,4 @@
-//! The worker, from its building to its end.
+//! The worker, from its settings to its end.
 
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Begins a worker for the service at this address (what `/v1/jobs` is appended to), by a key with the scope `work`.
+    /// Begins a worker for the service at this address (before `/v1/jobs`), with a key of the scope `work`.
     pub fn builder(url: impl Into<String>, key: impl Into<String>) -> WorkerBuilder {
         WorkerBuilder::new(url.into(), key.into())
     }
@@ -26,8 +26,8 @@ impl Worker {
         self.listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Works until the process is told to stop: by SIGTERM (on Unix) or Ctrl-C. The stop is a graceful one; see
-    /// [`run_until`](Self::run_until). Told a second time, it ends at once ([`RunError::StoppedTwice`]).
+    /// Works until the process is told to stop, by SIGTERM (on Unix) or Ctrl-C. The stop is graceful; see
+    /// [`run_until`](Self::run_until). If it is told again, it ends at once ([`RunError::StoppedTwice`]).
     pub async fn run(self) -> Result<(), RunError> {
         let signals = || Signals::new().map_err(|error| RunError::Signals(error.to_string()));
         let (mut first, mut both) = (signals()?, signals()?);
@@ -41,9 +41,9 @@ impl Worker {
         }
     }
 
-    /// Works until this future ends, or until there is no use in going on. Then claims no more, waits for what runs
-    /// ([`WorkerBuilder::stop_timeout`]), cancels and hands back what is left, and returns. If the future that this
-    /// returns is dropped, the worker stops at once: tries that ran are left to their leases.
+    /// Works until this future ends, or until going on has no use. Then it claims no more, waits for running attempts
+    /// ([`WorkerBuilder::stop_timeout`]), cancels and hands back the others, and returns. If the returned future is
+    /// dropped, the worker stops at once, and leaves its attempts to their leases.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let shown = self.listener.map(|listener| server::serve(self.pool.clone(), listener));
         let shown = async {
@@ -59,7 +59,7 @@ impl Worker {
     }
 }
 
-/// The ways to tell a process to stop. Once made, signals no longer end the process by themselves.
+/// The signals that tell a process to stop. Once this exists, they no longer end the process by themselves.
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -92,7 +92,7 @@ impl Signals {
     }
 
     async fn any(&mut self) {
-        // If Ctrl-C cannot be heard, it ends the process as ever.
+        // If Ctrl-C cannot be caught, it ends the process as usual.
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
         }

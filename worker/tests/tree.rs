@@ -1,9 +1,9 @@
-//! What a worker is built of, as `Cargo.lock` has it.
+//! The packages under the worker, from `Cargo.lock`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Every package that may be built with this one, tests and all targets included.
+/// Every package that this one may be built with, including tests and all targets.
 fn tree() -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("Cargo.lock");
     let lock: toml::Table = std::fs::read_to_string(path).expect("a lock").parse().expect("TOML");
@@ -11,7 +11,7 @@ fn tree() -> BTreeSet<String> {
     for package in lock["package"].as_array().expect("packages") {
         let name = package["name"].as_str().expect("a name");
         let listed = package.get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
-        // A name, with its version where there are several: those are looked at together.
+        // A name, with its version if there are several. All versions of a name are treated as one.
         let names = listed.filter_map(|needed| needed.as_str()?.split(' ').next());
         needs.entry(name).or_default().extend(names);
     }

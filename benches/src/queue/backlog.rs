@@ -13,16 +13,16 @@ use crate::stack::BenchStack;
 
 /// The type that most jobs have.
 pub(super) const FREE: &str = "free";
-/// A type of which so many may run that no call here has to wait.
+/// A type whose limit is so high that no call here has to wait.
 pub(super) const LIMITED: &str = "limited";
-/// A type of which one job may run, and runs.
+/// A type with a limit of 1, of which one job runs.
 pub(super) const FULL: &str = "full";
 /// Limits of the types that have one.
 const LIMITS: [(&str, u32); 2] = [(LIMITED, 1_000), (FULL, 1)];
-/// One job of the limited type for so many of the other.
+/// One job of the limited type for this many of the other type.
 const SHARE: u64 = 10;
 
-/// Sets the limits while nothing waits, and loads so many jobs.
+/// Sets the limits while nothing waits, and loads this many jobs.
 pub(super) async fn load(stack: &BenchStack, waiting: u64, progress: Progress) -> Result<(), Error> {
     for (kind, limit) in LIMITS {
         let settings = json!({ "max_concurrency": limit });

@@ -1,4 +1,4 @@
-//! Crews: one worker or many, which claim and complete until nothing is left.
+//! Crews: one worker or many, which claim and complete jobs until none is left.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +19,13 @@ use crate::stack::{BenchStack, Metered};
 
 /// The crews of a whole benchmark: how many workers, and how many jobs each asks for at a time.
 pub const CREWS: [(usize, usize); 5] = [(1, 1), (8, 1), (64, 1), (8, 10), (64, 10)];
-/// Callers that create side by side.
+/// Callers that create at the same time.
 const CREATORS: usize = 8;
 
-/// How fast something went.
+/// The rate of some work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rate {
-    /// Callers side by side.
+    /// Callers at the same time.
     pub callers: usize,
     /// Jobs in all.
     pub jobs: u64,
@@ -33,30 +33,30 @@ pub struct Rate {
     pub per_second: u64,
 }
 
-/// How jobs went through a crew.
+/// The result of a crew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Crew {
-    /// Workers, each of which claims by an execution environment of its own, as many at once do on Lambda.
+    /// Workers. Each claims in its own execution environment, as on Lambda.
     pub workers: usize,
-    /// Jobs that each asks for at a time.
+    /// Jobs that each worker asks for at a time.
     pub max: usize,
-    /// Jobs that were claimed and completed.
+    /// Jobs that the crew claimed and completed.
     pub jobs: u64,
-    /// Of those, so many a second.
+    /// Jobs a second.
     pub per_second: u64,
-    /// How many times the first crew's rate that is.
+    /// This crew's rate divided by the first crew's.
     pub speedup: Option<Amount>,
-    /// Tries for a job that somebody else got first, for each job that was got.
+    /// Claims of a job that another worker got first, for each job that was claimed.
     pub lost_per_job: Option<Amount>,
-    /// Claims that answered nothing while there still were jobs to do, most of them held by others.
+    /// Claims that returned no job although some were left, most of them held by other workers.
     pub empty_claims: u64,
-    /// Requests to DynamoDB for each job, of its claim, with those in vain.
+    /// Requests to DynamoDB for the claim of each job, with those in vain.
     pub claim_requests_per_job: Option<Amount>,
-    /// Read units for each job, of its claim.
+    /// Read units for the claim of each job.
     pub claim_reads_per_job: Option<Amount>,
 }
 
-/// What claims cost one worker, or all.
+/// The cost of claims, of one worker or of all.
 #[derive(Clone, Copy, Debug, Default)]
 struct Claims {
     requests: u64,
@@ -82,7 +82,7 @@ impl Claims {
     }
 }
 
-/// Creates jobs for each crew, in a queue of its own, and lets it do them.
+/// Creates jobs for each crew in its own queue, and lets the crew do them.
 pub(super) async fn run(
     stack: &BenchStack,
     shapes: &[(usize, usize)],
@@ -111,7 +111,7 @@ const fn whole(number: u64) -> Amount {
     Amount::from_thousandths(number.saturating_mul(1_000))
 }
 
-/// Creates so many jobs; answers how many microseconds that took.
+/// Creates this many jobs; returns how many microseconds that took.
 async fn create_all(stack: &BenchStack, kind: &str, jobs: u64) -> Result<u64, Error> {
     let next = Arc::new(AtomicU64::new(0));
     let mut creators = Vec::new();
@@ -195,7 +195,7 @@ async fn drain(
 }
 
 impl Worker {
-    /// Claims and completes until all jobs of the crew are done.
+    /// Claims and completes jobs until the crew has done all.
     async fn run(self) -> Result<Claims, Error> {
         let mut claims = Claims::default();
         while self.left.load(Ordering::Relaxed) > 0 {
@@ -215,7 +215,7 @@ impl Worker {
     }
 }
 
-/// Asks, and asks again where the store had no time: many workers are more than a machine may bear.
+/// Sends a request, and retries it if the store throttles: many workers may be too much for a machine.
 async fn ask(
     function: &Metered,
     operation: &'static str,

@@ -1,5 +1,5 @@
-//! The work queue: what each step of a job's way through it costs, before a short backlog and before a long one, and how
-//! many jobs go through it with one worker and with many.
+//! The work queue: the cost of each step of a job, with a short backlog and with a long one; and the rate of jobs, with
+//! one worker and with many.
 
 mod backlog;
 mod crew;
@@ -17,31 +17,31 @@ use crate::stack::BenchStack;
 pub use crew::{CREWS, Crew, Rate};
 use steps::STEPS;
 
-/// What was measured of the queue.
+/// The measurements of the queue.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Queue {
-    /// How many jobs waited, from few to many.
+    /// The waiting jobs of each backlog, from few to many.
     pub backlogs: Vec<u64>,
-    /// What each step cost.
+    /// The cost of each step.
     pub steps: Vec<StepRow>,
-    /// How fast jobs were created.
+    /// The rate of creating jobs.
     pub creating: Option<Rate>,
-    /// How jobs went through, by the number of workers.
+    /// The result of each crew, by its number of workers.
     pub crews: Vec<Crew>,
 }
 
-/// What one step cost.
+/// The cost of one step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRow {
     /// Its name.
     pub step: &'static str,
-    /// What it cost, in the order of the backlogs.
+    /// Its cost, in the order of the backlogs.
     pub backlogs: Vec<Cost>,
     /// Units of a median call before the longest backlog, divided by those before the shortest.
     pub growth: Option<Amount>,
 }
 
-/// Measures it before each of the plan's backlogs; the crews before the shortest.
+/// Measures the queue before each of the plan's backlogs, and the crews before the shortest.
 pub(crate) async fn run(plan: &Plan, progress: Progress) -> Result<Queue, Error> {
     let Plan { backlogs, calls, .. } = plan;
     let mut queue = Queue { backlogs: backlogs.clone(), ..Queue::default() };

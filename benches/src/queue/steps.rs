@@ -1,4 +1,4 @@
-//! The steps of a job's way through the queue, one after the other, so many times.
+//! The steps of a job through the queue, in order, several times.
 
 use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
@@ -13,17 +13,17 @@ use crate::stack::{BenchStack, Metered};
 /// A step that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
     /// Its route.
     pub(crate) route: Route,
-    /// What its median call may cost, if that is promised.
+    /// The most that its median call may cost, if there is a promise.
     pub most: Option<Most>,
-    /// Whether what it reads may grow with the backlog.
+    /// Whether its reads must not grow with the backlog.
     pub is_flat: bool,
 }
 
-/// What a call may cost.
+/// The most that a call may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Most {
     /// Round trips.
@@ -51,7 +51,7 @@ impl Route {
     }
 }
 
-/// All steps, in the order in which they are taken.
+/// All steps, in order.
 pub const STEPS: [Step; 11] = [
     step("create", Route::Create, None, false),
     step("claim 1", Route::Claim, Some(most(3, 8)), true),
@@ -74,14 +74,14 @@ const fn most(round_trips: u64, write_units: u64) -> Most {
     Most { round_trips, write_units }
 }
 
-/// A job that is held.
+/// A job that this worker holds.
 pub(super) struct Held {
     id: String,
     token: String,
 }
 
 impl Held {
-    /// Those that a claim answered.
+    /// The jobs that a claim returned.
     pub(super) fn all(reply: &Reply) -> Vec<Self> {
         let jobs = reply.at("/jobs").as_array().into_iter().flatten();
         let held = |job: &Value| {
@@ -91,14 +91,14 @@ impl Held {
         jobs.filter_map(held).collect()
     }
 
-    /// A report on it, with this besides.
+    /// A report on the job, with these fields besides.
     pub(super) fn report(&self, mut said: Value) -> Request {
         said["lease_token"] = json!(self.token);
         Request::new("PATCH", &format!("/v1/jobs/{}", self.id)).body(said.to_string())
     }
 }
 
-/// A claim of so many jobs of a type.
+/// A claim of up to `max` jobs of a type.
 pub(super) fn claim(worker: &str, kind: &str, max: usize) -> Request {
     let body = json!({ "worker_id": worker, "types": [kind], "max": max, "lease_seconds": 900 });
     Request::new("POST", "/v1/jobs/claim").body(body.to_string())
@@ -108,7 +108,7 @@ pub(super) fn completed() -> Value {
     json!({ "status": "completed" })
 }
 
-/// The job of this number that is created into a type's queue.
+/// The job of this number, for a type's queue.
 pub(super) fn create(kind: &str, number: u64) -> Request {
     let payload = json!({ "input": format!("s3://raw/{number}.mov") });
     Request::new("POST", "/v1/jobs").body(json!({ "type": kind, "payload": payload }).to_string())
@@ -121,7 +121,7 @@ pub(super) async fn function(stack: &BenchStack, route: Route) -> Result<Metered
     stack.metered(name).await.ok_or_else(missing)
 }
 
-/// The way that is walked: its functions, and what each step cost so far.
+/// The functions of the steps, and the cost of each step until now.
 struct Way {
     create: Metered,
     claim: Metered,
@@ -132,7 +132,7 @@ struct Way {
     next: usize,
 }
 
-/// Walks the way so many times; the first walk warms up, and is not counted.
+/// Takes all steps this many times. The first time warms up, and is not counted.
 pub(super) async fn run(stack: &BenchStack, calls: u32, progress: Progress) -> Result<Vec<Cost>, Error> {
     let mut way = Way {
         create: function(stack, Route::Create).await?,
@@ -198,7 +198,7 @@ impl Way {
         Ok(reply)
     }
 
-    /// Takes a step that claims, and answers the first job.
+    /// Takes a step that claims, and returns the first job.
     async fn claimed(&mut self, kind: &str, max: usize) -> Result<Held, Error> {
         let reply = self.step(&claim("bench", kind, max), 200).await?;
         let mut held = Held::all(&reply);

@@ -6,7 +6,7 @@ use crate::measure::Cost;
 
 use super::{Machine, Promise, Report, Row, Verdict, queue};
 
-/// Writes all of it.
+/// Writes the whole report.
 pub(super) fn write(report: &Report) -> String {
     let mut lines = vec!["# Benchmark".to_owned(), String::new()];
     lines.extend(about(report));
@@ -107,7 +107,7 @@ fn operation(row: &Row) -> String {
     costs(row.operation, &row.sizes, row.growth)
 }
 
-/// A line of what something cost at each size, and how that grew.
+/// A line with a cost at each size, and its growth.
 pub(super) fn costs(name: &str, sizes: &[Cost], growth: Option<Amount>) -> String {
     let mut line = vec![name.to_owned()];
     for Cost { calls: _, round_trips, read_units, write_units, milliseconds } in sizes {

@@ -18,35 +18,35 @@ pub use promises::{Promise, Verdict};
 /// The engine that the local stack embeds.
 const ENGINE: &str = "dynoxide, embedded: SQLite in a file, over HTTP on the loopback address";
 
-/// All that was measured.
+/// All measurements.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The day that was given.
+    /// The day that the caller gave.
     pub date: Option<String>,
-    /// Where it was measured.
+    /// The machine that measured.
     pub machine: Machine,
-    /// What was drawn from.
+    /// The seed of all draws.
     pub seed: u64,
     /// Calls of each operation.
     pub calls: u32,
-    /// How the loads went, from few jobs to many.
+    /// The results of the loads, from few jobs to many.
     pub loads: Vec<Load>,
-    /// What each operation cost.
+    /// The cost of each operation.
     pub operations: Vec<Row>,
-    /// What was measured of the work queue, if it was.
+    /// The measurements of the work queue, if any.
     pub queue: Option<Queue>,
-    /// What has to hold, and whether it does.
+    /// The promises, and whether they hold.
     pub promises: Vec<Promise>,
 }
 
-/// Where it was measured.
+/// The machine that measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     /// Threads that run at a time.
     pub cores: Option<usize>,
     /// The processor's kind and the system.
     pub target: String,
-    /// How this was built: `release`, or `dev`, whose times say nothing.
+    /// The profile of this build: `release`, or `dev`, whose times mean nothing.
     pub profile: &'static str,
     /// The DynamoDB.
     pub engine: &'static str,
@@ -54,23 +54,23 @@ pub struct Machine {
     pub version: &'static str,
 }
 
-/// What one operation cost.
+/// The cost of one operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Its name.
     pub operation: &'static str,
     /// Its route.
     pub route: &'static str,
-    /// Why it was not measured, if so.
+    /// The reason why it was not measured, if so.
     pub skipped: Option<String>,
-    /// What it cost, in the order of the loads; empty where it was skipped.
+    /// Its cost, in the order of the loads; empty if it was skipped.
     pub sizes: Vec<Cost>,
     /// Units of a median call at the largest size, divided by those at the smallest.
     pub growth: Option<Amount>,
 }
 
 impl Report {
-    /// `measured` has the outcomes of all operations for each load.
+    /// `measured` has, for each load, the results of all operations.
     pub(crate) fn new(
         plan: &Plan,
         loads: Vec<Load>,
@@ -138,7 +138,7 @@ impl Row {
         many.units().over(few.units())
     }
 
-    /// What it cost at the smallest and at the largest size.
+    /// Its cost at the smallest and at the largest size.
     fn ends(&self) -> Option<(&Cost, &Cost)> {
         Some((self.sizes.first()?, self.sizes.last()?))
     }

@@ -1,4 +1,4 @@
-//! What has to hold: units and memory, never speed.
+//! The promises: about units and memory, never about speed.
 
 use serde::{Serialize, Serializer};
 
@@ -8,20 +8,20 @@ use crate::operations::{OPERATIONS, Operation, Promised};
 
 use super::Row;
 
-/// Units may grow by so much, in thousandths, from the fewest jobs to the most: pages differ a little by chance.
+/// Most growth of units from the fewest jobs to the most, in thousandths: pages differ a little by chance.
 pub(super) const GROWTH_MAX: u64 = 1_500;
-/// A deep page may read so many times what a first page reads, in thousandths.
+/// Most reads of a deep page, in thousandths of a first page's.
 const DEPTH_MAX: u64 = 2_000;
-/// The second half of a load may have so much more in memory than the first had, in KiB: 64 MiB. Half a million jobs
-/// would need it with 134 bytes each.
+/// Most growth of memory from the first half of a load to the second, in KiB: 64 MiB. Half a million jobs reach it
+/// with 134 bytes each.
 const MEMORY_GROWTH_MAX_KIB: u64 = 64 * 1_024;
 
-/// Something that has to hold.
+/// A promise.
 #[derive(Clone, Debug, Serialize)]
 pub struct Promise {
-    /// What is promised.
+    /// Its text.
     pub promise: String,
-    /// What was measured.
+    /// The measurement.
     pub measured: String,
     /// Whether it holds.
     pub holds: Verdict,
@@ -34,7 +34,7 @@ pub enum Verdict {
     Holds,
     /// It does not.
     Broken,
-    /// Nobody knows: what it is about was not measured.
+    /// Unknown, because nothing was measured.
     Unknown,
 }
 
@@ -49,7 +49,7 @@ impl Serialize for Verdict {
     }
 }
 
-/// All promises; `rows` are in the order of the operations.
+/// All promises. `rows` are in the order of the operations.
 pub(super) fn all(loads: &[Load], rows: &[Row]) -> Vec<Promise> {
     let (Some(few), Some(many)) = (loads.first(), loads.last()) else { return Vec::new() };
     let known = || OPERATIONS.iter().zip(rows);
@@ -97,7 +97,7 @@ fn shallow(deep: &Operation, deep_row: &Row, first: &Operation, first_row: &Row,
     compare(promise, ends, DEPTH_MAX)
 }
 
-/// Whether the second is at most so many thousandths of the first.
+/// Whether the second is at most this many thousandths of the first.
 pub(super) fn compare(promise: String, ends: Option<(Amount, Amount)>, max: u64) -> Promise {
     let Some((base, other)) = ends else {
         return Promise { promise, measured: "not there yet".to_owned(), holds: Verdict::Unknown };
@@ -118,7 +118,7 @@ fn memory(load: &Load) -> Promise {
         let samples = load.samples.iter().filter(|sample| half.contains(&sample.percent));
         samples.filter_map(|sample| sample.memory).map(|memory| memory.resident_kib).max()
     };
-    // A load of few calls may have no sample in its first half: then it grew from nothing.
+    // A short load may have no sample in its first half. Then nothing can be compared.
     let Some((first, second)) = most(0..=50).zip(most(51..=100)) else {
         return Promise { promise, measured: "too few samples".to_owned(), holds: Verdict::Unknown };
     };

@@ -7,12 +7,12 @@ use crate::queue::{Crew, Queue, Rate, StepRow};
 use super::markdown::{cells, costs, head_of_costs, rule};
 use super::promises::{GROWTH_MAX, Promise, Verdict, compare};
 
-/// For each job that a crew gets, at most so many tries for jobs that others got first, in thousandths.
+/// Most claims of jobs that other workers got first, in thousandths of the claimed jobs.
 const LOST_MAX: u64 = 1_000;
-/// A crew that did fewer jobs for each worker tells of the queue's end, not of the queue.
+/// If a crew did fewer jobs for each worker, its numbers show the queue's end and not the queue.
 const LEAST_JOBS_A_WORKER: u64 = 20;
 
-/// The part for people.
+/// The part for a person to read.
 pub(super) fn write(queue: &Queue) -> Vec<String> {
     let mut lines = vec!["## The work queue".to_owned(), String::new()];
     lines.push(
@@ -64,14 +64,14 @@ fn crews(crews: &[Crew]) -> Vec<String> {
     lines
 }
 
-/// What has to hold of it.
+/// The promises about the queue.
 pub(super) fn promises(queue: &Queue) -> Vec<Promise> {
     let steps = || STEPS.iter().zip(&queue.steps);
     let dear = steps().filter_map(|(step, row)| Some(within(row, step.most?)));
     let (few, many) = (queue.backlogs.first(), queue.backlogs.last());
     let flat = steps().filter(|(step, _)| step.is_flat);
     let flat = flat.filter_map(|(step, row)| Some(grows_not(step, row, *few?, *many?)));
-    // Who asks for ten at a time, 64 times over, asks for more than any window has: that is only told.
+    // 64 workers that ask for ten jobs each ask for more than any window has. That is reported without a promise.
     let by_one = queue.crews.iter().filter(|crew| crew.max == 1);
     dear.chain(flat).chain(by_one.map(loses_few)).collect()
 }
@@ -108,7 +108,7 @@ fn loses_few(crew: &Crew) -> Promise {
     let Crew { workers, max, jobs, .. } = crew;
     let promise = format!("{workers} workers, {max} jobs a claim: at most {most} lost race for each job");
     let holds = match crew.lost_per_job {
-        // At the end of a queue, many workers meet over few jobs: that must not be most of what was measured.
+        // At the end of a queue, many workers compete for few jobs. That must not be most of the measurement.
         Some(lost)
             if lost > most && *jobs < LEAST_JOBS_A_WORKER * u64::try_from(*workers).unwrap_or(u64::MAX) =>
         {

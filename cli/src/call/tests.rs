@@ -17,7 +17,7 @@ fn lines(ids: &[&str]) -> String {
     ids.iter().map(|id| line(id)).collect()
 }
 
-/// The numbers of what is sent.
+/// The numbers of the jobs that are sent.
 fn numbers(call: &Call) -> Vec<u64> {
     let sent: Vec<_> = call.entries.iter().filter(|entry| entry.text().is_some()).collect();
     assert_eq!(sent.len(), call.sent);
@@ -92,7 +92,7 @@ fn what_a_refused_line_superseded_is_sent_after_all() {
     let six = Limits { jobs: 3, ..WIDE };
     let mut call = cut(&mut pending, &mut source, six, now);
     assert_eq!((call.entries.len(), numbers(&call)), (6, vec![4, 5, 6]));
-    // c goes in; b and the last a do not.
+    // The service accepts c, and refuses b and the last a.
     assert!(!call.settle(vec![refused(2), refused(3)]));
     pending.give_back(call);
     let mut call = cut(&mut pending, &mut source, six, now);
@@ -169,7 +169,7 @@ fn what_a_lost_call_superseded_stays_so() {
     assert_eq!(numbers(&call), [2, 3]);
     pending.lost(&call, now);
     pending.give_back(call);
-    // The newer line about a may be in: the older one must not come after it, nor wait.
+    // The service may have the newer line about a. The older one must not come after it, nor wait.
     let one = Limits { jobs: 1, ..WIDE };
     assert_eq!(numbers(&cut(&mut pending, &mut source, one, now)), [2]);
     assert_eq!(numbers(&cut(&mut pending, &mut source, one, now)), [3]);
@@ -195,7 +195,7 @@ fn after_a_kill_nobody_knows_which_line_about_a_job_is_under_way() {
     let now = clock::now();
     pending.lost_unknown(now);
     assert!(pending.has_lost(now));
-    // The killed run may not have seen the last line yet: neither line about a is sent before its call is over.
+    // The killed run may not have read the last line. The command sends no line about a before that run's call is over.
     let Next::Wait(left) = pending.next(&mut source, WIDE, now).unwrap() else { panic!("no wait") };
     assert_eq!(left, MAX_CALL_TIME);
     assert_eq!(numbers(&cut(&mut pending, &mut source, WIDE, now + left)), [2, 3, 4]);

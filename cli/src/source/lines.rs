@@ -16,7 +16,7 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The lines after the first so many.
+    /// The lines after this number.
     pub(super) fn new(reader: R, number: u64) -> Self {
         Self { reader, number, is_first: true }
     }

@@ -117,7 +117,7 @@ impl Source {
             let what = "no file; of what is not, pipe the content: … | jobledger ingest -";
             return Err(Error::Unreadable { file: name, what });
         }
-        // Until it is closed, nobody else sends it, too.
+        // Until the file is closed, no other process sends it.
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Err(Error::Locked(name)),
             // Not every file system knows locks.

@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 
 /// Longest wait for something that must happen; only ends what hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
-/// What must never be seen.
+/// The key, which must never be shown.
 pub(crate) const KEY: &str = "very-secret-key";
 
-/// How it ended.
+/// The end of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// The exit code; none where a signal ended it.
+    /// The exit code; none if a signal ended the process.
     pub(crate) code: Option<i32>,
     pub(crate) summary: Value,
     pub(crate) errors: String,
@@ -37,7 +37,7 @@ impl Ended {
         assert_eq!((self.code, self.counts()), (Some(code), counts), "{self:?}");
     }
 
-    /// Whether it was refused, with these words.
+    /// Whether the command was refused, with these words.
     #[track_caller]
     pub(crate) fn says(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -70,7 +70,7 @@ impl Source {
         PathBuf::from(format!("{}.{ending}", self.path.display()))
     }
 
-    /// What was rejected: the lines, and the fields that were wrong.
+    /// The rejected jobs: their lines, and the fields with errors.
     pub(crate) fn rejected(&self) -> Vec<(u64, Vec<String>)> {
         let text = std::fs::read_to_string(self.beside("rejected.ndjson")).unwrap_or_default();
         let line = |line: &str| {
@@ -82,22 +82,22 @@ impl Source {
         text.lines().map(line).collect()
     }
 
-    /// How far it is, as it is written down; null where nothing is.
+    /// The saved state; null if there is none.
     pub(crate) fn state(&self) -> Value {
         let state = std::fs::read(self.beside("jobledger-ingest.json")).unwrap_or_default();
         serde_json::from_slice(&state).unwrap_or_default()
     }
 
-    /// How many jobs are written down as confirmed.
+    /// How many jobs the saved state has as confirmed.
     pub(crate) fn confirmed(&self) -> u64 {
         self.state()["jobs"].as_u64().unwrap_or_default()
     }
 }
 
-/// The command, about to be started.
+/// The command before its start.
 pub(crate) struct Ingest(Command);
 
-/// Of this file, to this service; with waits of milliseconds.
+/// The command for this file and this service, with waits of milliseconds.
 pub(crate) fn ingest(path: &Path, url: &str) -> Ingest {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jobledger"));
     command
@@ -177,7 +177,7 @@ impl Ingest {
 /// The command while it runs.
 pub(crate) struct Running {
     child: Child,
-    /// What came on standard error so far.
+    /// The output on standard error until now.
     told: watch::Sender<String>,
     errors: JoinHandle<()>,
     output: JoinHandle<String>,
@@ -193,7 +193,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Waits until it has said so.
+    /// Waits until the command has written these words.
     pub(crate) async fn says(&self, words: &str) {
         let mut told = self.told.subscribe();
         let said = tokio::time::timeout(PATIENCE, told.wait_for(|told| told.contains(words))).await;

@@ -1,4 +1,4 @@
-//! A service that has a bad day.
+//! A service that fails.
 
 use serde_json::json;
 use tokio::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::mock::{Fate, Mock, refused};
 async fn whichever_call_fails_each_job_goes_in() {
     let jobs = jobs(12);
     for status in [408, 429, 500, 502, 503, 504] {
-        // Every other one.
+        // It fails every other call.
         let mock =
             Mock::scripted(move |call| if call.place % 2 == 0 { refused(status) } else { Fate::In }).await;
         let source = Source::new(lines(&jobs));
@@ -47,7 +47,7 @@ async fn a_call_that_timed_out_is_sent_again_in_smaller_calls() {
     ended.says(0, &["no answer within 1s"]);
     let [created, updated, unchanged, rejected] = ended.counts();
     assert_eq!((created + unchanged, updated, rejected), (18, 0, 0));
-    // What goes in makes calls grow again, up to what was asked for.
+    // Accepted calls make the next ones grow, up to the given limit.
     assert_eq!(mock.sizes(), [4, 2, 3, 4, 4, 4, 1]);
     mock.has(&jobs);
 }
@@ -55,7 +55,7 @@ async fn a_call_that_timed_out_is_sent_again_in_smaller_calls() {
 #[tokio::test]
 async fn a_store_that_is_slow_gets_smaller_calls_until_all_is_in() {
     let jobs = jobs(1_000);
-    // At worst, a call brings in one job in its time.
+    // At worst, each call ingests one job in its time.
     for most in [1, 20] {
         let mock = Mock::scripted(move |_| Fate::Part(most)).await;
         let source = Source::new(lines(&jobs[..50 * most]));
@@ -114,7 +114,7 @@ async fn the_command_gives_up_after_its_retries_and_resumes_later() {
 
 #[tokio::test]
 async fn an_unreachable_service_is_reported_in_plain_words() {
-    // A port that was free a moment ago.
+    // A port that no process uses.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -131,7 +131,7 @@ async fn an_error_that_no_retry_can_fix_ends_the_run_at_once() {
         let ended = ingest(&source.path, &mock.url).with(&["--batch", "1"]).run().await;
         ended.says(2, &[&format!("{status}: No: not today")]);
         assert_eq!((mock.sizes().len(), source.confirmed()), (2, 1));
-        // Once it is mended, it goes on.
+        // Once the file is mended, the command goes on.
         ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
     }
 }
@@ -155,7 +155,7 @@ async fn a_call_that_is_too_large_is_halved() {
     let source = Source::new(lines(&jobs));
     ingest(&source.path, &mock.url).run().await.is(0, [100, 0, 0, 0]);
     mock.has(&jobs);
-    // What was learnt is not forgotten.
+    // The command remembers the limit that it learnt.
     let refused = mock.seen().calls.iter().filter(|call| call.bytes > limit).count();
     assert_eq!(refused, 3);
 }

@@ -1,4 +1,4 @@
-//! What a file may look like.
+//! The forms that a file may have.
 
 use crate::command::{Source, ingest};
 use crate::mock::Mock;
@@ -87,7 +87,7 @@ async fn an_event_log_goes_in_with_as_many_calls_as_it_has_jobs() {
 #[tokio::test]
 async fn a_wrong_line_does_not_keep_out_the_one_that_it_supersedes() {
     let mock = Mock::start().await;
-    // Only the service sees that these are.
+    // Only the service can see that these jobs are wrong.
     let wrong = |number: usize| format!("{{\"external_id\":\"{number}\",\"wrong\":true}}");
     let source = Source::new(lines(&[job(1), job(2), wrong(1), job(3), wrong(2), wrong(3), job(3)]));
     let ended = ingest(&source.path, &mock.url).run().await;
@@ -109,7 +109,7 @@ async fn a_broken_line_does_not_reject_the_others() {
     mock.has(&jobs(3));
     let line = || vec!["line".to_owned()];
     assert_eq!(source.rejected(), [(3, line()), (5, line()), (7, line())]);
-    // They are dealt with: another run does not look at them again.
+    // These jobs are confirmed: another run does not read them again.
     ingest(&source.path, &mock.url).run().await.is(1, [3, 0, 0, 3]);
     assert_eq!((source.rejected().len(), mock.sizes().len()), (3, 2));
 }

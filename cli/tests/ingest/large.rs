@@ -10,10 +10,10 @@ use crate::command::{Source, ingest};
 use crate::mock::{Fate, Mock};
 
 const JOBS: u64 = 200_000;
-/// What a job is filled up with: the whole file has about 100 MB.
+/// The padding of a job: the whole file has about 100 MB.
 const PADDING: usize = 400;
-/// Most memory that the process may ever have held: one call in several forms, buffers, and the program itself. The whole
-/// file would be far over it.
+/// Most memory that the process may ever have: one call in several forms, buffers, and the program itself. The whole
+/// file needs far more.
 const MAX_RESIDENT_KB: u64 = 40_000;
 
 /// The most memory that a process has held so far.
@@ -59,7 +59,7 @@ async fn two_hundred_thousand_jobs_stream_through_little_memory() {
     process.store(running.id().into(), Ordering::Relaxed);
     running.ended().await.is(0, [JOBS, 0, 0, 0]);
     assert_eq!(next.load(Ordering::Relaxed), JOBS);
-    // Elsewhere, nobody tells how much a process has held.
+    // Only Linux tells how much memory a process had.
     if cfg!(target_os = "linux") {
         let peak = peak.load(Ordering::Relaxed);
         assert!((1..MAX_RESIDENT_KB).contains(&peak), "{peak} KB");

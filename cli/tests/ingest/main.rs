@@ -1,4 +1,4 @@
-//! The command as a process: against a service that fails as a test says, and against the real one.
+//! The command as a process: against a service whose failures the test plans, and against the real one.
 
 #![expect(clippy::unwrap_used, reason = "a process or a mock that does not work is a test that fails")]
 

@@ -1,4 +1,4 @@
-//! The service, as the command sees it: answers calls as a test says, and keeps what went in.
+//! The service, as the command sees it. It answers calls as the test says, and keeps the jobs that it accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 
 use crate::command::PATIENCE;
 
-/// A call as it came.
+/// A call as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Which one of all, the first 0.
+    /// Its place among all calls, the first 0.
     pub(crate) place: usize,
     pub(crate) headers: HeaderMap,
     pub(crate) uri: String,
@@ -28,18 +28,18 @@ pub(crate) struct Call {
     pub(crate) jobs: Vec<String>,
 }
 
-/// What becomes of a call.
+/// The fate of a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
-    /// It goes in.
+    /// The mock accepts it.
     In,
-    /// It goes in, and nobody hears of it.
+    /// The mock accepts it, and the answer gets lost.
     InUnheard,
-    /// So many of its jobs go in that were not in; where these are not all, the store is too slow for it.
+    /// The mock accepts this many of its new jobs. If some are left, it answers that the store is too slow.
     Part(usize),
-    /// It is answered so: status, `Retry-After`, body.
+    /// The mock refuses it: status, `Retry-After`, body.
     Refused(u16, Option<u64>, Value),
-    /// It is never answered.
+    /// The mock never answers.
     Held,
 }
 
@@ -52,7 +52,7 @@ type Script = Box<dyn FnMut(&Call) -> Fate + Send>;
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) calls: Vec<Call>,
-    /// What was told of each job, in the order of what went in.
+    /// All states of each job, in the order of their arrival.
     pub(crate) jobs: BTreeMap<String, Vec<String>>,
     script: Option<Script>,
     is_forgetful: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Mock {
 }
 
 impl Mock {
-    /// Every call goes in.
+    /// Starts a mock that accepts every call.
     pub(crate) async fn start() -> Arc<Self> {
         Self::scripted(|_| Fate::In).await
     }
@@ -100,14 +100,14 @@ impl Mock {
         self.seen.lock().unwrap()
     }
 
-    /// Waits until so many calls have come.
+    /// Waits until this many calls have arrived.
     pub(crate) async fn calls(&self, count: usize) {
         let mut calls = self.count.subscribe();
         let came = tokio::time::timeout(PATIENCE, calls.wait_for(|calls| *calls >= count)).await;
         came.expect("the calls come").unwrap();
     }
 
-    /// Answers what was held: it goes in.
+    /// Accepts and answers the held calls.
     pub(crate) fn release(&self) {
         self.is_released.send_replace(true);
     }
@@ -117,7 +117,7 @@ impl Mock {
         self.seen().calls.iter().map(|call| call.jobs.len()).collect()
     }
 
-    /// Whether exactly these ids are in, each last told as here.
+    /// Whether the mock has exactly these ids, each in this last state.
     #[track_caller]
     pub(crate) fn has(&self, jobs: &[String]) {
         let mut expect = BTreeMap::new();
@@ -137,7 +137,7 @@ fn id(job: &str) -> Option<String> {
     Some(job["external_id"].as_str()?.to_owned())
 }
 
-/// As the service does: what is no JSON, or says that it is wrong, is rejected, and all else upserted.
+/// As the service does: rejects jobs that are not JSON or are marked as wrong, and upserts all others.
 fn take_in(seen: &mut Seen, text: &str) -> Value {
     let [mut created, mut updated, mut unchanged] = [0; 3];
     let mut rejected = Vec::new();
@@ -167,7 +167,7 @@ fn take_in(seen: &mut Seen, text: &str) -> Value {
     json!({ "created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected })
 }
 
-/// Takes in so many of what is new, and says whether that is all of it.
+/// Accepts this many of the new jobs; returns whether these were all.
 fn take_in_part(seen: &mut Seen, text: &str, most: usize) -> bool {
     let is_new = |job: &&str| id(job).is_some_and(|id| !seen.jobs.contains_key(&id));
     let new: Vec<_> = text.lines().filter(is_new).map(ToOwned::to_owned).collect();

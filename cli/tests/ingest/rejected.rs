@@ -1,4 +1,4 @@
-//! The list of what was rejected.
+//! The list of rejected jobs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use crate::command::{Source, ingest};
 use crate::inputs::{job, jobs, lines};
 use crate::mock::{Fate, Mock};
 
-/// A job that the mock does not take.
+/// A job that the mock rejects.
 fn wrong(number: usize) -> String {
     format!("{{\"external_id\":\"{number}\",\"wrong\":true}}")
 }
@@ -37,7 +37,7 @@ async fn rejected_jobs_can_be_corrected_and_sent_again() {
     ingest(&source.path, &mock.url).run().await.is(1, [1, 0, 0, 3]);
     let list = source.beside("rejected.ndjson");
     assert_eq!(told(&list), [wrong(2), "\"{\\\"a\"".to_owned(), wrong(3)]);
-    // Nobody else may read it: what it has may be for few eyes.
+    // No other user may read it, because the jobs may be confidential.
     assert_eq!(fs::metadata(&list).unwrap().permissions().mode() & 0o777, 0o600);
 
     let mended: Vec<_> =
@@ -99,18 +99,18 @@ async fn a_list_is_emptied_only_by_whom_it_is_of() {
     let list = first.beside("rejected.ndjson");
     let arguments = ["--rejected", list.to_str().unwrap()];
     ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 1]);
-    // Another source, without a state: it adds to what is there; and again, after what is its own.
+    // Another source, without a state: it adds its lines to the list; and again, after its own lines.
     ingest(&second.path, &mock.url).with(&arguments).run().await.is(1, [1, 0, 0, 1]);
     second.write(lines(&[wrong(2), job(3), wrong(4)]));
     ingest(&second.path, &mock.url).with(&arguments).run().await.is(1, [1, 0, 0, 2]);
     let piped = ingest("-".as_ref(), &mock.url).with(&arguments);
     piped.piped(wrong(5).as_bytes()).await.is(1, [0, 0, 0, 1]);
     assert_eq!(told(&list), [wrong(1), wrong(2), wrong(4), wrong(5)]);
-    // What others have told is left alone.
+    // The lines of other runs stay.
     first.write(lines(&[wrong(1), wrong(6)]));
     ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 2]);
     assert_eq!(told(&list), [1, 2, 4, 5, 6].map(wrong));
-    // Its state is lost: what it says is told once more.
+    // Its state is lost, so its rejected jobs are listed once more.
     fs::remove_file(first.beside("jobledger-ingest.json")).unwrap();
     ingest(&first.path, &mock.url).run().await.is(1, [0, 0, 0, 2]);
     assert_eq!(told(&list), [1, 2, 4, 5, 6, 1, 6].map(wrong));

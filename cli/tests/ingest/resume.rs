@@ -1,4 +1,4 @@
-//! Ended in the middle, and run again.
+//! Killed in the middle, and run again.
 
 use crate::command::{Source, ingest};
 use crate::inputs::{job, jobs, lines};
@@ -14,7 +14,7 @@ async fn a_killed_run_resumes_after_the_last_confirmed_call() {
     let mock = Mock::scripted(|_| Fate::Held).await;
     for killed in 0..5 {
         let start = mock.sizes().len();
-        // One call goes in, and the next one is under way when the process dies.
+        // The mock accepts one call, and the next one is in flight when the process dies.
         let goes_in = usize::from(killed > 0);
         mock.script(move |call| if call.place - start < goes_in { Fate::In } else { Fate::Held });
         let running = ingest(&source.path, &mock.url).with(&["--batch", "2"]).start();
@@ -40,7 +40,7 @@ async fn a_job_that_comes_twice_waits_until_what_a_killed_run_sent_is_over() {
     mock.calls(1).await;
     killed.signal("-KILL").await;
     killed.ended().await;
-    // What the killed run sent of the first job may still go in, and must not come after what is new.
+    // The killed run's call with the first job may still run. It must not come after the new line.
     source.write(lines(&[job(1), job(2), job(3), "{\"external_id\":\"1\",\"type\":\"b\"}".to_owned()]));
     let running = ingest(&source.path, &mock.url).start();
     running.says("waiting 3").await;
@@ -60,7 +60,7 @@ async fn jobs_rejected_by_an_unconfirmed_call_are_reported_once() {
     older["rejected_bytes"] = std::fs::metadata(source.beside("rejected.ndjson")).unwrap().len().into();
     source.write(lines(&all));
     ingest(&source.path, &mock.url).run().await.is(1, [1, 0, 0, 2]);
-    // As if it had been killed between the two files: what was rejected is there, and the state is older.
+    // As if the process was killed between the two files: the rejected jobs are listed, and the state is older.
     std::fs::write(source.beside("jobledger-ingest.json"), older.to_string()).unwrap();
     ingest(&source.path, &mock.url).run().await.is(1, [1, 0, 0, 2]);
     assert_eq!(source.rejected().iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3]);

@@ -39,7 +39,7 @@ async fn a_real_log_is_ingested_exactly_although_the_command_is_killed_repeatedl
     let jobs = log();
     let count = u64::try_from(jobs.len()).unwrap();
     let source = Source::new(array(&jobs));
-    // A third each time, with the next call under way.
+    // A third in each run, with the next call in flight.
     for part in 1..3 {
         let running = sending(&service, &source).with(&["--batch", "50"]).start();
         service
@@ -99,7 +99,7 @@ async fn jobs_belong_to_the_named_owner_and_a_key_is_required() {
     let ended = sending(&service, &source).with(&["--owner", "other"]).run().await;
     ended.is(0, [3, 0, 0, 0]);
     assert_eq!((total(&service, "").await, total(&service, "owner=other").await), (0, 3));
-    // Which names there are, the service says; nothing goes in, and nothing is kept of it.
+    // Only the service knows the owners. It accepts no job, and the command keeps no state.
     for owner in ["", "-a", "a b&owner=local", "ä"] {
         let other = Source::new(array(&log()[..1]));
         let refused = sending(&service, &other).with(&[&format!("--owner={owner}")]).run().await;

@@ -1,4 +1,4 @@
-//! Somebody ends it.
+//! A user ends the command.
 
 use crate::command::{Source, ingest};
 use crate::inputs::{jobs, lines};

@@ -8,7 +8,7 @@ use jobledger_tests::Service;
 use jobledger_tests::runtime_api::RunningFunction;
 use serde_json::{Value, json};
 
-/// What API Gateway sends for a request, in payload format 2.0.
+/// The event that API Gateway sends for a request, in payload format 2.0.
 fn event(body: &str, key: &str) -> Value {
     json!({
         "version": "2.0",
@@ -58,7 +58,7 @@ async fn the_binary_creates_jobs_one_event_after_the_other() {
     let unknown = function.invoke(&event("{}", "no-such-key")).await.expect("an answer");
     assert_eq!(unknown["statusCode"], 401);
 
-    // An event of another kind is an error of this one call, and not the end of the process.
+    // An event of another kind is an error of this one call. The process goes on.
     assert!(function.invoke(&json!({ "Records": [] })).await.is_err());
     assert!(function.is_running());
     let again = function.invoke(&event(r#"{"type":"scrape"}"#, LOCAL_KEY)).await.expect("an answer");
@@ -82,7 +82,7 @@ async fn what_was_called_is_written_down_when_the_environment_ends() {
     );
 }
 
-/// At the most talkative level, and with all that could have others talk, too.
+/// At the level with the most output, and with all settings that could make libraries log.
 #[tokio::test]
 async fn no_level_logs_a_key_or_an_event() {
     let service = Service::start().await;

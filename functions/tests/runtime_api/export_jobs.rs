@@ -42,7 +42,7 @@ async fn the_binary_streams_a_head_and_then_the_file() {
     let problem: Value = serde_json::from_slice(&refused.chunks.concat()).expect("JSON");
     assert_eq!(problem["errors"][0]["field"], "limit");
 
-    // What fails in the middle breaks the connection off, and the process goes on.
+    // A failure in the middle breaks the connection off. The process goes on.
     let mut queries = 0;
     proxy.plan(move |seen| {
         queries += usize::from(seen.operation == "Query");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 use crate::stack::Storage;
 
-/// The file that is locked while a stack runs; a process that dies lets go of it.
+/// The file that is locked while a stack runs. If the process dies, the lock ends.
 const LOCK: &str = "lock";
 
 /// An open data directory.

@@ -8,13 +8,13 @@ use crate::template::TemplateError;
 /// Why the stack did not start, or did not end well. Its sources say the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The template cannot be made real.
+    /// The template cannot be run.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The template and the code name different functions.
     #[error("the template and the registry disagree: {0}")]
     Registry(String),
-    /// The function that is to be called so often is on no schedule, or is to be called without a pause.
+    /// This function has no schedule, or its interval is shorter than a second.
     #[error("function {0} cannot be called so often: name one with a schedule, and at least a second")]
     NoSchedule(String),
     /// A function did not become ready.
@@ -25,7 +25,7 @@ pub enum Error {
         /// The error that it returned.
         source: jobledger::Error,
     },
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error("port {port} is taken: choose another with {option}, or 0 for any")]
     PortTaken {
         /// The port.
@@ -63,12 +63,12 @@ pub enum Error {
     /// DynamoDB refused or did not answer.
     #[error("DynamoDB failed while {doing}")]
     DynamoDb {
-        /// The operation that was asked of it.
+        /// The operation that failed.
         doing: String,
         /// Its error.
         source: BoxError,
     },
-    /// A table that is there is not the template's.
+    /// An existing table differs from the template's.
     #[error(
         "table {table} is not what the template says ({difference}): move the data away, or choose another --data"
     )]

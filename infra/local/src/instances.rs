@@ -24,8 +24,8 @@ pub(crate) enum Target {
 }
 
 impl Instances {
-    /// Takes a function in. Template and code must say the same about how it answers: Lambda goes by the one, and the
-    /// function by the other.
+    /// Adds a function. Template and code must agree whether its answer is streamed: Lambda follows the one, and the
+    /// function the other.
     pub(crate) fn add(&mut self, declared: &Function, started: Started) -> Result<()> {
         let (name, timeout) = (&declared.name, declared.timeout);
         match (started, declared.url) {
@@ -48,19 +48,19 @@ impl Instances {
         }
     }
 
-    /// Makes all functions write down the data that they only remember.
+    /// Makes all functions store the data that they only have in memory.
     pub(crate) async fn finish(&self) {
         let whole = join_all(self.whole.values().map(Instance::finish));
         let streaming = join_all(self.streaming.values().map(StreamingInstance::finish));
         tokio::join!(whole, streaming);
     }
 
-    /// A function that answers in one piece, as everything but a Function URL needs it.
+    /// A function that answers in one piece. All callers except a Function URL need one.
     pub(crate) fn whole(&self, name: &str) -> Option<&Instance> {
         self.whole.get(name)
     }
 
-    /// A function, however it answers.
+    /// A function, whole or streaming.
     pub(crate) fn target(&self, name: &str) -> Option<Target> {
         let whole = self.whole.get(name).cloned().map(Target::Whole);
         whole.or_else(|| self.streaming.get(name).cloned().map(Target::Streaming))

@@ -53,13 +53,13 @@ impl Instance {
         &self.name
     }
 
-    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    /// Ends the function's environment, as Lambda does with an idle one.
     pub(crate) async fn finish(&self) {
         self.handler.finish().await;
     }
 
-    /// Sends one event. The function runs in a task of its own: it goes on when the caller goes away, as on AWS, and a
-    /// panic in it ends nothing else.
+    /// Sends one event. The function runs in its own task: if the caller goes away, it goes on, as on AWS. A panic in
+    /// it ends nothing else.
     pub(crate) async fn call(
         &self,
         event: Box<RawValue>,
@@ -99,13 +99,13 @@ impl StreamingInstance {
         &self.name
     }
 
-    /// Ends the function's environment, as Lambda does when nobody has called for a while.
+    /// Ends the function's environment, as Lambda does with an idle one.
     pub(crate) async fn finish(&self) {
         self.handler.finish().await;
     }
 
-    /// Sends one event; the body is asked for no faster than it is read, and ends with the function's time. If its
-    /// reader leaves, it ends too: Lambda would let it go on, for nobody.
+    /// Sends one event. The body is produced no faster than it is read, and ends with the function's time. If its
+    /// reader leaves, it ends, too; on Lambda it would go on without a reader.
     pub(crate) async fn call(
         &self,
         event: Box<RawValue>,
@@ -143,7 +143,7 @@ fn until(deadline: Instant, timeout: Duration, body: Chunks) -> Chunks {
     }))
 }
 
-/// The context that Lambda gives a function with a call.
+/// The context of a call, as Lambda makes it.
 fn context(name: &str, timeout: Duration, request_id: String) -> Context {
     let deadline = clock::now() + timeout;
     let mut context = Context::default();

@@ -1,4 +1,4 @@
-//! The key that a stack on one's own machine starts with. Only this crate knows it: nothing that is deployed does.
+//! The key with which a local stack starts. Only this crate knows it: nothing that is deployed does.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::template::Template;
 
 /// The key's text.
 pub const LOCAL_KEY: &str = "local-dev-key";
-/// The owner it belongs to.
+/// The owner of the key.
 pub const LOCAL_OWNER: &str = "default";
 /// The logical id of the table for keys.
 const SETTINGS: &str = "SettingsTable";
 
-/// Writes the key down, where the template has a table for keys, and where it is not there from the last time.
+/// Stores the key, if the template has a table for keys and the key is not there yet.
 pub(crate) async fn put(client: &Client, template: &Template) -> Result<()> {
     let Some(table) = template.tables.iter().find(|table| table.id == SETTINGS) else {
         return Ok(());

@@ -1,8 +1,8 @@
 //! `template.yaml`, run on one machine: the gateway, DynamoDB with its streams and time to live, schedules.
 //!
-//! The template is the only list of what there is. [`template`] reads it; [`Stack::start`] makes it real: an HTTP request
-//! becomes the event that API Gateway sends, a change in a table the event that Lambda's event source mapping sends, and a
-//! function cannot tell this machine from AWS.
+//! The template is the only list of routes, functions and tables. [`template`] reads it, and [`Stack::start`] runs it:
+//! an HTTP request becomes the event that API Gateway sends, and a change in a table the event that Lambda's event
+//! source mapping sends. A function cannot tell this machine from AWS.
 
 mod clock;
 mod data;
@@ -20,8 +20,8 @@ mod stop;
 mod streams;
 pub mod template;
 
-/// The embedded engine allocates much: each item is parsed, copied and printed. With the allocator of glibc, a quarter of the
-/// time of a loaded stack goes there. It stands in the library, so that tests and benchmarks run with the same one.
+/// The embedded engine allocates much: it parses, copies and prints each item. With glibc's allocator, a loaded stack
+/// spends a quarter of its time on that. It is set in the library, so that tests and benchmarks use the same one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let all = jobledger_functions::all();
-    // Whatever filter is asked for, the libraries under the functions log no requests, with the keys in them.
+    // With any filter, the libraries under the functions log no requests, because these contain keys.
     let most = logging::targets(LevelFilter::TRACE, all.iter().map(|function| function.name));
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::registry().with(lines).with(most).with(wanted).init();
@@ -102,7 +102,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), BoxError> {
-    // Before anything starts, so that a signal in between ends it well, too.
+    // Before anything starts, so that a signal during the start also ends the process in order.
     let mut signals = Signals::new()?;
     let options = options(cli)?;
     let stack = tokio::select! {
@@ -159,20 +159,20 @@ fn every(text: &str) -> Result<(String, Duration), String> {
     Ok((name, Duration::from_secs(seconds)))
 }
 
-/// One line on standard output, at once: the program that started this may be waiting for it.
+/// Writes a line to standard output at once: the program that started this may be waiting for it.
 fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-/// An error with all that led to it.
+/// An error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// The signals that end the process well.
+/// The signals that end the process in order.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -183,7 +183,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for one.
+    /// Waits for one of them.
     async fn any(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -14,9 +14,9 @@ const BACKLOG: u32 = 1024;
 pub(crate) fn listen(port: u16, option: &'static str) -> Result<(TcpListener, SocketAddr)> {
     let open = || -> io::Result<(TcpListener, SocketAddr)> {
         let socket = TcpSocket::new_v4()?;
-        // Without it, a port stays taken for a minute after a stack that had connections.
+        // Without it, a port stays in use for a minute after a stack that had connections.
         socket.set_reuseaddr(true)?;
-        // Accepted connections inherit it: an answer in two writes would else wait 40 ms for an acknowledgement.
+        // Accepted connections inherit it. Without it, an answer in two writes waits 40 ms for an acknowledgement.
         socket.set_nodelay(true)?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let listener = socket.listen(BACKLOG)?;

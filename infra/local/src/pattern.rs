@@ -1,6 +1,6 @@
-//! Event patterns: which records of a stream a function wants (`FilterCriteria`).
+//! Event patterns: the records of a stream that a function receives (`FilterCriteria`).
 //!
-//! Of Lambda's language, the part that is used: lists of exact values, under nested keys. An operator (`prefix`,
+//! It supports a part of Lambda's language: lists of exact values, under nested keys. An operator (`prefix`,
 //! `numeric`, …) is refused when the template is read, not ignored when a record comes.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ enum Node {
 }
 
 impl Pattern {
-    /// Reads a pattern's JSON text; an error is what is wrong with it.
+    /// Reads a pattern's JSON text; an error says why it is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| format!("pattern `{text}`: {error}"))?;

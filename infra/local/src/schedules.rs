@@ -1,4 +1,4 @@
-//! Schedules: functions called again and again, as EventBridge does.
+//! Schedules: functions that are called at intervals, as EventBridge does.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) async fn run(rule: ScheduleRule, instance: Instance, wake: Wake, stop
 
 async fn every<F: Future<Output = ()>>(period: Duration, mut stopped: Stopped, action: impl Fn() -> F) {
     let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
-    // A machine that slept does not make up for the calls it slept through.
+    // After a machine's sleep, the missed calls are not made up for.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -47,7 +47,7 @@ async fn call(rule: &ScheduleRule, instance: &Instance, wake: &Wake) {
     wake.ring();
 }
 
-/// The template's `Input`, or the event that the service makes up.
+/// The template's `Input`, or the event that the service would send.
 fn event(rule: &ScheduleRule, function: &str, id: &str) -> serde_json::Result<Box<RawValue>> {
     if let Some(input) = &rule.input {
         return RawValue::from_string(input.clone());

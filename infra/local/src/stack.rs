@@ -1,4 +1,4 @@
-//! The stack: everything in the template, started together and ended together.
+//! The stack: everything in the template, started and ended together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,7 +23,7 @@ use crate::{key, net, schedules};
 
 /// The template that this binary was built with.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");
-/// How long the streams have to be delivered when the stack stops; the rest comes after the next start.
+/// How long the pumps may deliver the streams when the stack stops. The rest is delivered after the next start.
 const PUMP_MAX: Duration = Duration::from_secs(10);
 
 /// How to start.
@@ -90,11 +90,11 @@ impl Default for Options {
     }
 }
 
-/// The places of all that functions need.
+/// The addresses that functions need.
 #[derive(Clone, Debug)]
 struct Places {
     dynamodb: String,
-    /// None: there is no HTTP API, and what names it leads nowhere.
+    /// `None`: there is no HTTP API, and URLs that name it lead nowhere.
     gateway: Option<SocketAddr>,
 }
 
@@ -110,17 +110,17 @@ pub struct Stack {
     stop: Stop,
     tasks: JoinSet<()>,
     engine: Option<Engine>,
-    // Last, so that the directory goes and its lock is free only when nothing uses it any more.
+    // Last, so that the lock is released and the directory is removed only when nothing uses it any more.
     data: Data,
 }
 
 impl Stack {
-    /// Makes everything in the template, of these functions.
+    /// Starts everything in the template, with these functions.
     pub async fn start(options: Options, functions: Vec<Function>) -> Result<Self> {
         let template = Template::parse(&options.template, &options.parameters, &options.table_prefix)?;
         check_registry(&template, &functions)?;
         check_schedules(&template, &options.every)?;
-        // Before anything else is done: a taken port is the commonest reason to end here.
+        // First of all, because a taken port is the most frequent reason to end here.
         let listening = match options.http {
             Http::Port(port) => Some(net::listen(port, "--port")?),
             Http::Off => None,
@@ -210,13 +210,13 @@ impl Stack {
         Some(environment(found, &self.places))
     }
 
-    /// Tells the streams that something was written past the HTTP API; they find out by themselves, but not at once.
+    /// Tells the pumps that something was written without the HTTP API. They would find out later by themselves.
     pub fn wake(&self) {
         self.wake.ring();
     }
 
     /// Waits until everything that was written before the call is delivered to the functions on the streams, with
-    /// everything that they wrote.
+    /// everything that these wrote.
     pub async fn settled(&self, within: Duration) -> Result<()> {
         match tokio::time::timeout(within, self.consumers.settle(&self.wake)).await {
             Ok(settled) => settled,
@@ -227,12 +227,12 @@ impl Stack {
         }
     }
 
-    /// Makes all functions write down the data that they only remember, as if Lambda ended their environments.
+    /// Makes all functions store the data that they only have in memory, as if Lambda ended their environments.
     pub async fn flush(&self) {
         self.instances.finish().await;
     }
 
-    /// Ends in order: no more requests, those under way ended, the streams delivered, the database closed.
+    /// Ends in order: refuses new requests, lets those in flight end, delivers the streams, closes the database.
     pub async fn stop(mut self) -> Result<()> {
         if let Some(gateway) = self.gateway.take() {
             gateway.stop().await;

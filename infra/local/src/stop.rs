@@ -1,12 +1,12 @@
-//! Telling every task of the stack that it is over.
+//! Telling every task of the stack to stop.
 
 use tokio::sync::watch;
 
-/// The one who says so. Dropped, it says so too.
+/// The sender of the signal to stop. If it is dropped, that is the signal, too.
 #[derive(Debug)]
 pub(crate) struct Stop(watch::Sender<bool>);
 
-/// One who is told.
+/// A receiver of the signal to stop.
 #[derive(Clone, Debug)]
 pub(crate) struct Stopped(watch::Receiver<bool>);
 
@@ -22,14 +22,14 @@ impl Stop {
 }
 
 impl Stopped {
-    /// Whether it is over.
+    /// Whether the stack stops.
     pub(crate) fn is_over(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is over.
+    /// Waits until the stack stops.
     pub(crate) async fn over(&mut self) {
-        // An error says that nobody is left to say it.
+        // An error means that the sender is gone, so the stack stops.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 }

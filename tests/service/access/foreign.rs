@@ -1,5 +1,5 @@
-//! What belongs to one owner is out of reach for the keys of others: on every route of the template, by every filter,
-//! cursor and id.
+//! One owner's data is out of reach for the keys of others: on every route of the template, by every filter, cursor
+//! and id.
 
 use jobledger_tests::claims::{ClaimedJob, create_and_claim};
 use jobledger_tests::dynamo::{Dynamo, text as attribute};
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Route, routes};
 
-/// Stands in everything that the owner `mine` has, and nowhere else.
+/// A word in all data of the owner `mine`, and in no other data.
 const MARK: &str = "sesame";
 
-/// What `mine` has, and who would like to see it.
+/// The data of `mine`, and the keys of the owner `theirs`.
 struct TwoOwners {
     service: Service,
     /// Jobs: queued, held, completed.
@@ -21,9 +21,9 @@ struct TwoOwners {
     held: ClaimedJob,
     key_id: String,
     key: String,
-    /// Of the owner `theirs`, with all scopes but `admin`.
+    /// A key of the owner `theirs`, with all scopes but `admin`.
     foreign: String,
-    /// Of the owner `theirs`, with `admin`.
+    /// A key of the owner `theirs`, with `admin`.
     foreign_admin: String,
 }
 
@@ -73,7 +73,7 @@ impl TwoOwners {
         with_key(&self.service, &self.foreign, method, path)
     }
 
-    /// Everything that is stored of `mine`, but what its key was used for.
+    /// Everything stored of `mine`, except the usage of its key.
     async fn stored(&self) -> Vec<Value> {
         self.service.settled().await;
         let dynamo = Dynamo::at(self.service.stack.dynamodb_endpoint());
@@ -93,13 +93,13 @@ impl TwoOwners {
         all
     }
 
-    /// What paths name, all of it of `mine`.
+    /// The values of paths, all of them of `mine`.
     fn values<'a>(&'a self, job_id: &'a str) -> [(&'a str, &'a str); 5] {
         let key_id = self.key_id.as_str();
         [("job_id", job_id), ("type", "render"), ("key_id", key_id), ("kind", "source"), ("id+", "e-record")]
     }
 
-    /// A body that each route takes, so that its refusal is about nothing else.
+    /// A body that each route accepts, so that its refusal has no other cause.
     fn body(&self, route: &Route) -> Value {
         match (route.method.as_str(), route.target.as_str()) {
             ("POST", "/v1/jobs") => json!({ "type": "render", "external_id": "e-queued" }),
@@ -119,7 +119,7 @@ async fn no_route_shows_or_changes_data_of_another_owner() {
     let before = fixture.stored().await;
     for route in routes(&fixture.service).1 {
         for key in [&fixture.foreign, &fixture.foreign_admin] {
-            // An admin decides over all keys, and recounts for everybody.
+            // An admin may manage all keys, and recount for every owner.
             if *key == fixture.foreign_admin && route.target.starts_with("/v1/admin/") {
                 continue;
             }
@@ -144,7 +144,7 @@ async fn no_route_shows_or_changes_data_of_another_owner() {
     assert_eq!(fixture.stored().await, before);
 }
 
-/// What is open to all tells of jobs by their type, and of records by kind and status, and nothing else of anybody's.
+/// Open routes show types of jobs, and kinds and statuses of records. They show nothing else of any owner.
 #[tokio::test]
 async fn routes_without_a_key_show_only_numbers() {
     let fixture = TwoOwners::start().await;
@@ -152,7 +152,7 @@ async fn routes_without_a_key_show_only_numbers() {
         let reply = route.call(&fixture.service).expect(200).await;
         let mut told = 0;
         for line in reply.text.lines().filter(|line| line.contains(MARK)) {
-            // That the metrics show the statuses of records is what they are for.
+            // The metrics show the statuses of records on purpose.
             assert!(line.starts_with("jobledger_records{"), "{}: {line}", route.path);
             told += 1;
         }
@@ -274,7 +274,7 @@ async fn the_same_external_id_of_two_owners_names_two_jobs() {
     let plain = plain.json(&json!({ "type": "render" })).expect(201).await;
     assert!(!fixture.jobs.contains(&text(plain.at("/job_id"))), "{}", plain.text);
     fixture.call("PUT", "/v1/types/render").json(&json!({ "max_concurrency": 1 })).expect(200).await;
-    // An action on all that a filter finds finds one's own.
+    // A bulk action finds only jobs of its own owner.
     let bulk = json!({ "action": "delete", "filter": { "type": "render" } });
     let bulk = fixture.call("POST", "/v1/jobs/bulk").json(&bulk).expect(202).await;
     fixture.service.settled().await;
@@ -310,7 +310,7 @@ async fn another_owner_cannot_use_a_lease_token() {
         }
     }
     assert_eq!(fixture.stored().await, before);
-    // Its holder goes on with it.
+    // The worker that holds the job can still complete it.
     let report = json!({ "lease_token": fixture.held.token, "status": "completed" });
     let path = format!("/v1/jobs/{}", fixture.held.id);
     with_key(&fixture.service, &fixture.key, "PATCH", &path).json(&report).expect(200).await;
@@ -322,7 +322,7 @@ async fn usage_of_another_owners_key_is_not_shown() {
     let fixture = TwoOwners::start().await;
     let path = format!("/v1/usage?key_id={}", fixture.key_id);
     is_problem(&fixture.call("GET", &path).send().await, 403, "missing_scope");
-    // An admin sees the keys of the owner that it acts for.
+    // An admin sees the keys of the owner for which it acts.
     let other = with_key(&fixture.service, &fixture.foreign_admin, "GET", &path).expect(200).await;
     assert_eq!(
         (other.at("/owner"), other.at("/total_calls")),

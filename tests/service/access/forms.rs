@@ -1,4 +1,4 @@
-//! Keys in forms and lengths that no key has, in each header and in both.
+//! Keys in forms and lengths that no valid key has, in each header and in both.
 
 use jobledger_local::LOCAL_KEY;
 use jobledger_tests::Service;
@@ -8,7 +8,7 @@ use jobledger_tests::problems::is_unauthenticated;
 
 use super::routes;
 
-/// What comes close to a good key, or is far from one.
+/// Words that are almost a valid key, or far from one.
 fn wrong_forms(good: &str) -> Vec<String> {
     let secret = good.trim_start_matches("jobledger_");
     let mut forms: Vec<String> = [
@@ -64,7 +64,7 @@ async fn a_part_of_a_key_is_refused() {
     let environment = service.stack.environment("list-jobs").expect("the function");
     let lists = Alone::start("list-jobs", environment).await;
     let request = |headers: &[(&str, &str)]| {
-        // Without the key that requests of tests have.
+        // Without the default key of test requests.
         let request = Request::new("GET", "/v1/jobs").without("authorization");
         headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     };
@@ -77,7 +77,7 @@ async fn a_part_of_a_key_is_refused() {
             &[("authorization", &bearer(&form))],
             &[("authorization", &form)],
             &[("x-api-key", &form), ("authorization", &bearer(&form))],
-            // Beside a good one, too.
+            // Also beside a valid key.
             &[("x-api-key", &good), ("authorization", &form)],
             &[("x-api-key", &form), ("authorization", &bearer(&good))],
         ] {

@@ -1,4 +1,4 @@
-//! Tickets: what they stand for is looked at whenever they are used.
+//! Tickets: each use checks the key that the ticket stands for.
 
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
@@ -7,7 +7,7 @@ use jobledger_tests::keys::{id_and_key, with_key};
 use jobledger_tests::problems::{is_problem, is_unauthenticated, refuses};
 use serde_json::{Value, json};
 
-/// Where a ticket leads: the Function URL, as the local stack serves it.
+/// The target of a ticket: the Function URL, as the local stack serves it.
 async fn place(service: &Service, key: &str, query: &str) -> String {
     let link = service.staying("GET", &format!("/v1/jobs/export?{query}")).header("x-api-key", key);
     let link = link.expect(307).await;
@@ -63,12 +63,12 @@ async fn an_admins_ticket_exports_the_owner_that_it_was_created_for() {
     }
     let reply = service.anonymous("GET", &format!("{ticket}&owner=a&limit=1")).send().await;
     refuses(&reply, 422, "invalid_query", &["limit", "owner"]);
-    // Twice is not once.
+    // A ticket that is given twice is refused.
     let again = format!("{ticket}&{}", ticket.split_once('?').expect("a ticket").1);
     refuses(&service.anonymous("GET", &again).send().await, 422, "invalid_query", &["ticket"]);
 }
 
-/// What a ticket leads to is a call by its key: off its rate, and among its usage.
+/// A call with a ticket is a call of its key: it counts for the key's rate and usage.
 #[tokio::test]
 async fn a_call_with_a_ticket_counts_for_the_rate_and_usage_of_its_key() {
     let service = Service::start().await;
@@ -94,7 +94,7 @@ async fn a_call_with_a_ticket_counts_for_the_rate_and_usage_of_its_key() {
     assert_eq!(usage.at("/by_route/export-jobs"), &files, "{}", usage.text);
 }
 
-/// Nobody is let in by trying, and trying the same again and again costs no read each.
+/// An unknown ticket is refused, and repeating it costs no further read.
 #[tokio::test]
 async fn unknown_tickets_are_remembered_as_unknown() {
     let service = Service::start().await;

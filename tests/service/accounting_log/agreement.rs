@@ -1,4 +1,4 @@
-//! Totals and metrics against the log.
+//! Totals and metrics, compared with the log.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(super) async fn totals(service: &Service, jobs: &[LoggedJob]) {
     ] {
         assert_eq!(total(service, query).await, expect, "{query}");
     }
-    // Spans by the first characters of their times; each is a day, and some are months.
+    // Spans, by the first characters of their times: each is a day or a month.
     let mut spans: BTreeMap<String, [u64; 2]> = BTreeMap::new();
     for job in jobs {
         let time = job.submitted_at.to_string();
@@ -63,19 +63,19 @@ fn last_day(month: &str) -> String {
     format!("{month}-{days}")
 }
 
-/// Totals of ranges that begin and end at jobs, just before them, and just after.
+/// Totals of ranges that begin and end exactly at jobs, just before them, and just after.
 pub(super) async fn odd_ranges(service: &Service, jobs: &[LoggedJob], every: usize) {
     let times: Vec<Timestamp> = jobs.iter().map(|job| job.submitted_at).collect();
     let length = times.len();
     for (number, from) in times.iter().enumerate().step_by(every) {
-        // Short ones and long ones, spread over the log by a stride that shares no factor with its length.
+        // Short and long ranges, spread over the log by a stride that shares no factor with its length.
         let to = times[(number * 7_919 + 13) % length];
         for (early, late) in [(0, 0), (-1, 1), (1, -1), (0, 3_599_999), (-86_400_000, 0)] {
             let (from, to) = (from.plus_millis(early), to.plus_millis(late));
             let (from, to) = if from <= to { (from, to) } else { (to, from) };
             let range = format!("created_after={from}&created_before={to}");
             let within = |job: &LoggedJob| (from..=to).contains(&job.submitted_at);
-            // Past every end, so that the total comes from the counts alone.
+            // The range contains all jobs, so the total comes from the counts alone.
             for (filter, kind) in
                 [("", None), ("&type=system", Some(2)), ("&type=science&status=completed", Some(1))]
             {
@@ -88,7 +88,7 @@ pub(super) async fn odd_ranges(service: &Service, jobs: &[LoggedJob], every: usi
     }
 }
 
-/// The metrics say what the log says, type by type, to the second and to the bucket.
+/// The metrics equal the log's numbers by type, to the second and to the bucket.
 pub(super) fn metrics(samples: &Samples, jobs: &[LoggedJob]) {
     for kind in KINDS {
         let own: Vec<&LoggedJob> = jobs.iter().filter(|job| job.kind() == kind).collect();
@@ -110,7 +110,7 @@ pub(super) fn metrics(samples: &Samples, jobs: &[LoggedJob]) {
         let run_ms: u64 = own.iter().map(|job| job.run_seconds * 1_000).sum();
         assert_eq!(samples.count(&format!("jobledger_job_run_seconds_count{{{label}}}")), jobs);
         assert_eq!(samples.millis(&format!("jobledger_job_run_seconds_sum{{{label}}}")), run_ms);
-        // The log does not know of waiting: jobs began when they were submitted.
+        // The log has no waiting times: each job began when it was submitted.
         assert_eq!(samples.count(&format!("jobledger_job_wait_seconds_count{{{label}}}")), jobs);
         assert_eq!(samples.millis(&format!("jobledger_job_wait_seconds_sum{{{label}}}")), 0);
         let mut buckets = 0;
@@ -123,7 +123,7 @@ pub(super) fn metrics(samples: &Samples, jobs: &[LoggedJob]) {
                 continue;
             }
             buckets += 1;
-            // Run times are whole seconds, and so are all bounds but those below one.
+            // Run times are whole seconds. So are all bounds, except those below one second.
             let seconds = match bound.split_once('.') {
                 Some((whole, _)) => whole.parse().expect("a bound"),
                 None => u64::MAX,

@@ -1,4 +1,4 @@
-//! Statistics, counts and costs against the log, month by month and over odd times.
+//! Statistics, counts and costs compared with the log, by month and over odd spans.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ fn money(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// The numbers of each month, of all of them, and of an odd stretch.
+/// The numbers of each month, of all months, and of an odd span.
 pub(super) async fn by_month(service: &Service, jobs: &[LoggedJob]) {
     for (first, last) in MONTHS {
         let (from, to) = (time(&format!("{first}T00:00:00Z")), time(&format!("{last}T23:59:59.999Z")));
@@ -36,7 +36,7 @@ pub(super) async fn by_month(service: &Service, jobs: &[LoggedJob]) {
     }
     let all = ["1993-01-01", "1994-12-31"];
     agree(service, jobs, &all, time("1993-01-01T00:00:00Z"), time("1994-12-31T23:59:59.999Z")).await;
-    // To the day, so that costs have the same.
+    // Whole days, because costs are counted by day.
     let odd = ["1993-10-17T00:00:00Z", "1993-11-28T23:59:59.999Z"];
     agree(service, jobs, &odd, time(odd[0]), time(odd[1])).await;
 }

@@ -6,7 +6,7 @@ use jobledger_tests::Service;
 use jobledger_tests::swf::LoggedJob;
 use serde_json::{Value, json};
 
-/// The jobs as lists sort them: the newest first, and of one millisecond the greatest id.
+/// The jobs in the order of lists: the newest first; within one millisecond, the greatest id first.
 pub(super) fn newest_first(jobs: &[LoggedJob]) -> Vec<&LoggedJob> {
     let owner = Owner::try_from(LOCAL_OWNER).expect("an owner");
     let id = |job: &LoggedJob| {
@@ -18,7 +18,7 @@ pub(super) fn newest_first(jobs: &[LoggedJob]) -> Vec<&LoggedJob> {
     sorted.into_iter().map(|(_, job)| job).collect()
 }
 
-/// What a list should say of a job, as far as the log knows.
+/// A job's expected entry in a list, as far as the log has it.
 fn summary(job: &LoggedJob) -> Value {
     let mut labels = json!({ "team": format!("user-{}", job.user) });
     if let Some(application) = job.application {
@@ -51,7 +51,7 @@ fn check(page: &Value, expect: &[&LoggedJob], at: &str) {
     }
 }
 
-/// Every job of the log is there once, as the log has it; all of them, and type by type.
+/// Every job of the log is listed once, with the log's values: of all types, and type by type.
 pub(super) async fn job_by_job(service: &Service, jobs: &[LoggedJob]) {
     let sorted = newest_first(jobs);
     let pages = sorted.chunks(500).count();
@@ -61,7 +61,7 @@ pub(super) async fn job_by_job(service: &Service, jobs: &[LoggedJob]) {
         check(&page.json, expect, &path);
         assert_eq!((page.at("/total"), page.at("/total_pages")), (&json!(jobs.len()), &json!(pages)));
     }
-    // The other way round, by cursor, one type.
+    // In the other direction, by cursor, one type.
     let systems: Vec<_> = sorted.into_iter().rev().filter(|job| job.group == 2).collect();
     let mut cursor = String::new();
     for expect in systems.chunks(100) {
@@ -72,7 +72,7 @@ pub(super) async fn job_by_job(service: &Service, jobs: &[LoggedJob]) {
         cursor = format!("&cursor={}", page.at("/next_cursor").as_str().unwrap_or_default());
     }
     assert_eq!(cursor, "&cursor=", "the last page says that it is");
-    // A whole job has what no list shows.
+    // A whole job also has fields that no list shows.
     for job in jobs.iter().step_by(jobs.len() / 10) {
         let page = service.get(&format!(
             "/v1/jobs?created_after={at}&created_before={at}&limit=100",
@@ -88,7 +88,7 @@ pub(super) async fn job_by_job(service: &Service, jobs: &[LoggedJob]) {
     }
 }
 
-/// Pages that begin anywhere.
+/// Pages at any offset.
 pub(super) async fn offsets(service: &Service, jobs: &[LoggedJob], every: usize) {
     let newest = newest_first(jobs);
     let mut oldest = newest.clone();

@@ -1,4 +1,4 @@
-//! The process ends between any two requests, before or after DynamoDB did the last one; then the event comes again.
+//! The process ends between any two requests, before or after DynamoDB did the last one. Then the event is repeated.
 
 use jobledger_tests::at_once::each_of;
 use jobledger_tests::background::{BackgroundFixture, deliver, event};
@@ -10,10 +10,10 @@ use jobledger::lambda::system_clock;
 
 /// Jobs of each case.
 const JOBS: usize = 4;
-/// More requests than a case takes.
+/// More requests than any case sends.
 const MAX_REQUESTS: usize = 40;
 
-/// Runs a task with its k-th request held, for every k; then the event comes again. `is_left` looks at the jobs.
+/// Holds the k-th request of a task, for every k, and then repeats the event. Each task must still be done once.
 async fn crash_everywhere(
     action: &'static str,
     statuses: &'static [&'static str],
@@ -42,7 +42,7 @@ async fn crash_everywhere(
         let later = shared.later_runner().await;
         deliver(&later, &id).await;
         shared.is_done(&id, action, JOBS).await;
-        // Head, input and output: nothing that was written twice.
+        // Head, input and output: no part is stored twice.
         assert_eq!(stored_parts(&shared.service, &id).await.len(), 3, "{kind}");
         if is_crashed {
             seen.lock().expect("the list").push(kind);

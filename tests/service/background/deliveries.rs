@@ -1,4 +1,4 @@
-//! Deliveries that come again, come together, or have little time; and jobs that do not want it done any more.
+//! Deliveries that repeat, overlap, or have little time; and jobs that changed before their part was done.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,7 +12,7 @@ use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::jobs::{create, ingest_many};
 use serde_json::{Value, json};
 
-/// More jobs than two parts take.
+/// More jobs than two parts have.
 const MANY: usize = 250;
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_repeated_event_changes_nothing() {
     deliver(&runner, &id).await;
     deliver(&fixture.later_runner().await, &id).await;
     assert_eq!(fixture.job(&id).await, before);
-    // An event of a task that never was is nothing, and one that cannot be read is an error: it must not go by unseen.
+    // An event of an unknown task does nothing. An event that cannot be read is an error, so that it is noticed.
     deliver(&runner, "01981b5e-7c3a-7000-8000-000000000001").await;
     assert!(runner.invoke(&event("no id")).await.is_err());
     assert!(runner.invoke(&json!({})).await.is_err());
@@ -45,7 +45,7 @@ async fn two_deliveries_at_once_run_the_task_once() {
     samples.check("jobledger_jobs_ended_total{type=\"a\",status=\"cancelled\"}", &MANY.to_string());
 }
 
-/// Both believe that the other is dead.
+/// Each of two invocations believes that the other one is dead.
 #[tokio::test]
 async fn a_task_taken_over_from_a_running_invocation_is_done_once() {
     let fixture = BackgroundFixture::start().await;
@@ -84,12 +84,12 @@ async fn a_task_longer_than_an_invocation_asks_for_the_next_one() {
     assert_eq!(fixture.total("type=a&status=queued").await, MANY as u64);
 }
 
-/// The same in a whole stack, where the stream has to do the calling.
+/// The same in a whole stack, where the stream starts the invocations.
 #[tokio::test]
 async fn the_stream_starts_the_next_invocation() {
     let timeout = "Timeout: 900";
     assert!(TEMPLATE.contains(timeout));
-    // So short that no invocation ever has time for a second part.
+    // So short that no invocation has time for a second part.
     let template = TEMPLATE.replace(timeout, "Timeout: 60");
     let service = Service::with_options(Options { template, ..Service::options() }).await;
     ingest_many(&service, "default", "a", MANY, &["queued"]).await;
@@ -133,7 +133,7 @@ async fn newer_jobs_and_jobs_that_changed_status_are_left_alone() {
     let later = create(&fixture.service, &json!({ "type": "a" })).await;
     let runner = fixture.hasty_runner().await;
     deliver(&runner, &id).await;
-    // Read, but not yet cancelled: one is cancelled by somebody else meanwhile, and one is gone.
+    // The task has found these jobs, but not changed them. Meanwhile a caller cancels one and deletes another.
     let list = fixture.service.get("/v1/jobs?type=a&sort_order=asc").expect(200).await;
     let path =
         |number: usize| format!("/v1/jobs/{}", list.at(&format!("/jobs/{number}/job_id")).as_str().unwrap());
@@ -145,7 +145,7 @@ async fn newer_jobs_and_jobs_that_changed_status_are_left_alone() {
     assert_eq!(fixture.job(&later).await["status"], "queued");
 }
 
-/// What a bulk job has done to a job, it does not do again, whatever became of the job since.
+/// A bulk task changes each job once, even if a caller changes the job back before the task is repeated.
 #[tokio::test]
 async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
     let fixture = BackgroundFixture::start().await;
@@ -159,7 +159,7 @@ async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
         proxy.plan(move |seen| {
             let is_task = seen.body["Key"]["task_id"].is_object();
             changed += usize::from(seen.operation == "UpdateItem" && !is_task);
-            // All three are changed, and then nothing more is heard: only a part's end comes after them.
+            // The task changes all three jobs. Then its next request, the end of the part, is held.
             if changed >= 4 && !seen.body.to_string().contains("#changed_by") {
                 Fault::Held
             } else {
@@ -180,7 +180,7 @@ async fn a_job_that_was_changed_back_stays_so_when_the_part_is_done_again() {
     }
 }
 
-/// Has somebody else cancel or retry a job.
+/// Another caller cancels or retries a job.
 async fn change_back(fixture: &BackgroundFixture, id: &str, how: &str) {
     if how == "cancel" {
         fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
@@ -193,7 +193,7 @@ async fn change_back(fixture: &BackgroundFixture, id: &str, how: &str) {
     ledger.jobs().retry(&owner, id, system_clock()).await.expect("it is queued again");
 }
 
-/// Moved on by the tests' own clock: a minute more at each call.
+/// A clock that the test moves on: by minutes after each call.
 fn minutes() -> Timestamp {
     system_clock().plus_millis(MINUTES.load(Ordering::Relaxed) * 60_000)
 }
@@ -220,7 +220,7 @@ async fn a_task_without_progress_fails_after_ten_attempts() {
     assert!(job["error"]["message"].as_str().is_some_and(|message| message.contains("10 times")), "{job}");
     assert!(job["expires_at"].is_string());
     assert!(fixture.tasks().await.is_empty());
-    // Once the store is well again, it can be asked for again.
+    // When the store works again, a caller can begin the action again.
     let id = fixture.begin("cancel", "a").await;
     proxy.heal();
     deliver(&runner, &id).await;
@@ -237,7 +237,7 @@ async fn progress_resets_the_attempts_of_a_task() {
     proxy.plan(|seen| if seen.operation == "Query" { Fault::refused() } else { Fault::None });
     assert!(runner.invoke(&event(&id)).await.is_err());
     assert_eq!(fixture.task(&id).await.expect("the task")["tries"]["N"], "1");
-    // Its claim holds for a minute by its own clock, so another one waits; by a later clock it is over.
+    // The claim of the task is valid for a minute. By a clock an hour later it is over.
     proxy.heal();
     let later = fixture.function("run-background-tasks", fixture.endpoint(), || later().plus_hours(1)).await;
     deliver(&later, &id).await;

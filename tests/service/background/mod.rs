@@ -1,4 +1,4 @@
-//! Work that goes on after the answer: `run-background-tasks` by itself, sent what Lambda sends, on tasks that nobody else does.
+//! Background tasks. Each test calls `run-background-tasks` itself, with Lambda's events, on its own tasks.
 
 mod crashes;
 mod deliveries;

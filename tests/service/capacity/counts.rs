@@ -7,10 +7,10 @@ use jobledger_tests::stream::{BEGIN, Write, event, queued, records};
 
 use super::{Bill, CostFixture, changed, completed};
 
-/// What a batch's transaction costs: each item twice, and tallies have no index.
+/// The cost of a batch's transaction: each item's write counts twice, and tallies have no index.
 async fn count(fixture: &CostFixture, shard: &str, writes: &[Write]) -> Bill {
     let counter = fixture.metered("tally-jobs").await;
-    // The first commit of an environment also notes the owner, for two units more: this is any later one.
+    // The first commit of an environment also notes the owner, for two units more. This is a later commit.
     counter.invoke(fixture, &event(&format!("{shard}-before"), &records(0, &writes[..1]))).await;
     let before = fixture.tallies().await;
     let bill = counter.invoke(fixture, &event(shard, &records(0, writes))).await;
@@ -23,7 +23,7 @@ async fn count(fixture: &CostFixture, shard: &str, writes: &[Write]) -> Bill {
     bill
 }
 
-/// Jobs of these types, all of one owner and one hour: created, begun and completed, a third of the records each.
+/// Jobs of these types, of one owner and one hour. A third of the records creates, a third begins, a third completes.
 fn lives(types: &[&str], records: usize) -> Vec<Write> {
     let mut writes = Vec::new();
     for number in 0..records.div_ceil(3) {
@@ -75,7 +75,7 @@ async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
             numbers.end
         ));
         bill.within(1, 8, 1);
-        // The probe has no attribute of an index: it is one unit.
+        // The probe has no attribute of an index: it costs one unit.
         assert_eq!(bill.write, 2);
         let (_, bill) = scraper.call(&fixture, &request).await;
         bill.show(&format!("scrape, of {} jobs", numbers.end));

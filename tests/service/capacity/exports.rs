@@ -1,11 +1,11 @@
-//! Exports: a ticket, and a file that costs what its part of the index weighs.
+//! Exports: a ticket, and a file whose cost is the size of its part of the index.
 
 use futures_util::StreamExt;
 use jobledger_tests::alone::Request;
 
 use super::{CostFixture, completed};
 
-/// Jobs of several parts.
+/// Jobs of several parts of a file.
 const MANY: usize = 1_200;
 
 #[tokio::test]
@@ -34,6 +34,6 @@ async fn a_file_is_read_once() {
     assert_eq!(lines, MANY);
     let bill = exporter.bill(&fixture).await;
     bill.show(&format!("a file of {MANY} jobs"));
-    // The key, and about ten jobs a unit; the last part may be followed by an empty one.
+    // The key, and a unit for about ten jobs. After the last part there may be an empty one.
     bill.within(5, 120, 0);
 }

@@ -20,7 +20,7 @@ fn create(body: &Value) -> Request {
     Request::new("POST", "/v1/jobs").body(body.to_string())
 }
 
-/// Creates a job, and holds its cost against the items that it left.
+/// Creates a job, and compares its cost with the items that it wrote.
 async fn created(fixture: &CostFixture, creator: &Metered, request: &Request) -> (String, Bill) {
     let before = fixture.jobs().await;
     let (reply, bill) = creator.call(fixture, request).await;
@@ -29,7 +29,7 @@ async fn created(fixture: &CostFixture, creator: &Metered, request: &Request) ->
     (reply.at("/job_id").as_str().expect("an id").to_owned(), bill)
 }
 
-/// Calls, and holds the cost against what became of the items; each is written once.
+/// Calls, and compares the cost with the changed items. Each item must be written once.
 async fn changed(fixture: &CostFixture, function: &Metered, request: &Request) -> Bill {
     let before = fixture.jobs().await;
     let (reply, bill) = function.call(fixture, request).await;
@@ -38,7 +38,7 @@ async fn changed(fixture: &CostFixture, function: &Metered, request: &Request) -
     bill
 }
 
-/// A function that knows the caller's key already, as all calls of a minute but the first do.
+/// A function that has the caller's key in its cache, as in all calls of a minute but the first.
 async fn warm(fixture: &CostFixture, name: &str, request: &Request) -> Metered {
     let function = fixture.metered(name).await;
     let (_, bill) = function.call(fixture, request).await;
@@ -52,7 +52,7 @@ async fn creating_a_job_is_within_its_cost() {
     let creator = warm(&fixture, "create-job", &create(&new_job())).await;
     let (_, bill) = created(&fixture, &creator, &create(&new_job())).await;
     bill.show("create");
-    // The queue is looked at in two places, as who became due may go first, too; and the type's mean is read.
+    // The function reads ready jobs and due jobs of the queue, because either may go first; and the type's mean.
     bill.within(2, 2, 6);
 
     let mut with_payload = new_job();
@@ -71,7 +71,7 @@ async fn creating_a_job_is_within_its_cost() {
     let request = create(&with_ids).header("idempotency-key", "once");
     let (_, bill) = created(&fixture, &creator, &request).await;
     bill.show("create with an external_id and an idempotency key");
-    // Whether the key ever stood for another job is read first; then it is kept, in an item of its own.
+    // The function first reads whether the key belongs to another job. Then it stores the key as its own item.
     bill.within(3, 3, 7);
     let (reply, bill) = creator.call(&fixture, &request).await;
     assert_eq!(reply.status, 200);
@@ -132,7 +132,7 @@ async fn cancelling_and_deleting_a_job_is_within_its_cost() {
     let bill = changed(&fixture, &canceller, &cancel(&running)).await;
     bill.show("cancel, running");
     bill.within(1, 0, 8);
-    // Refused by its own condition: the engine reports no units with an error; AWS takes one for the try.
+    // The request's condition fails: the engine reports no units with an error. AWS charges one for the attempt.
     let (reply, bill) = canceller.call(&fixture, &cancel(&running)).await;
     assert_eq!(reply.status, 200);
     bill.show("cancel, cancelled before");
@@ -143,7 +143,7 @@ async fn cancelling_and_deleting_a_job_is_within_its_cost() {
     let ended_bill = changed(&fixture, &deleter, &delete(&ids[1])).await;
     ended_bill.show("delete, ended");
     ended_bill.within(1, 0, 5);
-    // A job that lives is tried, cancelled and then removed: the item in between is that of a cancelled job.
+    // The function deletes a queued job in two steps: it cancels the job, and then removes it.
     let (reply, bill) = deleter.call(&fixture, &delete(&ids[2])).await;
     assert_eq!(reply.status, 200);
     bill.show("delete, queued");
@@ -163,7 +163,7 @@ async fn batch_status_is_within_its_cost() {
         Request::new("POST", "/v1/jobs/batch-status").body(json!({ "job_ids": ids }).to_string())
     };
     let asker = warm(&fixture, "batch-status", &ask(&ids[..1])).await;
-    // As of now: a unit for each job, found or not, and for an id that comes again none.
+    // A strong read costs a unit for each job, found or not. An id that is repeated costs nothing.
     for (what, asked, read) in [
         ("batch-status of a job", vec![ids[0]], 1),
         ("batch-status of the same job three times", vec![ids[0]; 3], 1),
@@ -176,7 +176,7 @@ async fn batch_status_is_within_its_cost() {
         bill.within(1, read, 0);
         assert_eq!((bill.requests, bill.read), (1, 2 * read));
     }
-    // What cannot be read costs nothing.
+    // An invalid id costs nothing.
     let (reply, bill) = asker.call(&fixture, &ask(&["x"])).await;
     assert_eq!((reply.status, bill.requests), (400, 0));
 }
@@ -201,8 +201,8 @@ async fn ingesting_jobs_is_within_its_cost() {
     ] {
         let bill = changed(&fixture, &ingester, &request).await;
         bill.show(what);
-        // A read of each head as of now, a head's write and its place in four indexes, and no more. How many are under way at
-        // once, and so how many round trips there are, is for the network to say.
+        // A strong read of each head, the write of a head and its four index entries, and no more. The network decides
+        // how many requests run at once, and so how many round trips there are.
         bill.within(bill.requests, 100, 500);
         assert!(bill.requests <= 101, "{bill:?}");
     }
@@ -218,7 +218,7 @@ async fn type_settings_are_within_their_cost() {
         ("type, of which nothing is stored", &get, 1, 1, 0),
         ("type, put", &put(r#"{"max_attempts":2}"#), 2, 1, 1),
         ("type, got", &get, 1, 1, 0),
-        // It is read how many parts the indexes have; then each is looked at three times, and the type is opened.
+        // The function reads how many parts the indexes have. It looks at each three times, and opens the type.
         ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 7, 4, 2),
         ("type, another limit", &put(r#"{"max_concurrency":3}"#), 2, 1, 1),
     ] {

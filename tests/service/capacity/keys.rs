@@ -1,4 +1,4 @@
-//! Keys: whoever manages them is looked up at each call, whoever uses them once a minute.
+//! Keys. To manage keys, a function reads the caller's key at each call; else it reads the key once a minute.
 
 use jobledger_tests::alone::Request;
 use jobledger_tests::keys::create_key;

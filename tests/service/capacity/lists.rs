@@ -1,23 +1,23 @@
-//! Lists: pages, totals, dates and offsets; and that they cost the same with ten times the jobs.
+//! Lists: pages, totals, dates and offsets; and that their cost is the same with ten times the jobs.
 
 use jobledger_tests::alone::Request;
 use serde_json::{Value, json};
 
 use super::{Bill, CostFixture, Metered, completed};
 
-/// Jobs of an hour, in each of as many hours as are needed.
+/// Jobs of an hour; more jobs take more hours.
 const AN_HOUR: usize = 20;
-/// Jobs that there are first.
+/// Jobs of the first measurement.
 const FEW: usize = 100;
-/// Jobs that there are then.
+/// Jobs of the second measurement.
 const MANY: usize = 1_000;
 
 fn jobs(numbers: std::ops::Range<usize>) -> Vec<Value> {
-    // From the newest hour backwards, so that more jobs lie behind those that there were.
+    // From the newest hour backwards, so that the added jobs are older than the first ones.
     numbers.map(|number| completed(number, 60 * (MANY - number - 1) / AN_HOUR)).collect()
 }
 
-/// Lists, and holds the page against what is known to be there.
+/// Lists, and compares the total with the known number.
 async fn list(fixture: &CostFixture, lister: &Metered, query: &str, total: usize) -> Bill {
     let (reply, bill) = lister.call(fixture, &Request::new("GET", &format!("/v1/jobs?{query}"))).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -53,7 +53,7 @@ async fn a_page_costs_the_same_with_ten_times_the_jobs() {
     bill.within(2, 8, 0);
 }
 
-/// Hours in the middle come from buckets; the hours at both ends, where they are cut, from the index.
+/// The whole hours of a range come from buckets; the cut hours at its ends come from the index.
 #[tokio::test]
 async fn a_list_between_dates_costs_no_more_than_its_ends() {
     let fixture = CostFixture::start().await;
@@ -69,7 +69,7 @@ async fn a_list_between_dates_costs_no_more_than_its_ends() {
     cut.within(2, 16, 0);
 }
 
-/// Where a page begins is found from the buckets: by months, days and hours, and then within one hour.
+/// The function finds a page's place from the buckets: by months, days and hours, and then within one hour.
 #[tokio::test]
 async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
     let fixture = CostFixture::start().await;
@@ -83,14 +83,14 @@ async fn a_page_at_any_offset_costs_no_more_than_one_hours_jobs() {
         most = most.max(bill.read);
     }
     let shallow = list(&fixture, &lister, "limit=50&offset=55", MANY).await;
-    // A deep one reads as many kinds of buckets as a shallow one, and up to an hour's jobs before its page.
+    // A deep page reads as many kinds of buckets as a shallow one, and before its page up to an hour's jobs.
     assert!(most <= shallow.read + 4, "{most} halves against {}", shallow.read);
     let past = list(&fixture, &lister, "limit=50&offset=999999", MANY).await;
     past.within(4, 8, 0);
 }
 
-/// The page and the total of a list share what is known of it before rows are read: its ids, its ranges, its totals. Rows
-/// that the page has read are not counted by a request of their own.
+/// The page and the total of a list share their lookups: ids, ranges, totals. No request counts rows again that
+/// the page has read.
 #[tokio::test]
 async fn a_list_sends_no_request_twice() {
     let fixture = CostFixture::start().await;
@@ -98,13 +98,13 @@ async fn a_list_sends_no_request_twice() {
     fixture.ingest(&jobs(0..MANY)).await;
     list(&fixture, &lister, "limit=1", MANY).await;
     for (query, total, requests) in [
-        // The job that is called so, the rows in three reads, and the months by which the rest would be cut.
+        // The job of this name, the rows in three reads, and the months that would divide the other rows.
         ("limit=50&search=job-000007", 1, 5),
         ("limit=50&search=scene-00000", 10, 5),
-        // Of more rows than the page has read, the others are counted.
+        // The page does not hold all rows, so the function counts the others.
         ("limit=50&search=scene", MANY, 4),
         ("limit=50&team=pictures", MANY, 3),
-        // The totals, too: they say which ranges are best, and how many there are.
+        // The totals, too: they tell the best ranges, and how many jobs each has.
         ("limit=50&search=scene&status=queued,completed", MANY, 5),
         ("limit=50&status=queued,completed", MANY, 2),
         ("limit=50&type=render,other&sort_by=priority", MANY, 2),

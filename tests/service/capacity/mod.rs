@@ -1,5 +1,5 @@
-//! What operations cost: round trips and capacity units, as the engine reports them and as AWS's rules compute them from
-//! the items, both held against the table "Costs to hold" of the design. `--nocapture` shows the bills.
+//! The cost of operations: round trips and capacity units. The engine reports them, and AWS's rules compute them from
+//! the items. Both are compared with the design's table "Costs to hold". `--nocapture` shows the bills.
 
 mod counts;
 mod exports;
@@ -25,7 +25,7 @@ use jobledger_tests::faults::{Proxy, Seen};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
-/// A stack, to put jobs in and count them; what is measured runs beside it.
+/// A stack that takes and counts the jobs. The measured functions run beside it.
 struct CostFixture {
     service: Service,
     dynamo: Dynamo,
@@ -33,14 +33,14 @@ struct CostFixture {
     tallies: Table,
 }
 
-/// A function whose requests are seen and whose units are counted.
+/// A function with a proxy that sees its requests and a meter that counts its units.
 struct Metered {
     function: Alone,
     meter: Arc<Meter>,
     proxy: Proxy,
 }
 
-/// What one call cost.
+/// The cost of one call.
 #[derive(Clone, Debug, PartialEq)]
 struct Bill {
     requests: u32,
@@ -65,7 +65,7 @@ impl CostFixture {
         self.metered_by(name, system_clock).await
     }
 
-    /// One that goes by this clock.
+    /// A function with this clock.
     async fn metered_by(&self, name: &str, clock: fn() -> Timestamp) -> Metered {
         let proxy = Proxy::start(self.service.stack.dynamodb_endpoint()).await;
         let meter = Arc::new(Meter::default());
@@ -74,7 +74,7 @@ impl CostFixture {
         Metered { function: Alone::start(name, environment).await, meter, proxy }
     }
 
-    /// What the reads of a call cost by AWS's rules: each is done once more, to see the items.
+    /// The cost of a call's reads by AWS's rules. The test repeats each read, to see the items.
     async fn reads(&self, seen: &[Seen]) -> Halves {
         let mut halves = 0;
         for Seen { operation, body, .. } in seen {
@@ -121,7 +121,7 @@ impl CostFixture {
         self.dynamo.scan(&self.tallies.name).await
     }
 
-    /// Puts jobs in, and waits until they are counted.
+    /// Ingests jobs, and waits until they are counted.
     async fn ingest(&self, jobs: &[Value]) {
         for chunk in jobs.chunks(2_000) {
             let lines: Vec<String> = chunk.iter().map(ToString::to_string).collect();
@@ -140,7 +140,7 @@ fn table(service: &Service, id: &str) -> Table {
 }
 
 impl Metered {
-    /// Sends a request; what is expected of its writes is for the caller to say, who knows the items before and after.
+    /// Sends a request. The caller of this method checks the writes, because it knows the items before and after.
     async fn call(&self, fixture: &CostFixture, request: &Request) -> (Reply, Bill) {
         self.proxy.heal();
         self.meter.take();
@@ -148,7 +148,7 @@ impl Metered {
         (reply, self.bill(fixture).await)
     }
 
-    /// The same with any event.
+    /// Sends an event.
     async fn invoke(&self, fixture: &CostFixture, event: &Value) -> Bill {
         self.proxy.heal();
         self.meter.take();
@@ -182,7 +182,7 @@ impl Bill {
         );
     }
 
-    /// Holds the bill against the design: units, not halves.
+    /// Compares the bill with the design. `read` and `write` are units, not halves.
     #[track_caller]
     fn within(&self, round_trips: u32, read: Halves, write: Halves) {
         let fits = self.round_trips <= round_trips && self.read <= 2 * read && self.write <= 2 * write;
@@ -202,12 +202,12 @@ fn halves(units: f64) -> Halves {
     halves as Halves
 }
 
-/// Which item it is.
+/// The key of an item.
 fn key(table: &Table, item: &Item) -> Vec<String> {
     table.key.iter().map(|(name, _)| text(item, name).to_owned()).collect()
 }
 
-/// Each item that is another than before, as it was and as it is.
+/// Each item that changed, as it was and as it is.
 fn changed<'a>(
     table: &Table,
     before: &'a [Item],
@@ -220,12 +220,12 @@ fn changed<'a>(
     gone.chain(others.filter(|(old, new)| old != new)).collect()
 }
 
-/// What it costs to write all that changed, each item once, none of it in a transaction.
+/// The cost of writing each changed item once, outside of a transaction.
 fn written(table: &Table, before: &[Item], after: &[Item]) -> Halves {
     changed(table, before, after).into_iter().map(|(old, new)| write(table, old, new).alone()).sum()
 }
 
-/// A job to ingest, completed, that was created so many minutes after a day began.
+/// A completed job to ingest, created this many minutes after a day began.
 fn completed(number: usize, minute: usize) -> Value {
     let time = |minute: usize| {
         format!("2026-03-{:02}T{:02}:{:02}:00.000Z", 2 + minute / 1_440, minute / 60 % 24, minute % 60)

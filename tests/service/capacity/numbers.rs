@@ -1,18 +1,18 @@
-//! Counts, statistics and costs: the same with ten times the jobs.
+//! Counts, statistics and costs: their cost is the same with ten times the jobs.
 
 use jobledger_tests::alone::Request;
 use serde_json::{Value, json};
 
 use super::{CostFixture, Metered, completed};
 
-/// Jobs that there are first: two in each hour of two days.
+/// Jobs of the first measurement: two in each hour of two days.
 const FEW: usize = 96;
-/// Jobs that there are then.
+/// Jobs of the second measurement.
 const MANY: usize = 960;
-/// Where the hours of the two days begin and end.
+/// The bounds of the range, within the two days.
 const DATES: [&str; 2] = ["2026-03-02T10:20:00Z", "2026-03-03T20:45:00Z"];
 
-/// Jobs, in the same half hours however many there are.
+/// Jobs that lie in the same half hours, however many they are.
 fn jobs(numbers: std::ops::Range<usize>) -> Vec<Value> {
     numbers.map(|number| completed(number, number % FEW * 30)).collect()
 }
@@ -21,7 +21,7 @@ struct Question {
     function: Metered,
     what: &'static str,
     path: String,
-    /// Where the answer has how many jobs, and how many of `FEW` these are.
+    /// The place of a number of jobs in the answer, and that number with `FEW` jobs.
     counted: (&'static str, usize),
     /// Round trips and read units at most.
     most: (u32, usize),

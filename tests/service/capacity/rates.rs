@@ -1,4 +1,4 @@
-//! Rates and usage: a write for a call at most, a write for each minute, a read for a report.
+//! Rates and usage: at most one write for a call, one write for each minute, one read for a report.
 
 use jobledger::lambda::system_clock;
 use jobledger_tests::alone::Request;
@@ -28,7 +28,7 @@ async fn calls_of_a_limited_key_are_leased_many_at_a_time() {
     }
     let bill = lister.bill(&fixture).await;
     bill.show("200 lists by a limited key");
-    // A lease may end where the machine is slow; each takes up to twice as many as the last one.
+    // On a slow machine a lease may end early. Each lease takes up to twice as many calls as the one before.
     assert!(bill.write <= 2 * 40, "{bill:?}");
 }
 
@@ -45,7 +45,7 @@ async fn an_occasional_call_costs_one_write_and_usage_one_a_minute() {
     assert_eq!(getter.function.call(&request).await.status, 404);
     getter.meter.take();
     getter.proxy.heal();
-    // Ten minutes, a call each 12 seconds.
+    // Ten minutes, with a call every 12 seconds.
     for _ in 0..50 {
         clock::set(clock::now().plus_millis(12_000));
         assert_eq!(getter.function.call(&request).await.status, 404);
@@ -59,7 +59,7 @@ async fn an_occasional_call_costs_one_write_and_usage_one_a_minute() {
     );
     assert_eq!(count("UpdateItem"), 50);
     assert!(getter.meter.take().write_units <= 50.0);
-    // Each begins a minute; one that is late on a slow machine is sent once more.
+    // Each write begins a minute. On a slow machine, a late one is sent once more.
     assert!((8..=12).contains(&count("TransactWriteItems")), "{operations:?}");
 }
 

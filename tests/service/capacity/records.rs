@@ -1,4 +1,4 @@
-//! Records: put, read, removed, counted; and what the scrape pays for them.
+//! Records: the cost of put, read, delete and count; and of the scrape.
 
 use jobledger_tests::alone::Request;
 use jobledger_tests::capacity::write;
@@ -13,7 +13,7 @@ fn put(id: &str, status: &str) -> Request {
     Request::new("PUT", &format!("/v1/records/source/{id}")).body(body.to_string())
 }
 
-/// Calls, and holds the cost against what became of the items.
+/// Calls, and compares the cost with the changed items.
 async fn changed(fixture: &CostFixture, function: &Metered, request: &Request, status: u16) -> Bill {
     let table = fixture.table("RecordsTable");
     let before = fixture.dynamo.scan(&table.name).await;
@@ -66,7 +66,7 @@ async fn counting_a_thousand_writes_is_within_its_cost() {
             raw_record(number, &keys, (number % 2 == 1).then(|| image(number / 2, "new")), Some(new))
         })
         .collect();
-    // The first commit of an environment also notes the owner: this is any later one.
+    // The first commit of an environment also notes the owner. This is a later commit.
     counter.invoke(&fixture, &event("shard-before", &records[..1])).await;
     let before = fixture.tallies().await;
     let bill = counter.invoke(&fixture, &event("shard", &records)).await;
@@ -76,7 +76,7 @@ async fn counting_a_thousand_writes_is_within_its_cost() {
         costs.map(|(old, new)| write(&fixture.tallies, old, new).in_transaction_at_most()).sum();
     assert_eq!(bill.write, most);
     bill.show("count 1,000 writes of records of one kind, in two statuses");
-    // Both counts of the status that all have left may be at nothing: they are asked to go, side by side.
+    // All records left the first status, so both its counts may be 0. The counter deletes both at the same time.
     assert_eq!(bill.requests, 2 + 2);
     bill.within(3, 1, 10);
 }
@@ -88,7 +88,7 @@ async fn counts_cost_the_same_with_ten_times_the_records() {
     let (writer, mut bills) = (fixture.metered("record").await, Vec::new());
     for numbers in [0..60, 60..600] {
         for number in numbers.clone() {
-            // As many kinds and statuses as there may usually be.
+            // As many kinds and statuses as are usual at most.
             let (kind, status) = (number % 6, number % 5);
             let request = Request::new("PUT", &format!("/v1/records/kind-{kind}/{number}"))
                 .body(json!({ "status": format!("status-{status}") }).to_string());

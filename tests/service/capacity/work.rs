@@ -10,7 +10,7 @@ fn claim(kind: &str, max: usize) -> Request {
     Request::new("POST", "/v1/jobs/claim").body(body.to_string())
 }
 
-/// Creates jobs as callers do: with a name, labels and a small payload.
+/// Creates typical jobs: with a name, labels and a small payload.
 async fn create(fixture: &CostFixture, kind: &str, count: usize) {
     for _ in 0..count {
         let body = json!({
@@ -21,7 +21,7 @@ async fn create(fixture: &CostFixture, kind: &str, count: usize) {
     }
 }
 
-/// Calls, and holds the writes against what became of the items of jobs; each is written once, in no transaction.
+/// Calls, and compares the writes with the changed items of jobs. Each is written once, in no transaction.
 async fn changed(fixture: &CostFixture, function: &Metered, request: &Request) -> (Value, Bill) {
     let before = fixture.jobs().await;
     let (reply, bill) = function.call(fixture, request).await;
@@ -49,7 +49,7 @@ async fn claiming_is_within_its_cost() {
     let (_, bill) =
         changed(&fixture, &claimer, &Request::new("POST", "/v1/jobs/claim").body(body.to_string())).await;
     bill.show("claim of 20 empty queues");
-    // How many of the queues are read at once, is bounded.
+    // A bound limits how many queues the function reads at once.
     bill.within(3, 10, 0);
     create(&fixture, "render", 11).await;
     let (jobs, bill) = changed(&fixture, &claimer, &claim("render", 1)).await;
@@ -64,7 +64,7 @@ async fn claiming_is_within_its_cost() {
     let (reply, bill) = claimer.call(&fixture, &claim("limited", 1)).await;
     assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(1));
     bill.show("claim of a job of a type with a limit");
-    // Twice as much, as in every transaction, and the slot.
+    // A transaction costs twice as much; and there is the slot.
     bill.within(4, 5, 16);
 }
 
@@ -109,7 +109,7 @@ async fn reporting_is_within_its_cost() {
     assert_eq!(reply.status, 200);
     bill.show("completion, of a type with a limit");
     bill.within(2, 1, 16);
-    // Refused by the write itself: whose lease does not hold costs no read.
+    // The write's condition fails. A report without a valid lease costs no read.
     let (reply, bill) = function.call(&fixture, &report(1, json!({}))).await;
     assert_eq!(reply.status, 409);
     bill.show("a report that is refused");
@@ -131,7 +131,7 @@ async fn editing_and_retrying_is_within_its_cost() {
     let edit = |path: &str, body: Value| Request::new("PATCH", path).body(body.to_string());
     function.call(&fixture, &edit(&waits, json!({ "name": "x" }))).await;
     for (what, request, round_trips, read, write) in [
-        // The settings of its type are not known here, nor read.
+        // The function neither knows nor reads the settings of this type.
         ("edit of a name, of a new type", edit(&unseen, json!({ "name": "x" })), 2, 1, 5),
         ("edit of a priority, queued", edit(&waits, json!({ "priority": 9 })), 2, 1, 7),
         (

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::{SHARD, TallyFixture, all_of, deliver};
 
-/// Sends an event until it is taken, as Lambda does; boundedly.
+/// Sends an event until the function accepts it, as Lambda does, with a bound.
 async fn until_taken(function: &Alone, event: &Value) {
     let sending = async { while function.invoke(event).await.is_err() {} };
     tokio::time::timeout(PATIENCE, sending).await.expect("the batch is taken");
 }
 
-/// A delivery that Lambda takes for lost may still be running when the next one begins.
+/// Lambda may give up a delivery and begin the next one while the first still runs.
 #[tokio::test]
 async fn two_deliveries_of_one_shard_at_once_count_once() {
     let fixture = TallyFixture::start().await;
@@ -24,7 +24,7 @@ async fn two_deliveries_of_one_shard_at_once_count_once() {
     let (one, other) = (counter.function().await, counter.function().await);
     let writes = lives(10, 300);
     for end in (50..=300).step_by(50) {
-        // The second one also brings what lies before, and goes further.
+        // The second delivery also has the records before, and goes further.
         let (short, long) =
             (records(end - 50, &writes[end - 50..end - 10]), records(end - 50, &writes[end - 50..end]));
         let (short, long) = (event(SHARD, &short), event(SHARD, &long));
@@ -33,7 +33,7 @@ async fn two_deliveries_of_one_shard_at_once_count_once() {
     }
 }
 
-/// The slower one reads its checkpoint before the faster one commits, and commits after it: it must find that out.
+/// The slow delivery reads its checkpoint before the fast one commits, and commits after it. It must notice that.
 #[tokio::test]
 async fn a_delivery_that_was_overtaken_begins_anew() {
     let fixture = TallyFixture::start().await;
@@ -42,14 +42,14 @@ async fn a_delivery_that_was_overtaken_begins_anew() {
     let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
     let writes = lives(11, 80);
     let event = all_of(&writes);
-    // Between the slow one's read and its commit, the fast one takes half.
+    // Between the slow one's read and its commit, the fast one counts half.
     proxy.spoil(1, Fault::Held);
     tokio::select! {
         _ = slow.invoke(&event) => panic!("its commit is held"),
         () = proxy.held(1) => {}
     }
     deliver(&fast, SHARD, &records(0, &writes[..40])).await;
-    // The commit that was held is sent after all, with the condition that it had.
+    // The held commit is sent now, with its old condition.
     let held = proxy.seen().swap_remove(1);
     assert_eq!(held.operation, "TransactWriteItems");
     let refused = reqwest::Client::new()
@@ -70,8 +70,8 @@ async fn a_delivery_that_was_overtaken_begins_anew() {
     counter.expect(&writes).await;
 }
 
-/// While one delivery is between its read and its commit, another takes all of it: the first must see that it has
-/// nothing left to do, and say that all went well.
+/// While one delivery is between its read and its commit, another counts all of it. The first delivery must find that
+/// nothing is left to do, and succeed.
 #[tokio::test]
 async fn the_loser_of_a_race_finds_all_counted() {
     let fixture = TallyFixture::start().await;
@@ -80,7 +80,7 @@ async fn the_loser_of_a_race_finds_all_counted() {
     let (slow, fast) = (counter.function_at(proxy.url()).await, counter.function().await);
     let writes = lives(12, 60);
     let event = all_of(&writes);
-    // Its first try of the commit goes nowhere; the other delivery is done before it tries again.
+    // The first attempt of its commit gets lost. The other delivery ends before the next attempt.
     let (lost, mut is_lost) = tokio::sync::mpsc::unbounded_channel();
     let (go, mut may_go) = tokio::sync::mpsc::unbounded_channel::<()>();
     proxy.plan(move |seen| {
@@ -105,7 +105,7 @@ async fn the_loser_of_a_race_finds_all_counted() {
     assert_eq!(counter.checkpoint(SHARD).await, sequence(59));
 }
 
-/// Shards have checkpoints of their own and share all buckets.
+/// Each shard has its own checkpoint, and all share the buckets.
 #[tokio::test]
 async fn shards_at_once_add_up_in_the_same_buckets() {
     let fixture = TallyFixture::start().await;
@@ -119,7 +119,7 @@ async fn shards_at_once_add_up_in_the_same_buckets() {
             let records = records(0, writes);
             for batch in records.chunks(30) {
                 until_taken(&function, &event(shard, batch)).await;
-                // And again, at once.
+                // The same batch again, immediately.
                 until_taken(&function, &event(shard, batch)).await;
             }
         }

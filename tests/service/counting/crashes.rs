@@ -1,4 +1,4 @@
-//! A crash between any two steps, and every other way in which a step can fail; then the batch comes again.
+//! A crash between any two steps, and every other failure of a step. Then the batch is repeated.
 
 use jobledger_tests::PATIENCE;
 use jobledger_tests::alone::Alone;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::{Counter, SHARD, TallyFixture, all_of, deliver};
 
-/// One read and three commits: the jobs are spread over more hours than two commits take.
+/// One read and three commits: the jobs lie in more hours than two commits can count.
 const REQUESTS: usize = 4;
 
-/// A history that takes several commits, and so has steps to crash between.
+/// A history that takes several commits, with steps to crash between.
 fn wide() -> Vec<Write> {
     let mut writes: Vec<Write> = (0..42)
         .map(|hour| {
@@ -24,7 +24,7 @@ fn wide() -> Vec<Write> {
     writes
 }
 
-/// What is counted is what the checkpoint says: the writes up to it, and none after it.
+/// The counts must match the checkpoint: all writes up to it, and none after it.
 async fn expect_up_to_the_checkpoint(counter: &Counter, writes: &[Write]) {
     let checkpoint = counter.checkpoint(SHARD).await;
     let done = (0..writes.len()).find(|place| sequence(*place) == checkpoint).map_or(0, |place| place + 1);
@@ -53,7 +53,7 @@ async fn the_history_takes_as_many_steps_as_are_crashed_between() {
     );
 }
 
-/// The process ends at the k-th request: before DynamoDB does it, or after, when nobody hears the answer.
+/// The process ends at the k-th request: before DynamoDB does it, or after it, before the answer arrives.
 #[tokio::test]
 async fn a_crash_at_any_request_counts_every_record_once() {
     let fixture = TallyFixture::start().await;
@@ -80,7 +80,7 @@ async fn crash(function: &Alone, proxy: &Proxy, event: &Value) {
     }
 }
 
-/// It crashes at its last step, over and over, and the batch grows meanwhile as Lambda lets it.
+/// The process crashes at its last step several times. Meanwhile Lambda adds records to the batch.
 #[tokio::test]
 async fn crashes_in_a_row_count_every_record_once() {
     let fixture = TallyFixture::start().await;
@@ -97,7 +97,7 @@ async fn crashes_in_a_row_count_every_record_once() {
     deliver_again(&counter, &writes).await;
 }
 
-/// The k-th request fails once, in every way that requests fail; it is tried again by the function, or the batch is.
+/// The k-th request fails once, in every way that requests fail. The function retries it, or Lambda repeats the batch.
 #[tokio::test]
 async fn a_failure_at_any_request_counts_every_record_once() {
     let fixture = TallyFixture::start().await;
@@ -126,7 +126,7 @@ async fn a_failure_at_any_request_counts_every_record_once() {
     .await;
 }
 
-/// DynamoDB is away from the k-th request on: the function gives up with an error, so that Lambda keeps the batch.
+/// From the k-th request on, DynamoDB fails. The function returns an error, so Lambda keeps the batch.
 #[tokio::test]
 async fn a_batch_is_delivered_again_if_the_store_fails() {
     let fixture = TallyFixture::start().await;
@@ -141,7 +141,7 @@ async fn a_batch_is_delivered_again_if_the_store_fails() {
         let lasting = fault.clone();
         proxy.plan(move |seen| if seen.number >= number { lasting.clone() } else { Fault::None });
         let answer = tokio::time::timeout(PATIENCE, function.invoke(&all_of(writes))).await;
-        // A read that is told of a cancelled transaction cannot be: that is no passing trouble, but an error all the same.
+        // A cancelled transaction is no answer to a read: the function does not retry it, but returns an error, too.
         assert!(answer.expect("it gives up in time").is_err(), "{fault:?} from request {number} on");
         assert!(proxy.seen().len() <= number + 40, "retries have a bound");
         expect_up_to_the_checkpoint(&counter, writes).await;

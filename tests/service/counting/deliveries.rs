@@ -1,15 +1,15 @@
-//! Batches that come again, overlap, are cut short, or bring nothing.
+//! Batches that repeat, overlap, are cut short, or are empty.
 
 use jobledger_tests::stream::{Dice, Write, last_event, lives, records, sequence};
 use serde_json::{Value, json};
 
 use super::{Counter, SHARD, TallyFixture, deliver};
 
-/// Records that one history has.
+/// Writes of one history.
 const WRITES: usize = 240;
-/// Histories that are delivered badly, each in its own way.
+/// Histories, each with other deliveries.
 const HISTORIES: u64 = 6;
-/// Deliveries of each.
+/// Deliveries of each history.
 const DELIVERIES: usize = 40;
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn an_old_batch_out_of_its_turn_changes_nothing() {
         deliver(&function, SHARD, batch).await;
     }
     counter.expect(&writes).await;
-    // Somebody sends the queue of failed batches again, a day later, in any order.
+    // An operator sends the queue of failed batches a day later, in any order.
     for batch in [batches[2], batches[0], batches[3], batches[1], &records[..], &records[59..61]] {
         deliver(&function, SHARD, batch).await;
         counter.expect(&writes).await;
@@ -49,8 +49,8 @@ async fn an_old_batch_out_of_its_turn_changes_nothing() {
     assert_eq!(counter.checkpoint(SHARD).await, sequence(WRITES - 1));
 }
 
-/// Each delivery begins somewhere at or before the first record that was not taken, and ends anywhere: that is all that
-/// Lambda promises.
+/// Each delivery begins somewhere at or before the first record that is not counted, and ends anywhere. Lambda promises
+/// no more than that.
 #[tokio::test]
 async fn overlapping_and_cut_batches_count_once() {
     let fixture = TallyFixture::start().await;
@@ -66,7 +66,7 @@ async fn deliver_badly(counter: &Counter, writes: &[Write], dice: &mut Dice) {
     let records = records(0, writes);
     let mut taken = 0;
     for _ in 0..DELIVERIES {
-        // A new environment now and then: nothing may depend on what one remembers.
+        // Now and then a new environment begins: nothing may depend on its memory.
         let function = counter.function().await;
         let from = taken - roll(taken.min(50) + 1);
         let to = (from + 1 + roll(40)).min(writes.len());
@@ -98,8 +98,8 @@ async fn events_without_records_change_nothing() {
     counter.expect(&writes).await;
 }
 
-/// Lambda reads a shard's number only into the events of a window; without it a record cannot be told from its
-/// repetition, so that counting it is refused, and the batch comes again until the event source is put right.
+/// Lambda names a shard only in the events of a window. Without the name, a repeated record looks like a new one.
+/// The function fails then, and Lambda repeats the batch until an operator mends the event source.
 #[tokio::test]
 async fn records_without_a_shard_are_refused() {
     let fixture = TallyFixture::start().await;

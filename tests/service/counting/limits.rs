@@ -1,4 +1,4 @@
-//! What one transaction can take, and what is not worth one.
+//! The limits of one transaction, and batches that need none.
 
 use jobledger::counts::MAX_ITEMS;
 use jobledger::domain::{Percent, Progress, State, Status};
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use super::{SHARD, TallyFixture, deliver};
 
-/// Most bytes of one expression, says DynamoDB.
+/// Most bytes of one expression, by DynamoDB's limits.
 const EXPRESSION_BYTES: usize = 4_096;
-/// Most operators of one expression, says DynamoDB.
+/// Most operators of one expression, by DynamoDB's limits.
 const EXPRESSION_OPERATORS: usize = 300;
-/// Most items of one transaction, says DynamoDB.
+/// Most items of one transaction, by DynamoDB's limits.
 const TRANSACTION_ITEMS: usize = 100;
 
 fn created(number: u128, kind: &str, hour: i64) -> Write {
     Write { old: None, new: Some(queued(number, "dan", kind, BEGIN.plus_hours(hour))) }
 }
 
-/// Checks the transactions that were sent, and says how many there were.
+/// Checks the transactions that were sent, and returns how many there were.
 fn commits(seen: &[Seen]) -> usize {
     let commits: Vec<&Seen> = seen.iter().filter(|seen| seen.operation == "TransactWriteItems").collect();
     for commit in &commits {
@@ -59,7 +59,7 @@ async fn more_types_than_a_transaction_takes_are_committed_in_prefixes() {
     let counter = fixture.counter().await;
     let proxy = Proxy::start(fixture.endpoint()).await;
     let function = counter.function_at(proxy.url()).await;
-    // The longest names, each a type of its own: six items each, beside five of all types.
+    // The longest names, each a type: six items for each type, and five for all types together.
     let name = |number: u128| format!("{number:03}-{}", "n".repeat(60));
     let writes: Vec<Write> = (0..230).map(|number| created(number + 1, &name(number), 0)).collect();
     deliver(&function, SHARD, &records(0, &writes)).await;
@@ -69,7 +69,7 @@ async fn more_types_than_a_transaction_takes_are_committed_in_prefixes() {
     counter.expect(&writes).await;
 }
 
-/// An hour's item has a number for each minute and status: more of them than one expression takes.
+/// An hour's item has a number for each minute and status. One expression cannot change all of them.
 #[tokio::test]
 async fn more_numbers_of_an_item_than_an_expression_takes_are_committed_in_prefixes() {
     let fixture = TallyFixture::start().await;
@@ -106,7 +106,7 @@ async fn a_thousand_records_of_an_hour_are_one_commit() {
     counter.expect(&writes).await;
 }
 
-/// Heartbeats and progress change no number: the checkpoint is read, and nothing is written.
+/// Heartbeats and progress change no number. The counter reads the checkpoint and writes nothing.
 #[tokio::test]
 async fn a_batch_that_moves_no_number_writes_nothing() {
     let fixture = TallyFixture::start().await;
@@ -118,7 +118,7 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     for beat in 1..=50 {
         let mut new = old.clone();
         new.job.updated_at = old.job.updated_at.plus_millis(beat);
-        // Every other one tells how far the job is, too.
+        // Every other heartbeat also reports progress.
         if beat % 2 == 0 {
             let overall_progress = Percent::try_from(beat.to_string().as_str()).expect("a share");
             new.job.progress = Some(Progress { overall_progress, ..Progress::default() });
@@ -141,7 +141,7 @@ async fn a_batch_that_moves_no_number_writes_nothing() {
     assert_eq!(counter.checkpoint(SHARD).await, sequence(0));
 }
 
-/// A job that runs, whose record differs in its progress and in nothing else.
+/// A running job, whose record changes only its progress.
 #[tokio::test]
 async fn progress_alone_writes_nothing() {
     let fixture = TallyFixture::start().await;
@@ -163,7 +163,7 @@ async fn progress_alone_writes_nothing() {
     counter.expect(&writes).await;
 }
 
-/// A shard that only heartbeats go through keeps its old checkpoint; what comes after them still counts once.
+/// A shard with nothing but heartbeats keeps its old checkpoint. Records after them still count once.
 #[tokio::test]
 async fn records_that_were_skipped_are_skipped_again() {
     let fixture = TallyFixture::start().await;

@@ -1,4 +1,4 @@
-//! Counting from the stream: `tally-jobs` by itself, sent what Lambda sends, on tallies that nobody else writes.
+//! Counting from the stream. Each test calls `tally-jobs` itself, with Lambda's events, on its own tallies.
 
 mod concurrency;
 mod crashes;
@@ -19,18 +19,18 @@ use jobledger_tests::stream::{Counts, Write, counts_of, event, records, recount}
 use jobledger_tests::{PATIENCE, Service};
 use serde_json::{Value, json};
 
-/// The shard that tests read where it does not matter which.
+/// A shard, for tests that need only one.
 const SHARD: &str = "shardId-00000001772000000000-aaaaaaaa";
 
-/// A DynamoDB for some counters. No jobs go in, and each counter gets a table of its own, so that the stack's own pump
-/// has nothing to do with what is counted.
+/// A DynamoDB for some counters. No test creates jobs in it, and each counter has its own table. So the stack's own
+/// counter changes none of the counts.
 struct TallyFixture {
     service: Service,
     dynamo: Dynamo,
     counters: AtomicUsize,
 }
 
-/// A table of tallies, and what its counter is started with.
+/// A table of tallies, and the environment of its counter.
 struct Counter {
     dynamo: Dynamo,
     table: String,
@@ -44,7 +44,7 @@ impl TallyFixture {
         Self { service, dynamo, counters: AtomicUsize::new(0) }
     }
 
-    /// New tallies, with nothing in them.
+    /// New, empty tallies.
     async fn counter(&self) -> Counter {
         let mut environment = self.service.stack.environment("tally-jobs").expect("the function");
         let number = self.counters.fetch_add(1, Ordering::Relaxed);
@@ -73,19 +73,19 @@ impl TallyFixture {
 }
 
 impl Counter {
-    /// The function, straight on DynamoDB.
+    /// The function, directly on DynamoDB.
     async fn function(&self) -> Alone {
         Alone::start("tally-jobs", self.environment.clone()).await
     }
 
-    /// The function, on the DynamoDB at another address.
+    /// The function, with another address of DynamoDB.
     async fn function_at(&self, endpoint: &str) -> Alone {
         let mut environment = self.environment.clone();
         environment.vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoint.to_owned());
         Alone::start("tally-jobs", environment).await
     }
 
-    /// The function, and who counts what it spends.
+    /// The function, with a meter that counts its units.
     async fn metered(&self) -> (Alone, Arc<Meter>) {
         let meter = Arc::new(Meter::default());
         let environment = Environment { meter: Some(Arc::clone(&meter)), ..self.environment.clone() };
@@ -96,7 +96,7 @@ impl Counter {
         counts_of(&self.dynamo.scan(&self.table).await)
     }
 
-    /// What is counted is what a recount of these writes counts.
+    /// The counts must equal a recount of these writes.
     #[track_caller]
     fn expect(&self, writes: &[Write]) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -118,12 +118,12 @@ impl Counter {
         }
     }
 
-    /// How far a shard has been counted; empty: not at all.
+    /// The checkpoint of a shard; empty: none.
     async fn checkpoint(&self, shard: &str) -> String {
         self.checkpoint_field(shard, "sequence").await["S"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// How many records could not be read.
+    /// The count of records that could not be read.
     async fn unreadable(&self) -> u64 {
         let items = self.dynamo.scan(&self.table).await;
         let found = items.into_iter().find(|item| text(item, "bucket") == "failed");
@@ -139,7 +139,7 @@ impl Counter {
     }
 }
 
-/// Delivers records that must be taken.
+/// Delivers records, which the function must accept.
 #[track_caller]
 fn deliver<'a>(function: &'a Alone, shard: &str, records: &[Value]) -> impl Future<Output = ()> + use<'a> {
     let caller = std::panic::Location::caller();
@@ -151,7 +151,7 @@ fn deliver<'a>(function: &'a Alone, shard: &str, records: &[Value]) -> impl Futu
     }
 }
 
-/// The event of all these writes, from the beginning of the shard on.
+/// The event of all these writes, from the beginning of the shard.
 fn all_of(writes: &[Write]) -> Value {
     event(SHARD, &records(0, writes))
 }

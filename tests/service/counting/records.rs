@@ -1,4 +1,4 @@
-//! The other stream: that of records, whose writes the function `record` makes, and which Lambda delivers as it may.
+//! The stream of records. The function `record` writes, and the test delivers the stream as Lambda may.
 
 use std::collections::BTreeMap;
 
@@ -13,25 +13,25 @@ use super::{Counter, SHARD, TallyFixture, deliver};
 
 /// A shard of the stream of records.
 const RECORD_SHARD: &str = "shardId-00000001772000000001-bbbbbbbb";
-/// Writes that one history has.
+/// Writes of one history.
 const WRITES: usize = 150;
-/// Histories that are delivered badly, each in its own way.
+/// Histories, each with other deliveries.
 const HISTORIES: u64 = 4;
-/// Deliveries of each.
+/// Deliveries of each history.
 const DELIVERIES: usize = 30;
-/// Kinds of which a batch takes two commits.
+/// Kinds whose batch takes two commits.
 const MANY_KINDS: usize = 60;
-/// One read, two commits, and the removal of what is at nothing: both statuses of some kinds, of the owner and of all.
+/// One read, two commits, and the deletes of counts at 0: both statuses of some kinds, of the owner and of all.
 const REQUESTS: usize = 3 + MANY_KINDS / 10 * 4;
 
-/// What was written to a table of records, and what is in it after each write.
+/// The writes to a table of records, and its counts after each write.
 struct History {
     table: String,
     stream: Vec<Value>,
     after: Vec<Counts>,
 }
 
-/// Writes records by the function, and keeps what the stream would tell of it.
+/// Writes records by the function, and keeps the stream records of these writes.
 struct Writer<'a> {
     fixture: &'a TallyFixture,
     function: Alone,
@@ -60,7 +60,7 @@ impl<'a> Writer<'a> {
         Self { fixture, function: Alone::start("record", environment).await, items: BTreeMap::new(), history }
     }
 
-    /// Sends a request; what becomes of the record's item is one record of the stream, if anything does.
+    /// Sends a request. If it changes the record's item, that is one record of the stream.
     async fn write(&mut self, method: &str, owner: &str, kind: &str, id: &str, status: Option<&str>) {
         let request = Request::new(method, &format!("/v1/records/{kind}/{id}?owner={owner}"))
             .body(json!({ "status": status }).to_string());
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Counts records plainly: one by one, in the owner's sum and in that of all.
+/// Counts records one by one, for their owner and for all owners.
 fn plain<'a>(items: impl IntoIterator<Item = &'a Item>) -> Counts {
     let mut counts = Counts::new();
     for item in items {
@@ -98,7 +98,7 @@ fn plain<'a>(items: impl IntoIterator<Item = &'a Item>) -> Counts {
 }
 
 impl Counter {
-    /// No count of records is kept that is at nothing.
+    /// No count of records may stay at 0.
     async fn has_nothing_empty(&self) {
         let empty = |item: &Item| text(item, "bucket").starts_with("records#") && item["records"]["N"] == "0";
         let items = self.dynamo.scan(&self.table).await;
@@ -106,7 +106,7 @@ impl Counter {
     }
 }
 
-/// A random history: records of three owners come, change their status, are put again as they are, go, and come again.
+/// A random history: callers create records of three owners, change their status, repeat, delete and create them again.
 async fn history(fixture: &TallyFixture, seed: u64) -> History {
     let mut dice = Dice::new(seed);
     let mut writer = Writer::start(fixture, seed).await;
@@ -118,20 +118,20 @@ async fn history(fixture: &TallyFixture, seed: u64) -> History {
         let method = *dice.pick(&["PUT", "PUT", "PUT", "DELETE"]);
         writer.write(method, owner, kind, id, status).await;
     }
-    // The counts that are expected at the end are those of a plain reading of the whole table.
+    // The counts at the end must equal a count of the whole table.
     let all = fixture.dynamo.scan(&writer.history.table).await;
     assert_eq!(writer.history.after.last(), Some(&plain(&all)));
     writer.history
 }
 
 impl History {
-    /// What is counted after so many writes.
+    /// The counts must be those after this many writes.
     async fn expect(&self, counter: &Counter, writes: usize) {
         let expected = writes.checked_sub(1).map(|last| self.after[last].clone()).unwrap_or_default();
         assert_eq!(counter.counts().await, expected, "after {writes} writes");
     }
 
-    /// What is counted is what the checkpoint says.
+    /// The counts must match the checkpoint.
     async fn expect_up_to_the_checkpoint(&self, counter: &Counter) {
         let checkpoint = counter.checkpoint(RECORD_SHARD).await;
         let done = (0..self.stream.len()).find(|place| sequence(*place) == checkpoint);
@@ -161,14 +161,14 @@ async fn repeated_overlapping_and_cut_batches_count_once() {
         let function = counter.function().await;
         deliver(&function, RECORD_SHARD, &history.stream[taken.saturating_sub(1)..]).await;
         history.expect(&counter, WRITES).await;
-        // All of it again, and a part, much later.
+        // Much later, all of it again, and a part.
         deliver(&function, RECORD_SHARD, &history.stream).await;
         deliver(&function, RECORD_SHARD, &history.stream[WRITES / 2..]).await;
         history.expect(&counter, WRITES).await;
     }
 }
 
-/// A record for each of many kinds, then another status for each, and half of them gone.
+/// A record of each of many kinds, then another status for each; then half of them are deleted.
 async fn many_kinds(fixture: &TallyFixture) -> History {
     let mut writer = Writer::start(fixture, 1_000).await;
     let kinds: Vec<String> = (0..MANY_KINDS).map(|number| format!("kind-{number}")).collect();
@@ -211,7 +211,7 @@ async fn a_crash_at_any_request_counts_every_write_once() {
     assert_eq!(operations[3..], ["DeleteItem"].repeat(REQUESTS - 3));
 }
 
-/// Both streams go to the same function; each shard has its own checkpoint, and neither touches the other's numbers.
+/// One function counts both streams. Each shard has its own checkpoint, and neither changes the other's numbers.
 #[tokio::test]
 async fn jobs_and_records_are_counted_side_by_side() {
     let fixture = TallyFixture::start().await;
@@ -255,7 +255,7 @@ async fn a_change_that_moves_no_number_writes_nothing() {
     writer.history.expect(&counter, 3).await;
 }
 
-/// An owner is in the list of all as soon as anything of it is counted, a job or not.
+/// As soon as an owner has any count, of a job or not, the list of owners contains it.
 #[tokio::test]
 async fn an_owner_without_jobs_is_among_the_owners() {
     let fixture = TallyFixture::start().await;

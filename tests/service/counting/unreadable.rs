@@ -1,4 +1,4 @@
-//! Records that cannot be read: counted as failed, logged with their numbers, and no harm to the rest.
+//! Records that cannot be read: the counter counts and logs them, and counts all others as usual.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Counter, SHARD, TallyFixture, deliver};
 
-/// What is logged while this lives, on this thread.
+/// The lines that this thread logs while the guard lives.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -33,7 +33,7 @@ impl Log {
     }
 }
 
-/// Records that nobody can read, one for each way, for places from `from` on; the last one does not even have a number.
+/// Records that cannot be read, one for each reason, for places from `from` on. The last one has no sequence number.
 fn bad_records(from: usize) -> Vec<Value> {
     let [Write { new: Some(head), .. }, ..] = &lives(50, 1)[..] else {
         unreachable!("the first write creates")
@@ -98,7 +98,7 @@ async fn records_that_cannot_be_read_are_counted_logged_and_passed_over() {
         assert!(errors.iter().any(|line| line.contains(&number)), "nothing about {number} in {lines:#?}");
     }
 
-    // The same again, and parts of it: nothing is counted twice, the failures neither.
+    // The same batch again, and parts of it: nothing is counted twice, nor are the failures.
     for again in [&batch[..], &batch[10..], &batch[..30]] {
         deliver(&function, SHARD, again).await;
         counter.expect(&good).await;
@@ -121,7 +121,7 @@ async fn a_batch_of_nothing_else_is_passed_over_for_good() {
     counter.expect(&good).await;
 }
 
-/// Not even a record: with its neighbours it counts as one that failed.
+/// Entries of an event that are not records count as failed. The others count as usual.
 #[tokio::test]
 async fn an_event_entry_that_is_no_record_does_not_stop_the_others() {
     let fixture = TallyFixture::start().await;
@@ -135,7 +135,7 @@ async fn an_event_entry_that_is_no_record_does_not_stop_the_others() {
     assert_eq!(counter.unreadable().await, 4);
 }
 
-/// A cut delivery that ends at a record without a number, and then the whole batch.
+/// First a cut delivery, which ends at a record without a number; then the whole batch.
 #[tokio::test]
 async fn a_record_without_a_number_counts_once_however_its_batch_is_cut() {
     let fixture = TallyFixture::start().await;

@@ -1,4 +1,4 @@
-//! Calls that break off at each of their requests, and are sent again: the second time must do what is left to do.
+//! Calls that break off at each of their requests, and are repeated. The second call must complete the first.
 
 use jobledger::Environment;
 use jobledger::lambda::system_clock;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::FaultFixture;
 
-/// More requests than the call sends.
+/// More requests than any call sends.
 const MAX_REQUESTS: usize = 40;
-/// Lines of the call: the first is known and says the same, the next two are known and say something else.
+/// Lines of the call: the first is known and unchanged, the next two are known and changed.
 const LINES: u64 = 5;
 
 fn line(round: usize, number: u64, version: u64) -> Value {
@@ -29,7 +29,7 @@ fn line(round: usize, number: u64, version: u64) -> Value {
     })
 }
 
-/// The version of a job, if it is there; all of it is of one.
+/// The version of a job, if it exists. All its parts must have the same version.
 async fn version(fixture: &FaultFixture, round: usize, number: u64) -> Option<u64> {
     let page = fixture.service.get(&format!("/v1/jobs?external_id={round}-{number}")).expect(200).await;
     let id = page.at("/jobs/0/job_id").as_str()?.to_owned();
@@ -64,7 +64,7 @@ async fn a_repeated_ingest_completes_one_that_was_cut_off() {
             let what = format!("broken at {broken} of {sent:?}: {}", first.text);
             let is_whole = sent.len() <= broken;
             assert_eq!(first.status == 200, is_whole, "{what}");
-            // Whatever came through, each job is all of one line.
+            // However far the call came, each job has one line's values only.
             for number in 0..LINES {
                 let versions: &[Option<u64>] = match number {
                     0 => &[Some(1)],
@@ -98,7 +98,7 @@ async fn a_repeated_ingest_completes_one_that_was_cut_off() {
     assert_eq!(report.at("/total_cost_usd"), &json!(format!("{dollars}.000000")), "each is counted once");
 }
 
-/// What calls that broke off wrote, and nobody names, goes with the job.
+/// Calls that broke off left parts that no head names. Deleting the job deletes them, too.
 async fn leaves_nothing(fixture: &FaultFixture) {
     let heads = fixture.heads().await;
     delete(fixture, heads.values()).await;
@@ -110,7 +110,7 @@ async fn leaves_nothing(fixture: &FaultFixture) {
     assert_eq!(fixture.dynamo.scan(&fixture.jobs).await.len(), 0, "of {} before", left.len());
 }
 
-/// `delete-job-data`, ten minutes later: no call that runs now runs then.
+/// `delete-job-data`, ten minutes later: by then no call that runs now still runs.
 async fn later(fixture: &FaultFixture) -> Alone {
     let environment =
         fixture.service.environment_at("delete-job-data", fixture.service.stack.dynamodb_endpoint());
@@ -118,7 +118,7 @@ async fn later(fixture: &FaultFixture) -> Alone {
     Alone::start("delete-job-data", Environment { clock, ..environment }).await
 }
 
-/// Tells it that these heads were removed.
+/// Delivers records that these heads were removed.
 async fn removed(function: &Alone, heads: impl Iterator<Item = &Item>) {
     let record = |(place, head): (usize, &Item)| {
         let keys = json!({ "job_id": head["job_id"], "part": head["part"] });
@@ -134,7 +134,7 @@ async fn delete(fixture: &FaultFixture, heads: impl Iterator<Item = &Item>) {
     }
 }
 
-/// A record of an earlier life of a job that comes late, or again, takes nothing of the job that is there now.
+/// A late or repeated record of an earlier life of a job deletes nothing of the present job.
 #[tokio::test]
 async fn cleaning_up_an_earlier_version_keeps_the_parts_of_the_current_one() {
     let fixture = FaultFixture::start().await;
@@ -147,7 +147,7 @@ async fn cleaning_up_an_earlier_version_keeps_the_parts_of_the_current_one() {
     let later = later(&fixture).await;
     removed(&later, first.values()).await;
     assert_eq!(version(&fixture, 0, 0).await, Some(2));
-    // Between its parts and its head, a call has written what nobody names yet.
+    // A call has written the parts of a job, but not the head that names them.
     let behind = fixture.behind("ingest-jobs").await.knows_the_key().await;
     behind.proxy.plan(|seen| if seen.operation == "PutItem" { Fault::refused() } else { Fault::None });
     let body = json!([line(0, 1, 1)]).to_string();

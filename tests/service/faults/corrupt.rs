@@ -1,4 +1,4 @@
-//! What is stored that is not what we store: 500, a log for the operator, and nothing of it for the caller.
+//! Stored data that cannot be read: the function returns 500, logs it, and shows the caller none of it.
 
 use jobledger_tests::alone::Request;
 use jobledger_tests::dynamo::{Item, text};
@@ -10,7 +10,7 @@ use super::FaultFixture;
 
 const SECRET_VALUE: &str = "stored-and-not-to-be-shown";
 
-/// Puts a job in and spoils its head.
+/// Creates a job, and corrupts its head.
 async fn spoilt(fixture: &FaultFixture, attribute: &str, value: Value) -> String {
     let id = fixture.job(&json!({ "type": "render", "external_id": "e", "payload": { "frames": 3 } })).await;
     let mut heads = fixture.heads().await;
@@ -143,7 +143,7 @@ async fn a_corrupt_key_is_an_internal_error() {
     assert!(!reply.text.contains(SECRET_VALUE), "{}", reply.text);
 }
 
-/// One key that cannot be read hides no other, and can be revoked.
+/// If a key cannot be read, the list still shows the others. The key can be revoked.
 #[tokio::test]
 async fn a_corrupt_key_hides_no_other_and_can_be_revoked() {
     let fixture = FaultFixture::start().await;

@@ -1,4 +1,4 @@
-//! Trouble that does not end: bounded tries, then 503.
+//! Failures that do not end: bounded retries, then 503.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::{FaultFixture, ProxiedFunction};
 
-/// Requests that one call may send to a store that does none of them: all its first requests, each tried again.
+/// Most requests of one call if all of them fail: all its first requests, and their retries.
 const MAX_TRIES: usize = 40;
 
-/// Has this happen to everything from the first request on, or from the first after the key was read.
+/// Every request fails from the first one on, or from the first one after the key was read.
 async fn lasting(fault: Fault, knows_the_key: bool) {
     let fixture = FaultFixture::start().await;
     let before = fixture.requests().await;
@@ -34,7 +34,7 @@ async fn lasting(fault: Fault, knows_the_key: bool) {
         fixture.is_unavailable(&what, &reply);
         let tries = behind.proxy.seen().len();
         assert!((2..=MAX_TRIES).contains(&tries), "{what}: {tries} tries");
-        // When all is well again, so is the function.
+        // Once the store works again, the function does, too.
         behind.proxy.heal();
         let reply = behind.call(&request).await;
         assert!([200, 201, 202, 307].contains(&reply.status), "{what}: {}", reply.text);
@@ -70,7 +70,7 @@ async fn answers_that_are_not_json_return_503() {
     lasting(Fault::Answered(502, json!("<html>internal-text-of-the-store</html>")), true).await;
 }
 
-/// A conflict with a transaction is told to single requests too.
+/// A conflict with a transaction also fails single requests.
 #[tokio::test]
 async fn transaction_conflicts_return_503() {
     lasting(Fault::conflict(), true).await;
@@ -83,7 +83,7 @@ async fn an_unreachable_store_returns_503() {
     let closed = Closed::take();
     let (fixture, closed) = (&fixture, &closed);
     each_of(requests, |(name, request)| async move {
-        // Started while the store is down, too: the first call must not find it worse than any other.
+        // The function also starts while the store is down. Its first call must not be worse than others.
         let function = fixture.function_at(name, closed.url()).await;
         let reply =
             tokio::time::timeout(PATIENCE, function.call(&request)).await.expect("it gives up in time");
@@ -92,7 +92,7 @@ async fn an_unreachable_store_returns_503() {
     .await;
 }
 
-/// A mistake of ours or of the deployment is no trouble that passes: it is not tried again, and 500.
+/// A mistake of ours or of the deployment does not pass. The function does not retry, and returns 500.
 #[tokio::test]
 async fn requests_that_the_store_refuses_return_500_without_a_retry() {
     let fixture = FaultFixture::start().await;
@@ -103,14 +103,14 @@ async fn requests_that_the_store_refuses_return_500_without_a_retry() {
         behind.proxy.plan(|_| Fault::refused());
         let reply = behind.call(&request).await;
         fixture.is_problem(name, &reply, 500, "internal");
-        // A scrape sends four requests side by side.
+        // A scrape sends four requests at the same time.
         assert!(behind.proxy.seen().len() <= 4, "{name}: {:?}", behind.proxy.operations());
     })
     .await;
 }
 
-/// A limited key's calls are taken off its rate in the store, where what is on lease is used up: each time, with a rate as
-/// slow as this.
+/// A limited key takes its calls from the store once its lease is used up. With such a slow rate, that is at
+/// each call.
 #[tokio::test]
 async fn throttling_of_the_rate_returns_503_and_a_lost_answer_is_retried() {
     let fixture = FaultFixture::start().await;
@@ -139,7 +139,7 @@ async fn throttling_of_the_rate_returns_503_and_a_lost_answer_is_retried() {
     .await;
 }
 
-/// Whether a request takes calls off a key's rate.
+/// Whether a request takes calls from a key's rate.
 fn is_rate(seen: &Seen) -> bool {
     seen.operation == "UpdateItem"
         && seen.body["Key"]["span"]["S"].as_str().is_some_and(|span| span.starts_with("rate#"))
@@ -154,8 +154,8 @@ async fn health_answers_without_the_store() {
     assert_eq!((reply.status, reply.at("/status")), (200, &json!("healthy")));
 }
 
-/// A store that never answers: the function gives up before Lambda ends it, so that the caller gets our answer. It is
-/// asked through a whole stack, which ends functions when their `Timeout` is over, as Lambda does.
+/// A store that never answers. The function gives up before Lambda ends it, and answers the caller. The test
+/// calls a whole stack, which ends functions after their `Timeout`, as Lambda does.
 #[tokio::test]
 async fn a_store_that_does_not_answer_returns_503() {
     let fixture = FaultFixture::start().await;
@@ -216,7 +216,7 @@ async fn a_store_that_does_not_answer_returns_503() {
     other.get(&format!("/v1/jobs/{id}")).expect(200).await;
 }
 
-/// A call that Lambda is about to end is answered before, whatever is still being tried.
+/// If Lambda is about to end a call, the function answers before, whatever it still retries.
 #[tokio::test]
 async fn a_function_answers_before_its_timeout() {
     let fixture = FaultFixture::start().await;
@@ -230,7 +230,7 @@ async fn a_function_answers_before_its_timeout() {
     assert_eq!(behind.proxy.seen().len(), 1, "the first try still had time");
 }
 
-/// A batch of which something is always left over.
+/// A batch of which the store always leaves some items undone.
 #[tokio::test]
 async fn items_that_stay_unprocessed_return_503() {
     let fixture = FaultFixture::start().await;
@@ -242,7 +242,7 @@ async fn items_that_stay_unprocessed_return_503() {
             .proxy
             .plan(move |seen| if seen.operation == operation { Fault::LeftOver(left) } else { Fault::None });
         let reply = behind.call(&request).await;
-        // A single part may be written by itself; then nothing is left over.
+        // The function may write a single part by itself. Then there is no batch.
         if behind.proxy.operations().iter().any(|seen| seen == operation) {
             fixture.is_unavailable(operation, &reply);
             let tries = behind.proxy.operations().iter().filter(|seen| *seen == operation).count();

@@ -1,4 +1,4 @@
-//! Requests that are done, and whose answers are lost: trying again must not find its own first try in the way.
+//! Requests that DynamoDB does, but whose answers get lost. A retry must not fail because of its own first attempt.
 
 use jobledger_tests::log::LogLines;
 use std::cell::Cell;
@@ -13,8 +13,8 @@ use super::FaultFixture;
 /// More requests than any one call sends.
 const MAX_REQUESTS: usize = 12;
 
-/// Calls the function with each of its requests lost in turn. `request` makes a request for each call; `check` looks at
-/// its answer.
+/// Calls the function several times, and loses the answer of another request each time. `request` makes the request of
+/// each call; `check` checks its answer.
 async fn each_lost(
     fixture: &FaultFixture,
     name: &str,
@@ -109,7 +109,7 @@ async fn a_bulk_job_starts_once() {
     .await;
 }
 
-/// A bulk call whose every answer is lost is told in the audit when it is asked again.
+/// If every answer of a bulk call is lost, the repeated call is audited.
 #[tokio::test]
 async fn a_repeated_bulk_call_is_audited_if_the_first_answer_was_lost() {
     let fixture = FaultFixture::start().await;
@@ -128,7 +128,7 @@ async fn a_repeated_bulk_call_is_audited_if_the_first_answer_was_lost() {
     assert_eq!(&told["subject"], reply.at("/job_id"));
 }
 
-/// Every answer of one call is lost, so that the caller hears 503; it asks again, under the same key.
+/// Every answer of one call is lost, so it returns 503. The caller repeats it with the same key.
 #[tokio::test]
 async fn a_repeated_call_with_the_same_key_finds_the_created_job() {
     let fixture = FaultFixture::start().await;
@@ -246,7 +246,7 @@ async fn ingested_jobs_are_created_once() {
     .await;
 }
 
-/// An update whose answer was lost was done; and it leaves no part of the job behind that nobody names.
+/// An update whose answer was lost is done once. It leaves no part of the job that no head names.
 #[tokio::test]
 async fn ingested_jobs_are_updated_once_and_leave_nothing_behind() {
     let fixture = FaultFixture::start().await;

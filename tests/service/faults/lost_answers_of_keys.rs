@@ -1,4 +1,4 @@
-//! The same for keys: one is made, changed and revoked once, and the audit tells of it, whichever answer was lost.
+//! The same for keys. Whichever answer is lost, a key is created, changed and revoked once, and audited once.
 
 use jobledger_tests::alone::Request;
 use jobledger_tests::faults::Fault;
@@ -12,7 +12,7 @@ use super::FaultFixture;
 /// More requests than any one call sends.
 const MAX_REQUESTS: usize = 8;
 
-/// Calls `keys` with each of its requests lost in turn, each time on a key of its own; the audit must tell of it once.
+/// Calls `keys` several times, each on its own key, and loses another answer each time. There must be one audit line.
 async fn each_lost(
     fixture: &FaultFixture,
     action: &str,
@@ -97,7 +97,7 @@ async fn a_key_is_revoked_once() {
         async |reply, what| {
             assert_eq!((reply.status, reply.at("/active")), (200, &json!(false)), "{what}");
             assert_eq!(shown(&fixture.service, reply.at("/key_id")).await, reply.json, "{what}");
-            // Another call finds it done, and is no deed.
+            // Another call finds the key revoked, and is not audited.
             let (log, _listening) = LogLines::listen(&fixture.service).await;
             let path = format!("/v1/admin/keys/{}", text(reply.at("/key_id")));
             let again = fixture.service.call("DELETE", &path).expect(200).await;

@@ -1,4 +1,4 @@
-//! The same for those who work: a claim, a report or an edit whose answer is lost is done once, and leaves nothing behind.
+//! The same for the work queue. If an answer is lost, the claim, report or edit is done once, and no part is orphaned.
 
 use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
@@ -11,7 +11,7 @@ use super::FaultFixture;
 /// More requests than any one call sends.
 const MAX_REQUESTS: usize = 16;
 
-/// Calls with each of its requests lost in turn, each time on jobs of their own.
+/// Calls several times, each on its own jobs, and loses another answer each time.
 async fn each_lost<W: Future<Output = (Request, String)>>(
     fixture: &FaultFixture,
     name: &str,
@@ -41,7 +41,7 @@ async fn parts_of(fixture: &FaultFixture, id: &str) -> Vec<Item> {
     fixture.dynamo.partition(&fixture.jobs, "job_id", id).await
 }
 
-/// All that is stored of a job is what its head names.
+/// The stored parts of a job are those that its head names.
 async fn has_no_orphans(fixture: &FaultFixture, id: &str, what: &str) {
     let parts = parts_of(fixture, id).await;
     let head = parts.iter().find(|item| text(item, "part") == "head").expect("a head");
@@ -191,7 +191,7 @@ async fn an_edit_and_a_retry_succeed_for_their_caller() {
     .await;
 }
 
-/// From some request on nothing is done, or nothing is answered, so that the worker hears 503. It sends its report again.
+/// From some request on, requests or answers get lost, so the worker gets 503. It repeats its report.
 #[tokio::test]
 async fn a_final_report_that_failed_is_accepted_when_repeated() {
     let fixture = FaultFixture::start().await;

@@ -1,5 +1,5 @@
-//! DynamoDB's bad days: down, slow, over its limit, broken, in conflict, done in part, done without an answer. Each
-//! function by itself, with a proxy between it and DynamoDB; and what is stored that cannot be read.
+//! Failures of DynamoDB: down, slow, throttled, broken, in conflict, partly done, done without an answer. Each function
+//! runs by itself behind a proxy. Also stored data that cannot be read.
 
 mod broken_off;
 mod corrupt;
@@ -24,14 +24,14 @@ use jobledger_tests::faults::{Proxy, SECRET};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
-/// A stack, to put jobs in and to see what became of them.
+/// A stack in which tests create jobs and read their state.
 struct FaultFixture {
     service: Service,
     dynamo: Dynamo,
     jobs: String,
 }
 
-/// A function behind a proxy that lets everything pass, at first.
+/// A function behind a proxy that at first forwards all requests.
 struct ProxiedFunction {
     function: Alone,
     proxy: Proxy,
@@ -45,18 +45,18 @@ impl FaultFixture {
         Self { service, dynamo, jobs }
     }
 
-    /// The function behind a proxy of its own, started while all is well.
+    /// The function behind its own proxy, started while DynamoDB works.
     async fn behind(&self, name: &str) -> ProxiedFunction {
         self.behind_by(name, system_clock).await
     }
 
-    /// The same, by a clock that stands still: its patience never ends.
+    /// The same, with a clock that stands still: the function never runs out of time.
     async fn patient(&self, name: &str) -> ProxiedFunction {
         static NOW: LazyLock<Timestamp> = LazyLock::new(system_clock);
         self.behind_by(name, || *NOW).await
     }
 
-    /// The same, by a clock that every look at it puts ten seconds ahead: its patience ends soon.
+    /// The same, with a clock that moves ten seconds at each reading: the function soon runs out of time.
     async fn hurried(&self, name: &str) -> ProxiedFunction {
         static LOOKS: AtomicI64 = AtomicI64::new(0);
         self.behind_by(name, || system_clock().plus_millis(10_000 * LOOKS.fetch_add(1, Ordering::Relaxed)))
@@ -73,15 +73,15 @@ impl FaultFixture {
         Alone::start(name, self.service.environment_at(name, endpoint)).await
     }
 
-    /// Creates a job straight, past every proxy; answers its id.
+    /// Creates a job directly, past every proxy; returns its id.
     async fn job(&self, body: &Value) -> String {
         let reply = self.service.post("/v1/jobs", body).expect(201).await;
         reply.at("/job_id").as_str().expect("an id").to_owned()
     }
 
-    /// Creates a job and claims it; answers its id and the token that it is held by.
+    /// Creates a job and claims it; returns its id and its lease token.
     async fn held(&self, kind: &str) -> (String, String) {
-        // Nothing else of the type waits for as long as this takes.
+        // The priority is the highest, so the claim returns this job.
         let id = self.job(&json!({ "type": kind, "payload": 1, "priority": 10, "max_attempts": 2 })).await;
         let body = json!({ "worker_id": "w", "types": [kind] });
         let reply = self.service.post("/v1/jobs/claim", &body).expect(200).await;
@@ -96,7 +96,7 @@ impl FaultFixture {
         heads.map(|item| (text(&item, "job_id").to_owned(), item)).collect()
     }
 
-    /// A request to each function that touches DynamoDB and answers in one piece, on jobs that there are.
+    /// A request to each function that uses DynamoDB and answers in one piece. It names jobs that exist.
     async fn requests(&self) -> Vec<(&'static str, Request)> {
         let mut ids = Vec::new();
         for _ in 0..3 {
@@ -195,7 +195,7 @@ impl FaultFixture {
         ]
     }
 
-    /// No answer of a bad day may have any of these in it.
+    /// No answer to a failure may contain any of these.
     #[track_caller]
     fn says_nothing_internal(&self, reply: &Reply) {
         let text = reply.text.to_lowercase();
@@ -210,7 +210,7 @@ impl FaultFixture {
         }
     }
 
-    /// 503, when to come again, and nothing internal.
+    /// 503, with `Retry-After`, and nothing internal.
     #[track_caller]
     fn is_unavailable(&self, what: &str, reply: &Reply) {
         self.is_problem(what, reply, 503, "store_unavailable");
@@ -218,7 +218,7 @@ impl FaultFixture {
         assert!(after.is_some_and(|seconds| (1..=60).contains(&seconds)), "{what}: {:?}", reply.headers);
     }
 
-    /// A problem of that status and word, and nothing internal.
+    /// A problem with this status and code, and nothing internal.
     #[track_caller]
     fn is_problem(&self, what: &str, reply: &Reply, status: u16, code: &str) {
         assert_eq!((reply.status, reply.at("/code")), (status, &json!(code)), "{what}: {}", reply.text);
@@ -234,14 +234,14 @@ impl ProxiedFunction {
         self.function.call(request).await
     }
 
-    /// Calls once while all is well, so that the caller's key is known from then on.
+    /// Calls once while DynamoDB works, so that the function caches the caller's key.
     async fn knows_the_key(self) -> Self {
         self.call(&Request::new("GET", "/v1/jobs/no-id")).await;
         self
     }
 }
 
-/// Functions that no request of [`FaultFixture::requests`] goes to.
+/// Functions that [`FaultFixture::requests`] does not call.
 const OTHERS: [&str; 8] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
@@ -249,11 +249,11 @@ const OTHERS: [&str; 8] = [
     "run-background-tasks",
     "reap-leases",
     "schedule-recount",
-    // Called by people, without HTTP: `lost_answers_of_keys`.
+    // Called by an operator, without HTTP: `lost_answers_of_keys`.
     "create-admin-key",
     // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
-    // Touches nothing.
+    // Uses no store.
     "health",
 ];
 

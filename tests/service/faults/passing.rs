@@ -1,4 +1,4 @@
-//! Trouble that ends: the function tries again, and its caller does not hear of it.
+//! Failures that end: the function retries, and its caller does not notice.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::FaultFixture;
 
-/// Spoils each request for its first so many tries.
+/// Fails the first attempts of each request.
 fn at_first(tries: usize, fault: Fault) -> impl FnMut(&Seen) -> Fault + Send + 'static {
     let mut seen_before: HashMap<String, usize> = HashMap::new();
     move |seen| {
@@ -53,7 +53,7 @@ async fn a_few_transaction_conflicts_are_retried() {
     passing(Fault::conflict(), 2).await;
 }
 
-/// The first keys and items of each batch are done, the others a little later: all are done, and each once.
+/// The store does a part of each batch, and the rest at the retry. All items are written once.
 #[tokio::test]
 async fn unprocessed_items_of_a_batch_are_retried() {
     let fixture = FaultFixture::start().await;

@@ -1,4 +1,4 @@
-//! Reads that may be a moment old are a moment old: what is said of a job must be true all the same.
+//! Eventually consistent reads return old data here. The answers about jobs must be true all the same.
 
 use jobledger_tests::alone::Request;
 use jobledger_tests::dynamo::Item;
@@ -21,7 +21,7 @@ fn ingest(name: &str) -> Request {
     Request::new("POST", "/v1/admin/ingest/jobs").body(json!(lines).to_string())
 }
 
-/// Answers every read of heads that does not ask for what is there now with what there was.
+/// Answers each read of heads that is not strongly consistent with these old heads.
 fn as_it_was(table: String, heads: Vec<Item>) -> impl FnMut(&Seen) -> Fault + Send + 'static {
     move |seen| {
         let asked = &seen.body["RequestItems"][&table];
@@ -46,7 +46,7 @@ async fn behind_with(fixture: &FaultFixture, name: &str) -> ProxiedFunction {
     behind
 }
 
-/// From now on, what is read without care is as it was before these jobs were deleted.
+/// Deletes the jobs. From now on, eventually consistent reads return them as before.
 async fn deleted(fixture: &FaultFixture, behind: &ProxiedFunction) {
     let before: Vec<Item> = fixture.heads().await.into_values().collect();
     for id in fixture.heads().await.into_keys() {
@@ -77,7 +77,7 @@ async fn a_line_of_a_deleted_job_creates_it_again() {
     assert_eq!(names(&fixture).await, ["a"; LINES]);
 }
 
-/// What is rejected is rejected by what is stored now: here a job that had ended, and was deleted.
+/// The function rejects a line only for the job that is stored now. Here the job had ended and was deleted.
 #[tokio::test]
 async fn a_line_is_not_rejected_because_a_stale_read_says_so() {
     let fixture = FaultFixture::start().await;

@@ -1,4 +1,4 @@
-//! A store that is over its limit in the middle of a call: ingestion goes on as fast as it may.
+//! The store throttles in the middle of a call. The function ingests as fast as the store allows.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::FaultFixture;
 
-/// Lines of a call: enough to use up what tries of a request the SDK has for all of them.
+/// Lines of a call: enough to use up the SDK's retry budget.
 const LINES: u64 = 120;
 
 fn ingest() -> Request {
@@ -29,7 +29,7 @@ fn is_head(seen: &Seen) -> bool {
     seen.operation == "PutItem" && seen.body["Item"]["part"]["S"] == "head"
 }
 
-/// Each write of a head is over the limit so many times.
+/// The store throttles the first writes of each head.
 fn over_the_limit(times: usize) -> impl FnMut(&Seen) -> Fault + Send + 'static {
     let mut seen_before: HashMap<String, usize> = HashMap::new();
     move |seen| {
@@ -42,7 +42,7 @@ fn over_the_limit(times: usize) -> impl FnMut(&Seen) -> Fault + Send + 'static {
     }
 }
 
-/// Every write is refused more often than the SDK tries: one call does it all the same.
+/// The store throttles every write more often than the SDK retries. One call still succeeds.
 #[tokio::test]
 async fn one_ingest_call_outlasts_the_throttling() {
     let fixture = FaultFixture::start().await;
@@ -57,7 +57,7 @@ async fn one_ingest_call_outlasts_the_throttling() {
     assert_eq!(items.len() as u64, 2 * LINES, "heads and inputs, none of them twice");
 }
 
-/// Where it does not end in the call's time, what went in stays in, and the next call does the rest.
+/// If throttling outlasts the call, its ingested jobs stay, and the next call ingests the rest.
 #[tokio::test]
 async fn jobs_ingested_before_the_throttling_stay() {
     let fixture = FaultFixture::start().await;
@@ -72,7 +72,7 @@ async fn jobs_ingested_before_the_throttling_stay() {
     behind.proxy.heal();
     let reply = behind.call(&ingest()).await;
     assert_eq!(went_in(&reply), [LINES - 40, 0, 40, 0], "{}", reply.text);
-    // Whole jobs, each with its own input.
+    // Whole jobs: each has its own input.
     let items = fixture.dynamo.scan(&fixture.jobs).await;
     for head in items.iter().filter(|item| text(item, "part") == "head") {
         let input = format!("input#{}", text(head, "input"));

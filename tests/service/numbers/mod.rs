@@ -1,5 +1,5 @@
-//! The routes that answer numbers, held against a plain model of what was done: jobs that came over months, days and odd
-//! hours, changed, were deleted and expired.
+//! The routes for numbers, compared with a plain model. The jobs lie in several months, days and odd hours. They
+//! change, are deleted and expire.
 
 mod model;
 
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use model::{Job, Model, STATUSES};
 
-/// Jobs that come in.
+/// Jobs that the test ingests.
 const JOBS: u64 = 150;
 /// Changes in each round.
 const CHANGES: u64 = 50;
-/// Ranges of dates that are asked for after each round.
+/// Ranges of dates that the test reads after each round.
 const RANGES: u64 = 25;
 
 const TYPES: [&str; 4] = ["a", "b.c", "d:e", "rare"];
@@ -38,7 +38,7 @@ fn cost(dice: &mut Dice) -> Option<u64> {
     (dice.roll(5) > 0).then(|| dice.roll(3) * dice.roll(4_000_000))
 }
 
-/// A time in the hundred days: now and then the edge of an hour, a day or a month.
+/// A time in the hundred days. Some are the edge of an hour, a day or a month.
 fn time(dice: &mut Dice) -> Timestamp {
     let millis =
         Timestamp::parse(BEGIN).expect("a time").millis() + i64::try_from(dice.roll(SPAN_MS)).expect("fits");
@@ -67,7 +67,7 @@ fn any_job(dice: &mut Dice, number: u64) -> Job {
     }
 }
 
-/// Changes one thing of a job, or two.
+/// Changes one or two fields of a job.
 fn change(dice: &mut Dice, job: &mut Job) {
     for _ in 0..=dice.roll(2) {
         match dice.roll(6) {
@@ -75,7 +75,7 @@ fn change(dice: &mut Dice, job: &mut Job) {
             2 => job.model = label(dice, &MODELS),
             3 => job.team = label(dice, &TEAMS),
             4 => job.kind = pick(dice, &TYPES),
-            // Earlier, it would have begun before its last attempt ended: such a line is late.
+            // With an earlier `created_at`, the job would begin before its last attempt ended: a late line.
             _ if dice.roll(2) == 0 => job.created_at = job.created_at.max(time(dice)),
             _ => {
                 job.status = match job.status {
@@ -98,7 +98,7 @@ fn id_of(external_id: &str) -> String {
     JobId::of_external_id(&owner, &ExternalId::try_from(external_id).expect("an id")).to_string()
 }
 
-/// The ends of a range as a query names them, and as they are: dates, times, open ends, and far beyond all jobs.
+/// A bound of a range, as a query has it and as a time: a date, a time, none, or far beyond all jobs.
 fn bound(dice: &mut Dice, is_end: bool) -> (Option<String>, Timestamp) {
     let open = if is_end { Timestamp::MAX } else { Timestamp::MIN };
     let at = time(dice);
@@ -127,12 +127,12 @@ async fn answer(service: &Service, path: &str) -> Value {
     service.get(path).expect(200).await.json
 }
 
-/// All routes, over these dates.
+/// Reads all routes with these dates.
 async fn check(service: &Service, model: &Model, dice: &mut Dice, used_bytes: u64) {
     let ((from_word, mut from), (to_word, mut to)) = (bound(dice, false), bound(dice, true));
     let (mut words, is_backwards) = ([&from_word, &to_word], from > to);
     if is_backwards {
-        // Dates would mean their other end: such a pair is asked for the other way round, as times.
+        // As dates, they would include other days. The test swaps such a pair and sends it as times.
         (from, to) = (to, from);
     }
     let (first, last) = (Some(from.to_string()), Some(to.to_string()));
@@ -157,7 +157,7 @@ async fn check(service: &Service, model: &Model, dice: &mut Dice, used_bytes: u6
     }
 }
 
-/// What the heads say that their parts weigh.
+/// The heads' sum of the sizes of their parts.
 async fn stored_bytes(service: &Service, dynamo: &Dynamo, table: &str) -> u64 {
     service.settled().await;
     let items = dynamo.scan(table).await;
@@ -165,7 +165,7 @@ async fn stored_bytes(service: &Service, dynamo: &Dynamo, table: &str) -> u64 {
     bytes.sum()
 }
 
-/// Has jobs expire, as if their time were over, and waits until they are gone.
+/// Lets jobs expire, and waits until they are deleted.
 async fn expire(service: &Service, dynamo: &Dynamo, table: &str, ids: &[String]) {
     for mut head in dynamo.scan(table).await {
         if text(&head, "part") == "head" && ids.iter().any(|id| id == text(&head, "job_id")) {
@@ -201,7 +201,7 @@ async fn counts_stats_and_costs_agree_with_a_model() {
             let old = model.jobs.values().nth(place).expect("a job").clone();
             let mut new = old.clone();
             change(&mut dice, &mut new);
-            // Once a call: a line names a job once.
+            // Each call has at most one line for a job.
             if new != old && !lines.iter().any(|line: &Value| line["external_id"] == json!(new.external_id)) {
                 lines.push(new.to_ingest());
                 model.update(new);
@@ -209,13 +209,13 @@ async fn counts_stats_and_costs_agree_with_a_model() {
         }
         let changed = lines.len() as u64;
         assert_eq!(ingest(&service, &json!(lines)).await, [0, changed, 0, 0], "round {round}");
-        // Some go: by their owner, and by themselves.
+        // Some jobs are removed: a caller deletes them, or they expire.
         let ended: Vec<String> = model.ended().into_iter().skip(3).step_by(9).collect();
         let (deleted, expired) = ended.split_at(ended.len() / 2);
         for external_id in deleted {
             service.call("DELETE", &format!("/v1/jobs/{}", id_of(external_id))).expect(200).await;
         }
-        // What expires goes at the next sweep, which is seconds away: once is enough.
+        // The next sweep removes expired jobs only after seconds, so one round with them is enough.
         let expired = if round == 1 { expired } else { &[] };
         let ids: Vec<String> = expired.iter().map(|external_id| id_of(external_id)).collect();
         expire(&service, &dynamo, &table, &ids).await;

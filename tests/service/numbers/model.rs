@@ -1,4 +1,4 @@
-//! What the numbers must be, counted one by one.
+//! The expected numbers, counted one by one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,25 +8,25 @@ use serde_json::{Value, json};
 
 pub(super) const STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
 
-/// A job as a source knows it.
+/// A job in the source system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub(super) external_id: String,
     pub(super) kind: &'static str,
     pub(super) status: &'static str,
     pub(super) created_at: Timestamp,
-    /// Until it starts, if it does.
+    /// Milliseconds until it starts.
     pub(super) wait_ms: u64,
-    /// Whether it was queued again after its end: then it is due from that moment, which is later than all that it does.
+    /// Whether it was queued again after its end. Then it is due from that later moment.
     pub(super) is_requeued: bool,
-    /// Until it ends, if it does.
+    /// Milliseconds from its start to its end.
     pub(super) run_ms: u64,
     pub(super) cost: Option<u64>,
     pub(super) model: Option<String>,
     pub(super) team: Option<String>,
 }
 
-/// What happened to a job, under the time of its creation.
+/// An event of a job, counted at the job's time of creation.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Created,
@@ -36,12 +36,12 @@ enum Event {
     Ran(u64),
 }
 
-/// All jobs that there are, and all that ever happened.
+/// All jobs that exist, and all events.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) jobs: BTreeMap<String, Job>,
     events: Vec<(Timestamp, Event)>,
-    /// Jobs that are gone, as they were.
+    /// Removed jobs, in their last state.
     gone: Vec<Job>,
 }
 
@@ -49,7 +49,7 @@ fn money(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// A number with places, as the JSON number that it is.
+/// A decimal number, as a JSON number.
 pub(super) fn number(text: &str) -> Value {
     serde_json::from_str(text).expect("a number")
 }
@@ -149,7 +149,7 @@ impl Model {
         STATUSES.into_iter().map(|status| (status, count(status) as u64)).collect()
     }
 
-    /// What `GET /v1/jobs/count` must answer.
+    /// The expected answer of `GET /v1/jobs/count`.
     pub(super) fn count(&self, from: Timestamp, to: Timestamp, filter: &str) -> Value {
         let words = |name: &str| -> Option<Vec<String>> {
             let found = filter.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -172,7 +172,7 @@ impl Model {
         })
     }
 
-    /// What `GET /v1/jobs/stats` must answer.
+    /// The expected answer of `GET /v1/jobs/stats`.
     pub(super) fn stats(&self, from: Timestamp, to: Timestamp, used_bytes: u64) -> Value {
         let (from, to) = widened(from, to, 3_600_000);
         let within = |time: Timestamp| (from..=to).contains(&time);
@@ -189,7 +189,7 @@ impl Model {
             }
         }
         let ends = ended.values().sum::<u64>();
-        // To the nearest hundredth of a percent.
+        // Rounded to the nearest hundredth of a percent.
         let rate = (ended["completed"] * 20_000 + ends).checked_div(2 * ends);
         let rate = rate.map_or(Value::Null, |rate| number(&format!("{}.{:02}", rate / 100, rate % 100)));
         let total = |measured: &[u64]| (!measured.is_empty()).then(|| measured.iter().sum::<u64>());
@@ -207,7 +207,7 @@ impl Model {
         })
     }
 
-    /// What `GET /v1/analytics/cost/by-…` must answer.
+    /// The expected answer of `GET /v1/analytics/cost/by-…`.
     pub(super) fn costs(&self, from: Timestamp, to: Timestamp, by: &str) -> Value {
         let (from, to) = widened(from, to, 86_400_000);
         let mut sums: BTreeMap<Option<&str>, (u64, u64)> = BTreeMap::new();
@@ -230,7 +230,7 @@ impl Model {
     }
 }
 
-/// From the beginning of a span to the end of one.
+/// A range, widened to whole spans.
 fn widened(from: Timestamp, to: Timestamp, span_ms: i64) -> (Timestamp, Timestamp) {
     let floor = |time: Timestamp| time.millis().div_euclid(span_ms) * span_ms;
     (Timestamp::from_millis(floor(from)), Timestamp::from_millis(floor(to) + span_ms - 1))

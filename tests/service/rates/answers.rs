@@ -1,4 +1,4 @@
-//! What answers say of a key's rate, and what becomes of calls that come too often.
+//! The headers about a key's rate, and the answers to calls that come too often.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::at;
 
-/// A list of structured fields (RFC 9651), as far as these headers go: strings, each with whole numbers by name.
+/// A list of structured fields (RFC 9651), as far as these headers need it: strings, each with whole numbers by name.
 #[track_caller]
 fn list(text: &str) -> BTreeMap<String, BTreeMap<String, u64>> {
     text.split(',').map(|item| item_of(item.trim_matches(' '))).collect()
@@ -33,7 +33,7 @@ fn item_of(text: &str) -> (String, BTreeMap<String, u64>) {
     (name.to_owned(), parameters.collect())
 }
 
-/// What is left, and after how many seconds there is one more. `RateLimit-Policy` must say what the key may do.
+/// The calls left, and the seconds until there is one more. `RateLimit-Policy` must name the key's limit.
 #[track_caller]
 fn limit_status(reply: &Reply, per_minute: u64, burst: u64) -> (u64, Option<u64>) {
     let header = |name: &str| list(reply.header(name).unwrap_or_else(|| panic!("no {name}: {}", reply.text)));
@@ -86,13 +86,13 @@ async fn every_answer_to_a_limited_key_has_rate_limit_headers() {
     let (mut before, count) = (50, calls.len());
     for (call, status) in calls {
         let (left, next) = limit_status(&call.expect(status).await, 60, 50);
-        // A second gives one back.
+        // A second gives one call back.
         assert!(left < 50 && left + 2 >= before, "{left} after {before}");
         assert_eq!(next, Some(1));
         before = left;
     }
     assert!(before + 2 >= 50 - u64::try_from(count).expect("a count") && before <= 49, "{before}");
-    // Nothing is said where there is no limit, no key, or none that is good.
+    // Without a limit or a valid key, an answer has no such headers.
     let body = json!({ "owner": "default", "scopes": ["read"], "requests_per_minute": null });
     let (_, free) = id_and_key(&service, &body).await;
     for reply in [
@@ -108,7 +108,7 @@ async fn every_answer_to_a_limited_key_has_rate_limit_headers() {
     }
 }
 
-/// A function that goes by this thread's clock, behind a proxy.
+/// A function with this thread's clock, behind a proxy.
 async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
     let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
     let environment = Environment { clock: clock::now, ..service.environment_at(name, proxy.url()) };
@@ -131,14 +131,14 @@ async fn a_call_over_the_rate_returns_429_with_retry_after_and_changes_nothing()
     }
     clock::set(at(500));
     proxy.heal();
-    // Each is told to come after the one before: there is one call for each twelve seconds.
+    // Each refused caller gets a later time than the one before: there is one call every twelve seconds.
     for again in [12, 24, 36, 48, 60] {
         let refused = function.call(&request).await;
         is_problem(&refused, 429, "rate_limited");
         assert_eq!(limit_status(&refused, 5, 2), (0, Some(12)));
         assert_eq!(refused.header("retry-after"), Some(again.to_string().as_str()));
     }
-    // The queue has an end, and who comes after it is told any time in it.
+    // The queue of times has an end. Callers after it get any time in it.
     for _ in 0..20 {
         let refused = function.call(&request).await;
         let again: u64 = refused.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
@@ -152,7 +152,7 @@ async fn a_call_over_the_rate_returns_429_with_retry_after_and_changes_nothing()
     clock::set(at(12_500));
     let reply = function.call(&request).await;
     assert_eq!((reply.status, reply.header("retry-after")), (201, None));
-    // One that began only now knows it after one look.
+    // A new environment learns the rate with one request to the store.
     let (function, proxy) = behind(&service, "create-job").await;
     assert_eq!(function.call(&request).await.status, 429);
     assert_eq!(proxy.operations().last().map(String::as_str), Some("UpdateItem"));
@@ -183,7 +183,7 @@ async fn a_changed_limit_applies_within_a_minute() {
     }
 }
 
-/// Before any function, API Gateway takes no more than the account's owner decided, for all keys and none.
+/// API Gateway limits all calls before any function, with a key or without. The account's owner sets that limit.
 #[test]
 fn the_api_gateway_has_a_throttle_of_its_own() {
     let template: Value = serde_json::to_value(

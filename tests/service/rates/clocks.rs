@@ -1,4 +1,4 @@
-//! What a rate lets through and what it costs, to the call: races, clocks that disagree, what is stored.
+//! The calls that a rate allows, and their cost, to the call: races, clocks that differ, and stored items.
 
 use futures_util::future::join_all;
 use jobledger::access::{AccessControl, StoredAccess};
@@ -23,7 +23,7 @@ async fn many_who_race_for_the_last_call_do_not_share_it() {
         let store = SimulatedStore::start(u64::from(burst));
         store.conditions(5, 0);
         let (key, environments) = (key(60, burst), environments(&store).await);
-        // First for all that there is; then a second gives one more.
+        // At first the whole burst passes; then one call more a second.
         for (millis, expected) in [(0, burst), (999, 0), (1_000, 1), (3_000, burst.min(2))] {
             let each = environments.iter().cycle().take(2 * MANY);
             let all = join_all(each.map(|environment| spend(environment, &key, millis))).await;
@@ -39,7 +39,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
     let (key, environment) = (key(600, 600), store.environment().await);
     assert_eq!(spend_all(&environment, &key, 0).await, 540);
     println!("600 a minute and at once: 540 at once, by {} writes", store.take_requests());
-    // Twice as often as it may, for ten minutes.
+    // Twice as many calls as the rate allows, for ten minutes.
     let (mut passed, mut calls) = (0, 0);
     for millis in (0..10 * MINUTE_MS).step_by(50) {
         calls += 1;
@@ -48,7 +48,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
     let writes = store.take_requests();
     println!("{calls} calls at twice the rate: {passed} let through, by {writes} writes");
     assert!((5_990..=6_000).contains(&passed), "{passed} of 6,000");
-    // Half as often as it may: nothing is refused, and a write is for many.
+    // Half as many calls as the rate allows: all pass, and one write serves many.
     let from = 20 * MINUTE_MS;
     for millis in (from..from + 10 * MINUTE_MS).step_by(200) {
         assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None, "at {millis} ms");
@@ -60,7 +60,7 @@ async fn a_steady_caller_gets_its_burst_and_its_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn many_environments_get_most_of_the_rate() {
-    // So many calls a second by all together, where 100 may be.
+    // All environments together make this many calls a second; the rate allows 100.
     for (per_second, least_percent, most_writes_percent) in [(50, 100, 60), (90, 99, 40), (300, 85, 70)] {
         let store = SimulatedStore::start(2);
         let (key, environments) = (key(6_000, 6_000), environments(&store).await);
@@ -103,14 +103,14 @@ async fn a_call_is_refused_until_its_time_and_without_asking_the_store() {
         }
         assert_eq!(store.take_requests(), 0, "the environment knows that nothing is left");
         assert_eq!(spend(&environment, &key, 1 + 1_000 * seconds).await.retry_after_seconds, None);
-        // After as long as the headers say, the bucket is full again.
+        // After the time that the headers name, the bucket is full again.
         let full = i64::try_from(refused.full_in_seconds).expect("seconds");
         let limit_status = spend(&environment, &key, 10 * MINUTE_MS + 1_000 * (full + seconds)).await;
         assert!(limit_status.remaining + 1 >= burst - burst / 10, "{limit_status:?}");
     }
 }
 
-/// Calls steadily for a minute, by a clock that lies so far off; answers how many came and how many passed.
+/// Calls steadily for a minute, by a clock that is off by so much; returns how many calls came and how many passed.
 async fn calls(
     environment: &StoredAccess,
     key: &AccessKey,
@@ -140,17 +140,17 @@ async fn who_has_a_clock_that_is_ahead_takes_nothing_from_the_others() {
         let store = SimulatedStore::start(4);
         let key = key(per_minute, burst);
         let [off, right] = [store.environment().await, store.environment().await];
-        // At paces of their own: who always comes as long after the other learns nothing new of its clock.
+        // Different paces: at a constant interval, one environment would learn nothing of the other's clock.
         let other_ms = every_ms + every_ms / 7;
         let both = [calls(&off, &key, (0, off_ms), every_ms), calls(&right, &key, (0, 0), other_ms)];
         let what = format!("{burst} of {per_minute}, {off_ms} ms off");
         for [came, passed] in join_all(both).await {
             println!("{what}: {passed} of {came}");
-            // With one call at once, who comes a moment after the other is refused, and some are until the clocks are known.
+            // With a burst of 1, a call just after another is refused. Some more are, until the clocks are known.
             let least = if burst == 1 { came / 2 } else { came - 1 };
             assert!(passed >= least, "{what}: {passed} of {came}");
         }
-        // Nor must they wait until their clocks are there, when it is gone; and one that begins only then knows it, too.
+        // Once the other is gone, they do not wait for its clock's time. A new environment does not wait, either.
         let late = store.environment().await;
         for environment in [&right, &late] {
             let [came, passed] = calls(environment, &key, (MINUTE_MS, 0), every_ms).await;
@@ -183,7 +183,7 @@ async fn a_client_of_many_functions_gets_nearly_all_of_its_burst() {
         let key = key(600, 600);
         let environments = join_all((0..count).map(|_| store.environment())).await;
         let mut passed = 0;
-        // One call each 5 ms, to one after the other, until the first is refused.
+        // One call every 5 ms, to each environment in turn, until one refuses.
         for (environment, millis) in environments.iter().cycle().zip((0..).step_by(5)) {
             if spend(environment, &key, millis).await.retry_after_seconds.is_some() {
                 break;
@@ -203,7 +203,7 @@ async fn who_waits_as_long_as_it_was_told_passes_wherever_it_calls() {
     assert_eq!(spend_all(&one, &key, 0).await, 2);
     let mut now = 0;
     for _ in 0..15 {
-        // Others were faster: the other environment misses again and again.
+        // One environment is always faster, and the other one is refused each time.
         now += 1_050;
         clock::pass(1_050).await;
         assert_eq!(spend(&one, &key, now).await.retry_after_seconds, None);
@@ -219,12 +219,12 @@ async fn who_waits_as_long_as_it_was_told_passes_wherever_it_calls() {
 async fn those_who_wait_as_told_do_not_all_come_at_once() {
     let store = SimulatedStore::start(13);
     let (key, environment) = (key(60, 1), store.environment().await);
-    // When each of 64 clients calls next: whenever it may.
+    // The next call of each of 64 clients: as soon as an answer allows.
     let mut next = [0_i64; MANY];
     let (mut passed, mut refused) = (0, 0);
     for second in 0..30 {
         for at in next.iter_mut().filter(|at| **at <= 1_000 * second) {
-            // Who passes calls again at once.
+            // If a call passes, the client calls again immediately.
             while *at <= 1_000 * second {
                 match spend(&environment, &key, 1_000 * second).await.retry_after_seconds {
                     None => passed += 1,
@@ -250,7 +250,7 @@ async fn a_lease_ends_when_the_clock_goes_back() {
         spend(&environment, &key, MINUTE_MS).await;
     }
     store.take_requests();
-    // One that came a moment before the one that leased is no clock that went back.
+    // A call slightly before the call that took the lease does not mean that the clock went back.
     for millis in [MINUTE_MS - 100, MINUTE_MS + 1, MINUTE_MS + 2_000] {
         spend(&environment, &key, millis).await;
     }
@@ -259,7 +259,7 @@ async fn a_lease_ends_when_the_clock_goes_back() {
         assert_eq!(spend(&environment, &key, millis).await.retry_after_seconds, None);
         assert_eq!(store.take_requests(), 1, "what was on lease is over");
     }
-    // Nothing of an old lease is left beside a new one.
+    // Calls of an old lease do not add to a new one.
     assert_eq!(spend(&environment, &key, 20 * MINUTE_MS).await.remaining, 539);
 }
 
@@ -268,11 +268,11 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
     let store = SimulatedStore::start(7);
     let key = key(600, 600);
     let (saver, other) = (store.environment().await, store.environment().await);
-    // Its leases grow with its pace, and of the last one the most is left.
+    // The leases grow with the pace. Most calls of the last lease are unused.
     for millis in [[0; 63].as_slice(), &[5_000]].concat() {
         spend(&saver, &key, millis).await;
     }
-    // By now the bucket is as full as it gets while something may be out on lease.
+    // Now the bucket is as full as it can be while a lease may be unused.
     let at_once = spend_all(&other, &key, 10_300).await;
     let leased = spend_all(&saver, &key, 10_300).await;
     assert!(leased > 30, "{leased} on lease");
@@ -283,14 +283,14 @@ async fn leases_of_a_moment_ago_do_not_come_on_top() {
 async fn what_is_on_lease_is_off_the_bucket() {
     let store = SimulatedStore::start(10);
     let (key, environment) = (key(600, 600), store.environment().await);
-    // Leases of 1, 2 and 4: the last one from a bucket that is full again.
+    // Leases of 1, 2 and 4 calls. The last one comes from a bucket that is full again.
     for (millis, remaining) in [(0, 539), (0, 538), (0, 537), (1_000, 539), (1_000, 538), (1_000, 537)] {
         assert_eq!(spend(&environment, &key, millis).await.remaining, remaining, "after {millis} ms");
     }
     assert_eq!(store.take_requests(), 3);
 }
 
-/// When the key's bucket is full, as it is stored: in microseconds since 1970.
+/// The stored time at which the key's bucket is full, in microseconds since 1970.
 fn full_at(store: &SimulatedStore, span: &str) -> i64 {
     let name = json!({ "owner": { "S": "somebody" }, "span": { "S": span } });
     let item =
@@ -327,7 +327,7 @@ async fn a_changed_rate_holds_at_once_and_keys_do_not_disturb_each_other() {
     assert_eq!(spend_all(&environment, &few, 0).await, 5);
     assert_eq!(spend_all(&environment, &key(60, 3), 0).await, 3);
     assert_eq!(spend_all(&environment, &key(600, 600), 0).await, 540);
-    // Back again, it is as empty as it was left.
+    // With the old key again, the bucket is as empty as before.
     assert_eq!(spend_all(&environment, &few, 2_000).await, 2);
     let other = AccessKey { key_id: jobledger::domain::KeyHash::of("another key").key_id(), ..few.clone() };
     assert_eq!(spend_all(&environment, &other, 2_000).await, 5);

@@ -1,4 +1,4 @@
-//! Rates of keys, over many execution environments: each is a ledger of its own, on one engine.
+//! Rates of keys in many execution environments. Each is a ledger of its own; all share one engine.
 
 mod answers;
 mod clocks;
@@ -26,10 +26,10 @@ use jobledger_tests::engine::Engine;
 use jobledger_tests::faults::Fault;
 use jobledger_tests::stream::Dice;
 
-/// When all of this happens, in milliseconds since 1970.
+/// The beginning of all these tests, in milliseconds since 1970.
 const BEGIN_MS: i64 = 1_767_225_600_000;
 
-/// What lets calls through: an engine, and ways to it on which requests take their time or go wrong.
+/// The store of the rates: an engine, and transports to it whose requests are slow or fail.
 #[derive(Clone)]
 struct SimulatedStore {
     engine: Engine,
@@ -37,16 +37,16 @@ struct SimulatedStore {
     requests: Arc<AtomicU64>,
 }
 
-/// How it is on the way to the store.
+/// The conditions between the environments and the store.
 struct Conditions {
     dice: Dice,
-    /// Longest time there and back, in milliseconds.
+    /// Longest time of each direction, in milliseconds.
     most_ms: u64,
-    /// One request in so many goes wrong; 0: none.
+    /// One request in this many fails; 0: none.
     wrong_one_in: u64,
 }
 
-/// What becomes of a request, besides taking so long there and back.
+/// The fate of a request, besides its delay.
 enum Outcome {
     Good,
     Lost,
@@ -69,12 +69,12 @@ impl SimulatedStore {
         (conditions.most_ms, conditions.wrong_one_in) = (most_ms, wrong_one_in);
     }
 
-    /// How many requests were sent since the last time.
+    /// How many requests were sent since the last call of this method.
     fn take_requests(&self) -> u64 {
         self.requests.swap(0, Ordering::Relaxed)
     }
 
-    /// An execution environment that just began.
+    /// A new execution environment.
     async fn environment(&self) -> StoredAccess {
         let mut vars = self.engine.names().clone();
         vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://store".to_owned());
@@ -140,7 +140,7 @@ impl HttpConnector for SimulatedStore {
     }
 }
 
-/// A key that may make so many calls a minute, and so many at once.
+/// A key with this rate and this burst.
 fn key(per_minute: u32, burst: u32) -> AccessKey {
     AccessKey {
         key_id: KeyHash::of("a key").key_id(),
@@ -152,18 +152,18 @@ fn key(per_minute: u32, burst: u32) -> AccessKey {
     }
 }
 
-/// So many milliseconds after the beginning.
+/// This many milliseconds after the beginning.
 const fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(BEGIN_MS + millis)
 }
 
-/// Makes a call so many milliseconds after the beginning.
+/// Makes a call this many milliseconds after the beginning.
 async fn spend(environment: &StoredAccess, key: &AccessKey, millis: i64) -> RateLimitStatus {
     let limit_status = environment.spend(key, at(millis)).await.expect("the store answers");
     limit_status.expect("the key has a limit")
 }
 
-/// Makes calls until one is refused; tells how many were not.
+/// Makes calls until one is refused; returns how many passed.
 async fn spend_all(environment: &StoredAccess, key: &AccessKey, millis: i64) -> u32 {
     let mut passed = 0;
     while spend(environment, key, millis).await.retry_after_seconds.is_none() {
@@ -172,13 +172,13 @@ async fn spend_all(environment: &StoredAccess, key: &AccessKey, millis: i64) -> 
     passed
 }
 
-/// By how many calls, in parts of 60,000, some span of time had more than the burst and what the rate gives in the span.
-/// Times in milliseconds, sorted.
+/// The greatest excess of calls in any span, in parts of 60,000: calls beyond the burst and the rate's share of the
+/// span. `times` are in milliseconds, sorted.
 fn excess(per_minute: u32, burst: u32, times: &[i64]) -> i64 {
     let (per_minute, burst) = (i64::from(per_minute), i64::from(burst));
     let (mut least, mut most) = (i64::MAX, i64::MIN);
     for (number, time) in (0..).zip(times) {
-        // What was made before the call, less what the rate gave by then: as much as this grows, a span holds too much.
+        // The calls before this one, less the rate's share until then. If it grows too much, a span had too many.
         let level = 60_000 * number - per_minute * (time - BEGIN_MS);
         least = least.min(level);
         most = most.max(level - least + 60_000 - 60_000 * burst);

@@ -1,7 +1,7 @@
-//! Random runs on a clock that jumps: environments that rest, trickle and flood, freeze, and die with what they have on
-//! lease; over a store that is late, loses answers and throttles; with clocks that agree, and with some that jump.
+//! Random runs on a virtual clock. Environments rest, call seldom or often, freeze, and die with unused leases.
+//! The store is late, loses answers and throttles. The clocks agree or jump.
 //!
-//! `JOBLEDGER_RATES_SEED=7` repeats one, `JOBLEDGER_RATES_RUNS` says how many there are.
+//! `JOBLEDGER_RATES_SEED=7` repeats one run; `JOBLEDGER_RATES_RUNS` sets how many there are.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,16 +19,16 @@ use tokio::time::Instant;
 
 use super::{BEGIN_MS, SimulatedStore, at, excess, key};
 
-/// Names the one seed that is run.
+/// Names the one seed to run.
 const SEED_VARIABLE: &str = "JOBLEDGER_RATES_SEED";
-/// Says how many runs there are.
+/// Sets how many runs there are.
 const RUNS_VARIABLE: &str = "JOBLEDGER_RATES_RUNS";
-/// Runs where nobody says how many.
+/// Runs, if no variable says otherwise.
 const RUNS: u64 = 60;
-/// How far a clock jumps at most, in milliseconds.
+/// Longest jump of a clock, in milliseconds.
 const JUMP_MS: u64 = 60_000;
 
-/// What all environments do for a while.
+/// The traffic of all environments for a while.
 #[derive(Clone, Copy, Debug)]
 enum Mood {
     Rest,
@@ -42,19 +42,19 @@ struct Run {
     store: SimulatedStore,
     key: AccessKey,
     began: Instant,
-    /// Until when each mood lasts, in milliseconds.
+    /// The end of each period of traffic, in milliseconds.
     moods: Vec<(i64, Mood)>,
     jumps: bool,
     seen: RefCell<Seen>,
     dice: RefCell<Dice>,
 }
 
-/// What became of the calls of a run.
+/// The results of a run's calls.
 #[derive(Default)]
 struct Seen {
-    /// When each came that was let through: by its environment's clock, and by the true one.
+    /// The time of each call that passed: by its environment's clock, and by the true clock.
     passed: Vec<(i64, i64)>,
-    /// When each came, and whether it passed, as if there was one bucket and no leases.
+    /// The time of each call.
     came: Vec<i64>,
     failed: u64,
 }
@@ -64,7 +64,7 @@ struct Seen {
 struct Sums {
     calls: u64,
     passed: u64,
-    /// How many one bucket without leases had let through of the same calls.
+    /// How many of these calls one bucket without leases would allow.
     ideal: u64,
     failed: u64,
     requests: u64,
@@ -79,7 +79,7 @@ fn variable(name: &str) -> Option<u64> {
 impl Run {
     fn start(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        // What the SDK's waits are drawn from.
+        // The SDK draws its waits from this generator.
         fastrand::seed(seed);
         let &(per_minute, burst) = dice.pick(&[
             (60, 1),
@@ -123,7 +123,7 @@ impl Run {
         self.dice.borrow_mut().roll(sides)
     }
 
-    /// So many calls at once.
+    /// This many calls at once.
     async fn call(&self, environment: &impl AccessControl, offset_ms: i64, times: u64) {
         let calls = (0..times).map(|_| async {
             let true_ms = self.now_ms();
@@ -140,7 +140,7 @@ impl Run {
         join_all(calls).await;
     }
 
-    /// What one environment, and those in its place after it, live through.
+    /// The life of one environment, and of its successors.
     async fn live(&self) {
         let mut environment = self.store.environment().await;
         let mut offset_ms = 0;
@@ -152,7 +152,7 @@ impl Run {
                 Mood::Steady => (1, self.roll(1_000)),
                 Mood::Flood => (1 + self.roll(12), self.roll(300)),
             };
-            // Some come side by side, others one after the other.
+            // Some calls come at the same time, others one after the other.
             let at_once = 1 + self.roll(calls + 1);
             for _ in 0..calls / at_once {
                 self.call(&environment, offset_ms, at_once).await;
@@ -170,7 +170,7 @@ impl Run {
         }
     }
 
-    /// What was wrong with it, and its sums.
+    /// The run's mistakes, and its sums.
     fn told(&self) -> (Vec<String>, Sums) {
         let rate_limit = self.key.rate_limit.expect("a limit");
         let (per_minute, burst) = (rate_limit.per_minute(), rate_limit.burst());
@@ -179,12 +179,12 @@ impl Run {
         let (mut by_own, mut by_true): (Vec<i64>, Vec<i64>) = seen.passed.iter().copied().unzip();
         by_own.sort_unstable();
         by_true.sort_unstable();
-        // Where clocks lie apart, the one that is ahead holds for all.
+        // If clocks differ, the fastest one counts for all.
         let too_many = if self.jumps { 0 } else { excess(per_minute, burst, &by_own) };
         if too_many > 0 {
             wrong.push(format!("{too_many}/60000 calls too many for {per_minute} a minute, {burst} at once"));
         }
-        // Clocks that lie apart may add what the rate gives in so much time, once.
+        // Clocks that differ may add, once, the rate's share of the difference.
         let apart_ms = if self.jumps { i64::try_from(2 * JUMP_MS).expect("two minutes") } else { 0 };
         let too_many = excess(per_minute, burst, &by_true) - i64::from(per_minute) * apart_ms;
         if too_many > 0 {
@@ -249,7 +249,7 @@ fn no_more_calls_pass_than_the_rate_allows() {
     let (wrong, sums) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{runs} runs: {sums:?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Leases are there to save writes, and not to waste calls.
+    // Leases must save writes, and must not waste calls.
     assert!(sums.passed * 4 >= sums.ideal * 3, "{sums:?}");
     assert!(sums.requests * 2 <= sums.calls, "{sums:?}");
 }

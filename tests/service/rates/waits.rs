@@ -1,4 +1,4 @@
-//! The cost of calls that wait: they keep a function busy, so they take more off their key's rate.
+//! The cost of calls that wait: they keep a function busy, so they take more calls from their key's rate.
 
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::direct::paused_environment;
@@ -41,7 +41,7 @@ impl WaitFixture {
         text(self.other("keys", body(Request::new("POST", "/v1/admin/keys"), &wanted)).await.at("/key"))
     }
 
-    /// Makes a call, and returns how many milliseconds it waited too.
+    /// Makes a call, and returns its answer and how many milliseconds it waited.
     async fn call(&self, key: &str, request: Request) -> (Reply, u64) {
         let began = clock::paused_now();
         let request = request.header("authorization", &format!("Bearer {key}"));
@@ -62,13 +62,13 @@ fn body(request: Request, body: &Value) -> Request {
 async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
     let fixture = WaitFixture::start("get-job").await;
     let id = fixture.job().await;
-    // One for the call, and one for each five seconds.
+    // One call for itself, and one for every five seconds.
     for (burst, wait_ms) in [(1, 0), (2, 5_000), (4, 15_000), (9, 25_000)] {
         let key = fixture.key(burst).await;
         let (reply, waited_ms) = fixture.call(&key, get(&id)).await;
         assert_eq!((reply.status, reply.at("/status")), (200, &json!("queued")), "{}", reply.text);
         assert_eq!(waited_ms, wait_ms, "{burst} calls");
-        // What a wait of 25 seconds leaves: 9 - 6.
+        // The calls that a wait of 25 seconds leaves: 9 - 6.
         let left = burst.saturating_sub(6);
         for status in (0..left).map(|_| 200).chain([429]) {
             let plain = Request::new("GET", &format!("/v1/jobs/{id}"));
@@ -76,7 +76,7 @@ async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
             assert_eq!(reply.status, status, "{burst} calls: {:?}", reply.header("ratelimit"));
         }
     }
-    // One that has ended is answered at once, and costs one call.
+    // For an ended job, the function answers immediately, for one call.
     let cancelled = fixture.other("cancel-job", Request::new("POST", &format!("/v1/jobs/{id}/cancel"))).await;
     assert_eq!(cancelled.status, 200, "{}", cancelled.text);
     let key = fixture.key(2).await;
@@ -85,7 +85,7 @@ async fn a_get_waits_only_as_long_as_the_rate_of_its_key_allows() {
         assert_eq!((reply.status, waited_ms), (200, 0));
     }
     is_problem(&fixture.call(&key, get(&id)).await.0, 429, "rate_limited");
-    // Nobody else pays for it.
+    // Another key does not pay for it.
     let other = fixture.key(1).await;
     assert_eq!(fixture.call(&other, get(&id)).await.0.status, 200);
 }
@@ -104,7 +104,7 @@ async fn a_claim_waits_only_as_long_as_the_rate_of_its_key_allows() {
         assert_eq!(waited_ms, wait_ms, "{burst} calls");
         is_problem(&fixture.call(&key, claim()).await.0, 429, "rate_limited");
     }
-    // Where there is something, nobody waits.
+    // If a job is ready, the claim does not wait.
     let key = fixture.key(2).await;
     for _ in 0..2 {
         fixture.job().await;

@@ -1,4 +1,4 @@
-//! The process ends between any two requests, or answers are lost: each try ends once, and gives its slot back once.
+//! The process ends between any two requests, or answers get lost. Each attempt must end once, and free its slot once.
 
 use jobledger::lambda::system_clock;
 use jobledger_tests::faults::{Fault, Proxy};
@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::{ReaperFixture, later, look};
 
-/// More requests than a look takes.
+/// More requests than a run of the reaper sends.
 const MAX_REQUESTS: usize = 30;
 
-/// The try was ended, once.
+/// The attempt must have ended once.
 #[track_caller]
 fn is_ended(fixture: &ReaperFixture, id: &str, what: String) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -79,7 +79,7 @@ async fn a_lost_answer_ends_each_attempt_once() {
     panic!("a look takes more than {MAX_REQUESTS} requests");
 }
 
-/// Two looks at the same time, as where one takes longer than a minute.
+/// Two runs at the same time, as if the first took longer than a minute.
 #[tokio::test]
 async fn two_runs_at_once_end_each_attempt_once() {
     let fixture = ReaperFixture::start().await;

@@ -1,4 +1,4 @@
-//! What a look notes, and how the metrics show it; and the ends of tries that the stream tells them.
+//! The reaper's note and how the metrics show it; and the ends of attempts, which the stream counts.
 
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::metrics::{Samples, is_well_formed};
@@ -13,7 +13,7 @@ use super::{Ended, NOTHING, ReaperFixture, later};
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A job that waits, and is due since or at that time.
+/// A queued job that is due at this time.
 fn waiting(external_id: &str, kind: &str, priority: i64, due: Timestamp) -> Value {
     json!({
         "external_id": external_id, "type": kind, "status": "queued", "priority": priority,
@@ -25,7 +25,7 @@ fn oldest(kind: &str) -> String {
     format!("jobledger_queue_oldest_waiting_seconds{{type=\"{kind}\"}}")
 }
 
-/// Whether this job has waited for about so many milliseconds.
+/// The longest wait of the type must be about this many milliseconds.
 #[track_caller]
 fn waits(samples: &Samples, kind: &str, millis: i64) {
     let said = i64::try_from(samples.millis(&oldest(kind))).expect("a time");
@@ -37,13 +37,13 @@ async fn the_longest_waiting_job_is_found_at_any_priority() {
     let fixture = ReaperFixture::start().await;
     let (now, ago) = (system_clock(), |hours: i64| system_clock().plus_millis(-hours * HOUR_MS));
     let mut jobs = vec![waiting("first", "one", 5, ago(3)), waiting("second", "one", 5, ago(2))];
-    // The last to go has waited for longest, then the first to go.
+    // In `low`, the last job in line has waited longest; in `high`, the first.
     for priority in 0..=10 {
         jobs.push(waiting(&format!("low-{priority}"), "low", priority, ago(20 - priority)));
         jobs.push(waiting(&format!("high-{priority}"), "high", priority, ago(10 + priority)));
     }
     jobs.push(waiting("never", "never", 5, now.plus_millis(100 * HOUR_MS)));
-    // Due by the time of a look an hour from now, though not yet.
+    // Not due now, but due at the time of the reaper's run an hour from now.
     jobs.push(waiting("soon", "soon", 5, now.plus_millis(10_000)));
     let count = u64::try_from(jobs.len()).expect("a count");
     assert_eq!(ingest(&fixture.service, &json!(jobs)).await, [count, 0, 0, 0]);
@@ -80,7 +80,7 @@ async fn claimed_jobs_are_shown_by_worker_until_none_is_claimed() {
             assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(1));
         }
     }
-    // Whoever only reports holds nothing.
+    // A job that another system only reports has no worker.
     let reported = create(&fixture.service, &json!({ "type": "b" })).await;
     let path = format!("/v1/jobs/{reported}");
     fixture.service.call("PATCH", &path).json(&json!({ "status": "running" })).expect(200).await;
@@ -111,7 +111,7 @@ async fn attempts_are_counted_by_how_they_ended() {
     report(&done, json!({ "lease_token": token, "status": "completed" })).await;
     let (called_off, _) = fixture.claimed(&job).await;
     service.call("POST", &format!("/v1/jobs/{called_off}/cancel")).expect(200).await;
-    // Back to the queue, to another worker, and at last it fails.
+    // A worker hands the job back, another one claims it, and at last it fails.
     let (failed, token) = fixture.claimed(&job).await;
     report(&failed, json!({ "lease_token": token, "status": "queued" })).await;
     for _ in 0..2 {
@@ -127,7 +127,7 @@ async fn attempts_are_counted_by_how_they_ended() {
     fixture.claimed(&json!({ "type": "x", "timeout_seconds": 2 })).await;
     fixture.claimed(&job).await;
     fixture.ends(later, Ended { queued: 1, failed: 1, ..NOTHING }).await;
-    // Who never ran has no try that ends.
+    // A job that never ran has no attempt to count.
     let id = create(service, &json!({ "type": "y" })).await;
     service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
 
@@ -149,7 +149,7 @@ async fn attempts_are_counted_by_how_they_ended() {
     is_well_formed(service).await;
 }
 
-/// What the example of scaling workers asks Prometheus for is there.
+/// The metrics have all names that the example for scaling workers queries.
 #[tokio::test]
 async fn the_documented_queries_name_existing_metrics() {
     let fixture = ReaperFixture::start().await;

@@ -1,4 +1,4 @@
-//! Leases that run out: `reap-leases` by itself, called at times of its own, on jobs that workers claimed and then forgot.
+//! Leases that expire. Each test runs `reap-leases` at its own times, on jobs that workers claimed and abandoned.
 
 mod crashes;
 mod metrics;
@@ -13,14 +13,14 @@ use jobledger_tests::jobs::create;
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// A stack, and what is stored beneath it.
+/// A stack, and its stored items.
 struct ReaperFixture {
     service: Service,
     dynamo: Dynamo,
     names: Environment,
 }
 
-/// What looks at the queues say: how many tries ended so, and how many jobs had changed meanwhile.
+/// The reaper's own numbers: attempts that it ended, by result, and jobs that had changed meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ended {
     queued: u64,
@@ -31,30 +31,30 @@ struct Ended {
 
 const NOTHING: Ended = Ended { queued: 0, failed: 0, changed: 0, errors: 0 };
 
-/// Milliseconds of ten minutes: at their beginning, the watch is thorough.
+/// Milliseconds of ten minutes. In the first minute of them, the reaper looks at all owners.
 const TEN_MINUTES: i64 = 600_000;
 
-/// The beginning of ten minutes, so many of them from now.
+/// The beginning of a period of ten minutes, this many periods from now.
 fn tens(ahead: i64) -> Timestamp {
     Timestamp::from_millis((system_clock().millis() / TEN_MINUTES + ahead) * TEN_MINUTES)
 }
 
-/// About an hour from now, when every lease is over; not in a minute in which the watch is thorough.
+/// About an hour from now, when every lease is over; not in a minute in which the reaper looks at all owners.
 fn later() -> Timestamp {
     tens(6).plus_millis(300_000)
 }
 
-/// Later still: whoever waited for the next try from [`later`] on is due.
+/// Later still: by then, each job that the reaper queued again at [`later`] is due.
 fn much_later() -> Timestamp {
     tens(24).plus_millis(300_000)
 }
 
-/// As late as [`later`], in a minute in which the watch is thorough.
+/// As late as [`later`], in a minute in which the reaper looks at all owners.
 fn thorough() -> Timestamp {
     tens(6).plus_millis(1_000)
 }
 
-/// A moment ago, at the latest, and not in a minute in which the watch is thorough: no lease is over.
+/// A recent time, not in a minute in which the reaper looks at all owners: no lease is over.
 fn before() -> Timestamp {
     tens(-1).plus_millis(300_000)
 }
@@ -71,7 +71,7 @@ impl ReaperFixture {
         &self.names.vars[name]
     }
 
-    /// A function at a time of its own, over the DynamoDB at this address.
+    /// A function with this clock, over the DynamoDB at this address.
     async fn function(&self, name: &str, endpoint: &str, clock: fn() -> Timestamp) -> Alone {
         let environment = Environment { clock, ..self.service.environment_at(name, endpoint) };
         Alone::start(name, environment).await
@@ -81,13 +81,13 @@ impl ReaperFixture {
         self.function("reap-leases", self.service.stack.dynamodb_endpoint(), clock).await
     }
 
-    /// Has everything counted, and looks once at that time.
+    /// Waits until all is counted, and runs the reaper at this time.
     async fn look(&self, clock: fn() -> Timestamp) -> Value {
         self.service.settled().await;
         look(&self.watcher(clock).await).await
     }
 
-    /// Expects that a look at that time ends so many tries.
+    /// Expects a run at this time to end this many attempts.
     #[track_caller]
     fn ends(&self, clock: fn() -> Timestamp, expect: Ended) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -97,7 +97,7 @@ impl ReaperFixture {
         }
     }
 
-    /// Creates a job and has `w` claim it; answers its id and the token.
+    /// Creates a job and lets the worker `w` claim it; returns its id and its token.
     async fn claimed(&self, job: &Value) -> (String, String) {
         let id = create(&self.service, job).await;
         let body = json!({ "worker_id": "w", "types": [job["type"]], "lease_seconds": 10 });
@@ -107,7 +107,7 @@ impl ReaperFixture {
         (id, text(&claimed["lease_token"]))
     }
 
-    /// Has `w2` claim a job of that type at that time.
+    /// Lets the worker `w2` claim a job of this type at this time.
     async fn claims_at(&self, clock: fn() -> Timestamp, kind: &str) -> Vec<Value> {
         let function = self.function("claim-jobs", self.service.stack.dynamodb_endpoint(), clock).await;
         let body = json!({ "worker_id": "w2", "types": [kind], "lease_seconds": 10 });
@@ -120,7 +120,7 @@ impl ReaperFixture {
         self.service.get(&format!("/v1/jobs/{id}")).expect(200).await.json
     }
 
-    /// How many slots of a type are taken.
+    /// The used slots of a type.
     async fn slots(&self, kind: &str) -> u64 {
         let id = format!("default#{kind}");
         let items = self.dynamo.scan(self.table("SETTINGS_TABLE")).await;
@@ -137,7 +137,7 @@ impl ReaperFixture {
         items.into_iter().find(|item| text_of(item, "part") == "head").expect("the head")
     }
 
-    /// What the last whole look noted for the metrics.
+    /// The reaper's last note for the metrics.
     async fn note(&self) -> Option<Item> {
         let items = self.dynamo.scan(self.table("TALLIES_TABLE")).await;
         items.into_iter().find(|item| text_of(item, "bucket") == "queue")

@@ -1,4 +1,4 @@
-//! What a look ends and what it leaves alone.
+//! The attempts that a run ends, and the jobs that it leaves alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn a_job_with_an_expired_lease_is_queued_and_fails_at_its_last_attempt() {
     let reply = fixture.service.call("PATCH", &path).json(&report).expect(409).await;
     assert_eq!(reply.at("/code"), "lease_lost");
 
-    // Looking again changes nothing; the next try is lost, too.
+    // A second run changes nothing. The worker abandons the next attempt, too.
     fixture.ends(later, NOTHING).await;
     assert_eq!(fixture.claims_at(much_later, "scrape").await.len(), 1);
     fixture.ends(|| much_later().plus_millis(9_000), NOTHING).await;
@@ -75,7 +75,7 @@ async fn an_ended_attempt_frees_its_slot() {
     assert_eq!(fixture.slots("scrape").await, 1);
 }
 
-/// The look has read the head, and then the worker reports.
+/// The reaper has read the head when the worker reports.
 #[tokio::test]
 async fn a_report_that_arrives_first_wins() {
     let fixture = ReaperFixture::start().await;
@@ -131,7 +131,7 @@ async fn jobs_without_a_lease_are_left_alone() {
     }
 }
 
-/// The counter stands still: the counts say that nothing runs.
+/// The counter is late: by the counts, no job runs.
 #[tokio::test]
 async fn every_tenth_minute_the_reaper_finds_jobs_that_are_not_counted() {
     let fixture = ReaperFixture::start().await;
@@ -156,7 +156,7 @@ async fn every_tenth_minute_the_reaper_finds_jobs_that_are_not_counted() {
 #[tokio::test]
 async fn a_run_without_running_jobs_costs_next_to_nothing() {
     let fixture = ReaperFixture::start().await;
-    // Jobs of a few owners, that have all ended.
+    // Jobs of several owners, all ended.
     for owner in ["ann", "bob", "default"] {
         let path = format!("/v1/jobs?owner={owner}");
         let reply = fixture.service.post(&path, &json!({ "type": "scrape" })).expect(201).await;
@@ -175,7 +175,7 @@ async fn a_run_without_running_jobs_costs_next_to_nothing() {
         assert_eq!(spent.requests, 2, "the counts, and a note that says so: {spent:?}");
         assert!(spent.read_units <= 1.0 && spent.write_units <= 1.0, "{spent:?}");
     }
-    // One job of one owner runs: that owner's running jobs are looked at, and nobody else's.
+    // One owner has a running job. The reaper reads that owner's running jobs only.
     fixture.claimed(&json!({ "type": "scrape" })).await;
     fixture.service.settled().await;
     meter.take();

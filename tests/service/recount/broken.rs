@@ -1,4 +1,4 @@
-//! Items that somebody broke by hand: each is found, named by its scope, and put right when that is asked for.
+//! Counts that the test broke. The recount finds each, names its scope, and repairs it on request.
 
 use jobledger_tests::jobs::total;
 use jobledger_tests::metrics::Samples;
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 use super::RecountFixture;
 
-/// What is done to the tallies.
+/// Damage to the tallies.
 #[derive(Clone, Copy, Debug)]
 enum Harm {
-    /// A number of an item is off by so much.
+    /// A number of an item is off by this much.
     Off(&'static str, &'static str, &'static str, i64),
-    /// An item is gone.
+    /// An item is missing.
     Gone(&'static str, &'static str),
 }
 
-/// Does it, finds it, repairs it, and finds nothing any more. `drift` is how many numbers do not fit those they are
-/// made of: a number that is wrong does not fit, nor do those that are made of it.
+/// Damages the tallies, finds and repairs that, and then finds nothing more. `drift` is how many numbers differ from
+/// the numbers below them: a wrong number, and each number that contains it.
 async fn check(fixture: &RecountFixture, harm: &[Harm], drift: Value) {
     let right = fixture.tallies.counts().await;
     for harm in harm {
@@ -42,7 +42,7 @@ async fn drift_in_each_kind_of_item_is_found_and_repaired() {
     let fixture = RecountFixture::start(&[]).await;
     let off = |bucket, cell| Harm::Off("default", bucket, cell, 3);
     check(&fixture, &[off("minutes#2026-01-11T05", "11q")], json!({ "default": 1 })).await;
-    // The hour does not fit its jobs, nor the day the hour: by the number itself, and by that of the hour in it.
+    // The hour differs from its jobs, and the day from the hour: in its own number, and in its number for the hour.
     check(&fixture, &[off("hour#2026-01-11T05", "alive:queued")], json!({ "default": 3 })).await;
     check(&fixture, &[off("hour@a#2026-01-11T06", "alive:running")], json!({ "default": 3 })).await;
     check(&fixture, &[off("day#2026-01-11", "05q")], json!({ "default": 1 })).await;
@@ -56,7 +56,7 @@ async fn drift_in_each_kind_of_item_is_found_and_repaired() {
 #[tokio::test]
 async fn missing_and_surplus_items_are_repaired() {
     let fixture = RecountFixture::start(&[]).await;
-    // Each number that was there is missing: alive by status and minute, created, ended, and the times.
+    // Each number of the item is missing: alive by status and minute, created, ended, and the times.
     check(&fixture, &[Harm::Gone("other", "total")], json!({ "other": 11 })).await;
     for bucket in ["hour@a#2026-01-11T05", "hour#2026-01-11T05", "day#2026-01-11", "month@b#2026-01"] {
         let right = fixture.tallies.counts().await;
@@ -101,7 +101,7 @@ async fn one_owner_can_be_recounted_alone() {
     assert_eq!(fixture.drift().await, json!({ "default": 1, "other": 1 }));
     let one = json!({ "settle_seconds": 0, "repair": true, "owner": "other" });
     assert_eq!(fixture.recount(&one).await["drift"], json!({ "other": 1 }));
-    // What the metrics say of the other is what was found last.
+    // For the other owner, the metrics show the result of the earlier recount.
     let samples = Samples::scrape(&fixture.service).await;
     samples.check("jobledger_tally_drift{scope=\"owners\"}", "1");
     assert_eq!(fixture.drift().await, json!({ "default": 1 }));
@@ -134,7 +134,7 @@ async fn the_metrics_show_the_drift_that_is_left() {
     let samples = Samples::scrape(&fixture.service).await;
     drift(&samples, "*", "0");
     drift(&samples, "owners", "0");
-    // Whose they are is nobody's who may look at the metrics.
+    // The metrics do not name the owners.
     assert_eq!(samples.of("jobledger_tally_drift").count(), 2);
     promtool(&fixture).await;
 }

@@ -1,4 +1,4 @@
-//! The process ends at a request, before or after DynamoDB did the last one; then the event comes again.
+//! The process ends at a request, before or after DynamoDB did it. Then the event is repeated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,10 +15,10 @@ use super::{TallyTable, fill};
 
 /// More requests than a recount of one owner takes here.
 const MAX_REQUESTS: usize = 400;
-/// Every so many-th of them is tried.
+/// The test tries one request in this many.
 const STEP: usize = 13;
 
-/// Has a recount made that nobody does yet; answers its id.
+/// Creates a recount that no function has begun; returns its id.
 async fn begin(fixture: &BackgroundFixture, owner: &str, repair: bool) -> String {
     let function = fixture.function("recount", fixture.endpoint(), system_clock).await;
     let body = json!({ "owner": owner, "repair": repair, "settle_seconds": 0 });
@@ -27,8 +27,8 @@ async fn begin(fixture: &BackgroundFixture, owner: &str, repair: bool) -> String
     text(reply.at("/job_id"))
 }
 
-/// Breaks an owner's numbers, and has them repaired by a process that ends at a request; then the event comes again.
-/// Answers with whether it did end there.
+/// Breaks an owner's numbers, and lets a process repair them that ends at a request. Then the event is repeated.
+/// Returns whether the process ended there.
 async fn crash(fixture: &BackgroundFixture, harm: &[(&str, &str)], number: usize, fault: Fault) -> bool {
     let owner = format!("owner-{number}-{}", if fault == Fault::Held { "before" } else { "after" });
     let tallies = TallyTable::of(&fixture.service);
@@ -64,7 +64,7 @@ async fn crash(fixture: &BackgroundFixture, harm: &[(&str, &str)], number: usize
     is_crashed
 }
 
-/// Numbers of longer buckets need no second look.
+/// The numbers of longer buckets need no second reading.
 #[tokio::test]
 async fn a_crash_anywhere_repairs_longer_buckets_once() {
     let fixture = BackgroundFixture::start().await;
@@ -83,7 +83,7 @@ async fn a_crash_anywhere_repairs_longer_buckets_once() {
     assert!((10..MAX_REQUESTS / STEP * 2).contains(&crashed), "{crashed} crashes");
 }
 
-/// Hours are looked at twice, and the probe comes through between.
+/// The recount reads hours twice, and the probe is counted between.
 #[tokio::test]
 async fn a_crash_anywhere_repairs_hours_once() {
     let fixture = BackgroundFixture::start().await;
@@ -97,7 +97,7 @@ async fn a_crash_anywhere_repairs_hours_once() {
     assert!(crashed >= 6, "{crashed} crashes");
 }
 
-/// A repair that comes too late for what it has seen is refused, and looks again.
+/// If the counts changed after the recount read them, its repair fails, and it reads again.
 #[tokio::test]
 async fn counts_between_read_and_repair_are_kept() {
     let fixture = BackgroundFixture::start().await;
@@ -108,11 +108,11 @@ async fn counts_between_read_and_repair_are_kept() {
     let mut right = total().await.expect("the total");
     tallies.spoil("ann", "total", "alive:queued", 2).await;
     let proxy = Proxy::start(fixture.endpoint()).await;
-    // The receiver lives as long as the plan: more than one try may ask.
+    // The receiver lives as long as the plan, because several attempts may ask.
     let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
     let counted = Arc::new(AtomicBool::new(false));
     let is_counted = Arc::clone(&counted);
-    // Repairs are the only transactions of a recount: they wait until somebody else has written.
+    // Repairs are the only transactions of a recount. They fail until the counter has written.
     proxy.plan(move |seen| {
         if seen.operation != "TransactWriteItems" || is_counted.load(Ordering::Relaxed) {
             return Fault::None;

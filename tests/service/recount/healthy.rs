@@ -1,4 +1,4 @@
-//! A service in which nothing is wrong, though its jobs change all the time.
+//! A service with correct counts, while its jobs change all the time.
 
 use jobledger_tests::jobs::{create, total};
 use jobledger_tests::text;
@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::RecountFixture;
 
-/// Most rounds of jobs that come while something else goes on.
+/// Most rounds of changes during a recount.
 const MAX_ROUNDS: usize = 1_000;
 
-/// Creates, cancels and deletes jobs until it is told that enough is enough; answers with how many stay.
+/// Creates, cancels and deletes jobs until `is_enough`; returns how many stay.
 async fn bustle(fixture: &RecountFixture, is_enough: &AtomicBool) -> u64 {
     let mut stay = 0;
     for _ in 0..MAX_ROUNDS {
@@ -68,7 +68,7 @@ async fn counts_during_a_repair_are_kept() {
     };
     let (stay, ()) = tokio::join!(bustle(&fixture, &is_enough), repairs);
     fixture.service.settled().await;
-    // What was too busy is looked at now.
+    // This recount reads the hours that were too busy before.
     fixture.recount(&json!({ "settle_seconds": 0, "repair": true })).await;
     assert_eq!(fixture.drift().await, json!({}));
     assert_eq!(total(&fixture.service, "").await, stay + 6);

@@ -1,4 +1,4 @@
-//! Counts that come late are not wrong.
+//! Late counts are not wrong.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 
 use super::{TallyTable, fill};
 
-/// How much later it is each time that somebody looks at the clock, in milliseconds.
+/// The step of the clock at each reading, in milliseconds.
 const STEP_MS: i64 = 300_000;
 
-/// A clock that runs so fast that nobody has to wait for long.
+/// A clock so fast that no wait takes long.
 fn fast() -> Timestamp {
     static STEPS: AtomicI64 = AtomicI64::new(0);
     system_clock().plus_millis(STEPS.fetch_add(1, Ordering::Relaxed) * STEP_MS)
 }
 
-/// A fixture whose recounts look at tallies that nobody writes.
+/// A fixture whose recounts read tallies without a counter.
 struct Late {
     fixture: background::BackgroundFixture,
     tallies: TallyTable,
@@ -79,7 +79,7 @@ async fn jobs_that_are_not_counted_yet_are_no_drift() {
     assert_eq!((&result["drift"], &result["repaired"]), (&json!({}), &json!(0)), "{result}");
     assert!(result["busy"].as_u64() >= Some(4), "{result}");
     assert!(late.tallies.counts().await.is_empty(), "nothing was put in place of what is only late");
-    // A probe that is counted says that all before it were, too: then they are missing for good.
+    // If the probe is counted, so is all before it. Missing counts are then drift.
     late.tallies.spoil("*", "probe", "at", Timestamp::MAX.millis()).await;
     late.tallies.spoil("*", "probe", "counted_at", Timestamp::MAX.millis()).await;
     let result = late.recount(system_clock).await;
@@ -87,7 +87,7 @@ async fn jobs_that_are_not_counted_yet_are_no_drift() {
     assert_ne!(late.tallies.counts().await.len(), 0);
 }
 
-/// Who counts notes the owner with the first thing that it counts of it.
+/// The counter notes an owner with the first number that it counts for it.
 #[tokio::test]
 async fn an_owner_is_listed_from_its_first_count_on() {
     let late = Late::start().await;

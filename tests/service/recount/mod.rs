@@ -1,4 +1,4 @@
-//! Counting anew: `recount` on a whole service, over tallies that are broken by hand.
+//! Recounts: `recount` on a whole service, whose tallies the test breaks.
 
 mod broken;
 mod crashes;
@@ -11,16 +11,16 @@ use jobledger_tests::stream::{Counts, counts_of};
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// Whose jobs the recounts are: nobody's whose counts are looked at.
+/// The owner of the recounts' jobs. No test checks its counts.
 const AUDITOR: &str = "auditor";
 
-/// A service, and its tallies as they are stored.
+/// A service, and its stored tallies.
 struct RecountFixture {
     service: Service,
     tallies: TallyTable,
 }
 
-/// The items of `tallies`, past the service.
+/// The items of `tallies`, read directly.
 #[derive(Clone)]
 struct TallyTable {
     dynamo: Dynamo,
@@ -28,7 +28,7 @@ struct TallyTable {
 }
 
 impl RecountFixture {
-    /// With some jobs, all of them counted.
+    /// A service with some jobs, all counted.
     async fn start(parameters: &[(&str, &str)]) -> Self {
         let service = Service::with(parameters).await;
         let tallies = TallyTable::of(&service);
@@ -38,19 +38,19 @@ impl RecountFixture {
         Self { service, tallies }
     }
 
-    /// Begins one; answers with the job's id.
+    /// Begins a recount; returns the job's id.
     async fn begin(&self, body: &Value) -> String {
         let path = format!("/v1/admin/recount?owner={AUDITOR}");
         text(self.service.post(&path, body).expect(202).await.at("/job_id"))
     }
 
-    /// Recounts, and answers with what the job gave.
+    /// Recounts; returns the job's result.
     async fn recount(&self, body: &Value) -> Value {
         let id = self.begin(body).await;
         self.result(&id).await
     }
 
-    /// Waits for its end.
+    /// Waits for the end of a recount; returns its result.
     async fn result(&self, id: &str) -> Value {
         let path = format!("/v1/jobs/{id}?owner={AUDITOR}");
         let ask = async || {
@@ -62,7 +62,7 @@ impl RecountFixture {
         job.at("/result").clone()
     }
 
-    /// What is wrong, by scope; nothing is repaired.
+    /// The drift, by scope, without a repair.
     async fn drift(&self) -> Value {
         let result = self.recount(&json!({ "settle_seconds": 0 })).await;
         assert_eq!(result["repaired"], 0);
@@ -77,7 +77,7 @@ impl TallyTable {
         Self { dynamo, table: environment.vars["TALLIES_TABLE"].clone() }
     }
 
-    /// All numbers but those of the auditor, whose jobs come and go.
+    /// All numbers but those of the auditor, whose jobs change them.
     async fn counts(&self) -> Counts {
         let mut counts = counts_of(&self.dynamo.scan(&self.table).await);
         counts.retain(|(scope, bucket), _| scope != AUDITOR && bucket != "total@recount");
@@ -94,7 +94,7 @@ impl TallyTable {
         items.into_iter().find(|item| text_of(item, "bucket") == bucket)
     }
 
-    /// Adds to a number, and to nothing else: where there is no item, one comes to be.
+    /// Adds to one number. If the item is missing, it is created.
     async fn spoil(&self, scope: &str, bucket: &str, cell: &str, by: i64) {
         let body = json!({
             "TableName": self.table,

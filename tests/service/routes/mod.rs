@@ -1,4 +1,4 @@
-//! One file or folder a route, at the place that `functions/src` has it: both follow from the URL.
+//! One file or folder for each route, at the same path as in `functions/src/`. Both follow from the URL.
 
 mod analytics;
 mod health;

@@ -1,4 +1,4 @@
-//! `POST /v1/admin/recount`, with the function that then does it.
+//! `POST /v1/admin/recount`, with the function that runs its task.
 
 use jobledger_tests::alone::Alone;
 use jobledger_tests::jobs::total;
@@ -40,7 +40,7 @@ async fn a_body_is_not_needed() {
     let reply = service.call("POST", PATH).expect(202).await;
     let job = service.get(&format!("/v1/jobs/{}", text(reply.at("/job_id")))).expect(200).await;
     assert_eq!(job.at("/payload"), &json!({ "repair": false, "settle_seconds": 60 }));
-    // A job that is called off stops the work.
+    // Cancelling the job stops the task.
     service.call("POST", &format!("/v1/jobs/{}/cancel", text(reply.at("/job_id")))).expect(200).await;
     service.settled().await;
 }
@@ -94,7 +94,7 @@ async fn a_recount_requires_an_admin() {
     is_problem(&service.anonymous("POST", PATH).send().await, 401, "unauthenticated");
 }
 
-/// The schedule begins one as well, once for each event however often that comes.
+/// The schedule begins a recount, too: one for each event, even if the event is repeated.
 #[tokio::test]
 async fn the_scheduled_recount_repairs_nothing() {
     let service = Service::start().await;

@@ -23,7 +23,7 @@ async fn get(service: &Service, kind: &str) -> Value {
     service.get(&format!("/v1/types/{kind}")).expect(200).await.json
 }
 
-/// What the table has.
+/// The stored settings of a type.
 async fn stored(service: &Service, kind: &str) -> StoredType {
     let (store, config) = tables(service).await;
     let (owner, kind) =
@@ -79,11 +79,11 @@ async fn settings_are_returned_as_they_were_put() {
     let updated_at = Timestamp::parse(reply.at("/updated_at").as_str().expect("a time")).expect("a time");
     assert!(system_clock().since(updated_at) < 60_000);
     assert_eq!(get(&service, "render").await, expect);
-    // Another type and another owner have their own.
+    // Another type and another owner have their own settings.
     assert_eq!(get(&service, "Render").await, defaults("Render"));
     assert_eq!(service.get("/v1/types/render?owner=other").expect(200).await.json, defaults("render"));
 
-    // Whatever is left out, or null, is as if it had never been put.
+    // A setting that is missing or null goes back to its default.
     let reply = put(&service, "render", &json!({ "max_attempts": 2, "mode": null })).await;
     let mut expect = defaults("render");
     expect["max_attempts"] = json!(2);
@@ -144,7 +144,7 @@ async fn every_wrong_field_is_named() {
         is_problem(&reply, 400, "invalid_json");
     }
     is_problem(&service.call("PUT", "/v1/types/a").body(" ".repeat(65_537)).send().await, 413, "too_large");
-    // Nothing of it was kept.
+    // Nothing of the refused put was stored.
     assert_eq!(get(&service, "a").await, defaults("a"));
 }
 
@@ -186,7 +186,7 @@ async fn reading_and_writing_require_two_scopes() {
 #[tokio::test]
 async fn a_first_limit_holds_at_once_if_no_job_runs() {
     let service = Service::start().await;
-    // Of another type, of another owner, or ended: none of them is about.
+    // Jobs of another type or owner do not matter, and jobs that ended do not, either.
     create(&service, &json!({ "type": "b" })).await;
     service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
     let ended = create(&service, &json!({ "type": "a" })).await;
@@ -197,14 +197,14 @@ async fn a_first_limit_holds_at_once_if_no_job_runs() {
     put(&service, "a", &json!({ "max_concurrency": 3 })).await;
     let first = stored(&service, "a").await;
     assert_eq!((first.opens_at, first.adopted, first.running), (None, true, 0));
-    // Another limit, and the same again, open and close nothing.
+    // Another limit, or the same one again, neither opens nor closes the type.
     create(&service, &json!({ "type": "a" })).await;
     for limit in [1, 1, 10_000] {
         put(&service, "a", &json!({ "max_concurrency": limit })).await;
         let now = stored(&service, "a").await;
         assert_eq!((now.opens_at, now.adopted, now.settings.max_concurrency), (None, true, Some(limit)));
     }
-    // Without a limit, nobody keeps the slots: the next one is a first one again.
+    // Without a limit, no claim counts slots. The next limit is a first one again.
     put(&service, "a", &json!({})).await;
     let without = stored(&service, "a").await;
     assert_eq!((without.opens_at, without.adopted), (None, false));
@@ -229,7 +229,7 @@ async fn a_first_limit_pauses_a_type_while_its_jobs_run() {
         assert!(!stored.adopted);
         let opens_at = stored.opens_at.expect("it is closed");
         assert!(opens_at >= before.plus_millis(30_000) && opens_at <= system_clock().plus_millis(30_000));
-        // It stays as it is while other settings are put.
+        // The opening time stays when other settings change.
         put(&service, kind, &json!({ "max_concurrency": 1, "max_attempts": 7 })).await;
         let again = self::stored(&service, kind).await;
         assert_eq!((again.opens_at, again.adopted), (Some(opens_at), false));
@@ -242,7 +242,7 @@ async fn slots_that_are_taken_stay_taken() {
     put(&service, "a", &json!({ "max_concurrency": 3 })).await;
     take_slots(&service, "a", 2).await;
     assert_eq!(get(&service, "a").await["running"], 2);
-    // Also where the limit is below.
+    // Also if the limit is lower than that.
     let reply = put(&service, "a", &json!({ "max_concurrency": 1 })).await;
     assert_eq!(reply.at("/running"), 2);
     let reply = put(&service, "a", &json!({})).await;
@@ -258,7 +258,7 @@ async fn of_many_writes_at_once_one_wins() {
         let limit = (number % 2 == 0).then_some(number + 1);
         let body = json!({ "max_concurrency": limit, "max_attempts": number + 1 });
         let reply = service.call("PUT", "/v1/types/a").json(&body).send().await;
-        // Whoever met too many others is told to come again.
+        // If too many other writes come first, the function returns 503, and the caller retries.
         assert!([200, 503].contains(&reply.status), "{}", reply.text);
     })
     .await;

@@ -7,9 +7,9 @@ use jobledger::domain::{
 };
 use uuid::Uuid;
 
-/// When the heads were last changed.
+/// The last change of the heads.
 pub(crate) const CHANGED_MS: i64 = 1_768_107_600_123;
-/// How many fields are there or not.
+/// The number of optional fields.
 const FIELDS: u32 = 5;
 
 pub(crate) fn worker() -> WorkerId {
@@ -34,7 +34,7 @@ pub(crate) fn token(attempt: u32, holds_slot: bool, secret: u128) -> LeaseToken 
     LeaseToken::new(terms, Uuid::from_u128(secret))
 }
 
-/// The states of a job that it may have with a lease, and without one.
+/// The states of a job with a lease, and those without.
 fn states(holds_lease: bool) -> Vec<State> {
     let at = |millis: i64| Timestamp::from_millis(CHANGED_MS + millis);
     if holds_lease {
@@ -52,7 +52,7 @@ fn states(holds_lease: bool) -> Vec<State> {
         completed_at: at(-1_000),
         expires_at,
     };
-    // An ingested job may be kept for ever.
+    // An ingested job may have no expiry.
     let expires_at = Some(Timestamp::from_millis(1_768_108_000_000));
     let phase = Phase::try_from("uploading").ok();
     let full =
@@ -81,7 +81,7 @@ fn head(state: State, bits: u32) -> Head {
     };
     let holds_slot = lease.is_some_and(|lease| lease.holds_slot);
     let holder = Holder { worker: worker(), token: token(2, holds_slot, 1) };
-    // Whoever waits was let go, and whoever has a lease was claimed: the claim wrote the progress, too.
+    // A waiting job was handed back, and a job with a lease was claimed. The claim wrote the progress, too.
     let waits = matches!(state, State::Queued { .. });
     let is_said = Progress {
         current_task: Some(task("fetch")),

@@ -1,5 +1,5 @@
-//! Each step means the same as a pure function and as an update expression: for heads in every status, with every
-//! combination of optional fields, the embedded engine does what the domain says, or refuses what the domain refuses.
+//! Each step means the same as a pure function and as an update expression. For heads in every status, with every
+//! combination of optional fields, the embedded engine accepts, changes and refuses exactly what the domain does.
 
 mod direct;
 mod heads;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use heads::{CHANGED_MS, error, percent, task, token, worker};
 
-/// How many heads are stored by one request: as many as one of DynamoDB takes.
+/// Heads stored by one request: the most that DynamoDB allows.
 const CASES_AT_ONCE: usize = 25;
 
 /// A time after the last change of each head.
@@ -90,7 +90,7 @@ fn steps(head: &Head, now: Timestamp) -> Vec<(&'static str, Step)> {
     steps
 }
 
-/// The same steps with the clauses that callers of steps add.
+/// The same steps, with the clauses that their callers add.
 fn guarded(head: &Head, step: &Step) -> Vec<(&'static str, Step)> {
     let other = Owner::try_from("b").expect("an owner");
     let mark = |bulk: u128, created_at| Some(Mark { bulk: JobId::from(Uuid::from_u128(bulk)), created_at });
@@ -106,14 +106,14 @@ fn guarded(head: &Head, step: &Step) -> Vec<(&'static str, Step)> {
     ]
 }
 
-/// A head, and a step that is tried on it.
+/// A head, and a step for it.
 struct Case {
     name: &'static str,
     head: Head,
     step: Step,
 }
 
-/// Has the engine make each step, and holds the outcome against the domain's. Answers the cases whose steps were made.
+/// Sends each step to the engine, and compares the result with the domain's. Returns the cases whose steps were done.
 async fn check(ledger: &Ledger, mut cases: Vec<Case>) -> Vec<Case> {
     let mut made = Vec::new();
     for chunk in cases.chunks_mut(CASES_AT_ONCE) {
@@ -139,7 +139,7 @@ async fn is_made(ledger: &Ledger, Case { name, head, step }: &Case) -> bool {
             let item = item.expect("the head");
             let expected = step.apply(head);
             assert_eq!(head_of_row(item.clone()).expect("a head"), expected, "{name}: {step:?}\n{head:?}");
-            // Nothing is left of what the job was. Null stands for nothing.
+            // No attribute of the old state is left. Null means absent.
             let stored: AttributeMap = item.into_iter().filter(|(_, value)| !value.is_null()).collect();
             assert_eq!(stored, head_row(&expected).expect("a row"), "{name}: {step:?}\n{head:?}");
             true
@@ -165,7 +165,7 @@ async fn each_step_is_made_as_the_domain_says() {
     for head in heads::all() {
         for (name, step) in steps(&head, now()) {
             made.entry(name).or_default();
-            // A refusal does not depend on the optional fields that have no condition.
+            // A refusal does not depend on the optional fields without a condition.
             if step.is_allowed(&head) || few.contains(&head) {
                 cases.push(Case { name, head: head.clone(), step });
             }
@@ -213,7 +213,7 @@ async fn each_step_is_made_as_the_domain_says() {
     assert_eq!(made, BTreeMap::from(expected), "the statuses that each step leads from");
 }
 
-/// One head in each state: clauses do not depend on its optional fields.
+/// One head in each state. The clauses do not depend on its optional fields.
 fn one_of_each() -> Vec<Head> {
     let mut heads: Vec<Head> = Vec::new();
     for head in heads::all().into_iter().rev() {
@@ -230,7 +230,7 @@ async fn each_clause_holds_where_the_domain_says() {
     let mut cases = Vec::new();
     for head in one_of_each() {
         for (_, step) in steps(&head, now()) {
-            // A clause that is added can only refuse more.
+            // An added clause can only refuse more.
             if !step.is_allowed(&head) {
                 continue;
             }

@@ -1,17 +1,17 @@
-//! The order of the modules: ARCHITECTURE.md has it, and every path in the code keeps it.
+//! The order of the modules: ARCHITECTURE.md has it, and every path in the code must keep it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::{files, root};
 
-/// The crate of functions: it comes last, and its modules stand on no line.
+/// The crate of functions: it comes last, and its modules have no line of their own.
 const FUNCTIONS: &str = "functions";
 
-/// The modules line by line, those that everything may use first.
+/// The lines of the order. The modules of the first line may be used by all others.
 struct Order {
     lines: Vec<Vec<String>>,
-    /// By name, the module of what `lib.rs` shows at the root of the library.
+    /// The module of each name that `lib.rs` exports at the root of the library.
     shown: BTreeMap<String, String>,
 }
 
@@ -38,7 +38,7 @@ impl Order {
         self.lines.iter().position(|line| line.iter().any(|name| name == module))
     }
 
-    /// Why a module may not use a name of the library's root; `None`: it may.
+    /// The reason why a module may not use a name of the library's root; `None`: it may.
     fn objection(&self, module: &str, name: &str) -> Option<String> {
         let used = self.shown.get(name).map_or(name, String::as_str);
         if used == module {
@@ -53,19 +53,19 @@ impl Order {
     }
 }
 
-/// A Rust file without what stands behind `//`.
+/// A Rust file without its comments.
 fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a path begins that starts with this word and `::`, and what follows.
+/// The places of paths that begin with this word and `::`, each with the rest of its path.
 fn paths<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '"');
     let starts = code.match_indices(word).filter(move |(at, _)| !code[..*at].ends_with(is_part));
     starts.filter_map(move |(at, _)| Some((at, code[at + word.len()..].strip_prefix("::")?)))
 }
 
-/// The first names of what a path goes on with: one, or those in braces.
+/// The next names in a path: one, or those in braces.
 fn first_names(rest: &str) -> Vec<&str> {
     let name = |text: &'_ str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let Some(group) = rest.strip_prefix('{') else { return vec![&rest[..name(rest)]] };
@@ -87,7 +87,7 @@ fn first_names(rest: &str) -> Vec<&str> {
     names
 }
 
-/// The names of the library's root that a file of a module uses, each with its line. `depth` says how many `super` lead there.
+/// The names of the library's root that a file uses, each with its line. `depth` is how many `super` lead there.
 fn used<'a>(code: &'a str, crate_name: &'a str, depth: usize) -> Vec<(usize, &'a str)> {
     let absolute = paths(code, crate_name);
     let relative = paths(code, "super").filter_map(|(at, mut rest)| {
@@ -95,7 +95,7 @@ fn used<'a>(code: &'a str, crate_name: &'a str, depth: usize) -> Vec<(usize, &'a
         while let Some(further) = rest.strip_prefix("super::") {
             (rest, steps) = (further, steps + 1);
         }
-        // A glob or a name of the file itself, seen from its tests, leads to no module.
+        // A glob, or a name that the file's tests take from the file itself, names no module.
         let is_path = rest.starts_with('{') || rest.starts_with(|c: char| c.is_lowercase());
         (steps >= depth && steps > 1 && is_path).then_some((at, rest))
     });
@@ -106,7 +106,7 @@ fn used<'a>(code: &'a str, crate_name: &'a str, depth: usize) -> Vec<(usize, &'a
         .collect()
 }
 
-/// The module of the library that a file belongs to, and how deep the file lies in it.
+/// The module of the library that has this file, and the depth of the file in it.
 fn place(file: &str) -> (&str, usize) {
     let path = file.strip_prefix("shared/src/").and_then(|path| path.strip_suffix(".rs")).expect("a module");
     let path = path.strip_suffix("/mod").unwrap_or(path);

@@ -1,4 +1,4 @@
-//! By property: over any history of jobs, [`deltas`] and [`Fold`] add up to the numbers that a plain recount finds.
+//! By property: over any history of jobs, [`deltas`] and [`Fold`] add up to the numbers of a plain recount.
 
 use std::collections::BTreeMap;
 
@@ -21,22 +21,22 @@ use recount::{Counts, add_fold, alive, all_deltas, balance, only_alive, sum_wher
 /// 2026-02-28T20:00:00Z: jobs fall into two months, three days and many hours.
 const BEGIN: Timestamp = Timestamp::from_millis(1_772_308_800_000);
 
-/// What happens to one of the jobs.
+/// An event of one of the jobs.
 #[derive(Clone, Debug)]
 enum Event {
-    /// It is created; nothing, where it is there.
+    /// It is created; if it exists, nothing happens.
     Create { kind: u8, minute: i64, status: Status },
-    /// It goes to the status that its status's steps have at this place.
+    /// It goes to the next status at this place in the list of its status's steps.
     Step { place: usize, millis: i64 },
-    /// Something changes that is not counted.
+    /// A field changes that is not counted.
     Touch,
     /// Its type changes.
     Rename { kind: u8 },
-    /// It turns out to have been created at another time.
+    /// A correction of its time of creation.
     Move { minute: i64 },
-    /// It turns out what it cost, and for whom.
+    /// A correction of its cost and its labels.
     Spend { micros: u64, model: u8 },
-    /// It is removed.
+    /// It is deleted.
     Remove,
 }
 
@@ -63,10 +63,10 @@ fn kind(number: u8) -> TypeName {
     TypeName::try_from(format!("type-{number}")).expect("valid")
 }
 
-/// What errors of tries say, by when.
+/// The ends of attempts that errors name, by their time.
 const ENDS: [TryEnd; 4] = [TryEnd::Failed, TryEnd::Timeout, TryEnd::LeaseExpired, TryEnd::HandedBack];
 
-/// Why a try failed at that time.
+/// The error of an attempt that failed at this time.
 fn error(at: Timestamp) -> JobError {
     let end = ENDS[usize::try_from(at.millis().rem_euclid(4)).expect("valid")];
     let code = (end != TryEnd::Failed).then(|| ErrorCode::try_from(end.as_str()).expect("valid"));
@@ -75,7 +75,7 @@ fn error(at: Timestamp) -> JobError {
 
 fn state(status: Status, created_at: Timestamp, millis: i64) -> State {
     let ended = Ended {
-        // Cancelled before it began, as often as not.
+        // Half of the cancelled jobs were cancelled before they began.
         started_at: (status != Status::Cancelled || millis % 2 == 0)
             .then_some(created_at.plus_millis(millis / 7)),
         completed_at: created_at.plus_millis(millis),
@@ -120,7 +120,7 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
     }
 }
 
-/// The stream records of a history: each job as it was and as it is.
+/// The stream records of a history, each with the job before and after.
 fn changes(history: &[(u8, Event)]) -> Vec<Change> {
     let mut jobs: BTreeMap<u8, Job> = BTreeMap::new();
     let mut changes = Vec::new();
@@ -216,7 +216,7 @@ proptest! {
         }
     }
 
-    /// Months, days and hours each add up to the owner's total, types to that of all jobs, and owners to that of all.
+    /// Months, days and hours each sum up to the owner's total. Types and owners each sum up to the total of all.
     #[test]
     fn every_granularity_adds_up_to_the_total(history in history()) {
         let counts = all_deltas(&history);
@@ -233,7 +233,7 @@ proptest! {
         }
     }
 
-    /// What jobs cost stays, whatever becomes of them, and is the same by any label and in any span.
+    /// A job's cost stays after its end and its deletion. It is the same by each label and in each span.
     #[test]
     fn costs_are_those_that_jobs_had_last(history in history()) {
         let changes = changes(&history);
@@ -286,7 +286,7 @@ proptest! {
         prop_assert_eq!(total(CostBy::Model), total(CostBy::Team));
     }
 
-    /// A histogram has as many entries as there were measurements.
+    /// A histogram has an entry for every measurement.
     #[test]
     fn histograms_hold_every_measurement(history in history()) {
         let counts = all_deltas(&history);
@@ -302,7 +302,7 @@ proptest! {
         }
     }
 
-    /// Of every step that ends a try, one end is told, by its type.
+    /// Each step that ends an attempt counts one end, by the job's type.
     #[test]
     fn tries_are_those_that_ended(history in history()) {
         let changes = changes(&history);
@@ -332,11 +332,11 @@ proptest! {
         prop_assert_eq!(found, ends);
     }
 
-    /// However the records are cut into commits, the commits add up to the same; and each fits a transaction.
+    /// The records may be cut into commits anywhere. The sums of the commits are the same, and each fits a transaction.
     #[test]
     fn folds_add_up_to_the_deltas(history in history(), spread in 0_i64..40) {
         let mut changes = changes(&history);
-        // Many hours, so that folds fill up.
+        // Many hours, so that a fold becomes full.
         for (hour, change) in (0_i64..).zip(&mut changes) {
             for job in change.old.iter_mut().chain(&mut change.new) {
                 job.created_at = job.created_at.plus_hours(hour * spread);
@@ -385,7 +385,7 @@ fn a_step_there_and_back_leaves_a_fold_that_writes_nothing_of_it() {
     let mut fold = Fold::default();
     assert!(fold.add(&deltas(&Change { old: None, new: Some(queued.clone()) })));
     assert!(fold.add(&deltas(&Change { old: Some(queued), new: None })));
-    // Never alive, as far as the sum goes; created and removed all the same.
+    // Never alive, in sum; but created and removed.
     assert!(cells(&fold).iter().all(|cell| cell == "created" || cell == "removed"));
     assert!(!fold.is_empty());
 }

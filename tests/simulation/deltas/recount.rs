@@ -1,4 +1,4 @@
-//! The same numbers, counted plainly.
+//! The same numbers, counted one by one.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(super) fn survivors(changes: &[Change]) -> Vec<&Job> {
     last.into_values().flatten().collect()
 }
 
-/// The living jobs, counted from what is left of them.
+/// The living jobs, counted from the jobs that are left.
 pub(super) fn alive(changes: &[Change]) -> Counts {
     let mut counts = Counts::new();
     for job in survivors(changes) {
@@ -82,7 +82,7 @@ pub(super) fn only_alive(counts: &Counts) -> Counts {
     alive
 }
 
-/// What was created, less what was removed and what is alive.
+/// Created jobs, less removed jobs and living jobs.
 pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
     let part = |(cell, value): (&Cell, &i64)| match cell {
         Cell::Created => *value,
@@ -103,7 +103,7 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
     cells.iter().map(part).sum()
 }
 
-/// The sum of all items that pass, without what only some buckets have.
+/// The sum of all matching items, without cells that only some buckets have.
 pub(super) fn sum_where(counts: &Counts, passes: impl Fn(&str, &Place) -> bool) -> BTreeMap<Cell, i64> {
     let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
     for (_, cells) in counts.iter().filter(|((scope, place), _)| passes(scope, place)) {

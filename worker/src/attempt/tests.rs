@@ -23,7 +23,7 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Heartbeats over half as long again as the lease.
 const ACCEPTED: usize = 30;
 
-/// A service that accepts so many reports and then is away.
+/// A service that accepts this many reports and then is away.
 async fn service(accepted: usize) -> (String, Arc<AtomicUsize>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! Claims: how many, how often, and what becomes of them when the service is away.
+//! Claims: how many, how often, and their retries when the service is away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +59,7 @@ async fn no_batch_exceeds_the_free_slots() {
     mock.until("two batches", |seen| seen.claims.len() == 2).await;
     let asked: Vec<_> = mock.seen().claims.iter().map(|claim| claim["max"].as_u64().unwrap()).collect();
     assert_eq!(asked, [10, 4], "a batch is at most ten, and no more than there are slots");
-    // All slots are taken: there is no third claim before one is free.
+    // All slots are in use: there is no third claim before one is free.
     go.add_permits(1);
     mock.until("a third claim", |seen| seen.claims.len() == 3).await;
     assert_eq!(mock.seen().claims[2]["max"], 1);
@@ -89,7 +89,7 @@ async fn jobs_beyond_the_requested_number_are_handed_back() {
 #[tokio::test]
 async fn the_breaker_opens_when_the_service_is_away_and_closes_when_it_is_back() {
     let mock = Mock::start().await;
-    // Three failures open it, and the first probe opens it again.
+    // Three failures open the breaker, and the first probe opens it again.
     (0..4).for_each(|_| mock.reply_to_claim(AWAY));
     let worker = mock
         .worker()

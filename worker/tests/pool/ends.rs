@@ -1,4 +1,4 @@
-//! How tries end that do not end by themselves, or not well.
+//! Attempts that do not end by themselves, or do not succeed.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ fn problem(status: u16, code: &str) -> Reply {
     (status, None, json!({ "status": status, "code": code, "detail": "so it is" }))
 }
 
-/// Tells when it is dropped.
+/// Sends a word when it is dropped.
 struct Dropped(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Dropped {
@@ -23,8 +23,8 @@ impl Drop for Dropped {
     }
 }
 
-/// A worker whose handler ends when it is cancelled, after it has said so, or, if it is stubborn, never. It says when it
-/// is dropped. What `reply` answers the job's heartbeats ends it.
+/// A worker whose handler says when it is cancelled, and then ends; or never ends, if it is stubborn. The handler also
+/// says when it is dropped. The answer `reply` to the job's heartbeats ends the job.
 async fn ended_by(reply: Reply, is_stubborn: bool) -> (Vec<&'static str>, Arc<Mock>, String) {
     let mock = Mock::start().await;
     mock.queue("a", 1);
@@ -108,7 +108,7 @@ async fn a_key_that_is_revoked_ends_the_run_and_all_that_runs() {
     assert!(mock.seen().ends("a-0").is_empty());
 }
 
-/// Runs one job of a worker, and gives its last report.
+/// Runs one job of a worker; returns its last report.
 async fn last_report(mock: &Arc<Mock>, worker: jobledger_worker::WorkerBuilder) -> Value {
     let run = Run::start(mock, worker);
     mock.until("the end", |seen| !seen.ends("a-0").is_empty()).await;

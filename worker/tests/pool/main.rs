@@ -1,5 +1,5 @@
-//! A worker against a service that a test speaks for, over loopback. Nothing waits for time: every step waits for what it
-//! is about to look at.
+//! A worker against a service that the test scripts, over loopback. No test waits for time: every step waits for the
+//! state that it checks.
 
 #![expect(clippy::unwrap_used, reason = "a mock that does not work is a test that fails")]
 

@@ -1,4 +1,4 @@
-//! The service, as a worker sees it: answers claims and reports as a test says, and keeps what it was sent.
+//! The service, as a worker sees it. It answers claims and reports as the test says, and keeps its requests.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,10 +18,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// How long a test waits for what must come.
+/// Longest wait for a state that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A report as it came.
+/// A report as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) job: String,
@@ -52,11 +52,11 @@ pub(crate) struct Seen {
     pub(crate) reports: Vec<Report>,
     /// Headers of every request.
     pub(crate) headers: Vec<HeaderMap>,
-    /// Most reports of one job that were under way at once.
+    /// Most reports of one job that were in flight at once.
     pub(crate) most_at_once: usize,
     under_way: Vec<String>,
     jobs: VecDeque<Value>,
-    /// Answers to the next claims, before any job is given.
+    /// Answers to the next claims, which come before any job.
     claim_replies: VecDeque<Reply>,
     script: Option<Script>,
     is_draining: bool,
@@ -67,7 +67,7 @@ impl Seen {
         self.reports.iter().filter(|report| report.job == job).collect()
     }
 
-    /// The statuses of a job's reports that are no heartbeats.
+    /// The statuses of a job's reports, without heartbeats.
     pub(crate) fn ends(&self, job: &str) -> Vec<&str> {
         self.of(job).into_iter().map(Report::status).filter(|status| !status.is_empty()).collect()
     }
@@ -98,7 +98,7 @@ impl Mock {
         mock
     }
 
-    /// A worker of this service that does not wait long for anything.
+    /// A worker of this service, with short waits.
     pub(crate) fn worker(&self) -> WorkerBuilder {
         Worker::builder(format!("http://{}", self.address), "secret")
             .worker_id("w-1")
@@ -109,7 +109,7 @@ impl Mock {
             .cancel_grace(Duration::from_millis(200))
     }
 
-    /// Queues jobs `0`, `1`, … of a type, and says which ones.
+    /// Queues jobs `0`, `1`, … of a type; returns their ids.
     pub(crate) fn queue(&self, kind: &str, count: usize) -> Vec<String> {
         let ids: Vec<_> = (0..count).map(|n| format!("{kind}-{n}")).collect();
         for id in &ids {
@@ -118,7 +118,7 @@ impl Mock {
         ids
     }
 
-    /// Queues a job; what it does not say is made up.
+    /// Queues a job, with default values for missing fields.
     pub(crate) fn give(&self, job: Value) {
         let mut whole =
             json!({ "attempt": 1, "max_attempts": 3, "payload": null, "labels": {}, "metadata": null });
@@ -129,13 +129,13 @@ impl Mock {
         self.changed.notify_waiters();
     }
 
-    /// Answers the next claim so.
+    /// Sends this answer to the next claim.
     pub(crate) fn reply_to_claim(&self, reply: Reply) {
         self.seen().claim_replies.push_back(reply);
         self.changed.notify_waiters();
     }
 
-    /// Answers reports so; where there is `None`, accepts them.
+    /// Answers reports with this script; if it returns `None`, accepts them.
     pub(crate) fn script(&self, script: impl FnMut(&Report) -> Option<Reply> + Send + 'static) {
         self.seen().script = Some(Box::new(script));
     }
@@ -157,7 +157,7 @@ impl Mock {
         self.seen.lock().unwrap()
     }
 
-    /// Waits until what was seen is so.
+    /// Waits until the requests satisfy the condition.
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
         let waiting = async {
             loop {
@@ -212,7 +212,7 @@ async fn answer(State(mock): State<Arc<Mock>>, request: Request<Body>) -> Respon
     response
 }
 
-/// Waits for work as long as nobody says otherwise.
+/// Answers a claim. It waits for jobs, unless the claim or the test says otherwise.
 async fn claim(mock: &Mock, body: Value) -> Reply {
     let max = usize::try_from(body["max"].as_u64().unwrap()).unwrap();
     mock.note(|seen| seen.claims.push(body));
@@ -259,7 +259,7 @@ async fn report(mock: &Mock, report: Report) -> Reply {
     reply
 }
 
-/// A worker at work.
+/// A running worker.
 pub(crate) struct Run {
     mock: Arc<Mock>,
     stop: Option<oneshot::Sender<()>>,
@@ -287,7 +287,7 @@ impl Run {
         within(self.ended).await.unwrap()
     }
 
-    /// Stops, with no more jobs to come.
+    /// Stops the worker, and expects no more jobs.
     pub(crate) async fn stop(mut self) {
         self.mock.drain();
         self.tell_to_stop();
@@ -314,7 +314,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-/// Asks until the answer is so.
+/// Repeats a request until its answer satisfies the condition.
 pub(crate) async fn eventually(address: SocketAddr, path: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
     let asking = async {
         loop {

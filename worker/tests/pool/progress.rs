@@ -57,7 +57,7 @@ async fn progress_is_sent_in_few_reports_one_at_a_time_and_never_falls() {
     say.send(("first", 1)).unwrap();
     mock.until("a report", |seen| !seen.of("a-0").is_empty()).await;
     heard.notified().await;
-    // While that one is held, a hundred more are said, some lower than before.
+    // While that report is held, the handler reports progress a hundred more times, sometimes lower than before.
     for percent in (1..=50).flat_map(|n| [n, n / 2]) {
         say.send(("second", percent)).unwrap();
         heard.notified().await;
@@ -200,7 +200,7 @@ async fn progress_is_not_sent_too_often() {
     let run = Run::of(&mock, worker);
     mock.until("the first", |seen| !seen.of("a-0").is_empty()).await;
     for _ in 0..3 {
-        // As many calls to the worker as would let a report of it arrive, too.
+        // Enough calls to the worker for a report to arrive, if it sent one.
         for _ in 0..20 {
             assert_eq!(get(address, "/health").await.0, 200);
         }

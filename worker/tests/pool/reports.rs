@@ -1,4 +1,4 @@
-//! Last reports: the same bytes until they are taken, or until nobody would take them.
+//! Last reports: the worker sends the same bytes until they are accepted, or until no retry can succeed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::mock::{Mock, Reply, Run};
 
-/// Answers last reports with these, one after the other, and then takes them.
+/// Refuses last reports with these answers, one after the other, and then accepts them.
 fn refuse_ends(mock: &Mock, replies: impl IntoIterator<Item = Reply> + Send + 'static) {
     let mut replies: Vec<Reply> = replies.into_iter().collect();
     replies.reverse();
@@ -139,7 +139,7 @@ async fn where_compressed_requests_do_not_arrive_they_go_as_they_are() {
     }
 }
 
-/// Runs one job whose result is answered so, and gives its last report.
+/// Runs one job whose result gets this answer; returns its last report.
 async fn after_refusal(reply: Reply) -> Value {
     let mock = Mock::start().await;
     mock.queue("a", 1);

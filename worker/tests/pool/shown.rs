@@ -63,7 +63,7 @@ async fn metrics_are_whole_from_the_start_and_can_be_read() {
     assert!(stats["claims"]["jobs"].as_u64() >= Some(1), "{stats}");
 
     assert_eq!(get(address, "/health").await, (200, r#"{"status":"healthy"}"#.to_owned()));
-    // A claim is under way, which the stop waits for: meanwhile the worker is not well.
+    // The stop waits for the claim in flight. Meanwhile `/health` returns 503.
     run.tell_to_stop();
     let body = eventually(address, "/health", |status, _| status == 503).await;
     assert_eq!(body, r#"{"status":"stopping"}"#);
@@ -72,7 +72,7 @@ async fn metrics_are_whole_from_the_start_and_can_be_read() {
     run.ended().await.unwrap();
 }
 
-/// Holds a scrape against the grammar: families with help and type before their samples, numbers as values, one end.
+/// Checks a scrape by the grammar: help and type before each family's samples, numbers as values, one end.
 #[track_caller]
 fn parses(text: &str) {
     let text = text.strip_suffix("# EOF\n").expect("an end");

@@ -1,4 +1,4 @@
-//! Stops: what runs is finished or handed back.
+//! Stops: the worker finishes or hands back its running jobs.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn a_stop_waits_for_running_jobs() {
     assert_eq!(seen.claims.len(), 1, "no claim after the stop");
 }
 
-/// One job that runs when the worker stops, which waits for nothing: what its end is.
+/// The last report of a job that runs when the worker stops, with no time to end.
 async fn stopped_while<F, Fut>(handler: F) -> serde_json::Value
 where
     F: Fn(Task) -> Fut + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! The work that DynamoDB does by itself, and the embedded engine when asked: items expire, and the stream forgets.
+//! The work that DynamoDB does by itself, and the embedded engine only when asked: removing expired items and records.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! DynamoDB on one machine: the embedded engine, or an endpoint that is there already.
+//! DynamoDB on one machine: the embedded engine, or a running one at an endpoint.
 
 mod clients;
 mod housekeeping;
@@ -26,12 +26,12 @@ const FILE: &str = "dynamodb.sqlite";
 /// How long the engine's last connections have to end.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long data is to last.
+/// How long the data is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Durability {
     /// An acknowledged write outlives the process, however that ends.
     Kept,
-    /// Everything goes when the stack ends, so nothing waits for the disk.
+    /// The data is removed when the stack ends, so no write waits for the disk.
     Temporary,
 }
 
@@ -67,7 +67,7 @@ impl Engine {
         let (listener, address) = net::listen(port, "--dynamodb-port")?;
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), async {
-            // An error says that the engine itself is gone: stop just the same.
+            // An error means that the engine itself is gone. Stop just the same.
             let _ = stopped.await;
         }));
         Ok(Self { endpoint: format!("http://{address}"), file, database, server, stop })
@@ -86,7 +86,7 @@ impl Engine {
     /// Stops serving and closes the database.
     pub(crate) async fn stop(self) -> Result<()> {
         let Self { server, stop, database, .. } = self;
-        // The server may have ended by itself; then there is nobody to tell.
+        // The server may have ended by itself. Then no task receives the signal.
         let _ = stop.send(());
         let ended = tokio::time::timeout(CLOSE_MAX, server).await;
         drop(database);

@@ -20,9 +20,9 @@ use crate::error::{Error, Result};
 const BUSY_MAX: Duration = Duration::from_secs(5);
 /// Records removed by one statement: requests wait for no more than this.
 const PRUNE_CHUNK: usize = 1000;
-/// Statements of one pruning; the next goes on.
+/// Most statements of one pruning; the next one goes on.
 const PRUNE_CHUNKS_MAX: usize = 1000;
-/// In a second.
+/// Microseconds in a second.
 const MICROSECONDS: i64 = 1_000_000;
 /// The public form of a sequence number is the stored one plus this, which makes 21 digits of it.
 const SEQUENCE_NUMBER_OFFSET: u128 = 100_000_000_000_000_000_000;
@@ -38,10 +38,10 @@ pub(super) fn index(file: &Path) -> Result<()> {
     make().map_err(|source| Error::Engine { doing: "indexing its stream records", source: source.into() })
 }
 
-/// How far every reader of a table's stream has come.
+/// The position of all readers of a table's stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Passed {
-    /// Nobody reads it.
+    /// No function reads it.
     Unread,
     /// All readers are past this sequence number of a shard.
     UpTo {
@@ -52,17 +52,17 @@ pub(crate) enum Passed {
     },
 }
 
-/// Removes records that every reader has passed and that are older than `before` (seconds since 1970), but never the
-/// last one, which the next sequence number is made from. Says how many went.
+/// Removes records that every reader has passed and that are older than `before` (seconds since 1970). It never removes
+/// the last one, from which the engine makes the next sequence number. Returns how many it removed.
 ///
-/// A stored sequence number is never below the microseconds of its time, so the range of the index that is walked ends
-/// where the records are too young, and an hour with nothing to remove costs nothing.
+/// A stored sequence number is never below the microseconds of its time. So the scan of the index ends where the
+/// records are too young, and a pruning that removes nothing costs nothing.
 pub(super) fn prune(file: &Path, table: &str, passed: &Passed, before: i64) -> rusqlite::Result<usize> {
     let (shard, upto) = match passed {
         Passed::Unread => (None, i64::MAX),
         Passed::UpTo { shard, sequence } => match stored(sequence) {
             Some(upto) => (Some(shard), upto),
-            // Not a number of this engine: it says nothing about which records are done with.
+            // It is not a number of this engine, so it does not tell which records were read.
             None => return Ok(0),
         },
     };

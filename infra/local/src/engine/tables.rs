@@ -1,4 +1,4 @@
-//! Tables as the template says: made where they are missing, compared where they are not.
+//! Tables of the template: missing ones are created, existing ones are compared.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{KeyType, TableStatus};
 use crate::error::{Error, Result, dynamo_db};
 use crate::template::{Index, Projection, Table};
 
-/// How often a table's state is asked for while it is made.
+/// How often the state of a new table is read.
 const POLL_EVERY: Duration = Duration::from_millis(50);
 /// How often at most: half a minute.
 const POLLS_MAX: u32 = 600;
@@ -76,7 +76,7 @@ async fn request(client: &Client, table: &Table) -> Result<()> {
     }
     match create.send().await {
         Ok(_) => Ok(()),
-        // Somebody else made it in between: it is compared below like any that was there.
+        // Another caller created it in between. It is compared below like any existing table.
         Err(error)
             if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) =>
         {
@@ -111,7 +111,7 @@ fn global_index(
         .build()
 }
 
-/// Tells the table which attribute ends an item's life.
+/// Tells the table which attribute has the time at which items expire.
 async fn expire(client: &Client, table: &Table) -> Result<()> {
     let Some(time_to_live) = &table.time_to_live else { return Ok(()) };
     let doing = || format!("setting the time to live of table {}", table.name);

@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures_util::StreamExt;
 
-/// A body that is refused is read on, so that its sender comes to read the answer, but no further than this.
+/// The gateway reads on a refused body, so that its sender comes to read the answer; but at most this much.
 const DISCARD_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// And no longer than this.
+/// And at most for this long.
 const DISCARD_MAX: Duration = Duration::from_secs(10);
 /// How long a client may take to send its body, as API Gateway limits it.
 const READ_MAX: Duration = Duration::from_secs(30);
 
-/// Why a body is not there.
+/// The reason why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Unread {
     /// It is longer than the limit.
@@ -40,8 +40,8 @@ pub(super) async fn read(body: Body, max_bytes: usize) -> Result<Bytes, Unread> 
     tokio::time::timeout(READ_MAX, read).await.unwrap_or(Err(Unread::Broken))
 }
 
-/// Reads a body for nothing. Else the connection would be reset under a client that is still sending, which then never
-/// sees why.
+/// Reads a body and discards it. Else the connection would be reset under a client that is still sending, which then
+/// never reads the answer.
 pub(super) async fn discard(body: Body) {
     let drain = async {
         let mut stream = body.into_data_stream();
@@ -53,7 +53,7 @@ pub(super) async fn discard(body: Body) {
             }
         }
     };
-    // Too slow is as good as too long.
+    // A body that is too slow is treated like one that is too long.
     let _ = tokio::time::timeout(DISCARD_MAX, drain).await;
 }
 

@@ -1,4 +1,4 @@
-//! Payload format 2.0: a request as API Gateway writes it down.
+//! Payload format 2.0: a request as API Gateway sends it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub(super) struct Place<'a> {
     /// The path that the function sees.
     pub(super) path: &'a str,
     pub(super) route_key: &'a str,
-    /// Not decoded, as API Gateway leaves them.
+    /// Not decoded, as in API Gateway.
     pub(super) parameters: BTreeMap<&'a str, &'a str>,
 }
 
@@ -75,7 +75,7 @@ struct Http<'a> {
     user_agent: String,
 }
 
-/// Writes a request down.
+/// Writes the event of a request.
 pub(super) fn write(
     head: &Parts,
     body: &[u8],
@@ -123,8 +123,8 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// Names in lower case (as `http` has them), values of one name joined by commas, and what API Gateway adds. Cookies
-/// have a place of their own.
+/// Names in lower case (as `http` has them), values of one name joined by commas, and the headers that API Gateway
+/// adds. Cookies have their own field.
 fn headers(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> BTreeMap<&str, String> {
     let mut joined: BTreeMap<&str, String> = BTreeMap::new();
     let added = [

@@ -30,11 +30,11 @@ use event::Place;
 use problem::Problem;
 pub(crate) use routes::Routes;
 
-/// API Gateway answers for a function that takes longer.
+/// If a function takes longer than this, API Gateway answers in its place.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Invocations at a time: an account's default.
 const CONCURRENCY_MAX: usize = 1000;
-/// How long requests under way have to end when the stack stops.
+/// How long requests in flight have to end when the stack stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// The running gateway.
@@ -77,7 +77,7 @@ impl Gateway {
         self.address
     }
 
-    /// Takes no more requests, and ends those under way.
+    /// Accepts no more requests, and lets those in flight end.
     pub(crate) async fn stop(mut self) {
         self.stop.stop();
         match tokio::time::timeout(DRAIN_MAX, &mut self.server).await {
@@ -92,7 +92,7 @@ impl Gateway {
     }
 }
 
-/// Every request.
+/// Handles every request.
 async fn handle(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -158,7 +158,7 @@ async fn whole(
     })
 }
 
-/// Logs why there is no answer, and says what the caller hears of it.
+/// Logs why there is no answer; returns the problem for the caller.
 fn failed(function: &str, request_id: &str, error: &CallError) -> Problem {
     let problem = match error {
         CallError::CallerLeft(_) => Problem::TooSlow,
@@ -186,7 +186,7 @@ fn find<'a>(shared: &'a Shared, method: &Method, path: &'a str) -> Option<(Targe
     Some((Target::Whole(found.target.clone()), place))
 }
 
-/// Waits no longer than API Gateway; the function goes on, and keeps its slot until it ends.
+/// Waits no longer than API Gateway. The function goes on, and keeps its slot until it ends.
 async fn call(
     instance: &Instance,
     event: Box<serde_json::value::RawValue>,

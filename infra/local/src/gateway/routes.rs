@@ -1,10 +1,10 @@
-//! Which route takes a request, by API Gateway's rules.
+//! The route of a request, by API Gateway's rules.
 
 use std::collections::BTreeMap;
 
 use crate::template::HttpApiRoute;
 
-/// The routes, the most particular first.
+/// The routes, the most specific first.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes<T> {
     routes: Vec<Route<T>>,
@@ -107,7 +107,7 @@ impl Segment {
     }
 }
 
-/// Takes a path apart; none when it is another path.
+/// Splits a path; `None` if it does not match.
 fn take<'a>(segments: &'a [Segment], path: &'a str) -> Option<BTreeMap<&'a str, &'a str>> {
     let mut parameters = BTreeMap::new();
     let mut rest = Some(path.strip_prefix('/')?);

@@ -1,4 +1,4 @@
-//! A streamed answer as the response that a Function URL makes of it: without a limit of size, or of time but the
+//! A streamed answer as the response of a Function URL: without a limit of size, and with no time limit but the
 //! function's own. A failure after the head breaks the connection off.
 
 use axum::body::Body;
@@ -12,7 +12,7 @@ use super::failed;
 use super::problem::Problem;
 use crate::invoke::StreamingInstance;
 
-/// Calls the function; its slot is free again when its body has ended.
+/// Calls the function. Its slot is free again when its body has ended.
 pub(super) async fn response(
     instance: &StreamingInstance,
     event: Box<RawValue>,
@@ -24,7 +24,7 @@ pub(super) async fn response(
     let StreamedAnswer { status, headers, body } = answer;
     let (function, request_id) = (instance.name().to_owned(), request_id.to_owned());
     let body = body.inspect(move |chunk| {
-        // Names what it holds until the body has ended.
+        // The closure keeps the slot until the body has ended.
         let _slot = &slot;
         if let Err(error) = chunk {
             tracing::debug!(function, request_id, error, "a streamed answer broke off");

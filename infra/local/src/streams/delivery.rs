@@ -1,4 +1,4 @@
-//! Delivering a shard's records: in batches, in order, and again until they are taken.
+//! Delivering a shard's records: in batches, in order, with retries until they are accepted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::pattern::Pattern;
 use crate::stop::Stopped;
 use crate::template::{DynamoDbSource, Retries};
 
-/// How long a failing batch waits; twice as long each time.
+/// The first wait before a failed batch is retried; it doubles each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Doublings after which the wait grows no more.
@@ -34,12 +34,12 @@ pub(super) struct Mapping {
     stopped: Stopped,
 }
 
-/// How a delivery ended.
+/// The end of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Outcome {
     /// Everything is delivered, or given up where the template says when.
     Done,
-    /// The stack stops; a batch that is not delivered comes again after the next start.
+    /// The stack stops. A batch that is not delivered yet is delivered after the next start.
     Stopped,
 }
 
@@ -80,7 +80,7 @@ impl Mapping {
         }
     }
 
-    /// Waits before the next try, or until the stack stops.
+    /// Waits before the next attempt, or until the stack stops.
     async fn back_off(&self, failures: u32) -> Outcome {
         let wait = BACKOFF_MAX.min(BACKOFF_MIN * 2_u32.pow(failures.min(BACKOFF_DOUBLINGS_MAX)));
         let mut stopped = self.stopped.clone();
@@ -114,7 +114,7 @@ impl Lane {
     pub(super) async fn deliver(&mut self, mapping: &Mapping, changes: &[Change]) -> Outcome {
         let mut rest = changes;
         while !rest.is_empty() {
-            // A record that nobody wants opens no window and closes none, wherever it stands.
+            // A record that matches no pattern neither opens nor closes a window.
             let first_wanted = rest.iter().find(|change| change.wanted.is_some());
             if let (Some(tumbling), Some(first)) = (mapping.tumbling, first_wanted) {
                 if self.window_is_over(first.second) && self.close_window(mapping).await == Outcome::Stopped {
@@ -169,7 +169,7 @@ impl Lane {
                 continue;
             }
             if mapping.source.bisect && left.len() > 1 {
-                // Halving is no retry: it finds the record that fails, which then uses its tries up alone.
+                // Halving is not a retry: it finds the record that fails, which then uses up its retries alone.
                 let (first, second) = left.split_at(left.len() / 2);
                 parts.push_front(second);
                 parts.push_front(first);
@@ -218,7 +218,7 @@ impl Lane {
         Outcome::Done
     }
 
-    /// Calls the function once; says how many of the records it took, from the first on.
+    /// Calls the function once; returns how many records it accepted, from the first on.
     async fn call(&mut self, mapping: &Mapping, records: &[&Change], call: Call) -> usize {
         let Some(answer) = self.invoke(mapping, records, call).await else { return 0 };
         let failed = if mapping.source.reports_failures { answer.failed_from(records) } else { None };
@@ -258,8 +258,8 @@ impl Lane {
     }
 }
 
-/// How many records go together: no more wanted ones than the function takes, none of another window, and no more than
-/// an event can carry.
+/// The number of records in a batch: at most as many matching ones as the function accepts, none of another window, and
+/// no more than an event may hold.
 fn batch_length(changes: &[Change], wanted_max: usize, same_window: impl Fn(&Change) -> bool) -> usize {
     let mut wanted = 0;
     let mut bytes = ENVELOPE_MAX_BYTES;
@@ -268,7 +268,7 @@ fn batch_length(changes: &[Change], wanted_max: usize, same_window: impl Fn(&Cha
         wanted += 1;
         bytes += text.get().len() + 1;
         let full = wanted > wanted_max || bytes > PAYLOAD_MAX_BYTES || !same_window(change);
-        // One wanted record always goes: DynamoDB's items, twice over, fit.
+        // One matching record always fits: an event has room for two of DynamoDB's largest items.
         if full && wanted > 1 {
             return index;
         }

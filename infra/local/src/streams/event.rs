@@ -1,4 +1,4 @@
-//! The events that an event source mapping sends, and what it understands of the answers.
+//! The events that an event source mapping sends, and the parts of the answers that it reads.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 use super::record::Change;
 use super::window::OpenWindow;
 
-/// Which call of its window an invocation is.
+/// The kind of a call within its window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Call {
-    /// One that brings records.
+    /// A call with records.
     Records,
-    /// The last of a window whose time is over.
+    /// The last call of a window whose time is over.
     Last,
-    /// The last before the state grows too large; the window goes on without state.
+    /// The last call before the state grows too large. The window goes on without state.
     TooFull,
 }
 
@@ -45,7 +45,7 @@ struct Bounds {
     end: String,
 }
 
-/// Writes an event. Only the events of a window say which shard they are from.
+/// Writes an event. Only the events of a window name their shard.
 pub(super) fn write(
     records: &[&Change],
     window: Option<&OpenWindow>,
@@ -88,12 +88,12 @@ struct Failure {
 }
 
 impl Answer {
-    /// Reads an answer; one that is no mapping says nothing.
+    /// Reads an answer. If it is not a JSON object, it has no content.
     pub(super) fn of(text: &RawValue) -> Self {
         serde_json::from_str::<Option<Self>>(text.get()).ok().flatten().unwrap_or_default()
     }
 
-    /// From which record on a batch failed: the first of those named. A name that is in no record fails all of them.
+    /// The place of the first failed record in a batch. A name that belongs to no record fails all of them.
     pub(super) fn failed_from(&self, records: &[&Change]) -> Option<usize> {
         let failures = self.batch_item_failures.as_deref().unwrap_or_default();
         let place = |failure: &Failure| {

@@ -24,8 +24,8 @@ use crate::template::DynamoDbSource;
 use positions::Positions;
 use pump::Pump;
 
-/// Tells every pump that something may have been written. Each ring has a number, so that a pump can say which one it
-/// has answered.
+/// Tells every pump that something may have been written. Each ring has a number, so that a pump can tell which ring
+/// it has answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Wake(Arc<watch::Sender<u64>>);
 
@@ -34,7 +34,7 @@ impl Wake {
         Self(Arc::new(watch::Sender::new(0)))
     }
 
-    /// Rings; answers the ring's number.
+    /// Rings; returns the ring's number.
     pub(crate) fn ring(&self) -> u64 {
         let mut number = 0;
         self.0.send_modify(|rings| {
@@ -49,7 +49,7 @@ impl Wake {
     }
 }
 
-/// The consumers of each stream, and how far each has come.
+/// The consumers of each stream, and their positions.
 #[derive(Clone, Debug)]
 pub(crate) struct Consumers {
     streamed: Arc<[String]>,
@@ -67,7 +67,7 @@ struct Reader {
     delivered: Arc<AtomicU64>,
 }
 
-/// One stream and the function that it is delivered to.
+/// One stream, and the function that receives it.
 pub(crate) struct Subscription {
     pub(crate) instance: Instance,
     pub(crate) source: DynamoDbSource,
@@ -75,7 +75,7 @@ pub(crate) struct Subscription {
 }
 
 impl Consumers {
-    /// Starts a pump for each subscription. `streamed` are the tables that have a stream, read or not.
+    /// Starts a pump for each subscription. `streamed` are the tables that have a stream, with a reader or without.
     pub(crate) fn start(
         subscriptions: Vec<Subscription>,
         streamed: Vec<String>,
@@ -109,8 +109,8 @@ impl Consumers {
     /// Waits until everything is delivered that was written before the call, and everything that functions wrote
     /// because of it.
     ///
-    /// A pump answers a ring only after a read that began after it and found nothing more; a function that the
-    /// delivery led to may have written to another stream, or to the same, so it takes a round without a delivery.
+    /// A pump answers a ring only after a read that began after the ring and found no more records. A function that
+    /// received records may have written more, so this ends with a round without a delivery.
     pub(crate) async fn settle(&self, wake: &Wake) -> Result<()> {
         loop {
             let before = self.delivered();
@@ -132,7 +132,7 @@ impl Consumers {
         self.readers.iter().find(|reader| *reader.settled.borrow() < ring).map(|reader| reader.name.as_str())
     }
 
-    /// How far all readers of each streamed table have come.
+    /// The positions of all readers of each streamed table.
     pub(crate) fn passed(&self) -> BTreeMap<String, Vec<Passed>> {
         self.streamed.iter().map(|table| (table.clone(), self.passed_in(table))).collect()
     }

@@ -1,8 +1,8 @@
-//! How far a function has read a stream, kept between runs.
+//! The position of a function in a stream, kept between runs.
 //!
-//! Written after each delivered batch, beside the file and then over it, so that a crash leaves the old or the new one.
-//! It is not forced to the disk: if a power cut takes a batch back, it is delivered again, which every consumer must
-//! bear anyway.
+//! Each delivered batch writes it beside the file and then over it, so that a crash leaves the old or the new file. The
+//! write is not forced to the disk. If a power cut loses a batch's position, that batch is delivered again, which every
+//! consumer must expect anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,7 +23,7 @@ pub(super) struct Positions {
 
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Saved {
-    /// Positions mean nothing in another stream: a table made anew has a new one.
+    /// A position is valid only in its stream: a table that was created again has a new stream.
     stream: String,
     shards: BTreeMap<String, Position>,
 }
@@ -45,7 +45,7 @@ pub(super) enum Position {
 }
 
 impl Positions {
-    /// Reads the file. Without one, or with one that is broken or belongs to another stream, it starts anew.
+    /// Reads the file. If it is missing, broken or belongs to another stream, the positions start anew.
     pub(super) fn load(file: PathBuf, stream: &str) -> Self {
         let anew = || Saved { stream: stream.to_owned(), shards: BTreeMap::new() };
         let saved = match read(&file) {
@@ -63,7 +63,7 @@ impl Positions {
         self.lock().shards.get(shard).cloned()
     }
 
-    /// Keeps a position. A disk that is full costs a second delivery after the next start, not the delivery now.
+    /// Keeps a position. If the disk is full, the batch is delivered again after the next start; it does not fail now.
     pub(super) fn set(&self, shard: &str, position: Position) {
         let mut saved = self.lock();
         if saved.shards.get(shard) == Some(&position) {

@@ -1,4 +1,4 @@
-//! One function's event source mapping: reads a stream, shard by shard, and delivers it.
+//! The event source mapping of one function: it reads a stream, shard by shard, and delivers it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::error::BoxError;
 use crate::stop::Stopped;
 
-/// How long a pump waits after a read that found nothing; twice as long each time, but a ring wakes it.
+/// How long a pump waits after a read that found nothing. The wait doubles each time; a ring ends it.
 const IDLE_MIN: Duration = Duration::from_millis(25);
 const IDLE_MAX: Duration = Duration::from_millis(200);
 /// How long it waits after a read that failed.
@@ -30,7 +30,7 @@ pub(super) struct Pump {
     lanes: BTreeMap<String, Lane>,
 }
 
-/// How a look at all shards ended.
+/// The result of reading all shards once.
 enum Pass {
     /// Records came, or a shard ended: there may be more.
     Moved,
@@ -86,7 +86,7 @@ impl Pump {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // An error says that the stack is gone, which the loop's condition finds out.
+                // An error means that the stack is gone. The condition of the loop finds that out.
                 _ = rings.changed() => idle = IDLE_MIN,
                 () = stopped.over() => return,
             }

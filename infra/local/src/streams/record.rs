@@ -1,4 +1,4 @@
-//! A stream record as Lambda writes it down.
+//! A stream record as Lambda sends it.
 
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Identity, Record};
 use base64::Engine as _;
@@ -16,12 +16,12 @@ pub(super) struct Change {
     pub(super) sequence: String,
     /// When it was written, in seconds since 1970.
     pub(super) second: i64,
-    /// The record's JSON, where a pattern matches it. A record that nobody wants only moves the position.
+    /// The record's JSON, if a pattern matches it. Any other record only moves the position.
     pub(super) wanted: Option<Box<RawValue>>,
 }
 
 impl Change {
-    /// Writes a record down, if one of the patterns matches it (or there is none).
+    /// Reads a record. Its JSON is kept if a pattern matches it, or if there is no pattern.
     pub(super) fn of(record: Record, arn: &str, patterns: &[Pattern]) -> serde_json::Result<Self> {
         let sequence = record
             .dynamodb()
@@ -96,7 +96,7 @@ fn attribute(value: AttributeValue) -> Value {
         AttributeValue::Bs(blobs) => json!({ "BS": blobs.into_iter().map(binary).collect::<Vec<_>>() }),
         AttributeValue::L(values) => json!({ "L": values.into_iter().map(attribute).collect::<Vec<_>>() }),
         AttributeValue::M(values) => json!({ "M": item(values) }),
-        // The SDK's word for a type that DynamoDB got after this SDK.
+        // The SDK's variant for types that are newer than this SDK.
         other => {
             tracing::error!(?other, "an attribute of a type that this SDK does not know was left empty");
             json!({ "NULL": true })

@@ -15,7 +15,7 @@ use crate::error::BoxError;
 
 /// Records that one read asks for: DynamoDB's limit.
 const READ_MAX: i32 = 1000;
-/// How long a list of shards is trusted, unless one of them ends.
+/// How long a list of shards is used, unless one of them ends.
 const LIST_AGE_MAX: Duration = Duration::from_secs(30);
 /// Pages of shards that one stream may have here.
 const LIST_PAGES_MAX: usize = 100;
@@ -35,11 +35,11 @@ struct Shard {
 }
 
 enum Cursor {
-    /// To be asked for by position.
+    /// An iterator must be requested for the position.
     Unknown,
-    /// The position is gone: the rest is read from its oldest record.
+    /// The position is gone. Reading goes on from the oldest record.
     Lost,
-    /// To be read next.
+    /// The iterator of the next read.
     At(String),
 }
 
@@ -109,7 +109,7 @@ impl Shards {
             .collect()
     }
 
-    /// Reads what comes next. Everything that an earlier read brought counts as delivered.
+    /// Reads the next records. All records of an earlier read count as delivered.
     pub(super) async fn read(&mut self, id: &str, positions: &Positions) -> Result<Page, BoxError> {
         let nothing = Page { records: Vec::new(), ended: false };
         let Some(index) = self.list.iter().position(|shard| shard.id == id) else { return Ok(nothing) };
@@ -168,7 +168,7 @@ impl Shards {
     }
 }
 
-/// Whether the stream no longer knows a position; an engine that cannot answer just now may know it yet.
+/// Whether the stream no longer knows a position. An engine that fails just now may still know it.
 fn is_gone(error: &SdkError<GetShardIteratorError>) -> bool {
     error.as_service_error().is_some_and(|error| !error.is_internal_server_error())
 }

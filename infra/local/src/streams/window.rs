@@ -1,20 +1,20 @@
-//! Tumbling windows: stretches of time, one after the other, by when records were written.
+//! Tumbling windows: consecutive spans of time, by the time at which records were written.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The most state that one invocation may hand to the next; past it, Lambda ends the window early.
+/// Most state that one invocation may pass to the next. With more, Lambda ends the window early.
 pub(super) const STATE_MAX_BYTES: usize = 1024 * 1024;
 
-/// How long windows are.
+/// The length of windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tumbling {
     seconds: i64,
 }
 
-/// A window in which records came.
+/// A window that has records.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct OpenWindow {
     /// In seconds since 1970.
@@ -38,12 +38,12 @@ impl Tumbling {
 }
 
 impl OpenWindow {
-    /// Whether a record written at this second comes into this window. One that is late does: its own has been closed.
+    /// Whether a record of this second belongs to this window. A late record does, because its own window is closed.
     pub(super) fn takes(&self, second: i64) -> bool {
         second < self.end
     }
 
-    /// Whether the state is more than Lambda carries.
+    /// Whether the state is larger than Lambda allows.
     pub(super) fn is_too_full(&self) -> bool {
         serde_json::to_string(&self.state).is_ok_and(|text| text.len() > STATE_MAX_BYTES)
     }

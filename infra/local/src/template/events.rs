@@ -36,7 +36,7 @@ pub struct DynamoDbSource {
     pub table: String,
     /// Most records in one invocation.
     pub batch_size: usize,
-    /// The length of a tumbling window, where events are to belong to one.
+    /// The length of a tumbling window, if the events belong to one.
     pub window: Option<Duration>,
     /// Records that match one of these are delivered; without any, all are.
     pub patterns: Vec<Pattern>,
@@ -53,11 +53,11 @@ pub struct DynamoDbSource {
 pub enum Retries {
     /// Until it succeeds.
     Forever,
-    /// So many times; then it is given up, logged, and the next is tried.
+    /// This many times. Then the batch is given up and logged, and the next one is delivered.
     AtMost(u32),
 }
 
-/// A function called again and again.
+/// A function that is called at intervals.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScheduleRule {
     /// The event's id within its function.
@@ -66,11 +66,11 @@ pub struct ScheduleRule {
     pub every: Duration,
     /// Which service calls.
     pub kind: ScheduleKind,
-    /// The event's whole text, where the template gives one.
+    /// The event's whole text, if the template has one.
     pub input: Option<String>,
 }
 
-/// Which service calls, as its events tell.
+/// The service that calls, which decides the form of the event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ScheduleKind {
     /// An EventBridge rule (`Schedule`).
@@ -86,10 +86,10 @@ pub(super) enum Event {
     Disabled,
 }
 
-/// Properties that decide only about AWS: where a batch goes that was given up, and how long a route may be called.
+/// Properties without effect here: the destination of a batch that was given up, and the rate limit of a route.
 const ONLY_ON_AWS: [&str; 3] = ["DestinationConfig", "RouteSettings", "Description"];
 
-/// Takes these out of each event, before anything in them is resolved: they name resources that are not here.
+/// Removes these from each event before they are resolved, because they name resources that do not exist here.
 pub(super) fn without_what_is_only_on_aws(function: &Value) -> Value {
     let mut function = function.clone();
     if let Some(Value::Object(events)) = function.get_mut("Events") {
@@ -130,7 +130,7 @@ struct DynamoDb {
     _starting_position: StartingPosition,
     #[serde(default = "batch_size_default")]
     batch_size: usize,
-    // The longest that records may wait for company. Nothing is gained by waiting on one machine.
+    // The longest wait for more records. On one machine, waiting has no use.
     #[serde(rename = "MaximumBatchingWindowInSeconds")]
     _batching_window: Option<u32>,
     tumbling_window_in_seconds: Option<u64>,
@@ -144,14 +144,14 @@ struct DynamoDb {
     enabled: Option<bool>,
 }
 
-/// `LATEST` would lose what is written while the stack does not run.
+/// `LATEST` would lose records that are written while the stack does not run.
 #[derive(Deserialize)]
 enum StartingPosition {
     #[serde(rename = "TRIM_HORIZON")]
     TrimHorizon,
 }
 
-/// Lambda's own, for a stream without `BatchSize`.
+/// Lambda's default for a stream without `BatchSize`.
 fn batch_size_default() -> usize {
     100
 }
@@ -254,7 +254,7 @@ fn dynamo_db(at: String, id: &str, source: DynamoDb) -> Result<DynamoDbSource, T
     let Some(table) = table_of_stream(&source.stream) else {
         return Err(TemplateError::new(at, "Stream is no !GetAtt of a table's StreamArn"));
     };
-    // The stack delivers one batch of a shard at a time: slower than several, and in an order that they also may have.
+    // The stack delivers one batch of a shard at a time: slower than several, in an order that is also allowed.
     if source.parallelization_factor.is_some_and(|factor| !(1..=10).contains(&factor)) {
         return Err(TemplateError::new(at, "ParallelizationFactor is 1 to 10"));
     }

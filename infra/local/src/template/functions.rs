@@ -11,7 +11,7 @@ use super::events::{self, DynamoDbSource, Event, HttpApiRoute, ScheduleRule};
 use super::globals;
 use super::intrinsics::Scope;
 
-/// A function and what calls it.
+/// A function with its events.
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Its logical id.
@@ -41,10 +41,10 @@ pub enum FunctionUrl {
     Streamed,
 }
 
-/// Lambda's own, for a function without `Timeout`.
+/// Lambda's default for a function without `Timeout`.
 const TIMEOUT_DEFAULT_S: u64 = 3;
 
-/// Properties that decide how a function is built, what it may do, what it costs and where its log goes.
+/// Properties without effect here: how a function is built, its permissions, its cost, and its log.
 const ONLY_ON_AWS: [&str; 17] = [
     "Architectures",
     "AutoPublishAlias",
@@ -89,7 +89,7 @@ struct UrlConfig {
     invoke_mode: Option<InvokeMode>,
 }
 
-/// Nobody signs requests to a machine of one's own.
+/// On one machine, requests are not signed.
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum AuthType {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::TemplateError;
 use super::intrinsics::is_intrinsic;
 
-/// The properties that every function starts from.
+/// The properties that every function inherits.
 pub(super) fn functions(globals: Option<Value>) -> Result<Value, TemplateError> {
     let mut functions = Value::Object(Map::new());
     let Some(globals) = globals else {
@@ -24,7 +24,7 @@ pub(super) fn functions(globals: Option<Value>) -> Result<Value, TemplateError> 
     Ok(functions)
 }
 
-/// SAM's rule: mappings are merged, lists are joined, and of anything else the function's own value is taken.
+/// SAM's rule: mappings are merged and lists are joined. For anything else, the function's own value is used.
 pub(super) fn merge(global: &Value, own: &Value) -> Value {
     match (global, own) {
         (Value::Object(global), Value::Object(own)) if !is_intrinsic(global) && !is_intrinsic(own) => {

@@ -1,4 +1,4 @@
-//! `Ref`, `Fn::Sub`, `Fn::GetAtt` and conditions, resolved to what they are on this machine.
+//! `Ref`, `Fn::Sub`, `Fn::GetAtt` and conditions, resolved to their values on this machine.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use super::TemplateError;
 use super::resources;
 
-/// The region that everything here says it is in.
+/// The region of everything here.
 pub const REGION: &str = "us-east-1";
-/// The account that everything here says it is in.
+/// The account of everything here.
 pub const ACCOUNT: &str = "000000000000";
 
-/// Stands for the address of the gateway until it is known: a name that leads nowhere.
+/// A placeholder for the gateway's address until it is known.
 pub const GATEWAY: &str = "http://gateway.invalid";
-/// The path below which the Function URLs are; on AWS each has a host of its own.
+/// The path before all Function URLs; on AWS each has its own host.
 pub const FUNCTION_URLS: &str = "/lambda-url/";
 
 /// All that an expression can name.
@@ -58,7 +58,7 @@ impl<'a> Scope<'a> {
         Ok(Self { parameters, conditions, resources, table_prefix })
     }
 
-    /// Whether a resource is made: its condition holds, or it has none.
+    /// Whether a resource is created: it has no condition, or the condition holds.
     pub(super) fn exists(&self, id: &str, resource: &Value) -> Result<bool, TemplateError> {
         match resource.get("Condition") {
             None => Ok(true),
@@ -76,7 +76,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A value with nothing left to resolve.
+    /// A value with all expressions resolved.
     pub(super) fn resolve(&self, at: &str, value: &Value) -> Result<Value, TemplateError> {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
@@ -103,7 +103,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A value as text, as it stands in an environment variable.
+    /// A value as the text of an environment variable.
     pub(super) fn text(&self, at: &str, value: &Value) -> Result<String, TemplateError> {
         match self.resolve(at, value)? {
             Value::String(text) => Ok(text),
@@ -115,7 +115,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The branch that an `Fn::If` takes, so that a branch of `AWS::NoValue` removes the entry that it is the value of.
+    /// The branch that an `Fn::If` chooses. A branch of `AWS::NoValue` removes the entry of which it is the value.
     fn choose<'v>(&self, at: &str, value: &'v Value) -> Result<&'v Value, TemplateError> {
         match value.get("Fn::If").and_then(Value::as_array).map(Vec::as_slice) {
             Some([Value::String(condition), yes, no]) => {
@@ -267,7 +267,7 @@ impl<'a> Scope<'a> {
         match (name.as_str(), argument) {
             ("Condition", Value::String(other)) => self.condition_named(at, other),
             ("Fn::Equals", Value::Array(sides)) => match sides.as_slice() {
-                // As text, as CloudFormation compares: a number and its digits are equal.
+                // Compared as text, as CloudFormation does: a number and its digits are equal.
                 [left, right] => Ok(self.text(at, left)? == self.text(at, right)?),
                 _ => Err(bad()),
             },
@@ -294,12 +294,12 @@ fn table_arn(name: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}")
 }
 
-/// Stands for a stream inside of the template only: the engine makes up the real ARN.
+/// A placeholder for a stream within the template: the engine decides the real ARN.
 fn stream_arn(table: &str) -> String {
     format!("{}/stream/local", table_arn(table))
 }
 
-/// The table that an ARN made by this module belongs to.
+/// The table of an ARN that this module made.
 pub(super) fn table_of_stream(arn: &str) -> Option<&str> {
     arn.strip_suffix("/stream/local")?.rsplit_once('/').map(|(_, table)| table)
 }

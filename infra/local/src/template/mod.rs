@@ -1,8 +1,8 @@
 //! `template.yaml`, read the way CloudFormation and SAM read it, as plain values.
 //!
-//! Only properties that mean something on one machine are kept. Those that mean something only on AWS (permissions,
-//! alarms, memory) are listed by name where they are passed over. Any other property is an error, so that nothing in
-//! the template is without effect here by oversight.
+//! It keeps only properties that have an effect on one machine. Properties that matter only on AWS (permissions,
+//! alarms, memory) are listed by name where they are skipped. Any other property is an error, so that none is ignored
+//! by mistake.
 
 mod events;
 mod functions;
@@ -25,7 +25,7 @@ pub use tables::{Index, Projection, Table, TimeToLive};
 
 use intrinsics::Scope;
 
-/// The content of a template, as far as one machine can do it.
+/// The content of a template that one machine can run.
 #[derive(Clone, Debug)]
 pub struct Template {
     /// Its tables, in the order of their logical ids.
@@ -120,7 +120,7 @@ impl Template {
     }
 }
 
-/// The sections of a template that say what there is.
+/// The sections of a template that define resources.
 struct Sections {
     parameters: BTreeMap<String, Value>,
     conditions: Option<Value>,
@@ -137,7 +137,7 @@ impl Sections {
             Self { parameters: BTreeMap::new(), conditions: None, globals: None, resources: BTreeMap::new() };
         for (name, section) in entries {
             match name.as_str() {
-                // Outputs are told by AWS after a deployment; nothing here depends on them.
+                // AWS shows outputs after a deployment. Nothing here depends on them.
                 "AWSTemplateFormatVersion" | "Transform" | "Description" | "Metadata" | "Outputs" => {}
                 "Parameters" => sections.parameters = read("Parameters", section)?,
                 "Conditions" => sections.conditions = Some(section),
@@ -150,12 +150,12 @@ impl Sections {
     }
 }
 
-/// Reads a resolved value into a type; the type's `deny_unknown_fields` names what it does not know.
+/// Reads a resolved value into a type. The type's `deny_unknown_fields` names unknown fields.
 fn read<T: DeserializeOwned>(at: &str, value: Value) -> Result<T, TemplateError> {
     serde_json::from_value(value).map_err(|error| TemplateError::new(at, error.to_string()))
 }
 
-/// Takes the entries out of a mapping that mean nothing on one machine, before anything in it is resolved.
+/// Removes entries without an effect on one machine from a mapping, before anything in it is resolved.
 fn without(value: &Value, names: &[&str]) -> Value {
     match value {
         Value::Object(entries) => Value::Object(

@@ -1,4 +1,4 @@
-//! `Parameters`: their defaults, or what takes a default's place.
+//! `Parameters`: their defaults, or the given values.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,7 +14,7 @@ struct Declaration {
     allowed_values: Option<Vec<Value>>,
     min_value: Option<i64>,
     max_value: Option<i64>,
-    // The fields below are for people and for the console. A deployment checks the pattern, where it matters.
+    // The fields below are for people and for the console. A deployment checks the pattern.
     #[serde(rename = "Description")]
     _description: Option<IgnoredAny>,
     #[serde(rename = "ConstraintDescription")]

@@ -1,4 +1,4 @@
-//! Which resources there are on one machine.
+//! The resources that exist on one machine.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,13 +13,13 @@ pub(super) enum Kind {
     Table,
     /// A function.
     Function,
-    /// The gateway: there is one here, and all routes are on it.
+    /// The gateway: there is one here, with all routes.
     HttpApi,
-    /// Something that only an account on AWS has: nothing here depends on it.
+    /// A resource without an effect on one machine.
     OnlyOnAws,
 }
 
-/// Attributes of a resource, beside its type and properties, that decide only about deployments.
+/// Attributes of a resource that concern only deployments.
 const DEPLOYMENT_ONLY: [&str; 3] = ["DeletionPolicy", "UpdateReplacePolicy", "DependsOn"];
 
 /// The kind of the resource. An unknown type is an error: it might be something that functions need.
@@ -56,7 +56,7 @@ pub(super) fn kind(id: &str, resource: &Value) -> Result<Kind, TemplateError> {
     }
 }
 
-/// The properties that an `HttpApi` has only in an account: the log, its limits and its names.
+/// The properties that an `HttpApi` has only on AWS: its log, its limits and its names.
 const HTTP_API_ONLY_ON_AWS: [&str; 8] = [
     "AccessLogSettings",
     "DefaultRouteSettings",
@@ -74,7 +74,7 @@ struct HttpApi {
     stage_name: Option<String>,
 }
 
-/// The gateway has nothing to be set here; this refuses an API that would behave otherwise on AWS.
+/// The gateway here has no settings. This refuses an API that would behave differently on AWS.
 pub(super) fn check_http_api(id: &str, resource: &Value, scope: &Scope<'_>) -> Result<(), TemplateError> {
     let properties = match resource.get("Properties") {
         Some(properties) => scope.resolve(id, &super::without(properties, &HTTP_API_ONLY_ON_AWS))?,

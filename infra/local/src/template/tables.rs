@@ -22,7 +22,7 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// The view of its stream, if it has one.
     pub stream: Option<StreamViewType>,
-    /// Which attribute says when an item goes, if one does.
+    /// The attribute with the time at which an item expires, if there is one.
     pub time_to_live: Option<TimeToLive>,
 }
 
@@ -48,14 +48,14 @@ pub enum Projection {
     Include(Vec<String>),
 }
 
-/// The attribute that says, in seconds since 1970, when an item goes.
+/// The attribute with the time at which an item expires, in seconds since 1970.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeToLive {
     /// The attribute's name.
     pub attribute: String,
 }
 
-/// The properties that decide about backups, keys and bills.
+/// The properties for backups, encryption and billing.
 const ONLY_ON_AWS: [&str; 6] = [
     "ContributorInsightsSpecification",
     "DeletionProtectionEnabled",
@@ -79,7 +79,7 @@ struct Properties {
     time_to_live_specification: Option<TimeToLiveSpecification>,
 }
 
-/// Provisioned capacity would have to be enforced to mean anything.
+/// Provisioned capacity is refused, because nothing here would enforce it.
 #[derive(Deserialize)]
 enum BillingMode {
     #[serde(rename = "PAY_PER_REQUEST")]

@@ -1,4 +1,4 @@
-//! The template of this workspace and small ones, read.
+//! Reading the template of this workspace, and small ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

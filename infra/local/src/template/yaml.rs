@@ -35,7 +35,7 @@ fn json(value: Yaml) -> Result<Value, TemplateError> {
                 _ => format!("Fn::{short}"),
             };
             let mut argument = json(tagged.value)?;
-            // `!GetAtt a.b` is the one short form whose argument is written differently, too.
+            // `!GetAtt a.b` is the only short form whose argument has another form, too.
             if let ("GetAtt", Value::String(path)) = (short, &argument) {
                 let (resource, attribute) = path
                     .split_once('.')
@@ -47,7 +47,7 @@ fn json(value: Yaml) -> Result<Value, TemplateError> {
     })
 }
 
-/// A mapping's key, which YAML lets be more than text.
+/// A mapping's key as text. In YAML it may be another value.
 fn name(key: Yaml) -> Result<String, TemplateError> {
     match json(key)? {
         Value::String(text) => Ok(text),

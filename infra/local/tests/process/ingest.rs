@@ -1,4 +1,4 @@
-//! Killed in the middle of ingesting.
+//! The stack is killed while it ingests.
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -16,11 +16,11 @@ fn ingest(process: &Process, call: usize) -> JoinHandle<Option<Value>> {
     tokio::spawn(async move { request.send().await.ok()?.json().await.ok() })
 }
 
-/// Waits until the list's total says so.
+/// Waits until the list's total satisfies the condition.
 async fn total_is(process: &Process, what: &str, is_right: impl Fn(u64) -> bool) -> u64 {
     let found = tokio::time::timeout(PATIENCE, async {
         loop {
-            // The second page knows its total from the counters alone.
+            // The second page's total comes from the counters alone.
             let total = process.list("limit=1&offset=1").await["total"].as_u64().expect("a total");
             if is_right(total) {
                 return total;
@@ -31,7 +31,7 @@ async fn total_is(process: &Process, what: &str, is_right: impl Fn(u64) -> bool)
     found.await.unwrap_or_else(|_| panic!("{what}: the total never came to be right"))
 }
 
-/// The jobs of a call: each with a payload, so that a job is more than one item.
+/// The jobs of a call. Each has a payload, so a job is more than one item.
 fn jobs(call: usize) -> String {
     let job = |number: usize| {
         json!({
@@ -48,7 +48,7 @@ fn jobs(call: usize) -> String {
     (call * CALL..(call + 1) * CALL).map(job).collect::<Vec<_>>().join("\n")
 }
 
-/// How many jobs there really are: all pages, walked by cursor.
+/// The real number of jobs: walks all pages by cursor.
 async fn walk(process: &Process) -> u64 {
     let mut count = 0;
     let mut page = process.list("limit=100").await;
@@ -70,7 +70,7 @@ async fn acknowledged_jobs_survive_a_kill_while_ingesting() {
         let sum = |name: &str| answer[name].as_u64().expect("a number");
         assert_eq!(sum("created") + sum("unchanged"), CALL as u64, "{answer}");
         acknowledged = ((call + 1) * CALL) as u64;
-        // The next call is under way when the process dies.
+        // The next call is in flight when the process dies.
         let cut = ingest(&process, call + 1);
         total_is(&process, "under way", |total| total > before.max(acknowledged)).await;
         let status = process.end("-KILL").await;
@@ -83,7 +83,7 @@ async fn acknowledged_jobs_survive_a_kill_while_ingesting() {
     assert!(there >= acknowledged, "{there} of {acknowledged}");
     total_is(&process, "after the kills", |total| total == there).await;
 
-    // Sent again, all of them: what had gone in stays as it is, the rest goes in.
+    // All calls again. Ingested jobs stay unchanged, and the others are ingested.
     for call in 0..CALLS {
         let answer = ingest(&process, call).await.expect("the call ends").expect("an answer");
         assert_eq!(answer["rejected"], json!([]));

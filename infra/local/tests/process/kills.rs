@@ -1,4 +1,4 @@
-//! Workers killed with -9 all the time, and the stack as well: each job is done, each try by one, and all is counted once.
+//! The test kills workers and stacks with -9. Each job must be done, each attempt by one worker, each counted once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::tries::{Tries, Try};
 
 /// Names another number of jobs than [`JOBS`], such as 5000.
 const JOBS_VARIABLE: &str = "JOBLEDGER_KILLS_JOBS";
-/// Jobs of a run: some hundred workers would be killed with many more.
+/// Jobs of a run. With many more, some hundred workers would be killed.
 const JOBS: u64 = 400;
-/// Longest wait for the end: a minute, and this for each job; only ends what hangs.
+/// Longest wait for the end: a minute, and this for each job. It only ends a test that hangs.
 const PATIENCE_A_JOB: Duration = Duration::from_millis(500);
-/// Tries of a job: more than it can lose.
+/// Most attempts of a job: more than it can lose.
 const MAX_ATTEMPTS: u32 = 100;
-/// How many of the limited type may run at a time: a killed worker's slots are nobody's for as long as its lease, and more
-/// of them are about than that takes.
+/// The limit of the limited type. The slots of a killed worker stay taken until its lease is over, and the limit is
+/// higher than that can take.
 const LIMIT: u32 = 16;
-/// Between two looks.
+/// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Requests at a time.
 const AT_ONCE: usize = 8;
-/// The reaper comes oftener than the template says, so that nobody waits a minute for the last jobs.
+/// The reaper runs more often than in the template, so that the last jobs do not wait a minute.
 const OPTIONS: [&str; 2] = ["--every", "reap-leases=2"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,7 @@ async fn neither_does_a_stack_killed_in_the_middle() {
     run(2).await;
 }
 
-/// Kills the stack so often while the jobs are done, and a worker every second.
+/// Kills the stack this many times while workers do the jobs, and a worker every second.
 async fn run(stack_kills: u64) {
     let data = tempfile::tempdir().expect("a directory");
     let tries = data.path().join("tries");
@@ -71,7 +71,7 @@ async fn run(stack_kills: u64) {
     counts_are_exact(&stack, jobs).await;
     let tries = Tries::read(&tries);
     let (lost, most) = each_was_done_once(&stack, &created, &tries).await;
-    // Seen with `--nocapture`, and where it fails.
+    // Shown with `--nocapture`, and if the test fails.
     eprintln!(
         "{jobs} jobs, {killed} workers and {stack_kills} stacks killed: {lost} tries lost, {most} tries at most"
     );
@@ -92,12 +92,12 @@ async fn set_types(stack: &Process) {
     }
 }
 
-/// Creates all jobs, each again and again until it is there; answers their ids.
+/// Creates all jobs, each with retries until it exists; returns their ids.
 async fn create(url: String, jobs: u64) -> BTreeSet<String> {
     let client = &reqwest::Client::new();
     let url = &url;
     let one = |number: u64| async move {
-        // One in four is of the limited type.
+        // One in four has the limited type.
         let kind = KINDS[usize::from(number.is_multiple_of(4))];
         let body = json!({ "type": kind, "external_id": number.to_string(), "payload": number });
         let mut ticks = interval(PAUSE);
@@ -122,7 +122,7 @@ fn id_of(job: &Value) -> String {
     job["job_id"].as_str().expect("an id").to_owned()
 }
 
-/// Waits until so many jobs are counted with this status.
+/// Waits until this many jobs with this status are counted.
 async fn at_least(stack: &Process, status: &str, jobs: u64) {
     let mut ticks = interval(PAUSE);
     loop {
@@ -133,7 +133,7 @@ async fn at_least(stack: &Process, status: &str, jobs: u64) {
     }
 }
 
-/// Expects that counts, metrics and slots say of each job that it came, was completed, and no more.
+/// Expects counts, metrics and slots to show each job as created and completed, and no more.
 async fn counts_are_exact(stack: &Process, jobs: u64) {
     let count = stack.get("/v1/jobs/count").await;
     assert_eq!(count["total"], jobs);
@@ -157,8 +157,8 @@ async fn counts_are_exact(stack: &Process, jobs: u64) {
     assert_eq!(limited["running"], 0, "{limited}");
 }
 
-/// Expects of each job that its last try, and no other, completed it, and that whoever the service names was the one that
-/// wrote the try down. Answers how many tries were lost, and how many the unluckiest job took.
+/// Expects that each job was completed by its last attempt, and that the service names the process that logged the
+/// attempt. Returns how many attempts were lost, and the most attempts of a job.
 async fn each_was_done_once(stack: &Process, created: &BTreeSet<String>, tries: &Tries) -> (u64, u64) {
     let mut seen = BTreeSet::new();
     let mut page = stack.list("limit=100").await;
@@ -183,7 +183,7 @@ async fn each_was_done_once(stack: &Process, created: &BTreeSet<String>, tries: 
         for tried in job["attempts"].as_array().expect("tries") {
             let number = tried["number"].as_u64().expect("a number");
             assert_eq!(tried["error"].is_null(), number == attempt, "only the last try went well: {job}");
-            // One that was killed between its claim and its first step wrote nothing down.
+            // A worker that was killed between its claim and its first step logged nothing.
             if let Some(process) = tries.begun.get(&(id.clone(), number)) {
                 assert_eq!(tried["worker"], worker_id(process), "{job}");
             }

@@ -1,4 +1,4 @@
-//! The real process: killed in the middle, started again, ended in order.
+//! The real process: killed in the middle, started again, and ended in order.
 
 mod ingest;
 mod kills;

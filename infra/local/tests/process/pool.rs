@@ -1,4 +1,4 @@
-//! Worker processes, one of them killed with -9 every second, and replaced.
+//! Worker processes. Every second, one of them is killed with -9 and replaced.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -16,21 +16,21 @@ use tokio::time::{interval, timeout};
 use crate::process::PATIENCE;
 use crate::tries::{Moment, write_down};
 
-/// Types of the jobs: one as many as may be, the other a few at a time.
+/// Types of the jobs: one without a limit, one with a limit.
 pub(crate) const KINDS: [&str; 2] = ["free", "limited"];
-/// Processes at work at a time.
+/// Worker processes at a time.
 const WORKERS: usize = 8;
-/// Jobs that each works at.
+/// Jobs at a time of each process.
 const CONCURRENCY: usize = 4;
-/// The pause of who kills.
+/// The pause between two kills.
 const KILL_EVERY: Duration = Duration::from_secs(1);
-/// The shortest lease there is: for so long, a job of a worker that was killed is nobody's.
+/// The shortest lease that is allowed. A killed worker's job waits this long.
 const LEASE_SECONDS: u64 = 10;
-/// A job takes from nothing up to so long, as its number says.
+/// Longest work of a job. Its number decides how long it takes.
 const WORK_MS_MAX: u64 = 400;
-/// Where a worker process finds the service.
+/// Names the address of the service, for a worker process.
 const URL_VARIABLE: &str = "JOBLEDGER_KILLS_URL";
-/// Where it writes down its tries. Without it, [`a_worker`] is no worker.
+/// Names the file in which a worker process logs its attempts. Without it, [`a_worker`] does nothing.
 const TRIES_VARIABLE: &str = "JOBLEDGER_KILLS_TRIES";
 
 /// The workers of one service.
@@ -52,7 +52,7 @@ impl Pool {
         pool
     }
 
-    /// This same program once more, told to be a worker: a test has no other binary that knows the crate.
+    /// Starts this test program once more as a worker, because no other binary of the test has the worker crate.
     fn add(&mut self) {
         let worker = Command::new(std::env::current_exe().expect("this program"))
             .args(["pool::a_worker", "--exact", "--quiet", "--nocapture"])
@@ -65,7 +65,7 @@ impl Pool {
         self.workers.push_back(worker.expect("a worker starts"));
     }
 
-    /// Kills one after the other, the oldest first, until it is dropped.
+    /// Kills the workers one after the other, the oldest first, until this future is dropped.
     pub(crate) async fn kill(&mut self) {
         let mut ticks = interval(KILL_EVERY);
         ticks.tick().await;
@@ -78,7 +78,7 @@ impl Pool {
         }
     }
 
-    /// Tells all to stop, and waits for their ends.
+    /// Tells all workers to stop, and waits for their ends.
     pub(crate) async fn stop(self) {
         for mut worker in self.workers {
             drop(worker.stdin.take());
@@ -88,8 +88,8 @@ impl Pool {
     }
 }
 
-/// What a worker process runs; as a test, nothing. It works until its standard input ends: so none outlives the test,
-/// however that ends.
+/// The code of a worker process; without the variables it does nothing. It works until its standard input ends, so it
+/// ends with the test.
 #[tokio::test]
 async fn a_worker() {
     let (Some(url), Some(tries)) = (variable(URL_VARIABLE), variable(TRIES_VARIABLE)) else { return };
@@ -117,12 +117,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The name that the worker of a process works under.
+/// The worker's name in a process.
 pub(crate) fn worker_id(process: &str) -> String {
     format!("process-{process}")
 }
 
-/// Takes as long as the job's number says, and writes down that it began and that it ended before it says so.
+/// Works as long as the job's number says, and logs its begin and its end before it reports.
 async fn work(task: Task, tries: PathBuf) -> Result<Value, TaskError> {
     write_down(&tries, Moment::Begun, task.id(), task.attempt())?;
     let number: u64 = task.payload()?;

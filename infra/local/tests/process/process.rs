@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longest wait for something that must happen; only ends what hangs.
+/// Longest wait for an event that must happen. It only ends a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Process {
@@ -20,12 +20,12 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it over this data, on any free port.
+    /// Starts the stack over this data, on any free port.
     pub(crate) async fn start(data: &Path) -> Self {
         Self::start_with(data, "0", &[]).await
     }
 
-    /// Starts it over this data, on this port, with these options besides.
+    /// Starts the stack over this data, on this port, with more options.
     pub(crate) async fn start_with(data: &Path, port: &str, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_jobledger-local"))
             .args(["--port", port, "--data"])
@@ -45,7 +45,7 @@ impl Process {
         Self { child, url, client: Client::new() }
     }
 
-    /// The port that it listens on.
+    /// The port of the HTTP API.
     pub(crate) fn port(&self) -> &str {
         self.url.rsplit(':').next().expect("a port")
     }

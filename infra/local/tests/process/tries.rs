@@ -1,21 +1,21 @@
-//! Which tries were begun and ended, and by which process: what the handlers themselves wrote down before they reported.
+//! The begins and ends of attempts, with their processes. The handlers logged them before they reported.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
-/// What a handler writes down.
+/// The moment that a handler logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Begun,
     Ended,
 }
 
-/// A try, by its job and its number.
+/// An attempt, by its job and its number.
 pub(crate) type Try = (String, u64);
 
-/// Writes a line at the end of the file, in one piece, whoever else writes there.
+/// Appends a line to the file in one write, so that other processes may write there, too.
 pub(crate) fn write_down(file: &Path, moment: Moment, job: &str, attempt: u32) -> std::io::Result<()> {
     let word = match moment {
         Moment::Begun => "begun",
@@ -26,17 +26,17 @@ pub(crate) fn write_down(file: &Path, moment: Moment, job: &str, attempt: u32) -
     file.write_all(line.as_bytes())
 }
 
-/// All that was written down.
+/// All logged attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
-    /// Who began a try.
+    /// The process that began an attempt.
     pub(crate) begun: BTreeMap<Try, String>,
-    /// Who ended it.
+    /// The process that ended it.
     pub(crate) ended: BTreeMap<Try, String>,
 }
 
 impl Tries {
-    /// Reads the file, and expects that each try was begun by one process, once, and ended by the same, once.
+    /// Reads the file. Each attempt must have begun once and ended at most once, in the same process.
     pub(crate) fn read(file: &Path) -> Self {
         let mut tries = Self::default();
         for line in std::fs::read_to_string(file).expect("tries").lines() {

@@ -1,4 +1,4 @@
-//! DynamoDB as these tests use it.
+//! DynamoDB, as these tests use it.
 
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;

@@ -1,4 +1,4 @@
-//! Functions for these tests: one behind HTTP, and one on the stream that keeps what it is sent.
+//! Functions for these tests: one behind HTTP, and one on the stream, which keeps its events.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 use crate::{dynamo, streaming};
 
-/// What functions were sent, by the endpoint of their stack: tests run side by side in one process.
+/// The events that functions received, by the endpoint of their stack: tests run at the same time in one process.
 static SEEN: LazyLock<Mutex<BTreeMap<String, Seen>>> = LazyLock::new(Mutex::default);
 
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// The events that were taken.
+    /// The events that the function accepted.
     pub(crate) taken: Vec<Value>,
-    /// The events that were not.
+    /// The events that the function refused.
     pub(crate) refused: Vec<Value>,
-    /// How many are still to be refused.
+    /// How many events the function still has to refuse.
     pub(crate) refuse: usize,
 }
 

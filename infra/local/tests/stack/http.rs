@@ -66,7 +66,7 @@ async fn a_body_over_lambdas_limit_is_refused_and_the_refusal_arrives() {
         Client::new().put(&url).header("Content-Type", r#type).body("x".repeat(bytes)).send()
     };
     problem(put(7_000_000, "text/plain").await.unwrap(), 413, "too_large").await;
-    // It fits as it is, but not as base64, which is how it would be sent.
+    // The body fits as it is, but the gateway would send it as base64, which does not fit.
     problem(put(5_000_000, "application/octet-stream").await.unwrap(), 413, "too_large").await;
     assert_eq!(put(2_000_000, "text/plain").await.unwrap().status(), StatusCode::OK);
     stack.stop().await.unwrap();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jobledger_local::{Options, Stack, Storage};
 
 const SAMPLE: &str = include_str!("sample.yaml");
-/// Far more than anything here takes.
+/// Far longer than any step here takes.
 const LONG: Duration = Duration::from_secs(30);
 
 async fn start() -> Stack {

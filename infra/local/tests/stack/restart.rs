@@ -1,4 +1,4 @@
-//! What a stack finds when it starts again.
+//! The state of a stack that starts again.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ async fn put(stack: &Stack, id: &str) {
     dynamo::put(&dynamo::client(stack.dynamodb_endpoint()), "ThingsTable", id).await.unwrap();
 }
 
-/// Everything that was delivered by this run.
+/// All records that this run delivered.
 async fn delivered(stack: &Stack) -> Vec<String> {
     stack.settled(LONG).await.unwrap();
     let mut delivered = Vec::new();
@@ -62,7 +62,7 @@ async fn an_old_position_or_none_means_again_and_never_less() {
     assert_eq!(delivered(&stack).await, ["b"]);
     stack.stop().await.unwrap();
 
-    // As after a crash between the delivery and the position.
+    // As after a crash between a delivery and the writing of its position.
     std::fs::write(directory.path().join(POSITIONS), old).unwrap();
     let stack = start_in(directory.path()).await;
     assert_eq!(delivered(&stack).await, ["b"]);

@@ -16,11 +16,11 @@ use tokio::sync::Semaphore;
 
 use crate::{LONG, SAMPLE, functions, start};
 
-/// More than Lambda lets through in one piece, in pieces.
+/// Pieces: together more than Lambda allows for an answer in one piece.
 const FLOOD: usize = 8;
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// What `go` gives and `wait` takes.
+/// A permit for the next piece: `go` adds one, and `wait` takes one.
 static GO: Semaphore = Semaphore::const_new(0);
 
 pub(crate) const DRIP: Function = Function {
@@ -97,10 +97,10 @@ async fn a_streamed_answer_has_no_limit_of_size() {
 #[tokio::test]
 async fn a_failure_in_the_middle_of_a_stream_closes_the_connection() {
     let stack = start().await;
-    // The last one by the function's own Timeout.
+    // The function's own timeout ends the last one.
     for what in ["fail", "panic", "hang"] {
         let url = format!("{}/lambda-url/drip/{what}", stack.url().unwrap());
-        // Whether the head still gets through depends on when it is sent: either way, nothing looks whole.
+        // The head may arrive or not, depending on its timing. Either way, the answer must not look complete.
         let whole = match Client::new().get(url).send().await {
             Ok(answer) => answer.bytes().await,
             Err(broken) => Err(broken),

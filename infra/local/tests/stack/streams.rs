@@ -37,7 +37,7 @@ async fn changes_arrive_in_order_in_the_events_of_a_window() {
             (&json!(false), &json!(false))
         );
     }
-    // State is handed on from one event of a window to the next.
+    // Each event of a window passes its state to the next.
     let window = |event: &Value| event["window"]["start"].clone();
     for pair in events.windows(2).filter(|pair| window(&pair[0]) == window(&pair[1])) {
         let before = pair[0]["state"]["taken"].as_u64().unwrap_or_default();
@@ -70,7 +70,7 @@ async fn records_that_match_no_filter_are_skipped() {
     let stack = start().await;
     put(&stack, 0..1).await;
     stack.settled(LONG).await.unwrap();
-    // One read brings both; the first of them is the one that nobody wants.
+    // One read returns both. The first one matches no pattern.
     let client = dynamo::client(stack.dynamodb_endpoint());
     let key = aws_sdk_dynamodb::types::AttributeValue::S("000".to_owned());
     client.delete_item().table_name("ThingsTable").key("id", key).send().await.unwrap();

@@ -272,7 +272,7 @@ proptest! {
         prop_assert_eq!(corrupt.item, named);
     }
 
-    /// Whatever value an attribute has, reading it ends, well or with an error.
+    /// Reading an attribute of any value ends, with a result or an error.
     #[test]
     fn no_attribute_makes_reading_panic(head in head(), place: prop::sample::Index, value in foreign()) {
         let mut row = head_row(&head).unwrap();

@@ -14,7 +14,7 @@ async fn costs(service: &Service, target: &str) -> Value {
     service.get(&format!("/v1/analytics/cost/{target}")).expect(200).await.json
 }
 
-/// A queued job of a day of January, with what it cost and its labels.
+/// A queued job of a day in January, with this cost and these labels.
 fn job(number: usize, day: u32, cost: &str, labels: &Value) -> Value {
     let cost = if cost.is_empty() { Value::Null } else { json!(cost) };
     json!({
@@ -23,7 +23,7 @@ fn job(number: usize, day: u32, cost: &str, labels: &Value) -> Value {
     })
 }
 
-/// Names, costs and jobs of an answer, in its order.
+/// The names, costs and jobs of an answer, in its order.
 fn items(answer: &Value, by: &str) -> Vec<(Option<String>, String, u64)> {
     let items = answer["items"].as_array().expect("items");
     let name = |item: &Value| item.get(by).expect("the label").as_str().map(str::to_owned);
@@ -79,7 +79,7 @@ async fn the_highest_cost_is_listed_first() {
         let all = costs(&service, &format!("by-team?{all}")).await;
         assert_eq!((&all["items"], &all["total_cost_usd"]), (&team["items"], &team["total_cost_usd"]));
     }
-    // An end that is open is null.
+    // An open end is null.
     let open = costs(&service, "by-model?end=2026-01-01T00:00:00Z").await;
     assert_eq!(open["date_range"], json!({ "from": null, "to": "2026-01-01T23:59:59.999Z" }));
     assert_eq!(items(&open, "model"), [some("m", "0.500000", 1)]);
@@ -98,11 +98,11 @@ async fn costs_follow_changes_and_stay_when_jobs_are_deleted() {
     check(job(1, 1, "0.25", &json!({ "model": "m" })), &[some("m", "0.250000", 1)]).await;
     let both = [some("x", "3.000000", 1), some("m", "0.250000", 1)];
     check(job(2, 1, "3", &json!({ "model": "x" })), &both).await;
-    // Another label: nothing is left under the old one.
+    // Another label: the old one has no cost left.
     check(job(1, 1, "0.25", &json!({ "model": "x" })), &[some("x", "3.250000", 2)]).await;
     let without = [some("x", "3.000000", 1), some("", "0.250000", 1)];
     check(job(1, 1, "0.25", &json!({})), &without).await;
-    // Neither cost nor label: no part of this.
+    // A job without cost and label does not appear.
     check(job(1, 1, "", &json!({})), &[some("x", "3.000000", 1)]).await;
     check(job(1, 1, "0.25", &json!({})), &without).await;
     // Another type or status changes nothing; another day does.
@@ -112,7 +112,7 @@ async fn costs_follow_changes_and_stay_when_jobs_are_deleted() {
     check(job(1, 2, "0.25", &json!({})), &[some("x", "3.000000", 1)]).await;
     let answer = costs(&service, "by-model?start=2026-01-02").await;
     assert_eq!(items(&answer, "model"), [some("", "0.250000", 1)]);
-    // Deleted jobs have cost what they cost.
+    // The cost of a deleted job stays.
     for job in service.get("/v1/jobs").expect(200).await.at("/jobs").as_array().expect("jobs") {
         service.call("DELETE", &format!("/v1/jobs/{}", text(&job["job_id"]))).expect(200).await;
     }
@@ -147,7 +147,7 @@ async fn two_thousand_models_are_all_listed() {
     assert_eq!(items(&team, "team"), [some("one", "1.999000", 2_000)]);
 }
 
-/// Puts sums as the counter keeps them into the months of a year, so many in each, with names made of a number.
+/// Writes sums like the counter's into the months of a year: this many a month, with names made from a number.
 async fn put_sums(
     service: &Service,
     numbers: std::ops::Range<usize>,
@@ -174,11 +174,11 @@ async fn put_sums(
     .await;
 }
 
-/// Longer than Lambda lets an answer be: names the limit, and what to do.
+/// An answer longer than Lambda allows: the problem names the limit and the remedy.
 #[tokio::test]
 async fn more_than_an_answer_holds_is_refused() {
     let service = Service::start().await;
-    // Quotation marks are four bytes of the answer each.
+    // A quotation mark takes four bytes of the answer.
     put_sums(&service, 0..3_000, 1_500, |number| format!("{number:05}{}", "\"".repeat(495))).await;
     let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-0";
     let reply = service.get(&format!("{path}2-28")).send().await;
@@ -192,7 +192,7 @@ async fn more_than_an_answer_holds_is_refused() {
 #[tokio::test]
 async fn more_sums_than_are_added_up_are_refused() {
     let service = Service::start().await;
-    // The same ten thousand models, month after month.
+    // The same ten thousand models in each month.
     put_sums(&service, 0..MAX_COST_ITEMS + 1, 10_000, |number| format!("model-{:04}", number % 10_000)).await;
     let path = "/v1/analytics/cost/by-model?start=2026-01-01&end=2026-1";
     let reply = service.get(&format!("{path}1-30")).send().await;

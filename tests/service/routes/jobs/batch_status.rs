@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/batch-status`. What it costs stands in `capacity/jobs.rs`.
+//! `POST /v1/jobs/batch-status`. `capacity/jobs.rs` tests its cost.
 
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::keys::add_key;
@@ -17,7 +17,7 @@ async fn ask(service: &Service, ids: &[String]) -> Reply {
     service.post(PATH, &json!({ "job_ids": ids })).expect(200).await
 }
 
-/// The ids of the jobs that were answered, in order.
+/// The ids of the jobs in the answer, in order.
 fn answered(reply: &Reply) -> Vec<String> {
     reply.at("/jobs").as_array().expect("jobs").iter().map(|job| text(&job["job_id"])).collect()
 }
@@ -30,13 +30,13 @@ async fn jobs_are_returned_in_the_order_of_the_ids() {
         ids.push(create(&service, &json!({ "type": "a", "name": number.to_string(), "payload": 1 })).await);
     }
     service.call("POST", &format!("/v1/jobs/{}/cancel", ids[1])).expect(200).await;
-    // A job that was just created is found: this is asked at once.
+    // A new job is found immediately.
     let asked = [3, 0, 4, 1, 2].map(|place| ids[place].clone());
     let reply = ask(&service, &asked).await;
     assert_eq!(answered(&reply), asked);
     assert_eq!(reply.at("/not_found"), &json!([]));
     assert_eq!(reply.json.as_object().expect("an object").len(), 2);
-    // Each is as lists show it.
+    // Each job has the same fields as in lists.
     let list = service.get("/v1/jobs").expect(200).await;
     for job in reply.at("/jobs").as_array().expect("jobs") {
         let same = |summary: &&Value| summary["job_id"] == job["job_id"];
@@ -86,7 +86,7 @@ async fn a_running_job_shows_its_progress() {
     let reply = ask(&service, &ids).await;
     let mut jobs = reply.at("/jobs").as_array().expect("jobs").clone();
     for job in &mut jobs {
-        // By how far it came in the time that it has run.
+        // `eta_seconds` follows from the progress in the time so far.
         let eta = job["progress"]["eta_seconds"].take();
         assert_eq!(eta.is_u64(), job["status"] == "running", "{job}");
         let (task, current, overall) = match text(&job["status"]).as_str() {
@@ -111,7 +111,7 @@ async fn a_hundred_ids_are_the_most() {
         (answered(&reply), reply.at("/not_found").as_array().map(Vec::len)),
         (vec![ids[50].clone()], Some(99))
     );
-    // The same id again is an id, too.
+    // A repeated id counts as an id, too.
     ids.push(ids[0].clone());
     let reply = service.post(PATH, &json!({ "job_ids": ids })).send().await;
     refuses(&reply, 400, "invalid_body", &["job_ids"]);
@@ -132,7 +132,7 @@ async fn another_owners_job_is_not_found() {
         (vec![theirs.clone()], &json!([mine, nobodys(1)]))
     );
     assert!(!reply.text.contains("secret") && !reply.text.contains("default"), "{}", reply.text);
-    // An admin acts for one owner at a time, and sees that one's jobs.
+    // An admin acts for one owner at a time, and sees that owner's jobs.
     let reply = service.post(PATH, &body).expect(200).await;
     assert_eq!(
         (answered(&reply), reply.at("/not_found")),
@@ -205,7 +205,7 @@ async fn the_query_is_empty_and_the_body_not_too_long() {
     is_problem(&service.call("POST", PATH).body(spaced(16 * 1024 + 1)).send().await, 413, "too_large");
 }
 
-/// The path is one of its own, and no job's.
+/// The path has its own route: `batch-status` is not a job's id.
 #[tokio::test]
 async fn only_its_method_leads_there() {
     let service = Service::shared().await;

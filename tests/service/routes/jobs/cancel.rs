@@ -89,7 +89,7 @@ async fn another_owners_job_is_left_alone() {
     );
     is_problem(&service.call("POST", &format!("{path}?owner=other")).send().await, 403, "other_owner");
     assert_eq!(service.get(&format!("/v1/jobs/{id}")).expect(200).await.at("/status"), "queued");
-    // Also when it was cancelled already.
+    // Also if the job was cancelled before.
     service.call("POST", &path).expect(200).await;
     is_problem(
         &service.anonymous("POST", &path).header("x-api-key", "others").send().await,

@@ -36,7 +36,7 @@ async fn a_list_is_counted_by_status_and_by_type() {
         "by_type": { "a": kind("a"), "b.c": kind("b.c"), "d:e": kind("d:e") },
     });
     assert_eq!(whole, expect);
-    // Every way to name all.
+    // Every way to name all jobs.
     for query in [
         "created_after=0001-01-01&created_before=9999-12-31",
         "from_date=1066-10-14&to_date=2999-12-31T23:59:59%2B02:00",
@@ -45,7 +45,7 @@ async fn a_list_is_counted_by_status_and_by_type() {
     ] {
         assert_eq!(count(&service, query).await, expect, "{query}");
     }
-    // Of one status and type, the others are zeros and not there.
+    // With one status and one type, other statuses are 0 and other types are absent.
     let one = count(&service, "status=failed&type=b.c").await;
     let number = of(&|row| row.status == "failed" && row.kind == "b.c");
     let by_status = json!({ "queued": 0, "running": 0, "completed": 0, "failed": number, "cancelled": 0 });
@@ -65,7 +65,7 @@ async fn without_jobs_all_counts_are_zero() {
     {
         assert_eq!(count(&service, query).await, nothing, "{query}");
     }
-    // Another owner's jobs are not mine.
+    // Another owner's jobs do not count.
     add_key(&service, "reader", "other", &["read"], None).await;
     ingest(&service, &json!([queued(1, "a", "2026-01-01T00:00:00Z")])).await;
     service.settled().await;
@@ -95,7 +95,7 @@ async fn every_wrong_field_is_named() {
     }
 }
 
-/// What buckets do not count is counted by looking, with the same end as the list's.
+/// Filters without a bucket are counted from the index, with the same limit as in lists.
 #[tokio::test]
 async fn other_filters_are_counted_too() {
     let service = Service::shared().await;
@@ -147,7 +147,7 @@ async fn past_the_limit_a_count_is_a_lower_bound() {
         assert_eq!((&counted["total"], &counted["total_kind"]), (&json!(MAX_MATCHES), &json!(kind)));
         assert_eq!(counted["by_status"]["queued"], json!(MAX_MATCHES));
     };
-    // Few a call, so that slow machines answer in time too.
+    // Few jobs in each call, so that slow machines answer in time.
     for call in lines[..MAX_MATCHES].chunks(1_000) {
         service.call("POST", "/v1/admin/ingest/jobs").body(call.join("\n")).expect(200).await;
     }
@@ -212,7 +212,7 @@ async fn more_types_than_are_counted_within_dates_are_refused() {
     assert!(reply.text.contains("1000"), "the limit is named: {}", reply.text);
     let some = count(&service, &format!("{dates}&type=type-7,type-1000")).await;
     assert_eq!((&some["total"], &some["by_type"]["type-7"]), (&json!(2), &json!(1)));
-    // Types that have none in the status are not among those that are counted.
+    // The limit counts only types that have jobs in the status.
     assert_eq!(count(&service, &format!("{dates}&status=running")).await["total"], 0);
     service.call("DELETE", &format!("/v1/jobs/{}", only_id(&service, "type-7").await)).expect(200).await;
     service.settled().await;

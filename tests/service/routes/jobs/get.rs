@@ -111,7 +111,7 @@ async fn another_owners_job_is_forbidden() {
     let reply = service.anonymous("GET", &path).header("x-api-key", "others").send().await;
     is_problem(&reply, 403, "other_owner");
     assert!(!reply.text.contains("secret") && !reply.text.contains("default"), "{}", reply.text);
-    // An admin acts for one owner at a time, and sees that one's jobs.
+    // An admin acts for one owner at a time, and sees that owner's jobs.
     is_problem(&service.get(&format!("{path}?owner=other")).send().await, 403, "other_owner");
     service.get(&format!("{path}?owner=default")).expect(200).await;
     let others =
@@ -127,7 +127,7 @@ async fn the_answer_is_held_until_the_job_ends() {
     let id = create(&service, &json!({ "type": "a" })).await;
     let began = Instant::now();
     let waiting = tokio::spawn(service.get(&format!("/v1/jobs/{id}?wait=25")).send());
-    // Meanwhile it can be seen that the job has not ended, so the answer cannot be there.
+    // Meanwhile the job has not ended, so the answer cannot have come.
     for _ in 0..5 {
         assert_eq!(service.get(&format!("/v1/jobs/{id}")).expect(200).await.at("/status"), "queued");
     }
@@ -158,7 +158,7 @@ async fn the_answer_is_held_no_longer_than_asked() {
         let reply = service.get(&format!("/v1/jobs/{id}?wait={wait}")).expect(200).await;
         assert_eq!(reply.at("/status"), "queued");
         let took = began.elapsed();
-        // The function's clock is cut to milliseconds, so it may begin to count one before.
+        // The function's clock has whole milliseconds, so its wait may seem to begin one earlier.
         assert!(took + Duration::from_millis(2) >= Duration::from_millis(least_ms), "{wait}: {took:?}");
         assert!(took < Duration::from_secs(25), "{wait}: {took:?}");
     }
@@ -172,14 +172,14 @@ async fn a_job_that_is_deleted_meanwhile_is_not_found() {
     service.get(&format!("/v1/jobs/{id}")).expect(200).await;
     service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
     let reply = waiting.await.expect("an answer");
-    // It is cancelled before it goes, so either may be seen; what it never is, is there.
+    // The delete first cancels the job, so the call may see either. It never sees a live job.
     match reply.status {
         200 => assert_eq!(reply.at("/status"), "cancelled"),
         _ => is_problem(&reply, 404, "job_not_found"),
     }
 }
 
-/// Until somebody says how far it is, the mean of its type tells how long a job is going to take.
+/// Until a caller reports progress, the mean of the type gives the remaining time.
 #[tokio::test]
 async fn a_job_that_just_began_takes_as_long_as_others_did() {
     let service = Service::shared().await;
@@ -196,7 +196,7 @@ async fn a_job_that_just_began_takes_as_long_as_others_did() {
     service.call("PATCH", &path).json(&json!({ "status": "running" })).expect(200).await;
     let seconds = eta().await.as_u64().expect("seconds");
     assert!((3_000..=3_600).contains(&seconds), "{seconds}");
-    // From then on, its own pace counts.
+    // After a report, the job's own pace gives the remaining time.
     let report = json!({ "progress": { "overall_progress": 50 } });
     service.call("PATCH", &path).json(&report).expect(200).await;
     let seconds = eta().await.as_u64().expect("seconds");

@@ -50,14 +50,14 @@ async fn a_failed_job_gets_one_more_try() {
 #[tokio::test]
 async fn a_cancelled_job_gets_one_more_try_too() {
     let service = Service::shared().await;
-    // Called off while it waited: no try was begun, and none is added.
+    // Cancelled while it waited: it had no attempt, so it gets none more.
     let waited = create(&service, &json!({ "type": "a", "max_attempts": 3 })).await;
     service.call("POST", &format!("/v1/jobs/{waited}/cancel")).expect(200).await;
     let reply = service.call("POST", &format!("/v1/jobs/{waited}/retry")).expect(200).await;
     assert_eq!((reply.at("/attempt"), reply.at("/max_attempts")), (&json!(0), &json!(3)));
     assert_eq!(whole(&service, &waited).await["attempts"], json!([]));
     claim_of(&service, "a", 1).await;
-    // Called off while it ran.
+    // Cancelled while it ran.
     let ran = create_and_claim(&service, &json!({ "type": "a" })).await;
     service.call("POST", &format!("/v1/jobs/{}/cancel", ran.id)).expect(200).await;
     let reply = service.call("POST", &format!("/v1/jobs/{}/retry", ran.id)).expect(200).await;
@@ -134,7 +134,7 @@ async fn of_many_at_once_one_queues_it() {
     }
 }
 
-/// What another system says of a job that a worker holds is not heard; and one that it queues again may be tried.
+/// Ingest does not change a job that a worker holds. If it queues an ended job again, the job gets another attempt.
 #[tokio::test]
 async fn ingest_leaves_leases_alone_and_tries_left() {
     let service = Service::shared().await;
@@ -155,14 +155,14 @@ async fn ingest_leaves_leases_alone_and_tries_left() {
         let reply = service.post("/v1/admin/ingest/jobs", &json!([line(said, "n")])).expect(200).await;
         assert_eq!(reply.at("/rejected/0/errors/0/field"), "status", "{}", reply.text);
     }
-    // Other lines go in beside it.
+    // Ingest accepts the call's other lines.
     let mut other = line("queued", "n");
     other["external_id"] = json!("f");
     other["type"] = json!("b");
     assert_eq!(ingest(&service, &json!([line("queued", "n"), other])).await, [1, 0, 0, 1]);
     assert_eq!(jobledger_tests::stored::stored_items(&service, &first.id).await, before);
     first.tell(&service, &json!({ "status": "failed", "error": "no" })).await;
-    // All its tries are used up; what waits has one left.
+    // All its attempts are used. Queued again, it has one more.
     assert_eq!(ingest(&service, &json!([line("queued", "m")])).await, [0, 1, 0, 0]);
     let job = whole(&service, &first.id).await;
     assert_eq!(

@@ -10,7 +10,7 @@ async fn stats(service: &Service, query: &str) -> Value {
     service.get(&format!("/v1/jobs/stats?{query}")).expect(200).await.json
 }
 
-/// A job that waited a second and a quarter and ran two seconds and a half, as far as its status tells.
+/// A job that waited 1.25 seconds and ran 2.5 seconds, as far as its status allows.
 fn job(number: usize, status: &str, created_at: &str) -> Value {
     let at = |more: &str| created_at.replace(":00.000Z", more);
     let mut job = json!({
@@ -51,7 +51,7 @@ async fn the_stats_of_an_owner_have_every_number() {
          \"quota_bytes\":null,\"percent\":null}},\"date_range\":{{\"from\":null,\"to\":null}}}}"
     );
     assert_eq!(reply.text, expect, "to the digit");
-    // Dates are widened to whole hours; what is stored is of all the same.
+    // Times are widened to whole hours. The stored bytes are always those of all jobs.
     let hour = stats(&service, "from_date=2026-01-11T05:59:59.999Z&to_date=2026-01-11T06:00:00Z").await;
     assert_eq!(hour["total_jobs"], 4);
     let range = json!({ "from": "2026-01-11T05:00:00.000Z", "to": "2026-01-11T06:59:59.999Z" });
@@ -63,7 +63,7 @@ async fn the_stats_of_an_owner_have_every_number() {
         json!({ "queued": 0, "running": 1, "completed": 0, "failed": 1, "cancelled": 0 })
     );
     assert_eq!((&one["success_rate"], &one["ended"]["failed"]), (&json!(0.0), &json!(1)));
-    // With nothing that ended or began, there is no mean; an open end is null.
+    // Without jobs that ended or began, there is no mean. An open end is null.
     let late = stats(&service, "from_date=2026-02-01").await;
     assert_eq!((&late["total_jobs"], &late["success_rate"]), (&json!(1), &Value::Null));
     assert_eq!(late["date_range"], json!({ "from": "2026-02-01T00:00:00.000Z", "to": null }));
@@ -89,10 +89,10 @@ async fn stats_keep_events_of_deleted_jobs() {
         (&after["total_jobs"], &after["created_jobs"], &after["removed_jobs"]),
         (&json!(2), &json!(3), &json!(1))
     );
-    // It was cancelled first.
+    // The delete cancelled the job first.
     assert_eq!(after["ended"], json!({ "completed": 1, "failed": 1, "cancelled": 1 }));
     assert_eq!((&after["success_rate"], &after["storage"]["used_bytes"]), (&json!(33.33), &json!(2 * 1_024)));
-    // A job that becomes another type's is removed there and created here, with all that is known of it.
+    // A job that changes its type is removed from the old type and created in the new one, with its times.
     let mut moved = job(1, "completed", "2026-01-11T05:00:00.000Z");
     moved["type"] = json!("b");
     assert_eq!(ingest(&service, &json!([moved])).await, [0, 1, 0, 0]);

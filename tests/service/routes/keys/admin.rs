@@ -1,4 +1,4 @@
-//! `create-admin-key`: what a deployment without a key begins with, called as `aws lambda invoke` calls it.
+//! `create-admin-key`, which creates the first key of a deployment. The test calls it like `aws lambda invoke`.
 
 use jobledger::domain::KeyHash;
 use jobledger_tests::alone::Alone;
@@ -17,7 +17,7 @@ async fn function(service: &Service) -> Alone {
 #[tokio::test]
 async fn the_first_key_makes_all_others() {
     let service = Service::start().await;
-    // As a fresh deployment: nobody has a key.
+    // As in a new deployment: there is no key.
     let settings = service.stack.environment("get-job").expect("the function").vars["SETTINGS_TABLE"].clone();
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
     for item in dynamo.scan(&settings).await {

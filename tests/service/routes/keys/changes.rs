@@ -1,4 +1,4 @@
-//! Keys that are changed and revoked, one after the other and at once.
+//! Keys that callers change and revoke, one after the other and at once.
 
 use futures_util::future::join_all;
 use jobledger_tests::alone::{Alone, Request};
@@ -24,7 +24,7 @@ async fn absent_fields_stay_and_null_clears_them() {
         (json!({ "scopes": ["work", "admin"] }), json!({ "scopes": ["work", "admin"] })),
         (json!({ "requests_per_minute": 200 }), json!({ "requests_per_minute": 200 })),
         (json!({ "burst": 60 }), json!({ "burst": 60 })),
-        // Without a word of its own, the burst goes with the rate.
+        // If the burst is not set, it follows the rate.
         (json!({ "burst": null }), json!({ "burst": 200 })),
         (json!({ "requests_per_minute": 300 }), json!({ "requests_per_minute": 300, "burst": 300 })),
         (json!({ "requests_per_minute": 900 }), json!({ "requests_per_minute": 900, "burst": 600 })),
@@ -52,7 +52,7 @@ async fn absent_fields_stay_and_null_clears_them() {
 #[tokio::test]
 async fn changes_at_once_are_all_applied() {
     let service = Service::start().await;
-    // As many environments of the function as there are changes.
+    // As many environments of the function as changes.
     let environment = service.stack.environment("keys").expect("the function");
     let functions = join_all((0..4).map(|_| Alone::start("keys", environment.clone()))).await;
     for _ in 0..5 {
@@ -71,7 +71,7 @@ async fn changes_at_once_are_all_applied() {
         });
         join_all(calls).await;
         let key = service.get(&path(&key_id)).expect(200).await;
-        // Each is a change of what was there, whichever came first.
+        // Both changes apply, whichever came first.
         assert_eq!(
             (
                 key.at("/requests_per_minute"),
@@ -96,7 +96,7 @@ async fn a_key_is_revoked_once() {
     let change = service.call("PATCH", &path(&key_id)).json(&json!({ "expires_at": null }));
     is_problem(&change.send().await, 409, "key_revoked");
     assert_eq!(service.get(&path(&key_id)).expect(200).await.json, first.json);
-    // Functions that had not seen it before never let it in.
+    // Functions that have not cached the key refuse it at once.
     is_problem(&with_key(&service, &key, "GET", "/v1/jobs").send().await, 401, "unauthenticated");
 }
 
@@ -141,7 +141,7 @@ async fn an_admin_key_may_revoke_itself() {
         (text(made.at("/key_id")), text(made.at("/key")))
     };
     with_key(&service, &key, "DELETE", &path(&key_id)).expect(200).await;
-    // Not even here, where it was just known, does it work on.
+    // These functions refuse it at once, too, although they have just read the key.
     for (method, path) in [
         ("GET", "/v1/admin/keys".to_owned()),
         ("GET", path(&other)),
@@ -158,7 +158,7 @@ async fn an_admin_key_may_revoke_itself() {
     assert_eq!((shown.at("/active"), shown.at("/scopes")), (&json!(true), &json!(["read"])));
 }
 
-/// The functions that could do lasting harm go by what is stored, and not by what they remember.
+/// For the functions that could do lasting harm, the stored key counts, and not the cache.
 #[tokio::test]
 async fn a_revoked_key_makes_itself_no_successor() {
     let service = Service::start().await;
@@ -172,7 +172,7 @@ async fn a_revoked_key_makes_itself_no_successor() {
         let function = Alone::start(name, service.stack.environment(name).expect("the function")).await;
         let call = |key: &str| Request::new("POST", target).header("authorization", &format!("Bearer {key}"));
         assert!([201, 202].contains(&function.call(&call(&key).body(body)).await.status));
-        // Nor by what was not there.
+        // They do not cache that a key is unknown, either.
         assert_eq!(function.call(&call(unmade).body(body)).await.status, 401);
         functions.push((function, call(&key).body(body), call(unmade).body(body)));
     }

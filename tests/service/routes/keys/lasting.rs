@@ -1,4 +1,4 @@
-//! How long functions go by what they remember of keys: one function by itself, with a clock that stands still.
+//! How long functions use cached keys. Each test has one function, with a clock that stands still.
 
 use jobledger::Environment;
 use jobledger::domain::Timestamp;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::path;
 
-/// A stack, and a function beside it that goes by a clock of the test's.
+/// A stack, and a function beside it with the test's clock.
 struct CachedKeys {
     service: Service,
     lists: Alone,
@@ -29,7 +29,7 @@ impl CachedKeys {
         Self { service, lists, began }
     }
 
-    /// Lists jobs with this key, so many milliseconds after the beginning.
+    /// Lists jobs with this key, this many milliseconds after the beginning.
     #[track_caller]
     fn at(&self, millis: i64, key: &str, expected: Result<(), (u16, &str)>) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -49,7 +49,7 @@ impl CachedKeys {
     }
 }
 
-/// A function that remembers nothing yet.
+/// A function with an empty cache.
 async fn lists(service: &Service) -> Alone {
     let environment = service.stack.environment("list-jobs").expect("the function");
     Alone::start("list-jobs", Environment { clock: clock::now, ..environment }).await
@@ -69,7 +69,7 @@ async fn a_new_key_works_at_once_and_a_revoked_one_for_a_minute_at_most() {
     fixture.service.call("DELETE", &path(&key_id)).expect(200).await;
     fixture.service.call("DELETE", &path(&unseen_id)).expect(200).await;
     fixture.at(1, &key, Ok(())).await;
-    // Nobody had seen this one.
+    // The function had not read this key before.
     fixture.at(1, &unseen, UNKNOWN).await;
     fixture.at(59_999, &key, Ok(())).await;
     fixture.at(60_000, &key, UNKNOWN).await;
@@ -97,7 +97,7 @@ async fn an_expired_key_ends_at_its_time_even_while_it_is_remembered() {
     fixture.change(&key_id, &json!({ "expires_at": fixture.began.plus_millis(90_000) })).await;
     fixture.at(29_999, &short, Ok(())).await;
     fixture.at(30_000, &short, UNKNOWN).await;
-    // What it was changed to comes through with the minute, as all changes do.
+    // The function sees the new expiry after a minute, like every change.
     fixture.at(30_000, &longer, UNKNOWN).await;
     fixture.at(60_000, &longer, Ok(())).await;
     fixture.at(89_999, &longer, Ok(())).await;
@@ -128,7 +128,7 @@ async fn a_key_is_held_against_the_whole_hash_that_is_kept() {
     let mut item = items.into_iter().find(|item| text(item, "id") == key_id).expect("the key");
     let hash = text(&item, "hash").to_owned();
     let last = if hash.ends_with('0') { '1' } else { '0' };
-    // As that of a text with the same first quarter would be: another one in nothing but its last digit.
+    // A hash that differs from the key's in its last digit only, so that its first quarter is the same.
     let other = format!("{}{last}", &hash[..63]);
     for (kept, expected) in
         [(other.as_str(), UNKNOWN), (&hash[..16], UNREADABLE), ("", UNREADABLE), (&hash, Ok(()))]

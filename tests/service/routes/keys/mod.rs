@@ -1,4 +1,4 @@
-//! `/v1/admin/keys`: keys made, listed, changed and revoked; and `create-admin-key`, which makes the first one.
+//! `/v1/admin/keys`: creating, listing, changing and revoking keys; and `create-admin-key`, which creates the first.
 
 mod admin;
 mod changes;
@@ -106,7 +106,7 @@ async fn every_field_is_accepted_at_its_limits() {
     }
 }
 
-/// Puts fields in, over those that are there.
+/// Sets these fields, and keeps the others.
 fn merge(value: &mut Value, more: &Value) {
     for (name, more) in more.as_object().expect("an object") {
         value[name] = more.clone();
@@ -178,7 +178,7 @@ async fn a_cursor_belongs_to_the_list_that_gave_it() {
             }
         }
     }
-    // Nor is one of a list of jobs a place among keys.
+    // A cursor of a list of jobs is not valid for keys.
     for _ in 0..2 {
         service.post("/v1/jobs", &json!({ "type": "a" })).expect(201).await;
     }

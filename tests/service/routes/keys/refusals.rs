@@ -1,4 +1,4 @@
-//! Keys that are not made and not changed, field by field; and paths that name none.
+//! Keys that are not created or changed, field by field; and paths without a key.
 
 use jobledger_tests::keys::create_key;
 use jobledger_tests::problems::{is_problem, refuses};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ids, merge, path};
 
-/// Values that no field takes in the place of its own, and under which names they are refused.
+/// Invalid values of fields, and the names in their errors.
 fn wrong_values() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let mut all = Vec::new();
     for bad in
@@ -24,7 +24,7 @@ fn wrong_values() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     all
 }
 
-/// The same of what can be changed.
+/// The same, for fields that can be changed.
 fn wrong_changes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let mut all = Vec::new();
     for bad in [json!(null), json!("read"), json!({}), json!([]), json!(1), json!(vec!["read"; 17])] {

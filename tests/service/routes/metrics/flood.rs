@@ -1,4 +1,4 @@
-//! More kinds and statuses of records, or types of jobs, than a scrape shows: whoever may write makes as many as they like.
+//! More kinds and statuses of records, or types of jobs, than a scrape shows: callers may create any number of them.
 
 use futures_util::stream::{self, StreamExt};
 use jobledger::counts::{MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER};
@@ -14,9 +14,9 @@ use serde_json::json;
 const FLOOD: usize = MAX_RECORD_SERIES + 1;
 /// Most types of jobs that a scrape shows.
 const MAX_TYPES: usize = 500;
-/// Requests that one caller has under way.
+/// Requests of one caller in flight.
 const AT_ONCE: usize = 16;
-/// The key of the flood, which allows no more than to write.
+/// The key of the flood, which may only write.
 const KEY: &str = "flooder";
 
 /// Records of three owners, and a job.
@@ -34,7 +34,7 @@ async fn others(service: &Service) {
     add_key(service, KEY, "aaa", &["write"], None).await;
 }
 
-/// A record of the flood's owner in each of many kinds, whose names come before all others: made or deleted.
+/// Creates or deletes a record in each of many kinds. Their names sort before all others.
 async fn flood(service: &Service, method: &str, status: u16) {
     let calls = (0..FLOOD).map(|number| {
         let path = format!("/v1/records/aaa-{number}/1");
@@ -45,7 +45,7 @@ async fn flood(service: &Service, method: &str, status: u16) {
     service.settled().await;
 }
 
-/// What the others have is shown, whatever the flood does.
+/// The scrape shows the other owners' records, whatever the flood does.
 fn shows_the_others(samples: &Samples) {
     for (kind, status, count) in [("source", "ready", "2"), ("source", "failed", "1"), ("zebra", "seen", "1")]
     {
@@ -59,7 +59,7 @@ async fn many_statuses_of_one_owner_do_not_hide_records_of_others() {
     let service = Service::start().await;
     others(&service).await;
     flood(&service, "PUT", 201).await;
-    // The flood has a kind of the others', too: the sum is of all, whatever is shown of whom.
+    // The flood also has a kind of the other owners. The sum is over all owners, whichever the scrape shows.
     let call = service.anonymous("PUT", "/v1/records/source/9").header("x-api-key", KEY);
     call.json(&json!({ "status": "failed" })).expect(201).await;
     service.call("DELETE", "/v1/records/source/2?owner=ann").expect(200).await;
@@ -79,14 +79,14 @@ async fn many_statuses_of_one_owner_do_not_hide_records_of_others() {
     shows_the_others(&samples);
     samples.check("jobledger_records_cut", "0");
     assert_eq!(samples.of("jobledger_records{").count(), 3);
-    // Nothing of the flood is left to be read.
+    // No count of the flood is left to be read.
     let table = tables(&service).await.1.tables.tallies;
     let items = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
     let left = items.iter().filter(|item| text(item, "bucket").starts_with("records#aaa")).count();
     assert_eq!(left, 0);
 }
 
-/// The items as they would be after counts that were left at nothing: they are neither shown nor take a place.
+/// Items of counts at 0: the scrape does not show them, and they do not count for the limit.
 #[tokio::test]
 async fn statuses_without_records_do_not_count_for_the_limit() {
     let service = Service::start().await;

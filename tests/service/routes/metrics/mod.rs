@@ -9,10 +9,10 @@ use jobledger_tests::metrics::{Samples, is_well_formed};
 use jobledger_tests::problems::refuses;
 use serde_json::json;
 
-/// How far the stream of the jobs is counted.
+/// The time until which the stream of jobs is counted.
 const COUNTED_UNTIL_OF_JOBS: &str = "jobledger_counted_until_timestamp_seconds{stream=\"jobs\"}";
 
-/// Three types: one with a job in each status, one that only ever had a queued job, one whose job is gone.
+/// Three types: one with a job in each status, one that only had a queued job, one whose job was deleted.
 async fn fill(service: &Service) {
     let jobs = json!([
         { "external_id": "q", "type": "a", "status": "queued", "created_at": "2026-01-01T00:00:00Z" },
@@ -94,7 +94,7 @@ async fn every_number_is_there_and_right() {
     samples.check("jobledger_tally_failed_records_total", "0");
     samples.check(&format!("jobledger_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), "1");
     assert!(samples.millis(COUNTED_UNTIL_OF_JOBS) > 1_700_000_000_000);
-    // Each stream for itself: nothing of records was ever counted.
+    // Each stream has its own series. No record was ever counted.
     assert_eq!(samples.of("jobledger_counted_until_timestamp_seconds").count(), 1);
     samples.millis("jobledger_tally_lag_seconds");
     samples.balance();
@@ -111,7 +111,7 @@ async fn a_service_without_jobs_has_numbers_too() {
     samples.balance();
 }
 
-/// Sources by status, extractions, entities: of all owners together. What there is no record of has no series.
+/// Sources by status, extractions, entities, of all owners together. A status without records has no series.
 #[tokio::test]
 async fn records_are_shown_by_kind_and_status() {
     let service = Service::start().await;
@@ -142,7 +142,7 @@ async fn records_are_shown_by_kind_and_status() {
         ]
     );
     samples.check("jobledger_records_cut", "0");
-    // The rest of the partition, on both sides of them, is there as well.
+    // The series on both sides of the records are there as well.
     samples.check("jobledger_jobs_created_total{type=\"a\"}", "6");
     assert!(samples.millis(COUNTED_UNTIL_OF_JOBS) > 1_700_000_000_000);
     let of_records = COUNTED_UNTIL_OF_JOBS.replace("jobs", "records");
@@ -159,7 +159,7 @@ async fn the_scraper_chooses_the_format() {
     assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(plain.text.contains("# TYPE jobledger_jobs_created_total counter\n"), "{}", plain.text);
     assert!(!plain.text.contains("# EOF") && !plain.text.contains("# UNIT"), "{}", plain.text);
-    // What Prometheus 3 sends.
+    // The header that Prometheus 3 sends.
     let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
                   text/plain;version=0.0.4;escaping=allow-utf-8;q=0.5,*/*;q=0.1";
     let open = service.anonymous("GET", "/metrics").header("accept", accept).expect(200).await;
@@ -169,7 +169,7 @@ async fn the_scraper_chooses_the_format() {
     );
     assert!(open.text.contains("# TYPE jobledger_jobs_created counter\n"), "{}", open.text);
     assert!(open.text.ends_with("# EOF\n"), "{}", open.text);
-    // Both say the same of the same moment, but for what moves by itself.
+    // Both formats show the same values, except those that change by themselves.
     let still = |text: &str| {
         let samples = Samples::parse(text);
         let own = samples.of("jobledger_job").map(|(series, value)| (series.to_owned(), value.to_owned()));
@@ -194,7 +194,7 @@ async fn the_function_url_answers_the_same() {
     }
 }
 
-/// Where Prometheus' own tool is at hand, it has no word to say against either format.
+/// If `promtool` is installed, it accepts both formats.
 #[tokio::test]
 async fn promtool_finds_nothing_wrong() {
     let service = Service::start().await;

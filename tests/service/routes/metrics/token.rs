@@ -1,4 +1,4 @@
-//! The scrape token: where a deployment has one, nobody scrapes without it.
+//! The scrape token: if a deployment has one, every scrape requires it.
 
 use jobledger_tests::problems::is_problem;
 use jobledger_tests::{Reply, Service};
@@ -32,13 +32,13 @@ async fn a_scrape_requires_the_token() {
         ] {
             refused(&with(&wrong).send().await, &wrong);
         }
-        // An access key is none, not even an admin's; nor does the token go where keys go.
+        // An access key does not replace the token, not even an admin's. Nor is the token valid in the header for keys.
         refused(&service.call("GET", path).send().await, "an admin key");
         refused(&service.anonymous("GET", path).header("x-api-key", TOKEN).send().await, "x-api-key");
         let query = format!("{path}?token={TOKEN}");
         refused(&service.anonymous("GET", &query).send().await, "in the query");
     }
-    // It opens nothing else.
+    // The token is valid for no other route.
     let other = service.anonymous("GET", "/v1/jobs").header("authorization", &format!("Bearer {TOKEN}"));
     is_problem(&other.send().await, 401, "unauthenticated");
     service.anonymous("GET", "/health").expect(200).await;

@@ -70,7 +70,7 @@ async fn records_are_counted_by_kind_and_by_status() {
     for (query, total, items) in [
         ("kind=source", 4, 3),
         ("kind=source,extraction", 6, 5),
-        // What lies between the two is not counted with them.
+        // Kinds that sort between these two do not count.
         ("kind=source,entity", 7, 4),
         ("kind=source,source,nobody", 4, 3),
         ("kind=Source", 0, 0),
@@ -101,7 +101,7 @@ async fn counts_follow_every_change_of_a_record() {
         service.settled().await;
         count(&service, query).await["by_status"].clone()
     };
-    // The same again moves no number.
+    // Repeating a put changes no number.
     put(&service, "source/1", Some("ready")).await;
     assert_eq!(by_status("kind=source").await, json!({ "ready": 2, "stale": 1, "none": 1 }));
     put(&service, "source/1", Some("stale")).await;
@@ -113,7 +113,7 @@ async fn counts_follow_every_change_of_a_record() {
     for id in ["1", "2", "4"] {
         service.call("DELETE", &format!("/v1/records/source/{id}")).expect(200).await;
     }
-    // What none are left of is not told.
+    // A status without records does not appear.
     assert_eq!(by_status("kind=source").await, json!({}));
     assert_eq!(count(&service, "kind=source").await, nothing());
     assert_eq!(count(&service, "").await["total"], 5);
@@ -136,7 +136,7 @@ async fn an_owner_without_records_has_no_counts() {
     assert_eq!(count(&service, "").await["total"], 9);
 }
 
-/// Jobs and records have numbers of their own, also where kinds are called like types and jobs' words.
+/// Jobs and records have separate counts, even if kinds have the names of types or statuses.
 #[tokio::test]
 async fn records_are_not_mixed_up_with_jobs() {
     let service = Service::start().await;
@@ -144,7 +144,7 @@ async fn records_are_not_mixed_up_with_jobs() {
         put(&service, &format!("{kind}/1"), Some("queued")).await;
     }
     service.settled().await;
-    // An owner that has never had a job is among those whose jobs are counted anew.
+    // The recount also covers an owner that never had a job.
     service.call("PUT", "/v1/records/a/1?owner=quiet").expect(201).await;
     service.settled().await;
     for owner in ["default", "quiet"] {
@@ -162,7 +162,7 @@ async fn records_are_not_mixed_up_with_jobs() {
     assert_eq!(count(&service, "").await["total"], 4);
 }
 
-/// Compares all counts with the jobs, and would put right what is wrong.
+/// Compares all counts with the jobs; it would repair a difference.
 async fn recounts_without_drift(service: &Service) {
     let body = json!({ "repair": true, "settle_seconds": 0 });
     let begun = service.post("/v1/admin/recount", &body).expect(202).await;
@@ -199,7 +199,7 @@ async fn every_wrong_field_is_named() {
     }
 }
 
-/// Counts as they would be with so many pairs of kind and status, two records each.
+/// Writes counts of this many pairs of kind and status, two records each.
 async fn counted(service: &Service, pairs: impl IntoIterator<Item = (String, String)>) {
     let config = tables(service).await.1;
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
@@ -236,11 +236,11 @@ async fn more_pairs_than_are_read_are_refused() {
     too_many(&service, "", "kind", "name kinds").await;
     let one = count(&service, "kind=kind-7").await;
     assert_eq!((&one["total"], one["items"].as_array().map(Vec::len)), (&json!(200), Some(100)));
-    // Kinds at both ends: what lies between them is not looked at.
+    // The first and the last kind: the function does not read those between.
     assert_eq!(count(&service, "kind=kind-0,kind-99").await["total"], 400);
     let most: Vec<String> = (0..100).map(|number| format!("kind-{number}")).collect();
     assert_eq!(count(&service, &format!("kind={}", most.join(","))).await["total"], 2 * MAX_RECORD_PAIRS);
-    // One fewer are all.
+    // With one pair fewer, all fit.
     let config = tables(&service).await.1;
     let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
     let key = json!({ "scope": { "S": "default" }, "bucket": { "S": "records#kind-100#status-0" } });
@@ -255,13 +255,13 @@ async fn a_kind_with_too_many_statuses_is_counted_by_status() {
     counted(&service, many.chain([("a".to_owned(), "b".to_owned()), ("z".to_owned(), "b".to_owned())])).await;
     too_many(&service, "kind=x", "status", "name statuses").await;
     too_many(&service, "kind=a,x", "kind", "fewer kinds").await;
-    // What helps, helps.
+    // Naming statuses helps, as the problem says.
     assert_eq!(count(&service, "kind=x&status=status-00007,status-10000").await["total"], 4);
     assert_eq!(count(&service, "kind=a,x,z&status=b,none,status-00007").await["total"], 6);
     assert_eq!(count(&service, "kind=a,z").await["total"], 4);
 }
 
-/// Two records, of two kinds: they can be counted, whatever there once was besides.
+/// Two records, of two kinds. They can be counted, however many kinds there were before.
 #[tokio::test]
 async fn counts_of_zero_do_not_use_up_the_limit() {
     let service = Service::start().await;

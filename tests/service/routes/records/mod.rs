@@ -15,7 +15,7 @@ use jobledger_tests::stored::tables;
 use jobledger_tests::{Call, Reply, Service};
 use serde_json::{Value, json};
 
-/// A job's id: nobody looks whether there is such a job.
+/// A job's id. The function does not check whether the job exists.
 const JOB: &str = "01981b5e-7c3a-7000-8000-000000000001";
 
 fn call(service: &Service, method: &str, id: &str) -> Call {
@@ -33,7 +33,7 @@ fn get(service: &Service, id: &str) -> impl Future<Output = Value> {
     async move { call.await.json }
 }
 
-/// All that is stored.
+/// All stored records.
 async fn stored(service: &Service) -> Vec<Item> {
     let config = tables(service).await.1;
     Dynamo::at(service.stack.dynamodb_endpoint()).scan(&config.tables.records).await
@@ -51,7 +51,7 @@ async fn a_record_is_returned_as_it_was_put() {
     assert_eq!(reply.json, expect);
     assert_eq!(reply.header("location"), Some("/v1/records/source/1"));
     assert_eq!(get(&service, "1").await, expect);
-    // The same id of another kind, and another case, is another record.
+    // The same id in another kind, or a kind in another case, is another record.
     for path in ["/v1/records/Source/1", "/v1/records/entity/1"] {
         is_problem(&service.get(path).send().await, 404, "record_not_found");
         service.call("PUT", path).expect(201).await;
@@ -80,7 +80,7 @@ async fn a_record_is_replaced_as_a_whole() {
         assert!(updated_at >= before);
         assert_eq!(get(&service, "1").await, reply.json);
     }
-    // Without a body it is as with an empty one.
+    // A missing body equals an empty one.
     let reply = call(&service, "PUT", "1").expect(200).await;
     assert_eq!(reply.at("/status"), &Value::Null);
     assert_eq!(stored(&service).await.len(), 1);
@@ -102,7 +102,7 @@ async fn a_record_that_was_deleted_is_gone_and_may_come_again() {
     assert_eq!((again.at("/status"), again.at("/created_at")), (&Value::Null, again.at("/updated_at")));
 }
 
-/// Ids, and all that they may stand in a path as.
+/// Ids, each with the forms that it may have in a path.
 const IDS: [(&str, &[&str]); 14] = [
     ("a b", &["a%20b", "a%2520b"]),
     ("a/b", &["a/b", "a%2Fb", "a%2fb", "a%252Fb"]),
@@ -132,7 +132,7 @@ async fn an_id_is_any_text_however_it_is_encoded() {
             assert_eq!(reply.at("/id"), id, "{path}");
             assert_eq!(get(&service, path).await["id"], id, "{path}");
         }
-        // Where an answer says that it is, it is.
+        // The path in the answer leads to the record.
         let path = path::encoded(id);
         assert_eq!(call(&service, "DELETE", &path).expect(200).await.at("/id"), id);
         let reply = put(&service, &path, &json!({}), 201).await;
@@ -146,7 +146,7 @@ async fn an_id_is_any_text_however_it_is_encoded() {
     assert_eq!(get(&service, &path::encoded(&longest)).await["id"], json!(longest));
 }
 
-/// A path cannot tell an id that looks as if it were encoded from another one; who says the id in the body, too, is told.
+/// An id that looks encoded is ambiguous in a path. If the body has the id, too, the function compares them.
 #[tokio::test]
 async fn an_id_of_the_body_is_held_against_the_path() {
     let service = Service::start().await;
@@ -195,7 +195,7 @@ async fn an_invalid_kind_or_id_is_refused() {
             refuses(&call.send().await, 422, "invalid_query", &["kind", "id"]);
         }
     }
-    // Without an id it is no record; and no list of them.
+    // A path without an id names no record, and there is no list of records.
     for path in ["/v1/records", "/v1/records/source", "/v1/records/source/"] {
         is_problem(&service.call("PUT", path).send().await, 404, "not_found");
     }
@@ -235,14 +235,14 @@ async fn another_owners_records_are_not_there() {
     add_key(&service, "mine", "mine", &["read", "write"], None).await;
     let with_key = |method: &str, path: &str| service.anonymous(method, path).header("x-api-key", "mine");
     put(&service, "1", &json!({ "status": "ready" }), 201).await;
-    // What would be another's key of the item, if names could hold what separates them.
+    // Ids that would form another owner's key, if names could contain the separator.
     for id in ["1", "%23source%231", "default%23source%231"] {
         for method in ["GET", "DELETE"] {
             let reply = with_key(method, &format!("/v1/records/source/{id}")).send().await;
             is_problem(&reply, 404, "record_not_found");
         }
     }
-    // The same id is one's own.
+    // Each owner may use the same id.
     with_key("PUT", "/v1/records/source/1").json(&json!({ "status": "mine" })).expect(201).await;
     assert_eq!(get(&service, "1").await["status"], "ready");
     for method in ["PUT", "GET", "DELETE"] {
@@ -251,7 +251,7 @@ async fn another_owners_records_are_not_there() {
     }
     with_key("DELETE", "/v1/records/source/1").expect(200).await;
     assert_eq!(get(&service, "1").await["status"], "ready");
-    // An admin may act for another.
+    // An admin may act for another owner.
     service.call("PUT", "/v1/records/source/1?owner=mine").expect(201).await;
     with_key("GET", "/v1/records/source/1").expect(200).await;
 }
@@ -311,7 +311,7 @@ async fn a_corrupt_record_is_an_internal_error() {
     let reply = call(&service, "GET", "1").send().await;
     is_problem(&reply, 500, "internal");
     assert!(!reply.text.contains("word"), "{}", reply.text);
-    // Putting it anew heals it, and so does removing it.
+    // A new put repairs the record; so does a delete.
     put(&service, "1", &json!({ "status": "ready" }), 200).await;
     get(&service, "1").await;
 }

@@ -1,4 +1,4 @@
-//! How usage is written down: when, once each, and what becomes of it on bad days.
+//! How usage is stored: at which time, each call once, and after failures.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,22 @@ use serde_json::json;
 use super::{Calls, key_id, note, time};
 
 const BEGIN: &str = "2026-01-11T12:00:00Z";
-/// Calls to one route of the local key's owner.
+/// One call of the local key to one route.
 const ONE: Calls<'_> =
     Calls { owner: "default", key: LOCAL_KEY, route: "GET /v1/jobs", status: 200, times: 1 };
 
-/// From now on it is so many milliseconds after the beginning, for the functions of this thread.
+/// From now on, the functions of this thread see this time: so many milliseconds after the beginning.
 fn passed(millis: i64) {
     clock::set(time(BEGIN).plus_millis(millis));
 }
 
-/// A function on this thread's clock, and the way from it to the store.
+/// A function with this thread's clock, and the proxy before its store.
 async fn behind(service: &Service, name: &str) -> (Alone, Proxy) {
     let (environment, proxy) = environment(service, name).await;
     (Alone::start(name, Environment { clock: clock::now, ..environment }).await, proxy)
 }
 
-/// Access control, and the way from it to the store.
+/// Access control, and the proxy before its store.
 async fn access_behind(service: &Service) -> (StoredAccess, Proxy) {
     let (environment, proxy) = environment(service, "usage").await;
     (StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger")), proxy)
@@ -44,7 +44,7 @@ async fn environment(service: &Service, name: &str) -> (Environment, Proxy) {
     (service.environment_at(name, proxy.url()), proxy)
 }
 
-/// How many calls are written down of the local key, on all days.
+/// The stored number of the local key's calls, on all days.
 async fn written(service: &Service) -> u64 {
     written_by_day(service).await.values().sum()
 }
@@ -69,7 +69,7 @@ fn transactions(proxy: &Proxy) -> usize {
     proxy.operations().iter().filter(|operation| *operation == "TransactWriteItems").count()
 }
 
-/// Writes down until so many calls are: each time that it is tried has an end, which a slow machine may miss.
+/// Flushes until this many calls are stored. Each flush has a time limit, which a slow machine may miss.
 async fn finished(service: &Service, function: &Alone, calls: u64) {
     let finished = async || {
         function.finish().await;
@@ -84,7 +84,7 @@ async fn usage_is_flushed_after_a_minute_and_at_the_end() {
     let service = Service::start().await;
     let (function, proxy) = behind(&service, "list-jobs").await;
     let list = Request::new("GET", "/v1/jobs").route("GET /v1/jobs");
-    // Whether it was tried now; it may be written down only at the end.
+    // Whether this call tried to flush. The flush may be completed only later.
     let tries = async |millis: i64| {
         let before = proxy.operations().len();
         passed(millis);
@@ -96,7 +96,7 @@ async fn usage_is_flushed_after_a_minute_and_at_the_end() {
     }
     assert_eq!(written(&service).await, 0);
     assert!(tries(60_000).await);
-    // The next minute begins with the first call that waits.
+    // The next minute begins with the first call after the flush.
     assert!(!tries(119_999).await);
     finished(&service, &function, 5).await;
     let before = transactions(&proxy);
@@ -106,11 +106,11 @@ async fn usage_is_flushed_after_a_minute_and_at_the_end() {
         (before, 5),
         "there is nothing more to write"
     );
-    // A clock that goes back does not keep anything waiting.
+    // A clock that goes back delays no flush.
     assert!(!tries(119_999).await);
     assert!(tries(-3_600_000).await);
     finished(&service, &function, 7).await;
-    // An environment that dies takes what its last minute noted with it, and no more.
+    // An environment that dies loses the calls of its last minute, and no more.
     assert!(!tries(180_000).await);
     drop(function);
     assert_eq!(written(&service).await, 7);
@@ -166,9 +166,9 @@ async fn calls_succeed_while_usage_cannot_be_written_and_none_is_counted_twice()
             },
         );
         passed(60_000);
-        // What is held is held for good: the call is answered all the same.
+        // The flush never gets an answer, but the call does.
         assert_eq!(function.call(&list).await.status, 200, "{fault:?}");
-        // It is not tried at each call.
+        // Not every call tries again.
         let tried = transactions(&proxy);
         assert!(tried > 0);
         passed(119_000);
@@ -177,7 +177,7 @@ async fn calls_succeed_while_usage_cannot_be_written_and_none_is_counted_twice()
         passed(120_000);
         assert_eq!(function.call(&list).await.status, 200);
         assert!(transactions(&proxy) > tried);
-        // Under one token always the same.
+        // Each retry has the same token and the same body.
         let sent = proxy.seen().into_iter().filter(|seen| seen.operation == "TransactWriteItems");
         let sent: Vec<_> = sent.map(|seen| seen.body).collect();
         assert!(sent.iter().all(|body| *body == sent[0]), "{sent:#?}");
@@ -214,7 +214,7 @@ async fn usage_of_many_keys_is_written_a_hundred_at_a_time_up_to_a_limit() {
         note(&access, Calls { key, times: 2, ..ONE }, now);
     }
     assert_eq!(key_id(&keys[0]).as_str().len(), 16);
-    // As many as fit before its time is over; the next go on.
+    // A flush writes as many as its time allows. The next flush goes on.
     let flushed = async || {
         access.flush(now, Flush::All).await;
         (written(&service).await >= 500).then_some(())
@@ -250,7 +250,7 @@ async fn the_sum_is_exactly_the_calls_made() {
             functions.push((name, behind(&service, name).await));
         }
     }
-    // Some write while others note.
+    // Some functions flush while others note calls.
     let calls = functions.iter().enumerate().map(|(place, (name, (function, _)))| async move {
         for round in 0..8 {
             passed(42_000 * round);
@@ -266,7 +266,7 @@ async fn the_sum_is_exactly_the_calls_made() {
         }
     });
     join_all(calls).await;
-    // Those that met others at the same item, and gave up for now, go on.
+    // Writers that conflicted at the same item, and gave up for now, retry.
     let expected = 8 * (1..=12).sum::<u64>();
     let flushed = async || {
         join_all(functions.iter().map(|(_, (function, _))| function.finish())).await;

@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what it tells, to whom, and of which days.
+//! `GET /v1/usage`: its content, its callers, and its days.
 
 mod kept;
 
@@ -15,7 +15,7 @@ use jobledger_tests::problems::{is_problem, refuses};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
-/// Calls that somebody made.
+/// Calls of one caller.
 #[derive(Clone, Copy)]
 struct Calls<'a> {
     owner: &'a str,
@@ -38,7 +38,7 @@ fn note(access: &StoredAccess, calls: Calls<'_>, now: Timestamp) {
     }
 }
 
-/// Something that notes calls and writes them down, by itself.
+/// An access control that notes and stores calls, without a function.
 async fn access(service: &Service) -> StoredAccess {
     let environment = service.stack.environment("usage").expect("the function");
     StoredAccess::new(&Ledger::open(&environment).await.expect("a ledger"))
@@ -71,7 +71,7 @@ async fn calls_are_reported_by_day_route_and_status() {
     call("POST", "/v1/jobs/claim").json(&json!({})).expect(403).await;
     call("GET", "/v1/jobs/export").expect(200).await;
     call("GET", "/lambda-url/export-jobs/v1/jobs/export?format=csv").expect(200).await;
-    // None of these is anybody's.
+    // These calls belong to no key.
     service.anonymous("GET", "/v1/jobs").expect(401).await;
     service.anonymous("GET", "/v1/jobs").header("x-api-key", "unknown").expect(401).await;
     call("GET", "/health").expect(200).await;
@@ -85,7 +85,7 @@ async fn calls_are_reported_by_day_route_and_status() {
         "POST /v1/jobs": { "calls": 2, "by_status": { "201": 1, "400": 1 } },
         "GET /v1/jobs/{job_id}": { "calls": 3, "by_status": { "200": 2, "404": 1 } },
         "POST /v1/jobs/claim": { "calls": 1, "by_status": { "403": 1 } },
-        // The link; what it leads to comes with a ticket, which stands for the key.
+        // The link to a file; the file comes with a ticket, which stands for the key.
         "GET /v1/jobs/export": { "calls": 1, "by_status": { "307": 1 } },
         "export-jobs": { "calls": 2, "by_status": { "200": 2 } },
     });
@@ -108,7 +108,7 @@ async fn calls_are_reported_by_day_route_and_status() {
         "{}",
         reply.text
     );
-    // The look itself is counted, too.
+    // This call is counted, too.
     service.stack.flush().await;
     assert_eq!(usage(&service, &key, "").await.at("/by_route/GET ~1v1~1usage/calls"), 1);
 }
@@ -126,7 +126,7 @@ async fn a_refused_call_is_counted() {
     service.stack.flush().await;
     let reply = service.get(&format!("/v1/usage?key_id={id}")).expect(200).await;
     assert_eq!(reply.at("/by_status"), &json!({ "200": 2, "429": 3 }));
-    // The admin is told of the key, and not of its own.
+    // The admin sees the rate of the named key, and not of its own.
     let left = reply.at("/rate_limit/full_in_seconds").as_u64();
     assert!(left.is_some_and(|seconds| (60..=120).contains(&seconds)), "{}", reply.text);
     let rate = json!({ "requests_per_minute": 1, "burst": 2, "remaining": 0, "full_in_seconds": left });
@@ -219,7 +219,7 @@ async fn days_are_whole_and_both_ends_belong_to_it() {
     }
     for (query, field) in [
         ("from_date=2025-10-12&to_date=2026-01-20", "to_date"),
-        // Less than 100 times 24 hours, on 101 days.
+        // Less than 100 times 24 hours, but on 101 days.
         ("from_date=2025-10-12T12:00:00Z&to_date=2026-01-20T11:00:00Z", "to_date"),
         ("from_date=2026-01-12&to_date=2026-01-11", "to_date"),
         ("from_date=9999-01-01", "to_date"),

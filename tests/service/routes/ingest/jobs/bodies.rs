@@ -1,4 +1,4 @@
-//! Which bodies hold jobs, and how many of them.
+//! The bodies that ingest accepts, and how many jobs they may have.
 
 use std::io::Write;
 
@@ -60,14 +60,14 @@ async fn a_broken_line_does_not_reject_the_others() {
         assert_eq!(line["external_id"], json!(null));
         assert!(!text(&line["errors"][0]["message"]).is_empty() && line["errors"][0]["field"].is_string());
     }
-    // In an array it is the same, as long as the whole is JSON.
+    // In an array the jobs are treated alike, if the whole array is JSON.
     let reply = send(&service, format!("[{one},null,{{\"type\":1}},{two}]")).await;
     assert_eq!((reply.status, went_in(&reply)), (200, [0, 0, 2, 2]), "{}", reply.text);
     service.settled().await;
     assert_eq!(total(&service, "").await, 3);
 }
 
-/// As `jq` prints it by default: every line is rejected, and the first one says what to do.
+/// The default output of `jq`: ingest rejects every line, and the first error names the remedy.
 #[tokio::test]
 async fn a_job_over_several_lines_is_rejected_with_the_remedy() {
     let service = Service::shared().await;
@@ -77,7 +77,7 @@ async fn a_job_over_several_lines_is_rejected_with_the_remedy() {
     let hints =
         |index: usize| text(reply.at(&format!("/rejected/{index}/errors/0/message"))).contains("jq -c");
     assert!(hints(0) && !hints(1), "{}", reply.text);
-    // In an array it may be as pretty as it likes.
+    // In an array, a job may have several lines.
     assert_eq!(went_in(&send(&service, format!("[\n{pretty}\n]")).await), [1, 0, 0, 0]);
 }
 
@@ -120,7 +120,7 @@ async fn a_call_has_a_limit_of_jobs() {
     }
     service.settled().await;
     assert_eq!(total(&service, "").await, 0, "nothing was written");
-    // As many as may be; none of them goes in, so this is quick. Much is wrong with each: the answer has to fit too.
+    // The most jobs of a call. All are rejected, so this is fast. Each has many errors, and the answer must have room.
     let line =
         format!("{{{}}}", ('a'..='z').map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(","));
     let reply = send(&service, vec![line; 10_000].join("\n")).await;
@@ -131,7 +131,7 @@ async fn a_call_has_a_limit_of_jobs() {
     }
 }
 
-/// Lines of as many bytes together. Of a log's fields, more than one byte in five is a quotation mark; of a text, few are.
+/// Lines of this size together. If they are no text, more than one byte in five is a quotation mark.
 fn lines(bytes: usize, is_text: bool) -> String {
     let payload = if is_text { json!("word ".repeat(20_000)) } else { json!(vec!["word"; 12_500]) };
     let mut body = String::new();
@@ -152,7 +152,7 @@ fn lines(bytes: usize, is_text: bool) -> String {
 async fn a_call_has_a_limit_of_bytes() {
     const MIB_5: usize = 5 * 1024 * 1024;
     let service = Service::start().await;
-    // What is no text to API Gateway comes as base64, and what is text as JSON: of Lambda's 6 MB, that is the more.
+    // API Gateway passes text as JSON, and other types as base64. Of Lambda's 6 MB, base64 takes more.
     let no_text = [None, Some("application/x-ndjson"), Some("application/x-www-form-urlencoded")];
     let text_types = [Some("text/plain"), Some("application/json")];
     let cases = no_text
@@ -183,7 +183,7 @@ async fn a_call_has_a_limit_of_bytes() {
     }
 }
 
-/// Packed, it is what comes out that counts, whatever it is.
+/// For a compressed body, the inflated size counts, whatever its content type.
 #[tokio::test]
 async fn a_compressed_call_may_use_the_whole_limit() {
     const MIB_5: usize = 5 * 1024 * 1024;

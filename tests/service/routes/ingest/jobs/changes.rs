@@ -1,4 +1,4 @@
-//! The same jobs again: unchanged, changed, at once; and what the counts say of it.
+//! The same jobs again: unchanged, changed, at once; and their counts.
 
 use jobledger_tests::jobs::{ingest, total, went_in};
 use jobledger_tests::metrics::Samples;
@@ -24,7 +24,7 @@ async fn a_repeated_call_changes_nothing() {
     service.settled().await;
     let (before, samples) = (service.get("/v1/jobs").expect(200).await, Samples::scrape(&service).await);
     assert_eq!(ingest(&service, &jobs).await, [0, 0, 2, 0]);
-    // In another order of lines and fields, with an older word.
+    // Another order of lines and fields, and an older field name.
     let line = r#"{"params":{"b":2,"a":1},"completed_at":"2026-01-01T00:00:01Z","tool":"a","external_id":"2",
         "started_at":"2026-01-01T00:00:00Z","created_at":"2026-01-01T00:00:00Z","status":"completed","name":null}"#;
     let body = format!("{}\n{}", line.replace('\n', ""), completed("1"));
@@ -51,10 +51,10 @@ async fn only_changed_jobs_are_updated() {
     let job = only_job(&service, "type=b").await;
     assert_eq!((&job["payload"], &job["priority"]), (&json!("new"), &json!(9)));
     assert_eq!(job["result"], json!(null), "what a line leaves out is not there");
-    // The old parts are gone at once: nobody would find them again.
+    // Ingest deletes the old parts at once, because no later call would find them.
     let parts = stored_parts(&service, &text(&job["job_id"])).await;
     assert_eq!(parts.len(), 2, "a head and an input: {parts:?}");
-    // A change of the last digit is one.
+    // A different last digit is a change.
     for (number, expect) in
         [("1.00000000000000000001", 1), ("1.00000000000000000002", 1), ("1.00000000000000000002", 0)]
     {
@@ -87,11 +87,11 @@ async fn a_job_follows_only_steps_of_the_status_table() {
             let id = format!("{from}-{to}");
             assert_eq!(ingest(&service, &json!([job(&id, from)])).await, [1, 0, 0, 0]);
             let reply = service.post("/v1/admin/ingest/jobs", &json!([job(&id, to)])).expect(200).await;
-            // A source reports now and then, so it may have seen several steps; only a completed job makes none.
+            // A source may report after several steps at once. Only a completed job cannot change.
             let expect = match (from, to) {
                 _ if from == to => [0, 0, 1, 0],
                 ("completed", _) => [0, 0, 0, 1],
-                // The line tells of the attempt that has ended: it arrived late.
+                // The line is about the attempt that has ended: it arrived late.
                 ("failed" | "cancelled", "running") => [0, 0, 1, 0],
                 _ => [0, 1, 0, 0],
             };
@@ -191,7 +191,7 @@ async fn counts_follow_a_job_to_another_type_and_another_time() {
         assert_eq!(ingest(&service, &job(kind, day)).await, [0, 1, 0, 0], "{kind} {day}");
         check(kind, day).await;
     }
-    // Totals that are read from the counts, not from the page: the offset lies past the end.
+    // The offset is past the end, so these totals come from the counts and not from a page.
     assert_eq!(service.get("/v1/jobs?type=b&offset=5").expect(200).await.at("/total"), 0);
     assert_eq!(service.get("/v1/jobs?type=a&offset=5").expect(200).await.at("/total"), 1);
 }
@@ -199,7 +199,7 @@ async fn counts_follow_a_job_to_another_type_and_another_time() {
 #[tokio::test]
 async fn of_the_same_calls_at_once_one_creates_each_job() {
     let service = Service::start().await;
-    // Half of them without anything beside the head, half with: the two are written differently.
+    // Half of the jobs have a head only, half have parts as well: ingest writes the two differently.
     let jobs: Vec<Value> = (0..60)
         .map(|number| {
             let job = completed(&format!("n{number}"));
@@ -222,7 +222,7 @@ async fn of_the_same_calls_at_once_one_creates_each_job() {
     assert_eq!(total(&service, "").await, 60);
     let samples = Samples::scrape(&service).await;
     samples.check("jobledger_jobs_created_total{type=\"a\"}", "60");
-    // Nobody's parts were left behind, and nobody's are missing.
+    // No job has another job's parts, and none lacks its own.
     for number in [1, 7, 59] {
         let page = service.get(&format!("/v1/jobs?limit=1&offset={number}")).expect(200).await;
         let job = service.get(&format!("/v1/jobs/{}", text(page.at("/jobs/0/job_id")))).expect(200).await;

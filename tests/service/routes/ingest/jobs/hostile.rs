@@ -1,4 +1,4 @@
-//! Bodies as no honest source would send them, or as a broken one does.
+//! Bodies from hostile or broken sources.
 
 use std::io::Write;
 
@@ -28,7 +28,7 @@ async fn packed(service: &Service, body: impl Into<Vec<u8>>) -> Reply {
     service.call("POST", PATH).header("content-encoding", "gzip").body(body).send().await
 }
 
-/// A good line with one field more, as it is written.
+/// A valid line with one more field, inserted as text.
 fn with(external_id: &str, more: &str) -> String {
     completed(external_id).to_string().replacen('{', &format!("{{{more},"), 1)
 }
@@ -46,23 +46,23 @@ async fn a_body_is_inflated_only_up_to_the_limit() {
     let bomb = gzip(&vec![b'\n'; 200 * MIB]);
     assert!(bomb.len() < MIB, "{}", bomb.len());
     is_problem(&packed(&service, bomb.clone()).await, 413, "too_large");
-    // In members each of which is small.
+    // Several members, each of them small.
     let member = gzip(&vec![b' '; MIB]);
     is_problem(&packed(&service, member.repeat(6)).await, 413, "too_large");
     assert_eq!(
         went_in(&packed(&service, [gzip(line.as_bytes()), member.repeat(4)].concat()).await),
         [1, 0, 0, 0]
     );
-    // A bomb within a bomb is inflated once, and what then comes out is told by its name.
+    // A bomb within a bomb is inflated once. The error says that the result is still compressed.
     let twice = packed(&service, gzip(&bomb)).await;
     is_problem(&twice, 400, "invalid_json");
     assert!(text(twice.at("/detail")).contains("pack it once"), "{}", twice.text);
-    // Cut off, none of it counts, not even the lines that came through.
+    // A body that is cut off is refused whole, with the lines that arrived.
     let lines = gzip(format!("{line}{}\n", completed("2")).as_bytes());
     for end in [0, 1, 9, 10, lines.len() / 2, lines.len() - 1] {
         is_problem(&packed(&service, &lines[..end]).await, 400, "invalid_json");
     }
-    // What says that it is packed must be so, and the other way round.
+    // The header must match the body, in both directions.
     is_problem(&packed(&service, line.clone()).await, 400, "invalid_json");
     let unsaid = send(&service, lines.clone()).await;
     is_problem(&unsaid, 400, "invalid_json");
@@ -91,7 +91,7 @@ async fn encodings_other_than_utf_8_are_refused() {
         is_problem(&reply, 400, "invalid_json");
         assert!(text(reply.at("/detail")).contains("UTF-8"), "{}", reply.text);
     }
-    // Latin-1 is no whole-body matter: only the lines that have such letters are no UTF-8.
+    // Latin-1 does not spoil the whole body: only the lines with such letters are not UTF-8.
     let mut latin = with("2", "\"name\":\"caf?\"").into_bytes();
     let place = latin.iter().position(|byte| *byte == b'?').expect("it is there");
     latin[place] = 0xe9;
@@ -106,7 +106,7 @@ async fn byte_order_marks_are_passed_over_where_lines_begin() {
     let body = format!("\u{feff}{one}\r\n\u{feff}{two}\n\u{feff}\n{three}");
     assert_eq!(went_in(&send(&service, body).await), [3, 0, 0, 0]);
     assert_eq!(went_in(&send(&service, format!("\u{feff}\n [{one},{two}]")).await), [0, 0, 2, 0]);
-    // Anywhere else it is no white space of JSON.
+    // In other places it is not white space in JSON.
     let reply = send(&service, format!("{one}\u{feff}\n{}", with("4", "\u{feff}\"priority\":1"))).await;
     assert_eq!(went_in(&reply), [0, 0, 0, 2], "{}", reply.text);
     is_problem(&send(&service, format!("[{one},\u{feff}{two}]")).await, 400, "invalid_json");
@@ -139,10 +139,10 @@ async fn lone_surrogates_are_refused_in_text_and_kept_in_payloads() {
         [0, 0, 0, 1],
         "nor in a field's name"
     );
-    // Whole pairs are characters, written in whichever way.
+    // A whole pair is a character, in either spelling.
     assert_eq!(went_in(&send(&service, with("1", r#""name":"\ud83e\udd80""#)).await), [1, 0, 0, 0]);
     assert_eq!(only_job(&service, "search=%F0%9F%A6%80").await["name"], "🦀");
-    // What JSON lets pass is kept in a payload to the letter.
+    // A payload keeps all that JSON allows, to the letter.
     let odd = format!("{{\"a\":{half},\"a\":1e400,\"b\":-0.0,\"c\":12345678901234567890.10}}");
     assert_eq!(went_in(&send(&service, with("2", &format!("\"payload\":{odd}"))).await), [1, 0, 0, 0]);
     let page = service.get("/v1/jobs?external_id=2").expect(200).await;
@@ -188,7 +188,7 @@ async fn deep_nesting_breaks_nothing() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     is_problem(&send(&service, "[".repeat(100_000)).await, 400, "invalid_json");
     is_problem(&send(&service, "{\"a\":".repeat(100_000).replacen('{', "[{", 1)).await, 400, "invalid_json");
-    // Whole, it is an array of one thing that is no job.
+    // A complete one is an array with one entry that is not a job.
     assert_eq!(went_in(&send(&service, deep(100_000)).await), [0, 0, 0, 1]);
     assert_eq!(went_in(&send(&service, "{\"a\":".repeat(100_000)).await), [0, 0, 0, 1]);
     for field in [
@@ -222,11 +222,11 @@ async fn a_long_line_is_one_line() {
         (with("2", &format!("\"payload\":\"{}\"", "x".repeat(fill))), "payload"),
         (with("2", &format!("\"phase\":\"{}\"", "x".repeat(fill))), "phase"),
         (with("2", &format!("\"{}\":1", "x".repeat(fill))), &"x".repeat(64)),
-        // Said back, each of these is two bytes, and two again as the answer leaves.
+        // The message repeats each of these as two bytes, and JSON doubles both.
         (format!("\"{}\"", "\\\\".repeat(fill / 5)), "line"),
         (format!("[\"{}\"]", "\\\"".repeat(fill / 5)), "line"),
     ] {
-        // As text, or base64 would make it longer than a call can carry.
+        // As text, because base64 would make it longer than a call allows.
         let call = service.call("POST", PATH).header("content-type", "text/plain");
         let reply = call.body(format!("{before}\n{line}\n{after}")).send().await;
         assert_eq!(reply.status, 200, "{field}");
@@ -241,7 +241,7 @@ async fn a_long_line_is_one_line() {
 #[tokio::test]
 async fn every_rejected_line_of_a_full_call_is_listed() {
     let service = Service::start().await;
-    // Each id is said back; with its reasons, more than one answer holds.
+    // The answer repeats each id. With all errors it would be too long.
     let line = |number: usize| {
         let id = format!("{}{number:05}", "\\\"".repeat(100));
         format!(
@@ -260,7 +260,7 @@ async fn every_rejected_line_of_a_full_call_is_listed() {
         assert_eq!(told(line) + usize::try_from(left_out).expect("few"), 10, "{line}");
     }
     assert_eq!((told(reply.at("/rejected/0")), told(reply.at("/rejected/9999"))), (10, 0));
-    // Of one line, a hundred are told.
+    // The answer has at most a hundred errors of one line.
     let names: Vec<String> = (0..1_000).map(|number| format!("\"n{number:04}\":1")).collect();
     let reply = send(&service, with("1", &names.join(","))).await;
     assert_eq!((fields(&reply, 0).len(), reply.at("/rejected/0/errors_left_out")), (100, &json!(900)));
@@ -269,7 +269,7 @@ async fn every_rejected_line_of_a_full_call_is_listed() {
 #[tokio::test]
 async fn a_full_call_is_ingested_plain_and_compressed() {
     let service = Service::start().await;
-    // One in ten goes in, so that slow machines answer in time too.
+    // Ingest accepts one line in ten, so that slow machines answer in time.
     let line = |number: usize| {
         let status = if number.is_multiple_of(10) { "queued" } else { "completed" };
         format!("{{\"external_id\":\"{number}\",\"type\":\"a\",\"status\":\"{status}\"}}")

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/v1/admin/ingest/jobs/mock";
 
-/// It, as it is in the repository.
+/// The sample in the repository.
 const SAMPLE: &str = include_str!("../../../../../functions/src/ingest/jobs/mock.ndjson");
 
 fn sample() -> Vec<Value> {
     SAMPLE.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// An amount of dollars in millionths; a price of a GPU hour, too.
+/// An amount of dollars, or a price of a GPU hour, in millionths.
 fn micros(amount: &Value) -> u64 {
     let text = text(amount);
     let (whole, places) = text.split_once('.').unwrap_or((text.as_str(), ""));
@@ -51,7 +51,7 @@ fn the_sample_has_the_documented_jobs() {
     for job in &jobs {
         let [created, completed] = ["created_at", "completed_at"].map(|name| day_and_ms(&job[name]));
         assert!(completed > created && completed < 15 * 24 * 3_600_000, "{job}");
-        // Nobody shall be handed one to work on, and none shall run for ever.
+        // All jobs have ended, so no worker can claim one and none runs for ever.
         assert!(["completed", "failed", "cancelled"].contains(&text(&job["status"]).as_str()), "{job}");
         let Some(started) = job.get("started_at") else {
             assert_eq!((job.get("cost_usd"), &job["status"]), (None, &json!("cancelled")));
@@ -60,14 +60,14 @@ fn the_sample_has_the_documented_jobs() {
         let ran_ms = completed - day_and_ms(started);
         let stages_ms: u64 = job["timings"].as_object().expect("stages").values().map(seconds_as_ms).sum();
         assert_eq!(stages_ms, ran_ms, "{job}");
-        // It cost what its GPUs cost an hour, for as long as it ran, to the millionth of a dollar.
+        // The cost is the price of its GPUs an hour times its run time, to the millionth of a dollar.
         let gpus = job["metadata"]["gpus"].as_u64().expect("a number");
         let price = micros(&job["metadata"]["usd_per_gpu_hour"]);
         assert_eq!(micros(&job["cost_usd"]), (gpus * price * ran_ms + 1_800_000) / 3_600_000, "{job}");
     }
 }
 
-/// No number is another one's in disguise: models and runs differ.
+/// No job repeats another one's numbers: models and runs differ.
 #[test]
 fn no_fine_tune_is_a_copy_of_another() {
     let jobs = sample();
@@ -98,9 +98,9 @@ async fn the_sample_is_ingested_once() {
         let reply = service.call("POST", PATH).expect(200).await;
         assert_eq!(went_in(&reply), expect, "{}", reply.text);
     }
-    // White space is no job.
+    // A body of white space has no job.
     assert_eq!(went_in(&service.call("POST", PATH).body(" \n").expect(200).await), [0, 0, 30, 0]);
-    // By the other route, the same lines are the same jobs.
+    // Through the other route, the same lines are the same jobs.
     let reply = service.call("POST", "/v1/admin/ingest/jobs").body(SAMPLE).expect(200).await;
     assert_eq!(went_in(&reply), [0, 0, 30, 0], "{}", reply.text);
     // Each owner has a sample of its own.
@@ -141,7 +141,7 @@ async fn every_report_shows_the_sample() {
             .collect();
         assert_eq!(told, sums, "{}", report.text);
     }
-    // Each is whole, and kept until somebody deletes it: January is long over.
+    // Each job is complete, and stays until a caller deletes it: its time in January is long over.
     let page = service.get("/v1/jobs?limit=100&team=media").expect(200).await;
     for summary in page.at("/jobs").as_array().expect("jobs") {
         let job = service.get(&format!("/v1/jobs/{}", text(&summary["job_id"]))).expect(200).await;
@@ -151,7 +151,7 @@ async fn every_report_shows_the_sample() {
         let artifacts = line.get("artifacts").and_then(Value::as_array).map_or(0, Vec::len);
         assert_eq!(job.at("/artifacts").as_array().map(Vec::len), Some(artifacts), "{}", job.text);
     }
-    // And it goes as docs/api.md says.
+    // The command in docs/api.md deletes the jobs.
     let delete = json!({ "action": "delete", "filter": { "team": "media", "to_date": "2026-01-14" } });
     service.post("/v1/jobs/bulk", &delete).expect(202).await;
     service.settled().await;

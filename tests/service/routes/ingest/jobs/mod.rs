@@ -14,7 +14,7 @@ use jobledger_tests::jobs::{ingest, total};
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// A completed job with that id.
+/// A completed job with this id.
 pub(crate) fn completed(external_id: &str) -> Value {
     json!({
         "external_id": external_id, "type": "a", "status": "completed", "created_at": "2026-01-01T00:00:00Z",
@@ -75,7 +75,7 @@ async fn absent_fields_have_defaults() {
         "external_id": "1", "type": "1", "status": "completed", "completed_at": "2026-01-01T00:00:05Z",
         "started_at": "2026-01-01T00:00:03Z",
     });
-    // The earliest time that is known; one try; kept until somebody deletes it.
+    // The earliest known time; one attempt; no expiry.
     check(
         first,
         &[
@@ -136,6 +136,6 @@ async fn a_job_that_was_created_here_is_found_by_its_external_id() {
     assert_eq!(ingest(&service, &json!([job])).await, [0, 1, 0, 0]);
     let stored = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
     assert_eq!((stored.at("/status"), stored.at("/created_at")), (&json!("running"), &json!(created_at)));
-    // Each line is all of the job: what it leaves out is not there.
+    // Each line has all fields of the job. A field that the line lacks is removed.
     assert_eq!(stored.at("/payload"), &json!(null));
 }

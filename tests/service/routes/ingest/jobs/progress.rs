@@ -1,4 +1,4 @@
-//! How far jobs are, as their source says.
+//! The progress of jobs, from their source.
 
 use jobledger_tests::jobs::{ingest, total, went_in};
 use jobledger_tests::metrics::Samples;
@@ -20,7 +20,7 @@ fn shown(task: &Value, current: &Value, overall: &Value) -> Value {
     json!({ "current_task": task, "current_task_progress": current, "overall_progress": overall, "eta_seconds": null })
 }
 
-/// How far a job is, but for the time that it needs yet: only a running job of which something is done has that.
+/// The progress of a job without its `eta_seconds`, which only a running job with some progress has.
 fn progress(job: &Value) -> Value {
     let mut progress = job["progress"].clone();
     let eta = progress["eta_seconds"].take();
@@ -39,7 +39,7 @@ async fn a_changed_progress_is_an_update_and_moves_no_count() {
     let samples = Samples::scrape(&service).await;
     let job = only_job(&service, "").await;
     assert_eq!(progress(&job), shown(&json!("decode"), &json!(50), &json!(12.35)));
-    // The source may correct itself downwards; and each line is all of the job.
+    // The source may correct progress downwards. Each line has all fields of the job.
     for (said, expect) in [
         (json!({ "overall_progress": 10 }), shown(&json!(null), &json!(null), &json!(10))),
         (json!({ "current_task": "encode" }), shown(&json!("encode"), &json!(null), &json!(0))),
@@ -85,7 +85,7 @@ async fn an_ended_job_keeps_its_last_progress_unless_it_completed() {
         assert_eq!(ingest(&service, &json!([job])).await, [0, 1, 0, 0]);
         assert_eq!(progress(&only_job(&service, &format!("type={status}")).await), expect, "{status}");
     }
-    // One that is called off here, too, and the answer says so.
+    // A caller cancels such a job here, too, and the answer shows its last progress.
     let mut job = running(&said);
     job["type"] = json!("here");
     ingest(&service, &json!([job])).await;
@@ -93,7 +93,7 @@ async fn an_ended_job_keeps_its_last_progress_unless_it_completed() {
     let cancelled = service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
     assert_eq!(cancelled.at("/progress"), &last);
     assert_eq!(service.get(&format!("/v1/jobs/{id}")).expect(200).await.at("/progress"), &last);
-    // A queued one is at its beginning, whatever its source says.
+    // A queued job has no progress, whatever its source says.
     let queued = json!({ "external_id": "q", "type": "q", "status": "queued", "progress": said });
     assert_eq!(ingest(&service, &json!([queued])).await, [1, 0, 0, 0]);
     let expect = shown(&json!(null), &json!(null), &json!(0));

@@ -1,4 +1,4 @@
-//! Lines that come while somebody else changes their jobs.
+//! Lines of jobs that another caller changes at the same time.
 
 use jobledger_tests::jobs::{create, ingest, total, went_in};
 use jobledger_tests::metrics::Samples;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::completed;
 
-/// How often each race is run.
+/// How often the test runs each race.
 const ROUNDS: usize = 12;
 
-/// A line of that job, with a payload that tells it from what was there.
+/// A line of this job, whose payload differs from the old one.
 fn line(external_id: &str, status: &str) -> Value {
     let mut line = completed(external_id);
     line["status"] = json!(status);
@@ -32,7 +32,7 @@ async fn send(service: &Service, line: &Value) -> Reply {
     service.post("/v1/admin/ingest/jobs", &json!([line])).expect(200).await
 }
 
-/// A queued job that can be claimed, and its id.
+/// Creates a queued job, which workers can claim; returns its id.
 async fn queued(service: &Service, external_id: &str) -> String {
     create(service, &json!({ "type": "a", "external_id": external_id, "payload": "as it was" })).await
 }
@@ -86,7 +86,7 @@ async fn a_job_that_is_held_is_its_workers() {
         let (reply, beat) = tokio::join!(send(&service, &failed), beat);
         assert_eq!((went_in(&reply), beat.status), ([0, 0, 0, 1], 200), "{} {}", reply.text, beat.text);
         assert_eq!(reply.at("/rejected/0/errors/0/field"), "status");
-        // Its end, as it tells it, comes before the line or after it; either way the line comes too late.
+        // The worker's own end of the job comes before the line or after it. Either way, ingest rejects the line.
         let end = json!({ "lease_token": token, "status": "completed", "result": [1] });
         let end = service.call("PATCH", &path).json(&end).send();
         let (reply, end) = tokio::join!(send(&service, &failed), end);
@@ -111,10 +111,10 @@ async fn a_cancel_and_a_line_both_count() {
         let status = text(found.at("/status"));
         let is_late = went_in(&reply) == [0, 0, 1, 0];
         match (cancel.status, text(&line["status"]).as_str()) {
-            // If the cancel was first, the line tells of a time before it.
+            // If the cancel came first, the line is about an earlier time.
             (200, "running") => assert_eq!(status, "cancelled"),
             (200, _) => assert_eq!(status, "completed", "the cancel was first"),
-            // Done before it could be called off.
+            // The job was completed before the cancel came.
             (409, "completed") => assert_eq!(status, "completed"),
             other => panic!("{other:?}: {}", cancel.text),
         }
@@ -140,7 +140,7 @@ async fn a_job_ingested_while_it_is_deleted_is_whole_or_absent() {
         let line = line(&name, "completed");
         let delete = service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200);
         let (reply, _) = tokio::join!(send(&service, &line), delete);
-        // Its parts are removed by the stream: those of the new job must not be among them.
+        // The stream's function deletes the old job's parts. It must not delete those of the new job.
         service.settled().await;
         match went_in(&reply) {
             [1, 0, 0, 0] => {

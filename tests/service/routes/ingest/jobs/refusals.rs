@@ -1,4 +1,4 @@
-//! Lines that do not go in, and why.
+//! Lines that ingest rejects, and the reasons.
 
 use jobledger_tests::jobs::{total, went_in};
 use jobledger_tests::{Reply, Service};
@@ -19,7 +19,7 @@ fn wrong(reply: &Reply, index: usize) -> Vec<String> {
     fields
 }
 
-/// Expects a job with these fields set over a good one to be rejected for exactly these.
+/// Expects ingest to reject a valid job with these changes, for exactly these fields.
 async fn check(service: &Service, changes: Value, mut fields: Vec<&str>) {
     let mut job = completed("1");
     for (name, value) in changes.as_object().expect("an object") {

@@ -1,4 +1,4 @@
-//! Names and labels in several spellings, and ids that have only one.
+//! Names and labels in several spellings; and ids, which have only one.
 
 use jobledger_tests::jobs::{create, ingest, total, went_in};
 use jobledger_tests::stored::spoil_head;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{completed, only_job};
 
-/// One team, as machines and people write it.
+/// One team, in the spellings of machines and people.
 const SPELLINGS: [&str; 5] =
     ["Équipe", "E\u{301}quipe", "  Équipe\t", "\u{feff}Équipe\u{200b}", "E\u{301}quipe\r\n"];
 
@@ -25,7 +25,7 @@ async fn a_team_is_one_team_in_every_spelling() {
         })
         .collect();
     assert_eq!(ingest(&service, &json!(jobs)).await, [5, 0, 0, 0]);
-    // By the other ways in, too.
+    // Also through the other routes.
     create(&service, &json!({ "type": "a", "labels": { "team": SPELLINGS[1] } })).await;
     let changed = create(&service, &json!({ "type": "a" })).await;
     let change = service.call("PATCH", &format!("/v1/jobs/{changed}"));
@@ -33,7 +33,7 @@ async fn a_team_is_one_team_in_every_spelling() {
     service.settled().await;
     let report = service.get("/v1/analytics/cost/by-team").expect(200).await;
     assert_eq!(report.at("/items"), &json!([{ "team": "Équipe", "cost_usd": "5.000000", "jobs": 7 }]));
-    // Case tells teams apart, and whoever asks may spell as they like.
+    // Teams differ by case. A query may use any spelling.
     for (value, expect) in [
         ("%C3%89quipe", 7),
         ("E%CC%81quipe", 7),
@@ -76,13 +76,13 @@ async fn a_name_is_found_in_every_spelling() {
     for search in ["KOVA%CC%81CS", "%C3%A9va.mp4", "E%CC%81VA", "%20%C3%89va"] {
         assert_eq!(total(&service, &format!("search={search}")).await, 2, "{search}");
     }
-    // This letter and its mark are one character only when it is small.
+    // This letter and its mark form one character only in lower case.
     for search in ["H%CC%B1", "%E1%BA%96", "h%CC%B1"] {
         assert_eq!(total(&service, &format!("search={search}")).await, 1, "{search}");
     }
 }
 
-/// What went through an older check is stored in any spelling: it must be read, and be counted where it was.
+/// An older version stored jobs in any spelling. The service must read them, and count them where they were counted.
 #[tokio::test]
 async fn stored_jobs_keep_their_spelling() {
     let service = Service::shared().await;
@@ -101,7 +101,7 @@ async fn stored_jobs_keep_their_spelling() {
     let by_team = async || service.get("/v1/analytics/cost/by-team").expect(200).await.at("/items").clone();
     let team = |team: &str, cost: &str| json!({ "team": team, "cost_usd": cost, "jobs": 1 });
     assert_eq!(by_team().await, json!([team("E\u{301}quipe \u{202e}x", "1.000000")]));
-    // Said anew, it leaves the one and comes to the other, and nothing of it stays behind.
+    // Ingested again, the job moves from the old team to the new one, and leaves nothing behind.
     job["cost_usd"] = json!("2");
     job["labels"] = json!({ "team": "E\u{301}quipe" });
     assert_eq!(ingest(&service, &json!([job])).await, [0, 1, 0, 0]);
@@ -136,7 +136,7 @@ async fn ids_keep_their_spelling() {
             assert_eq!(text(&job["external_id"]), id, "{filter}");
         }
     }
-    // Blanks at its ends are refused, not cut: it would be another id.
+    // Ingest refuses blanks at the ends of an id. Without them it would be another id.
     for id in [" a", "a\n", "a\u{0}b", ""] {
         let reply = service.post("/v1/admin/ingest/jobs", &json!([completed(id)])).expect(200).await;
         assert_eq!(went_in(&reply), [0, 0, 0, 1], "{id:?}");

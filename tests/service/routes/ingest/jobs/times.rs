@@ -44,7 +44,7 @@ async fn a_time_is_one_point_in_whatever_form() {
 async fn an_invalid_time_is_refused_with_the_reason() {
     let service = Service::shared().await;
     for (said, remedy) in [
-        // Its zone would be guessed, and be wrong by hours.
+        // Without its offset, ingest could only guess the time, and be wrong by hours.
         (json!("2026-01-01T00:00:00"), "must say its offset from UTC"),
         (json!("2026-01-01 00:00:00.5"), "must say its offset from UTC"),
         (json!("2026-01-01"), "must be a time of that day"),
@@ -75,7 +75,7 @@ async fn an_invalid_time_is_refused_with_the_reason() {
 async fn order_and_clock_are_checked_for_all_times_at_once() {
     let service = Service::shared().await;
     let ahead = |minutes: i64| system_clock().plus_millis(minutes * 60_000).to_string();
-    // A source whose clock is a little ahead.
+    // The source's clock is slightly ahead.
     let mut job = completed("1");
     for name in ["created_at", "started_at", "completed_at"] {
         job[name] = json!(ahead(3));
@@ -88,7 +88,7 @@ async fn order_and_clock_are_checked_for_all_times_at_once() {
     let named: Vec<String> =
         errors(&send(&service, &job).await).into_iter().map(|(field, _)| field).collect();
     assert_eq!(named, ["created_at", "started_at", "started_at", "completed_at", "completed_at"]);
-    // Where status, type and id cannot be read, the times are looked at all the same.
+    // Ingest checks the times even if status, type and id are invalid.
     job["status"] = json!("gone");
     job["type"] = json!("a b");
     job["external_id"] = Value::Null;

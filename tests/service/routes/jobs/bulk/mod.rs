@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/bulk`, with the function that then does it.
+//! `POST /v1/jobs/bulk`, with the function that runs its task.
 
 mod refusals;
 
@@ -9,15 +9,15 @@ use jobledger_tests::stored::stored_parts;
 use jobledger_tests::{Reply, Service, text};
 use serde_json::{Value, json};
 
-/// More jobs than two parts take.
+/// More jobs than two parts have.
 const MANY: usize = 250;
 
-/// Asks for it, and answers with the job that does it.
+/// Begins a bulk action; returns the answer, which names its job.
 async fn bulk(service: &Service, action: &str, filter: &Value) -> Reply {
     service.post("/v1/jobs/bulk", &json!({ "action": action, "filter": filter })).expect(202).await
 }
 
-/// Asks for it, waits until it is done and counted, and answers with the whole job.
+/// Begins a bulk action, waits until its job is completed and counted, and returns the job.
 async fn bulk_done(service: &Service, action: &str, filter: &Value) -> Value {
     let reply = bulk(service, action, filter).await;
     service.settled().await;
@@ -93,7 +93,7 @@ async fn a_bulk_retry_queues_failed_and_cancelled_jobs() {
             assert!(job[name].is_null(), "{name}: {job}");
         }
     }
-    // They are in the queue: the next one is behind them all.
+    // The jobs are in the queue: a new job stands behind them all.
     let next = service.post("/v1/jobs", &json!({ "type": "a" })).expect(201).await;
     assert_eq!(next.at("/position_in_queue"), 201);
 }
@@ -139,12 +139,12 @@ async fn only_the_statuses_that_are_asked_for_are_changed() {
     assert_eq!(job["result"], numbers("retry", 0));
     assert_eq!(total(&service, "type=a&status=cancelled").await, 4);
     assert_eq!(total(&service, "type=bulk&status=completed").await, 3, "none took the others");
-    // Nothing is older than itself.
+    // No job is newer than this date.
     let job = bulk_done(&service, "delete", &json!({ "created_after": "2126-01-01", "priority": 3 })).await;
     assert_eq!(job["result"], numbers("delete", 0));
 }
 
-/// Filters that jobs are not counted by are as good as the others.
+/// Filters without a count find their jobs, too.
 #[tokio::test]
 async fn every_filter_of_a_list_finds_its_jobs() {
     let service = Service::shared().await;
@@ -187,7 +187,7 @@ async fn the_same_key_finds_the_same_job() {
     service.post("/v1/jobs", &job).header("idempotency-key", "other").expect(201).await;
     is_problem(&ask("other", "cancel").send().await, 422, "idempotency_key_reused");
     assert_eq!(total(&service, "type=bulk").await, 1);
-    // Once it is removed, the key is free, and the work is done anew.
+    // Once the bulk job is deleted, its key is free, and a new action begins.
     service.call("DELETE", &format!("/v1/jobs/{}", text(first.at("/job_id")))).expect(200).await;
     ask("k", "delete").expect(202).await;
     service.settled().await;

@@ -1,4 +1,4 @@
-//! What `POST /v1/jobs/bulk` refuses, field by field.
+//! The requests that `POST /v1/jobs/bulk` refuses, field by field.
 
 use jobledger_tests::Service;
 use jobledger_tests::jobs::{ingest_many, total};
@@ -20,7 +20,7 @@ async fn every_wrong_field_is_named() {
     check(json!({ "action": "stop", "filter": type_a() }), &["action"]).await;
     check(json!({ "action": 1, "filter": "all" }), &["action", "filter"]).await;
     check(json!({ "action": "cancel", "filter": type_a(), "reason": "x" }), &["reason"]).await;
-    // Empty: that would be all jobs.
+    // An empty filter would match all jobs.
     check(json!({ "action": "delete", "filter": {} }), &["filter"]).await;
     check(json!({ "action": "delete", "filter": { "type": null } }), &["filter"]).await;
     check(json!({ "action": "delete", "filter": [] }), &["filter"]).await;
@@ -37,7 +37,7 @@ async fn every_wrong_field_is_named() {
     let filter = json!({ "type": true, "status": { "not": "queued" }, "search": [1], "team": ["a,b"] });
     let fields = ["filter.search", "filter.status", "filter.team", "filter.type"];
     check(json!({ "action": "cancel", "filter": filter }), &fields).await;
-    // What the action cannot be done to, and what is not a caller's.
+    // Statuses that the action cannot change, and types that are not the caller's.
     for (action, status) in [("cancel", "failed"), ("cancel", "completed,cancelled"), ("retry", "running")] {
         check(json!({ "action": action, "filter": { "status": status } }), &["filter.status"]).await;
     }

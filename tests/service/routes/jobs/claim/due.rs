@@ -17,7 +17,7 @@ fn is_due(held: &ClaimedJob, due: Timestamp) -> bool {
     Timestamp::parse(&text(&held.job["started_at"])).expect("a time") >= due
 }
 
-/// How far in the future jobs are due, in milliseconds, until a machine is fast enough to have made them by then.
+/// Times until jobs are due, in milliseconds. The test tries a longer one if the machine is too slow for a shorter one.
 const AHEAD_MS: [i64; 4] = [700, 3_000, 12_000, 48_000];
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_job_can_be_claimed_once_it_is_due() {
     panic!("no machine is as slow as that");
 }
 
-/// False: the job was due before anybody looked.
+/// False: the job was due before the test claimed.
 async fn comes_up(ahead: i64) -> bool {
     let service = Service::start().await;
     let due = system_clock().plus_millis(ahead);
@@ -42,7 +42,7 @@ async fn comes_up(ahead: i64) -> bool {
     if system_clock() >= due {
         return false;
     }
-    // Who is not due does not go, however high its priority.
+    // A claim takes no job before it is due, however high its priority.
     assert_eq!(ids_of(&claimed), [now]);
     let claimed = service.eventually("the job", || async {
         let claimed = claim(&service, &waiting(20)).await;
@@ -62,7 +62,7 @@ async fn a_job_due_before_it_was_created_is_claimed_at_once() {
     assert_eq!(ids_of(&claim_of(&service, "a", 10).await), [past]);
 }
 
-/// Those that became due stand among the others by their priority, then by when they were due.
+/// Jobs that became due are claimed by their priority, then by their due time.
 #[tokio::test]
 async fn jobs_that_became_due_are_claimed_by_priority() {
     for ahead in AHEAD_MS {
@@ -73,7 +73,7 @@ async fn jobs_that_became_due_are_claimed_by_priority() {
     panic!("no machine is as slow as that");
 }
 
-/// False: some were due before all were made, so they stand in another order.
+/// False: some were due before all were created, so their order differs.
 async fn goes_in_its_turn(ahead: i64) -> bool {
     let service = Service::start().await;
     let due = system_clock().plus_millis(ahead);
@@ -100,13 +100,13 @@ async fn a_waiting_claim_returns_a_job_created_meanwhile() {
     let (waits, job) = (service.post("/v1/jobs/claim", &body).send(), json!({ "type": "a" }));
     let (reply, id) = tokio::join!(waits, create(&service, &job));
     assert_eq!((reply.status, reply.at("/jobs/0/job_id")), (200, &json!(id)));
-    // Of many that wait, each gets another one.
+    // Of several claims that wait, each gets another job.
     let waits = (0..4).map(|_| tokio::spawn(service.post("/v1/jobs/claim", &waiting(20)).send()));
     let waits: Vec<_> = waits.collect();
     let mut made = Vec::new();
     let mut given = Vec::new();
     for wait in waits {
-        // One more comes only when the one before is taken.
+        // The next job is created only after a claim took the one before.
         made.push(create(&service, &json!({ "type": "a" })).await);
         let last = made.last().expect("a job").clone();
         service
@@ -136,8 +136,8 @@ async fn a_claim_waits_no_longer_than_asked() {
     assert!(system_clock().since(before) >= 1_000);
 }
 
-/// More became due than a claim looks at, while more are ready than it looks at: the highest priority still goes first, and
-/// those that came up are moved to where they belong.
+/// More jobs became due, and more are ready, than a claim reads. The highest priority must still go first. The claim
+/// moves jobs that became due to their places in the queue.
 #[tokio::test]
 async fn many_jobs_that_become_due_do_not_delay_a_claim() {
     let service = Service::start().await;
@@ -160,7 +160,7 @@ async fn many_jobs_that_become_due_do_not_delay_a_claim() {
     .concat();
     assert_eq!(ingest(&service, &json!(all)).await, [194, 0, 0, 0]);
     assert!(system_clock() < due, "they were written while they were not due");
-    // The service's clock is the tests' own here: it is a minute later.
+    // The clock of this function is a minute ahead.
     let ahead = claim_jobs_a_minute_ahead(&service).await;
     let mut given = Vec::new();
     while given.len() < 194 {
@@ -210,7 +210,7 @@ async fn each_claim_moves_some_of_many_due_jobs_into_the_queue() {
     assert_eq!(later.count(), 120 - 25);
 }
 
-/// The same jobs, due at the same moment, and many who wait for them: each is given once.
+/// Jobs that are due at the same moment, and many claims that wait for them. Each job must go to one worker.
 #[tokio::test]
 async fn many_claims_that_wait_for_one_moment_get_each_job_once() {
     let service = Service::shared().await;
@@ -225,7 +225,7 @@ async fn many_claims_that_wait_for_one_moment_get_each_job_once() {
         let count = || given_to.lock().expect("no panic").len();
         while count() < 12 {
             let mut body = body.clone();
-            // The last ones find nothing: they need not wait for it.
+            // The last claims find no job, and need not wait for one.
             body["wait_seconds"] = json!(if count() == 0 { 5 } else { 0 });
             let claimed = claim(service, &body).await;
             assert!(claimed.iter().all(|held| is_due(held, due)));

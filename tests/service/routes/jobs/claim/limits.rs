@@ -1,4 +1,4 @@
-//! `max_concurrency`: never passed, and every slot comes back.
+//! `max_concurrency`: never exceeded, and every slot is freed.
 
 use jobledger::lambda::system_clock;
 use jobledger_tests::Service;
@@ -36,7 +36,7 @@ async fn no_more_jobs_run_than_the_limit_allows() {
     complete(&service, &first[1]).await;
     assert_eq!(slots(&service, "a").await, 2);
     assert_eq!(claim_of(&service, "a", 10).await.len(), 1);
-    // Types without a limit are not kept back by one that is full.
+    // A type at its limit does not delay types without a limit.
     let other = create(&service, &json!({ "type": "b" })).await;
     let both = json!({ "worker_id": "w", "types": ["a", "b"], "max": 10 });
     assert_eq!(ids_of(&claim(&service, &both).await), [other]);
@@ -66,7 +66,7 @@ async fn every_end_of_an_attempt_frees_its_slot() {
     ] {
         report(end).await;
     }
-    // A try that is left goes on elsewhere.
+    // If attempts are left, the job can be claimed again.
     for step in [json!({ "status": "queued" }), json!({ "status": "failed", "error": "no" })] {
         let first = report(step).await;
         let again = claim_of(&service, "a", 1).await.remove(0);
@@ -74,7 +74,7 @@ async fn every_end_of_an_attempt_frees_its_slot() {
         complete(&service, &again).await;
         assert_eq!(slots(&service, "a").await, 0);
     }
-    // Whoever calls it off or removes it.
+    // A caller cancels or deletes the job.
     let cancelled = create_and_claim(&service, &job).await;
     service.call("POST", &format!("{}/cancel", path(&cancelled))).expect(200).await;
     assert_eq!(slots(&service, "a").await, 0);
@@ -92,7 +92,7 @@ async fn every_end_of_an_attempt_frees_its_slot() {
             if action == "delete" { 404 } else { 200 }
         );
     }
-    // None is given back twice: a limit of one still holds.
+    // No slot was freed twice: a limit of one still holds.
     create_many(&service, 3).await;
     assert_eq!((claim_of(&service, "a", 10).await.len(), slots(&service, "a").await), (1, json!(1)));
 }
@@ -116,7 +116,7 @@ async fn reports_and_edits_keep_the_slot() {
     held.report(&service, &json!({ "status": "failed" })).expect(400).await;
     assert_eq!(slots(&service, "a").await, 1);
     complete(&service, &held).await;
-    // The same report again: the slot was given back once.
+    // The same report again: the slot was freed once.
     complete(&service, &held).await;
     assert_eq!(slots(&service, "a").await, 0);
 }
@@ -130,7 +130,7 @@ async fn a_limit_can_change_while_jobs_run() {
     set_type(&service, "a", &json!({ "max_concurrency": 5 })).await;
     running.extend(claim_of(&service, "a", 10).await);
     assert_eq!((running.len(), slots(&service, "a").await), (5, json!(5)));
-    // Lowered: nobody is stopped, and nobody new begins until enough have ended.
+    // A lower limit stops no job, and no new one begins until enough have ended.
     set_type(&service, "a", &json!({ "max_concurrency": 2 })).await;
     for left in [4, 3, 2] {
         assert!(claim_of(&service, "a", 10).await.is_empty());
@@ -141,7 +141,7 @@ async fn a_limit_can_change_while_jobs_run() {
     complete(&service, &running.pop().expect("a job")).await;
     running.extend(claim_of(&service, "a", 10).await);
     assert_eq!(running.len(), 2);
-    // Removed: all that wait may go; what ends gives its slot back, if it had one.
+    // Without a limit, all waiting jobs may run. A job with a slot frees it at its end.
     set_type(&service, "a", &json!({})).await;
     running.extend(claim_of(&service, "a", 10).await);
     assert_eq!(running.len(), 8);
@@ -155,7 +155,7 @@ async fn a_limit_can_change_while_jobs_run() {
     assert_eq!(claim_of(&service, "a", 10).await.len(), 1);
 }
 
-/// Jobs run that nobody counted: the type hands out none until whoever might do so has ended, then counts them.
+/// Uncounted jobs run. The type closes until claims that do not know the limit have ended, and then counts the jobs.
 #[tokio::test]
 async fn a_first_limit_counts_jobs_that_already_run() {
     let service = Service::start().await;
@@ -163,7 +163,7 @@ async fn a_first_limit_counts_jobs_that_already_run() {
     let before = claim_of(&service, "a", 3).await;
     set_type(&service, "a", &json!({ "max_concurrency": 4 })).await;
     assert!(claim_of(&service, "a", 10).await.is_empty(), "closed");
-    // One of them ends meanwhile: it never had a slot.
+    // One of them ends meanwhile. It never had a slot.
     complete(&service, &before[0]).await;
     assert_eq!(slots(&service, "a").await, 0);
     let ahead = claim_jobs_a_minute_ahead(&service).await;
@@ -178,7 +178,7 @@ async fn a_first_limit_counts_jobs_that_already_run() {
         let items = stored_items(&service, &held.id).await;
         assert!(items.iter().any(|item| item.get("slot") == Some(&json!({ "BOOL": true }))), "{items:?}");
     }
-    // It is open now for everybody, and those that were adopted give their slots back.
+    // The type is open for all claims. The running jobs now have slots, and free them.
     assert!(claim_of(&service, "a", 10).await.is_empty());
     for (held, left) in before[1..].iter().zip([3, 2]) {
         complete(&service, held).await;
@@ -198,7 +198,7 @@ async fn running_jobs_over_a_new_limit_are_counted() {
     let request = Request::new("POST", "/v1/jobs/claim").body(body);
     assert_eq!(ahead.call(&request).await.json, json!({ "jobs": [] }));
     assert_eq!(slots(&service, "a").await, 3);
-    // An outside engine holds no slot: it only tells.
+    // A job of an outside engine has no slot: the engine only reports.
     let outside = create(&service, &json!({ "type": "a" })).await;
     let path = format!("/v1/jobs/{outside}");
     service.call("PATCH", &path).json(&json!({ "status": "running" })).expect(200).await;
@@ -209,7 +209,7 @@ async fn running_jobs_over_a_new_limit_are_counted() {
     assert_eq!((slots(&service, "a").await, claim_of(&service, "a", 10).await.len()), (json!(0), 1));
 }
 
-/// Also one that says so while nobody has a job of it opens at once.
+/// If a type gets its first limit while it has no job, it opens at once.
 #[tokio::test]
 async fn a_limit_on_a_type_without_jobs_holds_at_once() {
     let service = Service::shared().await;

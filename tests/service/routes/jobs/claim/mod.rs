@@ -29,13 +29,13 @@ async fn a_job_is_claimed_once_reported_on_and_completed() {
     }
     let whole = service.get(&format!("/v1/jobs/{}", job.id)).expect(200).await;
     assert_eq!((whole.at("/result"), whole.at("/attempts/0/worker")), (&json!({ "ok": true }), &json!("w")));
-    // What lists and counts say follows.
+    // Lists and counts follow.
     service.settled().await;
     assert_eq!(jobledger_tests::jobs::total(&service, "status=completed&type=scrape").await, 1);
     assert_eq!(jobledger_tests::jobs::total(&service, "status=running").await, 0);
 }
 
-/// A claim tells what a worker needs to begin: all that `GET` tells, and what it holds the job by.
+/// A claim returns all that a worker needs: the whole job, and its lease.
 #[tokio::test]
 async fn a_claim_returns_the_whole_job() {
     let service = Service::shared().await;
@@ -61,7 +61,7 @@ async fn a_claim_returns_the_whole_job() {
     let time = |name: &str| jobledger::domain::Timestamp::parse(&text(&job[name])).expect("a time");
     assert_eq!(time("lease_expires_at").since(time("started_at")), 30_000);
     assert_eq!(time("started_at"), time("updated_at"));
-    // Nobody else learns the token: not by a list, nor by the job.
+    // The token appears nowhere else: neither in lists nor in the job.
     assert!(!whole.to_string().contains(&token));
     assert!(!service.get("/v1/jobs").expect(200).await.text.contains(&token));
 }
@@ -78,7 +78,7 @@ async fn a_lease_is_a_minute_by_default_and_ends_with_the_timeout() {
         length(&create_and_claim(&service, &json!({ "type": "a", "timeout_seconds": 7 })).await),
         7_000
     );
-    // A type's timeout holds for jobs that have none of their own.
+    // A type's timeout applies to jobs without their own.
     set_type(&service, "b", &json!({ "timeout_seconds": 20 })).await;
     assert_eq!(length(&create_and_claim(&service, &json!({ "type": "b" })).await), 20_000);
     assert_eq!(
@@ -101,7 +101,7 @@ async fn payloads_of_any_size_come_with_the_claim() {
         let claimed = claim_of(&service, "a", 1).await;
         assert_eq!(claimed[0].job["payload"], payload);
     }
-    // Ten at once fit into an answer.
+    // An answer has room for ten such jobs.
     for number in 0..10 {
         create(&service, &json!({ "type": "b", "payload": format!("{number}{}", "x".repeat(250 * 1024)) }))
             .await;

@@ -1,4 +1,4 @@
-//! Which jobs go first.
+//! The order of claims.
 
 use jobledger_tests::Service;
 use jobledger_tests::claims::{claim, claim_of, ids_of};
@@ -16,7 +16,7 @@ async fn the_highest_priority_is_claimed_first_then_the_oldest() {
     for priority in [0, 10, 5, 5, 10, 9, 0, 1] {
         made.push((priority, with_priority(&service, "a", priority).await));
     }
-    // As stable as their ids: of the same priority, who came first.
+    // The sort is stable: of the same priority, the older job comes first.
     made.sort_by_key(|(priority, _)| 10 - priority);
     let mut given = Vec::new();
     for max in [1, 3, 1, 10] {
@@ -45,7 +45,7 @@ async fn several_types_are_one_queue() {
         given.extend(claim(&service, &request(max)).await.into_iter().map(|held| held.id));
     }
     assert_eq!(given, made.into_iter().map(|(_, id)| id).collect::<Vec<_>>());
-    // Of the other type, both are there still.
+    // Both jobs of the other type are still there.
     assert_eq!(claim_of(&service, "c", 10).await.len(), 2);
 }
 
@@ -73,7 +73,7 @@ async fn cancelled_and_deleted_jobs_are_not_claimed() {
     service.call("POST", &format!("/v1/jobs/{off}/cancel")).expect(200).await;
     service.call("DELETE", &format!("/v1/jobs/{gone}")).expect(200).await;
     assert_eq!(ids_of(&claim_of(&service, "a", 10).await), [stays]);
-    // Queued again, it goes again.
+    // Queued again, the job can be claimed again.
     service.call("POST", &format!("/v1/jobs/{off}/retry")).expect(200).await;
     assert_eq!(ids_of(&claim_of(&service, "a", 10).await), [off]);
 }
@@ -81,7 +81,7 @@ async fn cancelled_and_deleted_jobs_are_not_claimed() {
 #[tokio::test]
 async fn a_queue_of_many_is_given_in_order() {
     let service = Service::start().await;
-    // More than one look sees, in one call, so that all are of the same time but a few.
+    // More jobs than a claim reads, created by one call.
     let lines: Vec<_> = (0..170)
         .map(|number| {
             json!({

@@ -1,4 +1,4 @@
-//! Many who claim at once: each try is one worker's, and no limit is passed.
+//! Many claims at once: each attempt goes to one worker, and no limit is exceeded.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use jobledger_tests::{Service, text};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-/// Each claims and fails or completes until nothing waits; who got which try.
+/// Each worker claims, and fails or completes jobs, until none is left; returns the attempts that workers got.
 async fn work_off(service: &Arc<Service>, workers: usize, tries: u32) -> Vec<(String, u32)> {
     let given = Arc::new(Mutex::new(Vec::new()));
     let mut running = JoinSet::new();
@@ -41,7 +41,7 @@ async fn work_off(service: &Arc<Service>, workers: usize, tries: u32) -> Vec<(St
     Arc::into_inner(given).expect("all have ended").into_inner().expect("no panic")
 }
 
-/// How many have not ended, by the index itself.
+/// How many jobs have not ended, from the index itself.
 async fn total_left(service: &Service) -> usize {
     let page = service.get("/v1/jobs?type=a&status=queued,running&limit=1").expect(200).await;
     page.at("/jobs").as_array().expect("jobs").len()
@@ -98,7 +98,7 @@ async fn sixteen_claims_at_once_keep_every_limit() {
                     given.push(held.id.clone());
                 }
                 for held in claimed {
-                    // It counts as running until the service has been told, and not longer.
+                    // Counted until just before the report: the service may give the slot away during it.
                     running.fetch_sub(1, Ordering::SeqCst);
                     held.tell(&service, &json!({ "status": "completed" })).await;
                 }
@@ -115,7 +115,7 @@ async fn sixteen_claims_at_once_keep_every_limit() {
     assert_eq!(slots(&service, "a").await, 0);
 }
 
-/// Twelve ask for the one that there is: one gets it, and all are answered well.
+/// Twelve claims compete for the only job. One gets it, and none fails.
 #[tokio::test]
 async fn one_of_many_claims_gets_the_job() {
     let service = Arc::new(Service::shared().await);

@@ -1,4 +1,4 @@
-//! What is no claim.
+//! Claims that are refused.
 
 use jobledger_tests::Service;
 use jobledger_tests::claims::claim_of;
@@ -64,7 +64,7 @@ async fn every_wrong_field_is_named() {
     let named =
         ["worker_id", "types", "max", "lease_seconds", "wait_seconds", "colour", "lease_token", "owner"];
     refuses(&reply, 400, "invalid_body", &named);
-    // None of these took the job.
+    // No refused claim took the job.
     assert_eq!(claim_of(&service, "a", 10).await.len(), 1);
 }
 

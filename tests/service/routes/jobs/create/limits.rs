@@ -1,4 +1,4 @@
-//! How much a job may be given, and that it comes back as it was written.
+//! The sizes that a job may have, and that the job returns its data unchanged.
 
 use jobledger_tests::jobs::{create, total};
 use jobledger_tests::problems::is_problem;
@@ -37,7 +37,7 @@ async fn any_json_is_a_payload() {
 #[tokio::test]
 async fn payload_and_metadata_have_a_limit_together() {
     let service = Service::shared().await;
-    // Poorly packed, so that the item is as big as it gets. Hexadecimal digits need no escape.
+    // Random data, so that the item is as large as possible. Hexadecimal digits need no escape.
     let noise = |bytes: usize| {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut next = || {
@@ -76,7 +76,7 @@ async fn a_body_has_a_limit() {
     let reply = service.call("POST", "/v1/jobs").body(body(MAX_BODY + 1)).send().await;
     is_problem(&reply, 413, "too_large");
     assert!(text(reply.at("/detail")).contains("1048576"), "{}", reply.text);
-    // More than a function can be sent at all.
+    // More than Lambda accepts at all.
     let reply = service.call("POST", "/v1/jobs").body(body(7_000_000)).send().await;
     is_problem(&reply, 413, "too_large");
     service.settled().await;

@@ -68,7 +68,7 @@ async fn every_field_is_returned_as_it_was_sent() {
     }
     assert_eq!(job.at("/available_at"), "2100-01-01T00:00:00.500Z");
 
-    // Counted from the end of the job, so it only shows there.
+    // The time counts from the end of the job, so `expires_at` appears only then.
     let ended = service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
     let end = Timestamp::parse(&text(ended.at("/completed_at"))).expect("a time");
     let expires_at = Timestamp::parse(&text(ended.at("/expires_at"))).expect("a time");
@@ -138,7 +138,7 @@ async fn the_trace_of_the_request_is_kept() {
         assert_eq!(job.at("/trace_id").as_str(), expect, "{header}");
     };
     check(&format!("00-{trace}-00f067aa0ba902b7-01"), Some(trace)).await;
-    // What is no trace is none of the caller's business here: the job comes to be without one.
+    // An invalid `traceparent` is no error for the caller: the job is created without a trace.
     for bad in ["", "garbage", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", trace] {
         check(bad, None).await;
     }

@@ -1,4 +1,4 @@
-//! Where a new job stands in its queue, and how long it will probably run.
+//! The place of a new job in its queue, and its expected run time.
 
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::{Service, text};
@@ -24,7 +24,7 @@ async fn the_position_counts_jobs_of_higher_priority_and_older_ones() {
         check("a", 10, 1).await;
         check("a", 4, 4).await;
         check("a", 0, 8).await;
-        // Each type, and each owner, has a queue of its own.
+        // Each type of each owner has its own queue.
         check("b", 0, 1).await;
         assert_eq!(position(&service, "/v1/jobs?owner=other", json!({ "type": "a" })).await, Some(1));
     }
@@ -68,7 +68,7 @@ async fn the_estimate_is_the_mean_of_those_that_ran() {
     };
     let jobs = json!([
         ran(1, "a", "00:01.000"), ran(2, "a", "00:02.000"), ran(3, "a", "00:04.500"), ran(4, "b", "10:00.000"),
-        // Never ran, so it says nothing about running.
+        // This job never ran, so it does not count for the run time.
         { "external_id": "5", "type": "a", "status": "cancelled", "completed_at": "2026-01-02T00:00:00Z" },
     ]);
     assert_eq!(ingest(&service, &jobs).await, [5, 0, 0, 0]);
@@ -77,7 +77,7 @@ async fn the_estimate_is_the_mean_of_those_that_ran() {
         let reply = service.post(path, &json!({ "type": kind })).expect(201).await;
         assert_eq!(reply.at("/estimated_duration_seconds").as_u64(), expect, "{path} {kind}");
     };
-    // 2.5 s: whole seconds, and none too few.
+    // 2.5 s, rounded up to whole seconds.
     check("/v1/jobs", "a", Some(3)).await;
     check("/v1/jobs", "b", Some(600)).await;
     check("/v1/jobs", "c", None).await;

@@ -1,11 +1,11 @@
-//! What is no job: refused field by field, and nothing is written.
+//! Invalid jobs: refused field by field, and nothing is written.
 
 use jobledger_tests::Service;
 use jobledger_tests::jobs::total;
 use jobledger_tests::problems::{is_problem, refuses};
 use serde_json::{Value, json};
 
-/// One of each field with a value that it cannot have.
+/// Each field with an invalid value.
 fn all_wrong() -> Value {
     json!({
         "type": "two words", "payload": "any", "priority": 11, "ttl_hours": 0, "max_attempts": 101,
@@ -140,7 +140,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
         let reply = service.call("POST", "/v1/jobs").body(body).send().await;
         is_problem(&reply, 400, "invalid_json");
     }
-    // UTF-16, as some editors save it.
+    // UTF-16, as some editors write.
     let foreign: Vec<u8> = "{\"type\":\"a\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let reply = service.call("POST", "/v1/jobs").body(foreign).send().await;
     is_problem(&reply, 400, "invalid_json");
@@ -168,7 +168,7 @@ async fn deep_nesting_is_taken_while_readers_can_follow() {
     let id = jobledger_tests::text(reply.at("/job_id"));
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
     assert!(job.text.contains(&"[".repeat(100)));
-    // Most readers of JSON give up at a thousand levels or before: nobody could read such a job again.
+    // Most JSON parsers fail at a thousand levels or fewer, so they could never read such a job.
     for depth in [10_000, 100_000] {
         let reply = service.call("POST", "/v1/jobs").body(nested(depth)).send().await;
         refuses(&reply, 400, "invalid_body", &["payload"]);

@@ -1,4 +1,4 @@
-//! The same job asked for again: by `Idempotency-Key`, by `external_id`, and by both.
+//! Repeated requests for the same job: by `Idempotency-Key`, by `external_id`, and by both.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn keyed(service: &Service, key: &str, body: &str) -> Call {
     service.call("POST", "/v1/jobs").header("idempotency-key", key).body(body)
 }
 
-/// Sends many at once.
+/// Sends all calls at once.
 async fn at_once(calls: impl Iterator<Item = Call>) -> Vec<Reply> {
     let mut under_way = JoinSet::new();
     for call in calls {
@@ -101,8 +101,8 @@ async fn a_key_has_a_form() {
 #[tokio::test]
 async fn of_many_at_once_one_creates() {
     let service = Service::shared().await;
-    // Without anything beside the head, and with: the two are written differently. Again and again, as what goes wrong
-    // here goes wrong between two requests of one millisecond.
+    // Jobs with a head only, and with parts: the function writes the two differently. The test repeats each race,
+    // because a mistake shows only if two requests come within a millisecond.
     let bodies = [
         json!({ "type": "a" }),
         json!({ "type": "a", "payload": 1 }),
@@ -134,7 +134,7 @@ async fn of_many_different_bodies_at_once_one_wins() {
     let replies = at_once(calls).await;
     let with = |status| replies.iter().filter(|reply| reply.status == status).count();
     assert_eq!((with(201), with(422)), (1, 15));
-    // The winner's payload is its own, and no loser's.
+    // The job has the payload of the call that created it.
     let id =
         replies.iter().find(|reply| reply.status == 201).map(|reply| text(reply.at("/job_id"))).expect("one");
     let job = service.get(&format!("/v1/jobs/{id}")).expect(200).await;
@@ -160,7 +160,7 @@ async fn an_external_id_is_unique_within_its_owner() {
     service.settled().await;
     assert_eq!(total(&service, "").await, 1);
 
-    // Once the first is gone, the id is free.
+    // Once the first job is deleted, the id is free.
     service.call("DELETE", &format!("/v1/jobs/{}", text(first.at("/job_id")))).expect(200).await;
     let second = service.post("/v1/jobs", &other).expect(201).await;
     service.settled().await;

@@ -1,4 +1,4 @@
-//! `Prefer: wait=N`, and what a type's settings do for its new jobs.
+//! `Prefer: wait=N`, and the effect of a type's settings on its new jobs.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn set(service: &Service, kind: &str, settings: &Value) {
     service.call("PUT", &format!("/v1/types/{kind}")).json(settings).expect(200).await;
 }
 
-/// Sends a creation that waits, and calls the job off as soon as it is there.
+/// Sends a call that creates a job and waits, and cancels the job as soon as it exists.
 async fn called_off_meanwhile(service: &Service, call: Call) -> Reply {
     let waiting = tokio::spawn(call.send());
     let id = service
@@ -35,7 +35,7 @@ async fn called_off_meanwhile(service: &Service, call: Call) -> Reply {
     reply
 }
 
-/// Whether it is the whole job, as its own route gives it.
+/// The answer must be the whole job, as its own route returns it.
 async fn is_whole(service: &Service, reply: &Reply) {
     assert_eq!((reply.status, reply.at("/status")), (200, &json!("cancelled")), "{}", reply.text);
     let location = reply.header("location").expect("a location");
@@ -43,7 +43,7 @@ async fn is_whole(service: &Service, reply: &Reply) {
     assert_eq!(service.get(location).expect(200).await.json, reply.json);
 }
 
-/// Whether it is the short answer of a job that waits.
+/// The answer must be the short one, of a queued job.
 fn is_short(reply: &Reply, status: u16) {
     assert_eq!((reply.status, reply.at("/status")), (status, &json!("queued")), "{}", reply.text);
     let names: Vec<_> = reply.json.as_object().expect("an object").keys().collect();
@@ -77,13 +77,13 @@ async fn a_job_that_does_not_is_created_all_the_same() {
         let reply = preferring(&service, prefer, &json!({ "type": "a" })).send().await;
         is_short(&reply, 201);
         let took = began.elapsed();
-        // The function's clock is cut to milliseconds, so it may begin to count one before.
+        // The function's clock has whole milliseconds, so its wait may seem to begin one earlier.
         assert!(took + Duration::from_millis(2) >= Duration::from_millis(least_ms), "{prefer}: {took:?}");
         assert!(took < Duration::from_secs(25), "{prefer}: {took:?}");
     }
 }
 
-/// On the paused clock: the claim comes within the wait, on machines of any speed.
+/// On the paused clock, so that the claim comes within the wait on any machine.
 #[tokio::test(start_paused = true)]
 async fn the_answer_after_a_wait_tells_of_its_end() {
     clock::begin_paused();
@@ -114,7 +114,7 @@ async fn a_wait_that_is_none_is_refused() {
         refuses(&reply, 422, "invalid_header", &["Prefer"]);
     }
     assert_eq!(service.get("/v1/jobs").expect(200).await.at("/jobs"), &json!([]));
-    // A body that is wrong is not waited for.
+    // The function refuses an invalid body without waiting.
     is_problem(&preferring(&service, "wait=25", &json!({})).send().await, 400, "invalid_body");
 }
 
@@ -129,7 +129,7 @@ async fn a_job_that_is_deleted_meanwhile_was_created() {
         .await;
     service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
     let reply = waiting.await.expect("an answer");
-    // It is cancelled before it goes, so that may be seen.
+    // The delete first cancels the job, so the answer may show that.
     assert!([200, 201].contains(&reply.status), "{}", reply.text);
     assert_eq!(reply.at("/job_id"), &json!(id));
 }
@@ -149,7 +149,7 @@ async fn a_repetition_waits_for_the_same_job() {
         let reply = called_off_meanwhile(&service, call("wait=25")).await;
         is_whole(&service, &reply).await;
         assert_eq!(reply.at("/job_id"), first.at("/job_id"));
-        // One that has ended is there at once; without the wish to see it, only that it is there.
+        // An ended job is returned at once. Without the header, the answer has only its status.
         let ended = call("wait=0").send().await;
         is_whole(&service, &ended).await;
         assert_eq!(ended.header("preference-applied"), Some("wait=0"));
@@ -165,9 +165,9 @@ async fn an_immediate_type_waits_by_itself() {
     let reply = called_off_meanwhile(&service, service.post("/v1/jobs", &json!({ "type": "ping" }))).await;
     is_whole(&service, &reply).await;
     assert_eq!(reply.header("preference-applied"), None, "nobody asked");
-    // Its caller knows better.
+    // The caller's own wait overrides the type's.
     is_short(&preferring(&service, "wait=0", &json!({ "type": "ping" })).send().await, 201);
-    // And not for ever.
+    // The wait has an end.
     let began = Instant::now();
     is_short(&service.post("/v1/jobs", &json!({ "type": "ping" })).send().await, 201);
     let took = began.elapsed();
@@ -202,7 +202,7 @@ async fn a_type_says_how_many_tries_its_jobs_have() {
         let job = service.get(reply.header("location").expect("a location")).expect(200).await;
         assert_eq!(job.at("/max_attempts"), expect, "{kind} {said:?}");
     }
-    // What a caller said is the same, whatever the type says by then.
+    // The same request is a repetition, even if the type's settings have changed.
     let call = || service.post("/v1/jobs", &json!({ "type": "a" })).header("idempotency-key", "k");
     call().expect(201).await;
     set(&service, "a", &json!({ "max_attempts": 8 })).await;

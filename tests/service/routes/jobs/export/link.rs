@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/export`: what is refused before anything is streamed, and the ticket that it gives.
+//! `GET /v1/jobs/export`: the checks before anything is streamed, and the ticket in the answer.
 
 use jobledger::domain::KeyHash;
 use jobledger_local::LOCAL_KEY;
@@ -9,7 +9,7 @@ use jobledger_tests::problems::{is_problem, refuses};
 use jobledger_tests::{Reply, Service};
 use serde_json::json;
 
-/// The answer to a caller with this key, before it is followed.
+/// The answer to a caller with this key, without following the redirect.
 async fn link(service: &Service, key: &str, query: &str) -> Reply {
     service.staying("GET", &format!("/v1/jobs/export?{query}")).header("x-api-key", key).send().await
 }
@@ -28,7 +28,7 @@ async fn the_link_has_a_ticket_that_cannot_be_guessed() {
     assert_eq!(first.header("cache-control"), Some("no-store"));
     assert!(first.at("/expires_at").is_string());
 
-    // What is kept can be looked up by who has the ticket, and tells nobody else what it is.
+    // The stored item can be found with the ticket, but it does not contain the ticket.
     let table =
         service.stack.environment("export-link").expect("the function").vars["SETTINGS_TABLE"].clone();
     let stored = Dynamo::at(service.stack.dynamodb_endpoint()).scan(&table).await;
@@ -75,7 +75,7 @@ async fn a_ticket_needs_a_key_that_may_read() {
     is_problem(&link(&service, "reads", "owner=other").await, 403, "missing_scope");
     is_problem(&link(&service, "unknown", "").await, 401, "unauthenticated");
     is_problem(&service.staying("GET", "/v1/jobs/export").send().await, 401, "unauthenticated");
-    // A ticket leads to the file, and to no other ticket.
+    // A ticket gives the file, and no other ticket.
     let place = link_target(&service, &link(&service, "reads", "").await);
     let ticket = place.split_once('?').expect("a ticket").1.to_owned();
     let reply = service.staying("GET", &format!("/v1/jobs/export?{ticket}")).send().await;

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/export`: the link with a ticket, and the file that it leads to.
+//! `GET /v1/jobs/export`: the link with a ticket, and its file.
 
 mod link;
 mod stream;

@@ -1,4 +1,4 @@
-//! What lists ask for beside type, status and dates; and other orders than that of creation.
+//! Filters besides type, status and dates; and orders besides that of creation.
 
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::lists::refuses_query;
@@ -43,7 +43,7 @@ fn numbers(reply: &Reply) -> Vec<u64> {
     reply.at("/jobs").as_array().expect("jobs").iter().map(number).collect()
 }
 
-/// The list is these jobs, whole and page by page in each family, and knows how many they are.
+/// The list has exactly these jobs, whole and page by page with each kind of parameter, and their exact total.
 async fn check(service: &Service, query: &str, expect: &[u64]) {
     let whole = service.get(&format!("/v1/jobs?{query}")).expect(200).await;
     assert_eq!(numbers(&whole), expect, "{query}");
@@ -105,7 +105,7 @@ async fn a_search_finds_parts_of_names_in_any_case_and_whole_ids() {
     check(&service, &format!("search={id}"), &[5]).await;
     check(&service, &format!("search={}", id.to_uppercase()), &[5]).await;
     check(&service, &format!("search={id}&type=scrape"), &[]).await;
-    // A job without an external id is found by its own.
+    // A job without an external id is found by its job id.
     let plain = create(&service, &json!({ "type": "x", "name": "Zebra" })).await;
     for search in [plain.as_str(), "zebra"] {
         let reply = service.get(&format!("/v1/jobs?search={search}")).expect(200).await;
@@ -125,10 +125,10 @@ async fn a_list_sorts_by_other_fields_than_creation() {
         assert_eq!(times.len(), 12);
         assert!(times.windows(2).all(|pair| is_right(&pair[0], &pair[1])), "{times:?}");
     }
-    // By priority, and the same by creation in the same direction.
+    // By priority, and within a priority by creation, in the same direction.
     check(&service, "sort_by=priority", &[11, 7, 3, 10, 6, 2, 9, 5, 1, 8, 4, 0]).await;
     check(&service, "sort_by=priority&sort_order=asc&type=scrape", &[0, 4, 8, 2, 6, 10]).await;
-    // What has not ended comes last either way.
+    // Jobs that have not ended come last in both directions.
     check(&service, "sort_by=completed_at", &[8, 5, 11, 2, 10, 9, 7, 6, 4, 3, 1, 0]).await;
     check(&service, "sort_by=completed_at&sort_order=asc", &[2, 11, 5, 8, 0, 1, 3, 4, 6, 7, 9, 10]).await;
 }

@@ -1,4 +1,4 @@
-//! Cursors: good for the list that gave them, and for no other.
+//! Cursors: valid for the list that returned them, and for no other.
 
 use jobledger_tests::keys::add_key;
 use jobledger_tests::lists::{ids, ingest_rows};
@@ -40,7 +40,7 @@ async fn a_cursor_continues_with_pages_of_any_size() {
     }
     let page = service.get(&format!("/v1/jobs?cursor={cursor}")).expect(200).await;
     assert_eq!(ids(&page), all[5..55]);
-    // Offsets and pages give cursors too.
+    // Pages by offset and by number return cursors, too.
     let page = service.get("/v1/jobs?limit=5&offset=20").expect(200).await;
     let page =
         service.get(&format!("/v1/jobs?limit=5&cursor={}", text(page.at("/next_cursor")))).expect(200).await;
@@ -103,7 +103,7 @@ async fn an_invalid_cursor_is_refused() {
     let service = Service::shared().await;
     ingest_rows(&service).await;
     let good = cursor(&service, "").await;
-    // The tests' own encoding is right: a cursor that is taken apart and put together again is the same.
+    // The test's own encoding is right: a cursor that it decodes and encodes again is the same.
     let next = service.get(&format!("/v1/jobs?limit=5&cursor={good}")).expect(200).await;
     assert_eq!(ids(&next).len(), 5);
     let forged = |key: &str, version: u8| {

@@ -4,7 +4,7 @@ use jobledger::domain::Timestamp;
 use jobledger_tests::Service;
 use jobledger_tests::lists::{Row, STATUSES, expected, ingest_rows, rows, walk};
 
-/// Words of a query that narrow a list, and the jobs that they leave.
+/// Parameters that filter a list, and the jobs that match.
 struct Filter {
     words: &'static str,
     keeps: fn(&Row) -> bool,

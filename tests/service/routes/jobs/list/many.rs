@@ -1,14 +1,14 @@
-//! Lists that are too long for what is not counted, and an hour that is crowded.
+//! Lists that are too long for filters without counts, and an hour with many jobs.
 
 use jobledger_tests::jobs::ingest;
 use jobledger_tests::lists::refuses_query;
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// One more than are sorted or counted by a filter.
+/// One more than a list sorts, or counts by a filter.
 const MANY: usize = 10_001;
 
-/// All within one hour, five in each millisecond, and every third with a team.
+/// All within one hour, five in each millisecond, a third of them with the team `red`.
 fn crowd() -> Vec<Value> {
     (0..MANY)
         .map(|number| {
@@ -26,7 +26,7 @@ fn crowd() -> Vec<Value> {
 async fn ten_thousand_and_one_jobs_of_an_hour() {
     let service = Service::start().await;
     let jobs = crowd();
-    // Few a call, so that slow machines answer in time too.
+    // Few jobs in each call, so that slow machines answer in time.
     for part in jobs.chunks(250) {
         ingest(&service, &json!(part)).await;
     }
@@ -35,7 +35,7 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
         let reply = service.get(&format!("/v1/jobs?limit=1&{query}")).expect(200).await;
         (reply.at("/total").as_u64().expect("a total"), text(reply.at("/total_kind")))
     };
-    // What buckets count is exact at any size; what they do not, up to a limit.
+    // Totals from buckets are exact at any size; others up to a limit.
     assert_eq!(count("").await, (10_001, "exact".to_owned()));
     assert_eq!(count("team=red").await, (3_334, "exact".to_owned()));
     assert_eq!(count("priority=1").await, (5_000, "exact".to_owned()));
@@ -49,7 +49,7 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
         }]),
     )
     .await;
-    // The last row of all is found though all others are looked at first.
+    // The list finds the last row of all, after it has read all others.
     let rare = service.get("/v1/jobs?provider=p").expect(200).await;
     assert_eq!((rare.at("/jobs/0/external_id"), rare.at("/total")), (&json!("early"), &json!(1)));
     let all = "created_after=2026-03-01T10:00:00Z&created_before=2026-03-01T10:59:59Z";
@@ -60,7 +60,7 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
     let sorted = service.get("/v1/jobs?team=red&sort_by=priority&limit=1").expect(200).await;
     assert_eq!((sorted.at("/total"), sorted.at("/jobs/0/priority")), (&json!(3_334), &json!(1)));
 
-    // Any offset of the crowded hour is where a walk says.
+    // Each offset in the crowded hour agrees with a walk over all pages.
     service.settled().await;
     let mut walked: Vec<String> = Vec::new();
     let mut path = "/v1/jobs?page=1&per_page=500".to_owned();
@@ -83,7 +83,7 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
         assert_eq!(page.at("/total"), MANY + 1);
     }
 
-    // One more match than is counted: at least so many, by no filter that buckets know.
+    // One more match than a list counts, by a filter without a bucket: the total is a lower bound.
     let more: Vec<Value> = (0..6_668)
         .map(|number| {
             json!({

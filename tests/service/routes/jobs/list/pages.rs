@@ -1,11 +1,11 @@
-//! Pages: whichever way a list is walked, every job comes once.
+//! Pages: every way through a list returns every job once.
 
 use jobledger_tests::Service;
 use jobledger_tests::jobs::create;
 use jobledger_tests::lists::{expected, ids, ingest_rows, next_link, rows, walk};
 use serde_json::json;
 
-/// Walks a list by every family of words, in pages of several sizes.
+/// Walks a list with every kind of parameter, in pages of several sizes.
 async fn walk_all_ways(service: &Service) {
     let rows = rows(service);
     for (filter, order) in [("", "desc"), ("type=a&", "asc"), ("status=queued,failed&", "desc")] {
@@ -18,7 +18,7 @@ async fn walk_all_ways(service: &Service) {
         let total = expect.len();
         let query = format!("{filter}sort_order={order}");
         for size in [7, 13, 50, 100] {
-            // By the links: with a cursor, with offsets (from the second page on), with page numbers.
+            // Along the links: with a cursor, with offsets (from the second page on), with page numbers.
             assert_eq!(
                 walk(service, &format!("{query}&limit={size}"), total).await,
                 expect,
@@ -29,7 +29,7 @@ async fn walk_all_ways(service: &Service) {
                 expect,
                 "{query} {size}"
             );
-            // By words that the caller puts together.
+            // With parameters that the caller builds.
             let mut by_offset = Vec::new();
             let mut by_page = Vec::new();
             for number in 0..=total / size {
@@ -86,7 +86,7 @@ async fn any_offset_begins_at_its_job() {
                     "{path}"
                 );
             }
-            // Within a range that begins and ends between the hours.
+            // Within a range whose bounds lie between full hours.
             let range = "created_after=2025-12-30T22:00:00.007Z&created_before=2026-01-01T05:00:00.001Z";
             let is_within = |row: &jobledger_tests::lists::Row| {
                 let text = row.created_at.to_string();
@@ -182,7 +182,7 @@ async fn jobs_that_come_meanwhile_move_no_other() {
     assert_eq!(found, expect);
 }
 
-/// The key belongs to another owner: without the word, the link would lead to that one's list.
+/// The key belongs to another owner. Without the parameter, the link would show that owner's list.
 #[tokio::test]
 async fn links_keep_the_owner_parameter() {
     let service = Service::start().await;

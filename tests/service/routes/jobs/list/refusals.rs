@@ -1,4 +1,4 @@
-//! What is no list.
+//! Queries that lists refuse.
 
 use jobledger_tests::Service;
 use jobledger_tests::lists::refuses_query;
@@ -58,7 +58,7 @@ async fn dates_have_their_forms() {
             "Fri,%2001%20Jan%202026%2000:00:00%20GMT",
             "%C3%A4",
             "2026-01-0%C3%A4",
-            // A plus that is not encoded is a blank, as in every query.
+            // A plus that is not encoded means a blank, as in every query.
             "2026-01-01T05:00:00+02:00",
         ] {
             refuses_query(&service, &format!("{name}={bad}"), &[name]).await;
@@ -73,7 +73,7 @@ async fn a_range_does_not_run_backwards() {
     let query = "created_after=2026-01-01T00:00:00.001Z&created_before=2026-01-01T00:00:00Z";
     refuses_query(&service, query, &["created_before"]).await;
     service.get("/v1/jobs?created_after=2026-01-01&created_before=2026-01-01T00:00:00Z").expect(200).await;
-    // The name is the one that the caller used.
+    // The error has the name that the caller used.
     refuses_query(&service, "from_date=2026-01-02&to_date=2026-01-01", &["to_date"]).await;
 }
 

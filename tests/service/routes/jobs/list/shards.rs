@@ -1,4 +1,4 @@
-//! The indexes are split further while jobs come in: no list may have a gap, whatever each function has been told.
+//! The number of index parts grows while jobs are created. No list may have a gap, whatever number its function knows.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -40,7 +40,7 @@ async fn listed(lister: &Alone) -> Vec<String> {
     }
 }
 
-/// Over how many parts the jobs are spread.
+/// The number of parts that have jobs.
 async fn parts(service: &Service) -> usize {
     let dynamo = jobledger_tests::dynamo::Dynamo::at(service.stack.dynamodb_endpoint());
     let environment = service.stack.environment("create-job").expect("the function");
@@ -55,7 +55,7 @@ async fn shards_grow_from_one_to_eight_under_load_without_a_gap() {
     let service = Service::start().await;
     let (old_creator, new_creator) =
         (function(&service, "create-job", "1").await, function(&service, "create-job", "8").await);
-    // A lister that was never updated, and one that was.
+    // A function for lists that was never updated, and one that was.
     let (old_lister, new_lister) =
         (function(&service, "list-jobs", "1").await, function(&service, "list-jobs", "8").await);
     let mut created: Vec<String> = Vec::new();
@@ -63,7 +63,7 @@ async fn shards_grow_from_one_to_eight_under_load_without_a_gap() {
         created.push(create(&old_creator).await);
     }
     assert_eq!(listed(&old_lister).await.len(), 5);
-    // Twenty seconds a round: the new setting is told of in the first, and used some rounds later.
+    // Each round is twenty seconds. The new number is announced in the first, and used some rounds later.
     let mut spread = Vec::new();
     for round in 0..16 {
         let creating = async {
@@ -85,7 +85,7 @@ async fn shards_grow_from_one_to_eight_under_load_without_a_gap() {
     }
     assert_eq!(spread[..8], [1; 8], "while a lister may not know yet, nothing goes to the new parts");
     assert!(*spread.last().expect("rounds") > 4, "{spread:?}");
-    // Back to one: old parts are still read, by those who were told of one only, too.
+    // Back to one part. All functions still read the old parts, even those that were only told of one.
     AHEAD_MS.fetch_add(600_000, Ordering::SeqCst);
     let shrunk = function(&service, "list-jobs", "1").await;
     created.push(create(&function(&service, "create-job", "1").await).await);
@@ -96,7 +96,7 @@ async fn shards_grow_from_one_to_eight_under_load_without_a_gap() {
         all.sort();
         assert_eq!(list, all);
     }
-    // And the lists are still in order.
+    // The lists are still in order.
     let reply = new_lister.call(&Request::new("GET", "/v1/jobs?limit=100")).await;
     let times: Vec<&Value> =
         reply.at("/jobs").as_array().expect("jobs").iter().map(|job| &job["created_at"]).collect();

@@ -1,10 +1,10 @@
-//! What a list tells of each job.
+//! The fields of a job in a list.
 
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::{Service, text};
 use serde_json::{Value, json};
 
-/// What is only told of a whole job.
+/// Fields that only a whole job has.
 const NOT_IN_LISTS: [&str; 6] = ["payload", "metadata", "result", "timings", "attempts", "artifacts"];
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_summary_is_the_job_without_its_parts() {
     ]);
     assert_eq!(ingest(&service, &jobs).await, [4, 0, 0, 0]);
     service.settled().await;
-    // Each index projects by itself.
+    // Each index has its own projection.
     for query in [
         "",
         "type=a",
@@ -62,7 +62,7 @@ async fn a_list_follows_every_change() {
         let found: Vec<&Value> =
             page.at("/jobs").as_array().expect("jobs").iter().map(|job| &job["status"]).collect();
         assert_eq!(found, expect, "{query}");
-        // A list that ends on its page knows its total by itself, counted or not.
+        // A list that ends on its page knows its total without the counts.
         assert_eq!(page.at("/total"), expect.len(), "{query}");
     };
     for query in ["", "type=a", "status=queued", "type=a&status=queued"] {

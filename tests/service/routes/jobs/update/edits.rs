@@ -1,4 +1,4 @@
-//! Changing what a job's creator said.
+//! Changing the fields that a job's creator set.
 
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ async fn a_job_can_be_edited_while_a_worker_holds_it() {
         (reply.at("/progress/overall_progress"), reply.at("/lease_expires_at")),
         (&json!(40), &Value::Null)
     );
-    // The lease holds, and its holder may say both at once.
+    // The lease is valid, and its holder may send both at once.
     held.tell(&service, &json!({})).await;
     let both = held.tell(&service, &json!({ "name": "m", "progress": { "overall_progress": 50 } })).await;
     assert_eq!((both.at("/name"), both.at("/progress/overall_progress")), (&json!("m"), &json!(50)));
@@ -117,7 +117,7 @@ async fn a_job_can_be_edited_while_a_worker_holds_it() {
         (&job["name"], &job["metadata"], &job["payload"]),
         (&json!("done"), &json!({ "x": 1 }), &json!(1))
     );
-    // Also when it has ended.
+    // Also after the job has ended.
     patch(&service, &held.id, &json!({ "name": "later" })).expect(200).await;
     let after = whole(&service, &held.id).await;
     assert_eq!((&after["name"], &after["completed_at"]), (&json!("later"), &job["completed_at"]));

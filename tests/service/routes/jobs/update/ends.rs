@@ -1,4 +1,4 @@
-//! How a try ends.
+//! The ends of an attempt.
 
 use jobledger_tests::claims::{ClaimedJob, claim_of, create_and_claim, set_type};
 use jobledger_tests::jobs::{create, total};
@@ -53,7 +53,7 @@ async fn a_completed_job_keeps_its_result_files_and_cost() {
     service.settled().await;
     let costs = service.get("/v1/analytics/cost/by-model").expect(200).await;
     assert_eq!(costs.at("/items/0"), &json!({ "model": "m", "cost_usd": "0.250000", "jobs": 1 }));
-    // Its result is kept until it goes.
+    // The result stays until the job is deleted.
     assert_eq!(stored_parts(&service, &held.id).await.len(), 3);
     service.call("DELETE", &format!("/v1/jobs/{}", held.id)).expect(200).await;
     service.settled().await;
@@ -88,7 +88,7 @@ async fn a_repeated_final_report_is_accepted_and_a_different_one_refused() {
             assert_eq!(reply.at("/job_status"), &before["status"], "{other}");
         }
         assert_eq!(whole(&service, &held.id).await, before);
-        // Field order and white space are no difference.
+        // The order of fields and white space make no difference.
         let mut said = end.clone();
         said["lease_token"] = json!(held.token);
         let spaced = serde_json::to_string_pretty(&said).expect("JSON");
@@ -145,13 +145,13 @@ async fn an_error_that_is_not_retryable_fails_the_job_at_once() {
     is_at(&reply, "failed");
     assert_eq!(reply.at("/progress/overall_progress"), 40);
     assert_eq!(whole(&service, &first.id).await["result"], json!({ "partial": true }));
-    // `true` is what it is anyway.
+    // `true` is the default.
     set_type(&service, "b", &json!({ "backoff_seconds": 0 })).await;
     let second = create_and_claim(&service, &json!({ "type": "b", "max_attempts": 2 })).await;
     let mut report = failed("x");
     report["retryable"] = json!(true);
     is_at(&second.tell(&service, &report).await, "queued");
-    // An error is as well a text alone.
+    // An error may also be a plain text.
     let third = again(&service, "b").await;
     let reply = third.tell(&service, &json!({ "status": "failed", "error": "no" })).await;
     assert_eq!((reply.at("/error/message"), reply.at("/error/failed_task")), (&json!("no"), &Value::Null));
@@ -170,7 +170,7 @@ async fn a_job_that_is_handed_back_keeps_its_attempts() {
     assert_eq!((second.id.as_str(), &second.job["attempt"]), (first.id.as_str(), &json!(2)));
     let tries = whole(&service, &first.id).await["attempts"].clone();
     assert_eq!((&tries[0]["number"], &tries[0]["outcome"]), (&json!(1), &json!("handed_back")));
-    // It goes in its turn, as of now.
+    // The job takes its place in the queue as of now.
     second.tell(&service, &json!({ "status": "pending" })).await;
     let other = create(&service, &json!({ "type": "a", "priority": 1 })).await;
     assert_eq!(
@@ -211,7 +211,7 @@ async fn only_failures_lengthen_the_wait_for_the_next_attempt() {
     let wait_ms = |reply: &Reply| time(reply.at("/available_at")).since(time(reply.at("/updated_at")));
     let first = held.tell(&service, &failed("x")).await;
     assert!((5_000..=10_000).contains(&wait_ms(&first)), "{}", first.text);
-    // A retry by a caller ends the wait.
+    // A caller's retry ends the delay.
     service.call("POST", &format!("/v1/jobs/{}/cancel", held.id)).expect(200).await;
     service.call("POST", &format!("/v1/jobs/{}/retry", held.id)).expect(200).await;
     let held = again(&service, "a").await;
@@ -227,7 +227,7 @@ async fn the_final_report_of_an_earlier_attempt_is_accepted_once_then_refused() 
     first.tell(&service, &failed("x")).await;
     let second = again(&service, "a").await;
     let before = whole(&service, &first.id).await;
-    // Its answer may have been lost: it hears that all is well, and nothing moves.
+    // The first answer may have got lost: the repeated report succeeds and changes nothing.
     first.tell(&service, &failed("x")).await;
     for other in [failed("y"), json!({}), json!({ "status": "completed" }), json!({ "priority": 3 })] {
         is_problem(&first.report(&service, &other).send().await, 409, "lease_lost");
@@ -260,7 +260,7 @@ async fn a_cancel_reaches_the_worker_with_its_next_report() {
         }
         assert_eq!(whole(&service, &held.id).await, before);
         assert_eq!(stored_parts(&service, &held.id).await, ["head"]);
-        // Queued again it is another try, and the old token is worth nothing.
+        // Queued again, the job gets another attempt, and the old token is invalid.
         service.call("POST", &format!("/v1/jobs/{}/retry", held.id)).expect(200).await;
         is_problem(&held.report(&service, &json!({})).send().await, 409, "lease_lost");
         let again = again(&service, "a").await;
@@ -308,7 +308,7 @@ async fn result_and_files_have_limits() {
     );
     assert_eq!(whole(&service, &held.id).await, before);
     assert_eq!(stored_parts(&service, &held.id).await, ["head"]);
-    // What just fits, is taken.
+    // The largest result that is accepted.
     let result = "x".repeat(256 * 1024 - 32);
     held.tell(&service, &json!({ "status": "completed", "result": result })).await;
     assert_eq!(text(&whole(&service, &held.id).await["result"]).len(), result.len());

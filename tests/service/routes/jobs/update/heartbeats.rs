@@ -25,7 +25,7 @@ async fn a_report_renews_the_lease_and_touches_nothing_else() {
     assert_eq!(&after["lease_expires_at"], reply.at("/lease_expires_at"));
     after["lease_expires_at"] = first["lease_expires_at"].clone();
     assert_eq!(after, first, "nothing else moved");
-    // For as long as it was given for, or as it says.
+    // The lease is renewed for its old length, or for the length in the report.
     for (said, length) in [
         (json!({}), 60_000),
         (json!({ "lease_seconds": 10 }), 10_000),
@@ -36,7 +36,7 @@ async fn a_report_renews_the_lease_and_touches_nothing_else() {
         let lasts = until.since(before);
         assert!((length..length + 30_000).contains(&lasts), "{said}: {lasts}");
     }
-    // A summary, as lists show it.
+    // A summary, with the fields of lists.
     assert!(reply.at("/payload").is_null() && reply.at("/lease_token").is_null(), "{}", reply.text);
 }
 
@@ -68,15 +68,15 @@ async fn progress_never_falls_within_an_attempt() {
             json!({ "progress": { "current_task": format!("at {said}"), "overall_progress": said } });
         let reply = first.tell(&service, &report).await;
         assert_eq!(overall(&reply.json), &json!(expect), "{said}");
-        // What is being done is told all the same.
+        // The current task changes all the same.
         assert_eq!(reply.at("/progress/current_task"), &json!(format!("at {said}")));
         most = overall(&whole(&service, &first.id).await).clone();
     }
     assert_eq!(most, 100);
-    // Nor by a report that says more than progress.
+    // A report with more than progress does not lower it, either.
     let slow = json!({ "phase": "x", "progress": { "overall_progress": 3 } });
     assert_eq!(overall(&first.tell(&service, &slow).await.json), 100);
-    // The next try begins anew.
+    // The next attempt begins at 0.
     first.tell(&service, &json!({ "status": "failed", "error": "no" })).await;
     assert_eq!(overall(&whole(&service, &first.id).await), 0);
     let second = claim(&service, &json!({ "worker_id": "x", "types": ["a"] })).await.remove(0);
@@ -119,7 +119,7 @@ async fn stages_are_weighed() {
         (json!({ "current_task": "load", "current_task_progress": 50 }), json!(12.5)),
         (json!({ "current_task": "load" }), json!(12.5)),
         (json!({ "current_task": "work", "current_task_progress": 40 }), json!(55)),
-        // Another name is no stage; and what is said of all of it goes before.
+        // A name that is not a stage gives no overall progress. A reported overall progress takes precedence.
         (json!({ "current_task": "other", "current_task_progress": 90 }), json!(55)),
         (json!({ "current_task": "work", "current_task_progress": 50, "overall_progress": 56 }), json!(56)),
         (json!({ "current_task": "work", "current_task_progress": 100 }), json!(100)),
@@ -179,7 +179,7 @@ async fn phase_and_files_may_be_reported_before_the_end() {
     assert_eq!(job["timings"], json!({ "load": 1.5 }));
     assert!(job["artifacts"].as_array().expect("a list").contains(&artifact("b", json!(2))), "{job}");
     assert_eq!((&job["cost_usd"], &job["status"]), (&json!("0.500000"), &json!("running")));
-    // Each report left one output, and the job completes with it.
+    // The reports left one output in all, and the job completes with it.
     assert_eq!(stored_items(&service, &held.id).await.len(), 2);
     let end = held.tell(&service, &json!({ "status": "completed", "result": 7 })).await;
     assert!(end.at("/phase").is_null(), "{}", end.text);

@@ -1,4 +1,4 @@
-//! Reports whose lease does not hold: refused, and nothing changes.
+//! Reports without a valid lease: the function refuses them, and changes nothing.
 
 use jobledger::lambda::system_clock;
 use jobledger_tests::Service;
@@ -29,7 +29,7 @@ fn reports() -> Vec<Value> {
     ]
 }
 
-/// None of them is taken with this token, and what is stored stays as it is, to the letter.
+/// The function refuses every report with this token, and leaves the stored items unchanged.
 async fn all_refused(service: &Service, held: &ClaimedJob, code: &str) {
     let before = stored_items(service, &held.id).await;
     for report in reports() {
@@ -73,7 +73,7 @@ async fn a_token_is_valid_for_one_job_and_one_attempt() {
     let another = create_and_claim(&service, &json!({ "type": "a" })).await;
     let mixed = ClaimedJob { id: mine.id.clone(), ..another.clone() };
     all_refused(&service, &mixed, "lease_lost").await;
-    // Whoever changes a word of it has none: neither the time nor the slot nor the number is taken from it.
+    // A token with a changed part is invalid: the function uses none of its times, slots or numbers.
     let words: Vec<&str> = mine.token.splitn(6, '.').collect();
     for (place, word) in [(0, "s"), (1, "2"), (2, "900"), (3, "4000000000000"), (5, "b")] {
         let mut words = words.clone();

@@ -1,4 +1,4 @@
-//! An outside engine that runs jobs itself and only tells: no claim, no lease.
+//! An outside engine, which runs jobs itself and only reports: it has no claim and no lease.
 
 use jobledger_tests::Service;
 use jobledger_tests::claims::{claim_of, create_and_claim, ids_of, set_type};
@@ -30,7 +30,7 @@ async fn another_system_starts_reports_and_ends_its_jobs() {
     );
     let reply = to(&service, &id, json!({ "progress": { "overall_progress": 30 } })).await;
     assert_eq!(reply.at("/progress/overall_progress"), 40);
-    // What it said before may be said again: a phase goes back and forth.
+    // An earlier phase may be reported again.
     for phase in ["transcoding", "uploading", "transcoding"] {
         assert_eq!(to(&service, &id, json!({ "status": phase })).await.at("/phase"), phase);
     }
@@ -57,14 +57,14 @@ async fn another_system_may_fail_cancel_and_queue_its_jobs() {
     let fails = json!({ "status": "failed", "error": { "message": "no" } });
     for (attempt, ends) in [(1, "queued"), (2, "failed")] {
         assert_eq!(to(&service, &id, json!({ "status": "running" })).await.at("/attempt"), attempt);
-        // The very same words as for the try before.
+        // The same report as for the attempt before.
         for _ in 0..2 {
             is_at(&to(&service, &id, fails.clone()).await, ends);
         }
     }
     let job = whole(&service, &id).await;
     assert_eq!((&job["error"]["message"], &job["error"]["retry_count"]), (&json!("no"), &json!(1)));
-    // Queued again, as a retry does; and started, called off, queued, started.
+    // The engine queues the job again, as a retry does; then starts, cancels, queues and starts it.
     let reply = to(&service, &id, json!({ "status": "queued" })).await;
     assert_eq!((reply.at("/status"), reply.at("/max_attempts")), (&json!("queued"), &json!(3)));
     for attempt in 3..6 {
@@ -78,7 +78,7 @@ async fn another_system_may_fail_cancel_and_queue_its_jobs() {
     assert_eq!(ids_of(&claim_of(&service, "a", 10).await), [id]);
 }
 
-/// What the service itself did in between is no repetition of what the engine said before.
+/// If the service changed the job meanwhile, the same report is not a repetition.
 #[tokio::test]
 async fn a_repeated_report_applies_again_if_the_job_has_changed() {
     let service = Service::shared().await;
@@ -129,7 +129,7 @@ async fn only_steps_of_the_status_table_are_accepted() {
         "failed" => json!({ "status": status, "error": "x" }),
         _ => json!({ "status": status }),
     };
-    // How a job gets there, and what cannot come next.
+    // The reports that lead to a status, and those that are refused in it.
     for (way, at, refused) in [
         (vec![], "queued", vec!["completed", "failed"]),
         (vec!["running", "completed"], "completed", vec!["queued", "running", "failed", "cancelled"]),

@@ -1,4 +1,4 @@
-//! What is no change of a job.
+//! Changes of a job that are refused.
 
 use jobledger_tests::Service;
 use jobledger_tests::claims::create_and_claim;
@@ -110,7 +110,7 @@ async fn another_owners_job_is_left_alone() {
         is_problem(&patch(&service, &format!("{id}?owner=other"), &body).send().await, 403, "other_owner");
     }
     assert_eq!(whole(&service, &id).await, before);
-    // An admin may change it for its owner.
+    // An admin may change the job for its owner.
     let theirs = service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
     let path = format!("{}?owner=other", jobledger_tests::text(theirs.at("/job_id")));
     assert_eq!(patch(&service, &path, &json!({ "name": "x" })).expect(200).await.at("/name"), "x");

@@ -1,4 +1,4 @@
-//! What happens in the middle of a file: failures, slow readers, and the end of the function's time.
+//! Events in the middle of a file: failures, slow readers, and the function's timeout.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn a_failure_in_the_middle_cuts_the_file_off() {
 
 #[tokio::test]
 async fn a_caller_over_http_sees_that_the_file_is_not_whole() {
-    // The whole stack, over a DynamoDB that fails at the third part.
+    // A whole stack, over a DynamoDB that fails at the third part.
     let engine = Service::start().await;
     many_jobs(&engine).await;
     let proxy = Proxy::start(engine.stack.dynamodb_endpoint()).await;
@@ -99,7 +99,7 @@ async fn the_next_part_is_read_when_the_last_is_taken() {
     proxy.heal();
     let mut answer = function.open(&export("ndjson")).await;
     let (mut taken, mut lines) = (0, 0);
-    // Whatever time a reader takes: nothing is read for it meanwhile but one part at most.
+    // However slow the reader is, the function reads at most one part ahead.
     assert!(reads(&proxy) <= 1);
     while let Some(piece) = answer.body.next().await {
         taken += 1;

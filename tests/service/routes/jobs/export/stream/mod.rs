@@ -1,4 +1,4 @@
-//! The file of an export: every form, read back and compared with the list.
+//! The file of an export: the test parses every format and compares it with the list.
 
 mod broken;
 mod refusals;
@@ -11,10 +11,10 @@ use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::{Reply, Service};
 use serde_json::{Value, json};
 
-/// So many jobs make several parts of a file.
+/// This many jobs make several parts of a file.
 const MANY: usize = 1_300;
 
-/// A job of one of two types that runs, or has ended.
+/// A job of one of two types, running or ended.
 fn job(number: usize, has_ended: bool) -> Value {
     let minute = format!("2026-01-{:02}T05:{:02}:00Z", 1 + number / 60 % 28, number % 60);
     let mut job = json!({
@@ -37,7 +37,7 @@ pub(super) async fn many_jobs(service: &Service) {
     service.settled().await;
 }
 
-/// The file of a query, through the route and its ticket, as any client gets it.
+/// The file of a query, through the route and its ticket, as clients get it.
 pub(super) async fn file(service: &Service, query: &str) -> Reply {
     service.get(&format!("/v1/jobs/export?{query}")).expect(200).await
 }
@@ -117,7 +117,7 @@ async fn a_list_without_jobs_is_a_file_without_jobs() {
     let service = Service::shared().await;
     let text = file(&service, "").await.text;
     assert_eq!(text.matches("\r\n").count(), 1, "{text}");
-    // The names are quoted, so that readers that sample a file see that it has quotation marks.
+    // The names are quoted. A reader that samples a file then sees that it has quotation marks.
     assert!(text.starts_with(r#""job_id","external_id","type","status","#), "{text}");
     assert!(text.ends_with(",\"trace_id\"\r\n"), "{text}");
     assert_eq!(file(&service, "format=json").await.json, json!([]));
@@ -158,7 +158,7 @@ async fn jobs_that_change_meanwhile_are_there_once() {
     let function = Alone::start("export-jobs", environment).await;
     let mut answer = function.open(&Request::new("GET", "/v1/jobs/export?format=ndjson")).await;
     let mut text = answer.body.next().await.expect("a piece").expect("the first part").to_vec();
-    // Running jobs end, and new ones come: those that were there all the time must be there, once.
+    // Running jobs end, and a new one is created. All earlier jobs must be in the file once.
     let ended: Vec<Value> =
         (0..MANY).filter(|number| number % 2 == 1).map(|number| job(number, true)).collect();
     assert_eq!(ingest(&service, &json!(ended)).await[1], (MANY / 2) as u64);

@@ -1,4 +1,4 @@
-//! Who gets no file: by key, by ticket, by query. All of it is known before the first byte.
+//! Calls that get no file: by key, by ticket, by query. The function checks all of them before the first byte.
 
 use jobledger::lambda::system_clock;
 use jobledger_local::LOCAL_KEY;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{file, table};
 
-/// The Function URL, as who knows it calls it.
+/// A direct call of the Function URL.
 fn direct(service: &Service, query: &str) -> Call {
     service.anonymous("GET", &format!("/lambda-url/export-jobs/v1/jobs/export?{query}"))
 }
@@ -60,11 +60,11 @@ async fn a_ticket_is_good_for_its_owner_and_query_and_can_be_used_again() {
     for _ in 0..2 {
         assert_eq!(types(&direct(&service, &a).expect(200).await), ["a"]);
     }
-    // Clients may send a key on with it, even one that is nobody's.
+    // Clients may send a key besides, even an unknown one.
     assert_eq!(types(&direct(&service, &a).header("x-api-key", "old").expect(200).await), ["a"]);
     let admins = ticket(&service, LOCAL_KEY, "owner=mine&sort_order=asc").await;
     assert_eq!(types(&direct(&service, &admins).expect(200).await), ["a", "b"]);
-    // What a query can hold survives the way through the ticket.
+    // The ticket keeps every character of a query.
     create(&service, &json!({ "type": "a", "name": "x", "labels": { "team": "r&d = 50% + ü" } })).await;
     file(&service, "team=r%26d%20%3D%2050%25%20%2B%20%C3%BC").await;
 
@@ -92,7 +92,7 @@ async fn an_unknown_ticket_is_refused() {
         401,
         "unauthenticated",
     );
-    // The same word twice is not taken for either.
+    // A ticket that is given twice is refused.
     assert_ne!(direct(&service, &format!("{own}&{own}")).send().await.status, 200);
 }
 
