@@ -1,10 +1,10 @@
-//! Running many cases at the same time, a few at a time.
+//! Running many cases at the same time, [`AT_ONCE`] at a time: cases that wait, for a retry say, wait together.
 
 use std::pin::Pin;
 use std::task::Poll;
 
 /// Cases that run at the same time.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 16;
 
 /// Runs each case. If one fails, the test fails.
 pub async fn each_of<T, F: Future<Output = ()>>(cases: impl IntoIterator<Item = T>, run: impl FnMut(T) -> F) {

@@ -2,6 +2,7 @@
 
 use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
+use jobledger_tests::at_once::each_of;
 use jobledger_tests::dynamo::{Item, text};
 use jobledger_tests::faults::Fault;
 use serde_json::{Value, json};
@@ -55,20 +56,22 @@ async fn has_no_orphans(fixture: &FaultFixture, id: &str, what: &str) {
     }
 }
 
-async fn slots(fixture: &FaultFixture) -> Value {
-    fixture.service.get("/v1/types/limited").expect(200).await.at("/running").clone()
+async fn slots(fixture: &FaultFixture, kind: &str) -> Value {
+    fixture.service.get(&format!("/v1/types/{kind}")).expect(200).await.at("/running").clone()
 }
 
-async fn limit(fixture: &FaultFixture) {
+/// A type without a limit, and one with a limit. Each case has its own types, so that no case claims a job of another.
+async fn kinds(fixture: &FaultFixture, case: usize) -> [String; 2] {
+    let [free, limited] = ["free", "limited"].map(|kind| format!("{kind}-{case}"));
     let settings = json!({ "max_concurrency": 100, "backoff_seconds": 0 });
-    fixture.service.call("PUT", "/v1/types/limited").json(&settings).expect(200).await;
+    fixture.service.call("PUT", &format!("/v1/types/{limited}")).json(&settings).expect(200).await;
+    [free, limited]
 }
 
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_gives_the_worker_its_job() {
     let fixture = FaultFixture::start().await;
-    limit(&fixture).await;
-    for kind in ["free", "limited"] {
+    for kind in &kinds(&fixture, 0).await {
         let taken = std::sync::atomic::AtomicUsize::new(0);
         let claim = || async {
             let id = fixture.job(&json!({ "type": kind, "payload": { "x": 1 } })).await;
@@ -86,8 +89,8 @@ async fn a_claim_whose_answer_was_lost_gives_the_worker_its_job() {
             taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         })
         .await;
-        if kind == "limited" {
-            assert_eq!(slots(&fixture).await, json!(taken.into_inner()), "one slot each");
+        if kind.starts_with("limited") {
+            assert_eq!(slots(&fixture, kind).await, json!(taken.into_inner()), "one slot each");
         }
     }
 }
@@ -100,24 +103,21 @@ async fn report_of(fixture: &FaultFixture, kind: &str, mut report: Value) -> (Re
 
 #[tokio::test]
 async fn a_report_applies_once() {
-    let fixture = FaultFixture::start().await;
-    limit(&fixture).await;
+    let fixture = &FaultFixture::start().await;
     let progress = json!({ "current_task": "x", "current_task_progress": 1, "overall_progress": 5 });
-    for kind in ["free", "limited"] {
-        for (report, status) in [
-            (json!({ "progress": progress }), "running"),
-            (json!({ "phase": "x", "artifacts": [{ "name": "a" }] }), "running"),
-            (json!({ "status": "completed" }), "completed"),
-            (json!({ "status": "completed", "result": [1], "cost_usd": 1 }), "completed"),
-            (
-                json!({ "status": "completed", "result": [1], "name": "x", "metadata": { "x": 1 } }),
-                "completed",
-            ),
-            (json!({ "status": "failed", "error": "x", "retryable": false, "result": [1] }), "failed"),
-            (json!({ "status": "cancelled", "metadata": { "x": 1 } }), "cancelled"),
-        ] {
-            let make = || report_of(&fixture, kind, report.clone());
-            each_lost(&fixture, "update-job", make, async |reply, id, what| {
+    let reports = [
+        (json!({ "progress": progress }), "running"),
+        (json!({ "phase": "x", "artifacts": [{ "name": "a" }] }), "running"),
+        (json!({ "status": "completed" }), "completed"),
+        (json!({ "status": "completed", "result": [1], "cost_usd": 1 }), "completed"),
+        (json!({ "status": "completed", "result": [1], "name": "x", "metadata": { "x": 1 } }), "completed"),
+        (json!({ "status": "failed", "error": "x", "retryable": false, "result": [1] }), "failed"),
+        (json!({ "status": "cancelled", "metadata": { "x": 1 } }), "cancelled"),
+    ];
+    each_of(reports.into_iter().enumerate(), |(case, (report, status))| async move {
+        for kind in &kinds(fixture, case).await {
+            let make = || report_of(fixture, kind, report.clone());
+            each_lost(fixture, "update-job", make, async |reply, id, what| {
                 assert_eq!(reply.at("/status"), status, "{what}");
                 let job = fixture.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
                 assert_eq!((job.at("/status"), job.at("/attempt")), (&json!(status), &json!(1)), "{what}");
@@ -127,24 +127,23 @@ async fn a_report_applies_once() {
                 }
             })
             .await;
-            if kind == "limited" {
-                assert_eq!(slots(&fixture).await, 0, "{report}");
+            if kind.starts_with("limited") {
+                assert_eq!(slots(fixture, kind).await, 0, "{report}");
             }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_failed_or_returned_attempt_is_queued_once() {
-    let fixture = FaultFixture::start().await;
-    limit(&fixture).await;
-    for kind in ["free", "limited"] {
-        for (report, most) in [
-            (json!({ "status": "failed", "error": "x", "result": [1] }), 2),
-            (json!({ "status": "queued" }), 3),
-        ] {
-            let make = || report_of(&fixture, kind, report.clone());
-            each_lost(&fixture, "update-job", make, async |reply, id, what| {
+    let fixture = &FaultFixture::start().await;
+    let reports =
+        [(json!({ "status": "failed", "error": "x", "result": [1] }), 2), (json!({ "status": "queued" }), 3)];
+    each_of(reports.into_iter().enumerate(), |(case, (report, most))| async move {
+        for kind in &kinds(fixture, case).await {
+            let make = || report_of(fixture, kind, report.clone());
+            each_lost(fixture, "update-job", make, async |reply, id, what| {
                 assert_eq!(
                     (reply.at("/status"), reply.at("/max_attempts")),
                     (&json!("queued"), &json!(most)),
@@ -159,11 +158,12 @@ async fn a_failed_or_returned_attempt_is_queued_once() {
                 fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
             })
             .await;
-            if kind == "limited" {
-                assert_eq!(slots(&fixture).await, 0, "{report}");
+            if kind.starts_with("limited") {
+                assert_eq!(slots(fixture, kind).await, 0, "{report}");
             }
         }
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -194,35 +194,33 @@ async fn an_edit_and_a_retry_succeed_for_their_caller() {
 /// From some request on, requests or answers get lost, so the worker gets 503. It repeats its report.
 #[tokio::test]
 async fn a_final_report_that_failed_is_accepted_when_repeated() {
-    let fixture = FaultFixture::start().await;
-    limit(&fixture).await;
-    for kind in ["free", "limited"] {
-        for report in
-            [json!({ "status": "completed", "result": [1] }), json!({ "status": "failed", "error": "x" })]
-        {
-            for fault in [Fault::AnswerLost, Fault::Lost] {
-                for from in 0..6 {
-                    let (request, id) = report_of(&fixture, kind, report.clone()).await;
-                    let behind = fixture.behind("update-job").await.knows_the_key().await;
-                    let lost = fault.clone();
-                    behind
-                        .proxy
-                        .plan(move |seen| if seen.number < from { Fault::None } else { lost.clone() });
-                    let reply = behind.call(&request).await;
-                    let what = format!("{report} {fault:?} from {from}: {}", reply.text);
-                    assert!([200, 503].contains(&reply.status), "{what}");
-                    behind.proxy.heal();
-                    let again = behind.call(&request).await;
-                    assert_eq!(again.status, 200, "{what}, then {}", again.text);
-                    let expect = if report["status"] == "failed" { "queued" } else { "completed" };
-                    assert_eq!(again.at("/status"), expect, "{what}");
-                    has_no_orphans(&fixture, &id, &what).await;
-                    fixture.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
-                }
+    let fixture = &FaultFixture::start().await;
+    let reports =
+        [json!({ "status": "completed", "result": [1] }), json!({ "status": "failed", "error": "x" })];
+    let faults = [Fault::AnswerLost, Fault::Lost];
+    let cases = reports.iter().flat_map(|report| {
+        faults.iter().flat_map(move |fault| (0..6).map(move |from| (report, fault, from)))
+    });
+    each_of(cases.enumerate(), |(case, (report, fault, from))| async move {
+        for kind in &kinds(fixture, case).await {
+            let (request, id) = report_of(fixture, kind, report.clone()).await;
+            let behind = fixture.behind("update-job").await.knows_the_key().await;
+            let lost = fault.clone();
+            behind.proxy.plan(move |seen| if seen.number < from { Fault::None } else { lost.clone() });
+            let reply = behind.call(&request).await;
+            let what = format!("{kind} {report} {fault:?} from {from}: {}", reply.text);
+            assert!([200, 503].contains(&reply.status), "{what}");
+            behind.proxy.heal();
+            let again = behind.call(&request).await;
+            assert_eq!(again.status, 200, "{what}, then {}", again.text);
+            let expect = if report["status"] == "failed" { "queued" } else { "completed" };
+            assert_eq!(again.at("/status"), expect, "{what}");
+            has_no_orphans(fixture, &id, &what).await;
+            fixture.service.call("DELETE", &format!("/v1/jobs/{id}")).expect(200).await;
+            if kind.starts_with("limited") {
+                assert_eq!(slots(fixture, kind).await, 0, "{what}");
             }
         }
-        if kind == "limited" {
-            assert_eq!(slots(&fixture).await, 0);
-        }
-    }
+    })
+    .await;
 }

@@ -185,7 +185,8 @@ async fn count(
 /// A record without a sequence number goes with the record before it, or if there is none, with the next one. So it
 /// counts once, too. If no record has a number, nothing tells them apart, and none is new.
 fn after<'a>(entries: &'a [Entry], read: Option<&SequenceNumber>) -> Vec<&'a Entry> {
-    let says = |entry: &Entry| entry.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
+    let says =
+        |entry: &Entry| entry.sequence.as_ref().map(|sequence| read.is_none_or(|read| sequence > read));
     let mut is_new = entries.iter().find_map(says).unwrap_or(false);
     let keep = |entry: &&Entry| {
         is_new = says(entry).unwrap_or(is_new);

@@ -1,5 +1,6 @@
 //! Lists that are too long for filters without counts, and an hour with many jobs.
 
+use jobledger::lists::MAX_MATCHES;
 use jobledger_tests::jobs::ingest;
 use jobledger_tests::lists::refuses_query;
 use jobledger_tests::{Service, text};
@@ -83,8 +84,8 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
         assert_eq!(page.at("/total"), MANY + 1);
     }
 
-    // One more match than a list counts, by a filter without a bucket: the total is a lower bound.
-    let more: Vec<Value> = (0..6_668)
+    // Up to the limit, a list and a count by a filter without a bucket are exact. Past it, the total is a lower bound.
+    let more: Vec<Value> = (0..=MAX_MATCHES - 3_334)
         .map(|number| {
             json!({
                 "external_id": format!("m{number}"), "type": "y", "status": "queued",
@@ -92,8 +93,19 @@ async fn ten_thousand_and_one_jobs_of_an_hour() {
             })
         })
         .collect();
-    for part in more.chunks(5_000) {
-        ingest(&service, &json!(part)).await;
+    let (up_to_the_limit, one_more) = more.split_at(MAX_MATCHES - 3_334);
+    for (part, kind) in [(up_to_the_limit, "exact"), (one_more, "at_least")] {
+        for call in part.chunks(5_000) {
+            ingest(&service, &json!(call)).await;
+        }
+        service.settled().await;
+        assert_eq!(count("team=red").await, (10_000, kind.to_owned()));
+        let counted = service.get("/v1/jobs/count?team=red").expect(200).await;
+        assert_eq!(
+            [counted.at("/total"), counted.at("/total_kind"), counted.at("/by_status/queued")],
+            [&json!(MAX_MATCHES), &json!(kind), &json!(MAX_MATCHES)]
+        );
     }
-    assert_eq!(count("team=red").await, (10_000, "at_least".to_owned()));
+    let all = service.get("/v1/jobs/count").expect(200).await;
+    assert_eq!((all.at("/total"), all.at("/total_kind")), (&json!(MANY + 1 + more.len()), &json!("exact")));
 }
