@@ -12,7 +12,8 @@ pub const INPUT: &str = "input#";
 pub const OUTPUT: &str = "output#";
 /// Begins the name of the part that holds a try that ended; the rest is its number.
 pub const TRY: &str = "try#";
-/// The part that keeps an idempotency key whose job got its id from an `external_id`.
+/// The part that keeps an idempotency key: one item, so that one write decides whether the key stands for a request with
+/// an `external_id` or for one without.
 pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";

@@ -3,6 +3,7 @@
 
 mod broken_off;
 mod corrupt;
+mod interleaved;
 mod lasting;
 mod lost_answers;
 mod lost_answers_of_keys;
