@@ -187,6 +187,7 @@ fn heads() -> Vec<Head> {
             output: Some(id.as_uuid()),
             report: None,
             changed_by: None,
+            retried_by: Some(id.as_uuid()),
         })
         .collect()
 }

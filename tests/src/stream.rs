@@ -59,6 +59,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         output: None,
         report: None,
         changed_by: None,
+        retried_by: None,
     }
 }
 

@@ -135,6 +135,7 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
         output: None,
         report: None,
         changed_by: None,
+        retried_by: None,
     })
 }
 

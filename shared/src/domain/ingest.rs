@@ -327,6 +327,7 @@ pub fn judge(
         output: (!upsert.output.is_empty()).then_some(defaults.fresh),
         report: None,
         changed_by: existing.and_then(|head| head.changed_by),
+        retried_by: existing.and_then(|head| head.retried_by),
     };
     Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
 }

@@ -305,6 +305,8 @@ pub struct Head {
     pub report: Option<Fingerprint>,
     /// Which bulk job changed it last.
     pub changed_by: Option<JobId>,
+    /// Which call queued it again last: tells a retry that is sent again from another one of the same millisecond.
+    pub retried_by: Option<uuid::Uuid>,
 }
 
 impl Head {

@@ -97,6 +97,7 @@ impl NewJob {
             output: None,
             report: None,
             changed_by: None,
+            retried_by: None,
         }
     }
 }

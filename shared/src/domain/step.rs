@@ -93,6 +93,8 @@ pub enum Change {
     },
     /// This bulk job changed the job.
     ChangedBy(JobId),
+    /// This call queues the job again.
+    RetriedBy(Uuid),
 }
 
 /// How a job ends.
@@ -289,6 +291,7 @@ impl Change {
                 next.output = Some(*name);
             }
             Self::ChangedBy(bulk) => next.changed_by = Some(*bulk),
+            Self::RetriedBy(call) => next.retried_by = Some(*call),
         }
     }
 }

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::head_write::{Condition, HeadUpdate, NewValue, Path};
 use super::item::{ErrorRow, LATER, fingerprint_text, queue_key};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, SLOT,
+    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY, SLOT,
 };
 use super::value::{n, s};
 use super::{Corrupt, progress_value};
@@ -117,6 +117,7 @@ impl HeadUpdate {
                 self.set.push(("bytes", NewValue::SumOfAny("bytes", *bytes)));
             }
             Change::ChangedBy(bulk) => self.set(CHANGED_BY, s(bulk)),
+            Change::RetriedBy(call) => self.set(RETRIED_BY, s(call)),
         }
         Ok(())
     }

@@ -110,6 +110,8 @@ struct Row {
     report: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_by: Option<JobId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retried_by: Option<Uuid>,
 }
 
 /// The one attribute of a head that a list asks for later.
@@ -178,6 +180,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         output: head.output,
         report: head.report.as_ref().map(fingerprint_text),
         changed_by: head.changed_by,
+        retried_by: head.retried_by,
         ..Row::default()
     };
     if let Some(Holder { worker, token }) = &job.holder {
@@ -228,7 +231,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
     let row = row(item)?;
     let (shard, input, output) = (row.shard, row.input, row.output);
     let (said, written_by, ttl_seconds) = (row.fingerprint.clone(), row.written_by, row.ttl_seconds);
-    let (report, changed_by) = (row.report.clone(), row.changed_by);
+    let (report, changed_by, retried_by) = (row.report.clone(), row.changed_by, row.retried_by);
     let whole = || {
         let said = fingerprint(&said.ok_or("no fingerprint")?)?;
         let ttl_hours = u16::try_from(ttl_seconds.ok_or("no ttl_seconds")? / 3600).map_err(text)?;
@@ -242,6 +245,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
             output,
             report: report.as_deref().map(fingerprint).transpose()?,
             changed_by,
+            retried_by,
         })
     };
     whole().map_err(|problem: String| Corrupt::new(name, problem))

@@ -22,6 +22,8 @@ pub const PROBE: &str = "probe";
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
 pub const CHANGED_BY: &str = "changed_by";
+/// On a head: which call queued it again last. So a retry knows its own write when its answer was lost.
+pub const RETRIED_BY: &str = "retried_by";
 
 /// On a head: the name of its output, without [`OUTPUT`].
 pub const OUTPUT_NAME: &str = "output";

@@ -4,6 +4,7 @@ use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
 use jobledger_tests::faults::{Fault, Gate};
+use jobledger_tests::problems::is_problem;
 use serde_json::{Value, json};
 
 use super::{FaultFixture, ProxiedFunction};
@@ -97,4 +98,24 @@ async fn one_key_with_two_bodies_makes_one_job() {
         is_one_refused(fixture, [&first.1, &other.1], &format!("{}-{}", first.0, other.0)).await;
     })
     .await;
+}
+
+/// The clock of both functions stands still, so both calls are of one millisecond.
+#[tokio::test]
+async fn of_two_retries_in_one_millisecond_one_queues_the_job() {
+    let fixture = FaultFixture::start().await;
+    let (one, two) = (fixture.patient("retry-job").await, fixture.patient("retry-job").await);
+    let (one, two) = (one.knows_the_key().await, two.knows_the_key().await);
+    for number in 0..MAX_REQUESTS {
+        let id = fixture.job(&json!({ "type": "x" })).await;
+        fixture.service.call("POST", &format!("/v1/jobs/{id}/cancel")).expect(200).await;
+        let request = Request::new("POST", &format!("/v1/jobs/{id}/retry"));
+        let Some([late, early]) = interleaved(number, (&one, &request), (&two, &request)).await else {
+            assert!(number >= 2, "a retry reads, and writes");
+            return;
+        };
+        assert_eq!((early.status, early.at("/status")), (200, &json!("queued")), "{}", early.text);
+        is_problem(&late, 409, "wrong_status");
+    }
+    panic!("more requests than are tried");
 }

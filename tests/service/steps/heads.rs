@@ -127,6 +127,7 @@ fn head(state: State, bits: u32) -> Head {
         output: has(3).then(|| Uuid::from_u128(12)),
         report: has(4).then(|| Fingerprint::of(b"report")),
         changed_by: has(4).then(|| JobId::from(Uuid::from_u128(13))),
+        retried_by: has(4).then(|| Uuid::from_u128(16)),
     }
 }
 

@@ -27,6 +27,7 @@ const NOT_PROJECTED: [&str; 20] = [
     "last_error",
     "report",
     "changed_by",
+    "retried_by",
     "written_by",
 ];
 /// A head is none without these.
@@ -165,7 +166,7 @@ fn head() -> impl Strategy<Value = Head> {
     let name = || of(any::<u128>().prop_map(Uuid::from_u128));
     let marks = (of(any::<[u8; 16]>()), of(any::<u128>()));
     (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name(), marks).prop_map(
-        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by))| Head {
+        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by, retried_by))| Head {
             job,
             shard,
             fingerprint: Fingerprint::from(fingerprint),
@@ -175,6 +176,7 @@ fn head() -> impl Strategy<Value = Head> {
             output,
             report: report.map(Fingerprint::from),
             changed_by: changed_by.map(|id| JobId::from(Uuid::from_u128(id))),
+            retried_by,
         },
     )
 }
