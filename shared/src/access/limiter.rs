@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::Instant;
 
-use super::RateLimitStatus;
+use super::{Error, RateLimitStatus};
 use crate::domain::{AccessKey, KeyId, RateLimit, Timestamp, micros};
 use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
 use crate::store::value::{n, s};
@@ -63,7 +63,7 @@ impl Limiter {
         tables: &Tables,
         key: &AccessKey,
         now: Timestamp,
-    ) -> Result<Option<RateLimitStatus>, StoreError> {
+    ) -> Result<Option<RateLimitStatus>, Error> {
         let Some(rate_limit) = key.rate_limit else { return Ok(None) };
         let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
         let allowance = self.of(&key.key_id);
@@ -84,7 +84,7 @@ impl Limiter {
         key: &AccessKey,
         calls: u32,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, Error> {
         let Some(rate_limit) = key.rate_limit else { return Ok(calls) };
         let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
         let allowance = self.of(&key.key_id);
@@ -104,7 +104,7 @@ impl Limiter {
 
 impl Taker<'_> {
     /// Takes up to so many calls: from the allowance, and what it lacks from the bucket.
-    async fn take(self, allowance: &mut Allowance, calls: u32) -> Result<u32, StoreError> {
+    async fn take(self, allowance: &mut Allowance, calls: u32) -> Result<u32, Error> {
         let Self { store, rate_limit, now, .. } = self;
         allowance.go_by(rate_limit);
         let spent = allowance.spend(rate_limit, calls, now);
@@ -138,7 +138,7 @@ impl Taker<'_> {
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
-        Err(StoreError::Unavailable("others took from the key's rate at every try".into()))
+        Err(Error::RateContended)
     }
 
     /// Takes so many calls from a bucket that is believed to be full then. If the bucket is being filled, the write

@@ -60,7 +60,7 @@ impl AccessControl for StoredAccess {
     }
 
     async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<RateLimitStatus>, Error> {
-        Ok(self.limiter.spend(&self.store, &self.tables, key, now).await?)
+        self.limiter.spend(&self.store, &self.tables, key, now).await
     }
 
     async fn take(&self, key: &AccessKey, calls: u32, now: Timestamp) -> Result<u32, Error> {

@@ -29,6 +29,13 @@ pub enum Access {
     ScopeOrTicket(Scope),
 }
 
+impl Access {
+    /// Whether the route only reads, whatever its method.
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Self::Scope(Scope::Read) | Self::ScopeOrTicket(Scope::Read))
+    }
+}
+
 /// The caller: the owner that the call acts for, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {

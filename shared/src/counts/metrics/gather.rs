@@ -38,8 +38,9 @@ pub struct Gathered {
 impl Gatherer {
     /// Reads the numbers, and sends a probe if the last one is old enough.
     pub async fn gather(&self, ledger: &Ledger, now: Timestamp) -> Result<Gathered, StoreError> {
-        let (mut scrape, ()) =
-            tokio::try_join!(scrape(&ledger.store, &ledger.config.tables), self.probing.send(ledger, now))?;
+        let read = scrape(&ledger.store, &ledger.config.tables);
+        let (scrape, ()) = tokio::join!(read, self.probing.send(ledger, now));
+        let mut scrape = scrape?;
         if scrape.are_records_cut {
             scrape.records = self.shares.get(ledger, now).await?;
         }
