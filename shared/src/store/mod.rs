@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod head_step;
 pub mod head_write;
+mod identity;
 pub(crate) mod item;
 mod jobs;
 mod ledger;

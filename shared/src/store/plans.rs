@@ -82,6 +82,11 @@ pub fn get_head(tables: &Tables, id: JobId) -> GetItemInputBuilder {
     get_part(tables, id, HEAD)
 }
 
+/// Reads an item that lies beside the jobs and is of none.
+pub(super) fn get_item(tables: &Tables, id: &str, part: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.jobs).key(JOB_ID, s(id)).key(PART, s(part))
+}
+
 /// Reads a part of a job, as of now or a moment ago.
 pub fn get_part(tables: &Tables, id: JobId, part: &str) -> GetItemInputBuilder {
     GetItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, part)))

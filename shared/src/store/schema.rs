@@ -18,6 +18,9 @@ pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
 
+/// Job id and part of the item that says which service this is.
+pub const SERVICE: &str = "service";
+
 /// Attribute of a head that says how far its job is. No index has it: the worker on a job changes it often.
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
