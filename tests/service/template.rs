@@ -176,6 +176,7 @@ fn heads() -> Vec<Head> {
                 }),
                 holder: None,
                 last_try: None,
+                arrival: None,
                 bytes: 123_456,
                 state,
             },

@@ -124,6 +124,7 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
             progress: None,
             holder: None,
             last_try: None,
+            arrival: None,
             bytes,
             state: State::Running { started_at: asked.now, phase: None, lease: None },
         },

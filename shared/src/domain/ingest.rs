@@ -316,6 +316,7 @@ pub fn judge(
             progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
             holder: None,
             last_try: ended_try.or_else(|| stored.and_then(|job| job.last_try.clone())),
+            arrival: None,
             bytes: 0,
             state,
         },

@@ -13,8 +13,18 @@ use crate::domain::step::{Change, End, EndOfTry, When};
 use crate::domain::{Holder, JobError, JobId, Lease, Percent, ReportedProgress, Status, Step, Timestamp};
 
 /// The attributes that only some statuses have. A step to another status removes those that it does not set.
-const OF_STATUS: [Path; 9] =
-    [QUEUE, "available_at", "started_at", "completed_at", EXPIRES_AT, "error", "phase", LEASE_UNTIL, SLOT];
+const OF_STATUS: [Path; 10] = [
+    QUEUE,
+    "arrival",
+    "available_at",
+    "started_at",
+    "completed_at",
+    EXPIRES_AT,
+    "error",
+    "phase",
+    LEASE_UNTIL,
+    SLOT,
+];
 const CURRENT_TASK: Path = "progress.current_task";
 const CURRENT_SHARE: Path = "progress.current_task_hundredths";
 const OVERALL: Path = "progress.overall_hundredths";
@@ -79,7 +89,7 @@ impl HeadUpdate {
                 let key = if at.is_some_and(|at| *available_at > at) {
                     format!("{LATER}{available_at}#{}", self.id)
                 } else {
-                    queue_key(*priority, *available_at, self.id)
+                    queue_key(*priority, *available_at, None, self.id)
                 };
                 self.set(QUEUE, s(key));
                 self.set("available_at", time(*available_at));

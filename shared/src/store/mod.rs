@@ -35,7 +35,7 @@ pub use client::{Store, Transacted, Written};
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, Error, StoreError};
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
-pub(crate) use item::{progress_value, queue_key};
+pub(crate) use item::{LATER, progress_value, queue_place};
 pub use jobs::Jobs;
 pub use ledger::{Ledger, Source};
 pub use memory::Memory;
