@@ -41,8 +41,14 @@ fn parameters_reach_the_functions_that_they_are_for() {
         let token = function.variables.get("SCRAPE_TOKEN").map(String::as_str);
         assert_eq!(token, (function.name == "metrics").then_some("scrape-0123456789"), "{}", function.name);
     }
-    for most in ["0", "5"] {
-        assert_eq!(with("ReservedConcurrency", most).expect("our template").len(), function_binaries().len());
+    for function in with("WaitsPerKey", "20").expect("our template") {
+        assert_eq!(function.variables["WAITS_PER_KEY"], "20", "{}", function.name);
+    }
+    for name in ["ReservedConcurrency", "TallyReservedConcurrency", "ReaperReservedConcurrency"] {
+        for most in ["0", "5"] {
+            assert_eq!(with(name, most).expect("our template").len(), function_binaries().len());
+        }
+        assert!(with(name, "-1").is_err(), "{name}");
     }
     assert!(with("ReservedConcurrency", "-1").is_err());
 }

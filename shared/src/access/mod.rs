@@ -16,7 +16,7 @@ mod tickets;
 mod usage;
 mod usage_writer;
 
-pub use control::{AccessControl, Flush, Freshness, Used};
+pub use control::{AccessControl, Flush, Freshness, MAX_WAIT_SECONDS, Used, WAIT_SECONDS_A_CALL};
 pub use error::Error;
 pub use key_item::{KeyChange, NewKey, StoredKey, put_key};
 pub use keys::{KeyPage, Keys, Revocation};
