@@ -38,6 +38,8 @@ pub struct Call<'a, B: Backend> {
     pub fresh: Uuid,
     /// Under which the log knows the request.
     pub request_id: &'a str,
+    /// The address that it came from, as Lambda says; no header tells it, because callers write headers.
+    pub source_ip: Option<&'a str>,
 }
 
 /// How long to hold an answer back.
@@ -131,6 +133,7 @@ impl<B: Backend> Call<'_, B> {
             key_id: key.map(|key| key.key_id.as_str()),
             key_owner: key.map(|key| &key.owner),
             request_id: Some(self.request_id),
+            source_ip: self.source_ip,
         }
         .log();
     }

@@ -31,6 +31,7 @@ pub(super) struct Incoming {
     method: Method,
     path: String,
     trace_id: Option<String>,
+    source_ip: Option<String>,
     deadline_ms: u64,
     /// The route, as the template has it; at a Function URL, which takes any method, the name of the function.
     route: String,
@@ -79,6 +80,7 @@ impl Admitted<'_> {
             clock: incoming.clock,
             fresh: incoming.fresh,
             request_id: &incoming.request_id,
+            source_ip: incoming.source_ip.as_deref(),
         }
     }
 }
@@ -101,6 +103,7 @@ impl Incoming {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
+            source_ip: route::source_ip_of(request),
             deadline_ms: context.map_or(0, |context| context.deadline),
             route: route::key_of(request).unwrap_or_else(|| function.to_owned()),
             known: None,

@@ -56,9 +56,10 @@ pub struct TimeToLive {
 }
 
 /// The properties that decide about backups, keys and bills.
-const ONLY_ON_AWS: [&str; 6] = [
+const ONLY_ON_AWS: [&str; 7] = [
     "ContributorInsightsSpecification",
     "DeletionProtectionEnabled",
+    "OnDemandThroughput",
     "PointInTimeRecoverySpecification",
     "SSESpecification",
     "TableClass",
