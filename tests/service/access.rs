@@ -2,6 +2,7 @@
 
 mod foreign;
 mod forms;
+mod strangers;
 mod tickets;
 
 use jobledger::lambda::system_clock;

@@ -48,6 +48,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             progress: None,
             holder: None,
             last_try: None,
+            arrival: None,
             bytes: 0,
             state: State::Queued { available_at: created_at },
         },
@@ -59,6 +60,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         output: None,
         report: None,
         changed_by: None,
+        retried_by: None,
     }
 }
 

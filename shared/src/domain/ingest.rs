@@ -316,6 +316,7 @@ pub fn judge(
             progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
             holder: None,
             last_try: ended_try.or_else(|| stored.and_then(|job| job.last_try.clone())),
+            arrival: None,
             bytes: 0,
             state,
         },
@@ -327,6 +328,7 @@ pub fn judge(
         output: (!upsert.output.is_empty()).then_some(defaults.fresh),
         report: None,
         changed_by: existing.and_then(|head| head.changed_by),
+        retried_by: existing.and_then(|head| head.retried_by),
     };
     Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
 }

@@ -46,6 +46,8 @@ pub struct Job {
     pub holder: Option<Holder>,
     /// The last try that ended before the job was queued again; `None`: there was none, or it is a row of an index.
     pub last_try: Option<Try>,
+    /// Its place among the jobs that are due at the same time; `None`: its id decides, or it is a row of an index.
+    pub arrival: Option<Arrival>,
     /// Bytes of its input and output as they are stored, packed or not, without the head; 0 in a row of an index.
     pub bytes: u64,
     /// The state that it is in.
@@ -75,6 +77,15 @@ pub enum State {
     Failed(Ended, JobError),
     /// Called off.
     Cancelled(Ended),
+}
+
+/// When and in which order waiting jobs came. Jobs that are due at the same time go in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival {
+    /// The time of the call that brought it.
+    pub at: Timestamp,
+    /// Its line in that call.
+    pub line: u32,
 }
 
 /// The worker that has an attempt.
@@ -305,9 +316,21 @@ pub struct Head {
     pub report: Option<Fingerprint>,
     /// Which bulk job changed it last.
     pub changed_by: Option<JobId>,
+    /// Which call queued it again last: tells a retry that is sent again from another one of the same millisecond.
+    pub retried_by: Option<uuid::Uuid>,
 }
 
 impl Head {
+    /// Gives a job that waits its place behind those that came before. One that waited already keeps its place.
+    pub fn arrive(&mut self, before: Option<&Self>, arrival: Arrival) {
+        let waits = |head: &Self| head.job.status() == Status::Queued;
+        self.job.arrival = match before.filter(|before| waits(before)) {
+            _ if !waits(self) => None,
+            Some(before) => before.job.arrival,
+            None => Some(arrival),
+        };
+    }
+
     /// Whether both come from one and the same request: a write whose answer was lost is sent again by the SDK, and
     /// must not take its own first try for somebody else's.
     pub fn is_same_write(&self, other: &Self) -> bool {

@@ -36,7 +36,7 @@ pub use field_error::FieldError;
 pub use filters::{created_range, job_query, set, start_and_end};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
-pub use job::{Ended, Head, Holder, Job, JobError, Lease, State, Try};
+pub use job::{Arrival, Ended, Head, Holder, Job, JobError, Lease, State, Try};
 pub use job_change::{JobChange, Renewal, Unfit};
 pub use labels::Labels;
 pub use lease::{LeaseToken, Terms, code};

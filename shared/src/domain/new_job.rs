@@ -86,6 +86,7 @@ impl NewJob {
                 progress: None,
                 holder: None,
                 last_try: None,
+                arrival: None,
                 bytes: 0,
                 state: State::Queued { available_at: self.available_at.unwrap_or(now).max(now) },
             },
@@ -97,6 +98,7 @@ impl NewJob {
             output: None,
             report: None,
             changed_by: None,
+            retried_by: None,
         }
     }
 }

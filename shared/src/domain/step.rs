@@ -93,6 +93,8 @@ pub enum Change {
     },
     /// This bulk job changed the job.
     ChangedBy(JobId),
+    /// This call queues the job again.
+    RetriedBy(Uuid),
 }
 
 /// How a job ends.
@@ -251,11 +253,16 @@ impl Change {
     fn apply(&self, head: &Head, next: &mut Head) {
         let job = &mut next.job;
         match self {
-            Self::Wait { available_at, .. } => job.state = State::Queued { available_at: *available_at },
+            Self::Wait { available_at, .. } => {
+                job.state = State::Queued { available_at: *available_at };
+                job.arrival = None;
+            }
             Self::Run { started_at, lease } => {
+                job.arrival = None;
                 job.state = State::Running { started_at: *started_at, phase: None, lease: *lease };
             }
             Self::End(end, at) => {
+                job.arrival = None;
                 let ended = ended(head, *at);
                 job.state = match end {
                     End::Completed => State::Completed(ended),
@@ -289,6 +296,7 @@ impl Change {
                 next.output = Some(*name);
             }
             Self::ChangedBy(bulk) => next.changed_by = Some(*bulk),
+            Self::RetriedBy(call) => next.retried_by = Some(*call),
         }
     }
 }

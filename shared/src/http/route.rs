@@ -91,6 +91,12 @@ pub(super) fn key_of(request: &Request) -> Option<String> {
     context.route_key.clone().filter(|route| route != "$default")
 }
 
+/// The address of the caller; `None`: Lambda does not say.
+pub(super) fn source_ip_of(request: &Request) -> Option<String> {
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
+    context.http.source_ip.clone()
+}
+
 /// The function was called for a route that it does not serve: the template and the code disagree.
 #[derive(Debug, thiserror::Error)]
 #[error("the function {function} does not serve {method} {path}")]

@@ -46,7 +46,7 @@ use crate::store::Jobs;
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use create::Created;
 pub use error::Error;
-pub use jobs::ByBulk;
+pub use jobs::{ByBulk, Retrier};
 pub use reaper::{Watched, watch};
 pub use send::Made;
 pub(crate) use send::make;

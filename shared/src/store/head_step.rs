@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::head_write::{Condition, HeadUpdate, NewValue, Path};
 use super::item::{ErrorRow, LATER, fingerprint_text, queue_key};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, SLOT,
+    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY, SLOT,
 };
 use super::value::{n, s};
 use super::{Corrupt, progress_value};
@@ -13,8 +13,18 @@ use crate::domain::step::{Change, End, EndOfTry, When};
 use crate::domain::{Holder, JobError, JobId, Lease, Percent, ReportedProgress, Status, Step, Timestamp};
 
 /// The attributes that only some statuses have. A step to another status removes those that it does not set.
-const OF_STATUS: [Path; 9] =
-    [QUEUE, "available_at", "started_at", "completed_at", EXPIRES_AT, "error", "phase", LEASE_UNTIL, SLOT];
+const OF_STATUS: [Path; 10] = [
+    QUEUE,
+    "arrival",
+    "available_at",
+    "started_at",
+    "completed_at",
+    EXPIRES_AT,
+    "error",
+    "phase",
+    LEASE_UNTIL,
+    SLOT,
+];
 const CURRENT_TASK: Path = "progress.current_task";
 const CURRENT_SHARE: Path = "progress.current_task_hundredths";
 const OVERALL: Path = "progress.overall_hundredths";
@@ -79,7 +89,7 @@ impl HeadUpdate {
                 let key = if at.is_some_and(|at| *available_at > at) {
                     format!("{LATER}{available_at}#{}", self.id)
                 } else {
-                    queue_key(*priority, *available_at, self.id)
+                    queue_key(*priority, *available_at, None, self.id)
                 };
                 self.set(QUEUE, s(key));
                 self.set("available_at", time(*available_at));
@@ -117,6 +127,7 @@ impl HeadUpdate {
                 self.set.push(("bytes", NewValue::SumOfAny("bytes", *bytes)));
             }
             Change::ChangedBy(bulk) => self.set(CHANGED_BY, s(bulk)),
+            Change::RetriedBy(call) => self.set(RETRIED_BY, s(call)),
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables};
 use crate::domain::{Fingerprint, JobId, Timestamp};
 
-/// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
+/// How long an idempotency key is kept beside the job, in hours: as long as an ended job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
 /// The key of a job's head.
@@ -30,7 +30,7 @@ fn job_key(id: JobId, part: &str) -> AttributeMap {
     AttributeMap::from([(JOB_ID.to_owned(), s(id)), (PART.to_owned(), s(part))])
 }
 
-/// Keeps an idempotency key, unless it is kept for another request.
+/// Keeps an idempotency key of a request with an `external_id`, unless it is kept for another request.
 pub fn keep_key(
     tables: &Tables,
     id: JobId,
@@ -45,6 +45,17 @@ pub fn keep_key(
         .item(EXPIRES_AT, n(now.plus_hours(KEY_TTL_HOURS).seconds_ceil()))
         .condition_expression("attribute_not_exists(job_id) OR said = :said")
         .expression_attribute_values(":said", said)
+}
+
+/// Keeps an idempotency key for the job that it gives its id to, unless it is kept for a request with an `external_id`.
+///
+/// Such a key is kept without what was said: the job's head tells the bodies of these requests apart.
+pub fn keep_key_of_id(tables: &Tables, id: JobId, now: Timestamp) -> PutItemInputBuilder {
+    PutItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_item(Some(job_key(id, KEY)))
+        .item(EXPIRES_AT, n(now.plus_hours(KEY_TTL_HOURS).seconds_ceil()))
+        .condition_expression("attribute_not_exists(said)")
 }
 
 /// Writes a part of a job.
@@ -69,6 +80,11 @@ pub fn get_job(tables: &Tables, id: JobId) -> QueryInputBuilder {
 /// Reads a job's head, as of now or a moment ago.
 pub fn get_head(tables: &Tables, id: JobId) -> GetItemInputBuilder {
     get_part(tables, id, HEAD)
+}
+
+/// Reads an item that lies beside the jobs and is of none.
+pub(super) fn get_item(tables: &Tables, id: &str, part: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.jobs).key(JOB_ID, s(id)).key(PART, s(part))
 }
 
 /// Reads a part of a job, as of now or a moment ago.

@@ -66,6 +66,12 @@ async fn creating_a_job_is_within_its_cost() {
     bill.show(&format!("create with a payload that weighs {weight} KB packed"));
     bill.within(2, 2, 6 + weight);
 
+    let request = create(&new_job()).header("idempotency-key", "alone");
+    let (_, bill) = created(&fixture, &creator, &request).await;
+    bill.show("create with an idempotency key");
+    // The key is kept in an item of its own, beside the other requests.
+    bill.within(2, 2, 7);
+
     let mut with_ids = new_job();
     with_ids["external_id"] = json!("scene-1");
     let request = create(&with_ids).header("idempotency-key", "once");

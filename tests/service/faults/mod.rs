@@ -3,6 +3,7 @@
 
 mod broken_off;
 mod corrupt;
+mod interleaved;
 mod lasting;
 mod lost_answers;
 mod lost_answers_of_keys;
@@ -119,6 +120,8 @@ impl FaultFixture {
         for id in ["1", "2"] {
             self.service.call("PUT", &format!("/v1/records/source/{id}")).expect(201).await;
         }
+        // From now on it is only read.
+        self.service.get("/v1/admin/ingest").expect(200).await;
         self.service.settled().await;
         let job = |number: usize| format!("/v1/jobs/{}", ids[number]);
         let report = |number: usize, mut report: Value| {
@@ -176,6 +179,7 @@ impl FaultFixture {
             ("update-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
             ("retry-job", Request::new("POST", &format!("/v1/jobs/{cancelled}/retry"))),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
+            ("ingest-jobs", Request::new("GET", "/v1/admin/ingest")),
             ("record", Request::new("PUT", "/v1/records/source/1").body(r#"{"status":"ready"}"#)),
             ("record", Request::new("GET", "/v1/records/source/1")),
             ("record", Request::new("DELETE", "/v1/records/source/2")),

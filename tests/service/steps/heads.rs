@@ -1,7 +1,7 @@
 //! Heads in every status, with every combination of the optional fields that a step may touch.
 
 use jobledger::domain::{
-    Ended, ErrorCode, Fingerprint, Head, Holder, Job, JobError, JobId, Labels, Lease, LeaseToken,
+    Arrival, Ended, ErrorCode, Fingerprint, Head, Holder, Job, JobError, JobId, Labels, Lease, LeaseToken,
     MicroDollars, Owner, Percent, Phase, Progress, State, TaskName, Terms, Timestamp, Try, TypeName,
     WorkerId,
 };
@@ -116,6 +116,7 @@ fn head(state: State, bits: u32) -> Head {
             progress: progress.filter(|_| !waits),
             holder: Some(holder).filter(|_| lease.is_some() || (has(0) && !waits)),
             last_try: has(2).then_some(last_try),
+            arrival: Some(Arrival { at: at(-60_000), line: 3 }).filter(|_| waits && has(0)),
             bytes: if has(3) { 9 } else { 0 },
             state,
         },
@@ -127,6 +128,7 @@ fn head(state: State, bits: u32) -> Head {
         output: has(3).then(|| Uuid::from_u128(12)),
         report: has(4).then(|| Fingerprint::of(b"report")),
         changed_by: has(4).then(|| JobId::from(Uuid::from_u128(13))),
+        retried_by: has(4).then(|| Uuid::from_u128(16)),
     }
 }
 

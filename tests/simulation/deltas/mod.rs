@@ -115,6 +115,7 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         progress: None,
         holder: None,
         last_try: None,
+        arrival: None,
         bytes: 0,
         state: state(status, created_at, 1_000),
     }

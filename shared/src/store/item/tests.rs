@@ -7,12 +7,13 @@ use super::*;
 use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
 /// The attributes of a head that an index lacks: see `template.yaml`. Only the head needs them.
-const NOT_PROJECTED: [&str; 20] = [
+const NOT_PROJECTED: [&str; 22] = [
     "fingerprint",
     "ttl_seconds",
     "input",
     "output",
     "queue",
+    "arrival",
     "progress",
     "bytes",
     "worker",
@@ -27,6 +28,7 @@ const NOT_PROJECTED: [&str; 20] = [
     "last_error",
     "report",
     "changed_by",
+    "retried_by",
     "written_by",
 ];
 /// A head is none without these.
@@ -119,13 +121,25 @@ fn progress() -> impl Strategy<Value = Progress> {
     })
 }
 
+fn arrival() -> impl Strategy<Value = Option<Arrival>> {
+    of((0_i64..4_000_000_000_000, any::<u32>()))
+        .prop_map(|arrival| arrival.map(|(at, line)| Arrival { at: Timestamp::from_millis(at), line }))
+}
+
 fn job() -> impl Strategy<Value = Job> {
     let who = (any::<u128>(), "[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,63}", "[a-z0-9][a-z0-9_.:-]{0,63}");
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
     let failures = prop_oneof![Just(0), any::<u32>()];
-    let kept = (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()], failures);
+    let kept = (
+        of(progress()),
+        of(holder()),
+        of(last_try()),
+        prop_oneof![Just(0), any::<u64>()],
+        failures,
+        arrival(),
+    );
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
@@ -135,7 +149,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
-            (progress, holder, last_try, bytes, failures),
+            (progress, holder, last_try, bytes, failures, arrival),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -155,6 +169,7 @@ fn job() -> impl Strategy<Value = Job> {
             progress,
             holder,
             last_try,
+            arrival,
             bytes,
             state,
         },
@@ -163,9 +178,9 @@ fn job() -> impl Strategy<Value = Job> {
 
 fn head() -> impl Strategy<Value = Head> {
     let name = || of(any::<u128>().prop_map(Uuid::from_u128));
-    let marks = (of(any::<[u8; 16]>()), of(any::<u128>()));
+    let marks = (of(any::<[u8; 16]>()), of(any::<u128>()), name());
     (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name(), marks).prop_map(
-        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by))| Head {
+        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by, retried_by))| Head {
             job,
             shard,
             fingerprint: Fingerprint::from(fingerprint),
@@ -175,6 +190,7 @@ fn head() -> impl Strategy<Value = Head> {
             output,
             report: report.map(Fingerprint::from),
             changed_by: changed_by.map(|id| JobId::from(Uuid::from_u128(id))),
+            retried_by,
         },
     )
 }
@@ -238,7 +254,7 @@ proptest! {
             row.remove(name);
         }
         let mut seen =
-            Job { progress: None, bytes: 0, failures: 0, holder: None, last_try: None, ..head.job.clone() };
+            Job { progress: None, bytes: 0, failures: 0, holder: None, last_try: None, arrival: None, ..head.job.clone() };
         if let State::Running { lease, .. } = &mut seen.state {
             *lease = None;
         }
@@ -253,14 +269,28 @@ proptest! {
         prop_assert_eq!(row.contains_key("expires_at"), head.job.state.ended().is_some_and(|e| e.expires_at.is_some()));
     }
 
-    /// The queue's order, by its texts: priority first, then the time, then the id.
+    /// The queue's order, by its texts: priority first, then the time, then the arrival, then the id.
     #[test]
     fn the_queue_sorts_as_its_jobs_do(
-        a in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()), b in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()),
+        a in (0_u8..=10, 0_i64..9, arrival(), any::<u128>()), b in (0_u8..=10, 0_i64..9, arrival(), any::<u128>()),
     ) {
-        let key = |(priority, due, id)| queue_key(priority, Timestamp::from_millis(due), JobId::from(Uuid::from_u128(id)));
-        let order = |(priority, due, id)| (std::cmp::Reverse(priority), due, id);
+        prop_assume!(a.2.is_some() == b.2.is_some());
+        let key = |(priority, due, arrival, id)| {
+            queue_key(priority, Timestamp::from_millis(due), arrival, JobId::from(Uuid::from_u128(id)))
+        };
+        let order = |(priority, due, arrival, id)| (std::cmp::Reverse(priority), due, arrival, id);
         prop_assert_eq!(key(a).cmp(&key(b)), order(a).cmp(&order(b)));
+    }
+
+    /// A job that came alone has the time in its id.
+    #[test]
+    fn jobs_of_calls_with_many_and_with_one_go_by_their_times(one in 1_000_i64..4_000_000_000_000, many in 1_000_i64..4_000_000_000_000) {
+        prop_assume!(one != many);
+        let id = uuid::Builder::from_unix_timestamp_millis(one.unsigned_abs(), &[9; 10]).into_uuid();
+        let alone = queue_key(0, Timestamp::from_millis(0), None, JobId::from(id));
+        let arrival = Arrival { at: Timestamp::from_millis(many), line: 1 };
+        let line = queue_key(0, Timestamp::from_millis(0), Some(arrival), JobId::from(Uuid::nil()));
+        prop_assert_eq!(alone.cmp(&line), one.cmp(&many));
     }
 
     #[test]
