@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::join_all;
 
 use super::any_of;
-use super::memory::{Contention, LongQueues, Taken};
+use super::memory::{Contention, LongQueues, Recent, Taken};
 use super::send::{Made, made, transact};
 use super::slots::{self, Slots};
 use super::waiting::{CROWDED_WINDOW, Candidate, WINDOW, view};
@@ -60,6 +60,7 @@ pub struct Claims {
     taken: Taken,
     long: LongQueues,
     contention: Contention,
+    pub(super) recent: Recent,
 }
 
 /// The outcome of one try for one job.
@@ -92,6 +93,9 @@ impl Claims {
                     break;
                 }
             }
+        }
+        if !got.is_empty() {
+            self.recent.came((&request.owner, &request.kinds), clock());
         }
         Ok(got)
     }

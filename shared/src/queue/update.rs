@@ -106,7 +106,6 @@ impl Jobs<'_> {
     /// Makes a change to a job as it now is.
     async fn replace(&self, update: Update<'_>, change: &JobChange) -> Result<Head, Error> {
         let Update { owner, id, now, .. } = update;
-        let (store, tables) = (&self.ledger.store, &self.ledger.config.tables);
         for _ in 0..MAX_TRIES {
             let head = self.head(owner, id).await?;
             if stands(&head, change, now)? {
@@ -116,7 +115,7 @@ impl Jobs<'_> {
             let mut next = change.apply(&head, &settings, Environment::chance(), now);
             self.write_parts(update, &head, change, &mut next).await?;
             // If nobody knows whether it was done, the part that was written may be the job's, and stays.
-            let there = match replace(store, tables, &next, &head).await? {
+            let there = match replace(self.ledger, &next, &head).await? {
                 Made::Done(head) => Some(*head),
                 Made::Refused(there) => there.map(|there| *there),
             };

@@ -5,6 +5,7 @@ mod limits;
 mod order;
 mod races;
 mod refusals;
+mod waits;
 
 use jobledger_tests::claims::{ClaimedJob, claim, claim_of, create_and_claim, set_type};
 use jobledger_tests::jobs::create;
