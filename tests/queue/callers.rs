@@ -19,13 +19,22 @@ pub(crate) enum Action {
     Edit,
     Ingest,
     Limit,
+    Pause,
     Reap,
 }
 
 impl Action {
     /// What some runs have, and others have not.
-    pub(crate) const SOMETIMES: [Self; 7] =
-        [Self::Create, Self::Cancel, Self::Retry, Self::Delete, Self::Edit, Self::Ingest, Self::Limit];
+    pub(crate) const SOMETIMES: [Self; 8] = [
+        Self::Create,
+        Self::Cancel,
+        Self::Retry,
+        Self::Delete,
+        Self::Edit,
+        Self::Ingest,
+        Self::Limit,
+        Self::Pause,
+    ];
 }
 
 /// Follows a action until the run ends.
@@ -61,6 +70,11 @@ pub(crate) async fn once(run: &Run, action: Action, dice: &mut Dice) {
         Action::Limit => {
             let path = format!("/v1/types/{}", dice.pick(&run.kinds));
             ("type-settings", Request::new("PUT", &path).body(settings(dice).to_string()))
+        }
+        Action::Pause => {
+            let end = if dice.is_one_in(3) { "pause" } else { "resume" };
+            let path = format!("/v1/types/{}/{end}", dice.pick(&run.kinds));
+            ("type-settings", Request::new("POST", &path))
         }
         Action::Cancel | Action::Retry | Action::Delete | Action::Edit if id.is_none() => return,
         Action::Cancel => ("cancel-job", Request::new("POST", &job("/cancel"))),

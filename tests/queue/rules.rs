@@ -96,7 +96,7 @@ fn step(
     check(!is_step || old.status.may_become(new.status), "no such step");
     let begins = is_step && new.status == Status::Running;
     check(new.attempt == old.attempt + u32::from(begins), "each try counts once");
-    check(new.max_attempts >= old.max_attempts, "tries were taken away");
+    check(new.max_attempts >= old.max_attempts || !is_step, "tries were taken away");
     check(new.updated_at >= old.updated_at || is_step, "an edit went back in time");
     if old.status == Status::Running && new.status == Status::Running {
         check(new.overall >= old.overall, "progress fell");
@@ -144,11 +144,16 @@ fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
         observer.blame(format!("{id}: its token was another try's"));
     }
     let Some(of) = observer.types.get(&new.kind) else { return !new.has_slot };
-    let (Some(limit), None) = (of.limit, of.opens_at) else {
-        // While it is closed, only who has not heard of the limit takes jobs.
-        return !new.has_slot;
-    };
-    let held = observer.held(&new.kind).count();
+    let Some(limit) = of.limit else { return !new.has_slot };
+    // After a first limit, claims that began before it may take jobs without a slot, until it opens.
+    if of.opens_at.is_some() && !new.has_slot {
+        return true;
+    }
+    if of.is_paused {
+        return false;
+    }
+    let is_open = of.opens_at.is_none();
+    let held = observer.held(&new.kind).filter(|(_, seen)| is_open || seen.has_slot).count();
     if held > usize::try_from(limit).unwrap_or(usize::MAX) {
         observer.blame(format!("{id}: {held} of {} run, where {limit} may", new.kind));
     }

@@ -38,6 +38,7 @@ pub(crate) struct StoredType {
     pub(crate) limit: Option<u32>,
     pub(crate) running: i64,
     pub(crate) opens_at: Option<Timestamp>,
+    pub(crate) is_paused: bool,
 }
 
 fn text(item: &Value, name: &str) -> Option<String> {
@@ -113,6 +114,7 @@ impl StoredType {
             limit: small(item, "max_concurrency"),
             running: number(item, "running").unwrap_or_default(),
             opens_at: time(item, "opens_at"),
+            is_paused: !item["paused_at"].is_null(),
         }
     }
 }

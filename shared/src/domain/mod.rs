@@ -62,7 +62,8 @@ pub use step::{Mark, Step};
 pub use steps::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{
-    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
+    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, SettingsChange, Stage, Stages,
+    TypeSettings,
 };
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
