@@ -81,7 +81,13 @@ pub(crate) async fn once(run: &Run, action: Action, dice: &mut Dice) {
         Action::Retry => ("retry-job", Request::new("POST", &job("/retry"))),
         Action::Delete => ("delete-job", Request::new("DELETE", &job(""))),
         Action::Edit => {
-            let body = json!({ "priority": dice.roll(4) }).to_string();
+            let body = match dice.roll(4) {
+                0 => json!({ "available_at": clock::now().plus_millis(dice.millis(30_000)).to_string() }),
+                1 => json!({ "max_attempts": 1 + dice.roll(4), "timeout_seconds": 5 + dice.roll(40) }),
+                2 => json!({ "payload": { "size": dice.roll(100) } }),
+                _ => json!({ "priority": dice.roll(4) }),
+            };
+            let body = body.to_string();
             ("update-job", Request::new("PATCH", &job("")).body(body))
         }
     };

@@ -11,8 +11,8 @@ use super::{Error, Jobs};
 use crate::domain::step::{Change, When};
 use crate::domain::steps::{completed, renewed};
 use crate::domain::{
-    Head, Input, JobChange, JobId, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings, Unfit,
-    is_reserved,
+    Edits, Head, Input, JobChange, JobId, Misfit, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings,
+    Unfit, is_reserved,
 };
 use crate::environment::Environment;
 use crate::store::{StoreError, input_part, output_part};
@@ -146,9 +146,11 @@ impl Jobs<'_> {
             next.output = Some(fresh);
             next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
         }
-        if let Some(metadata) = &change.metadata {
+        if change.edits.changes_input() {
+            let Edits { metadata, payload, .. } = change.edits.clone();
             let (mut input, bytes): (Input, u64) = ledger.read_part(id, head.input.map(input_part)).await?;
-            input.metadata = Some(metadata.clone());
+            input.metadata = metadata.or(input.metadata);
+            input.payload = payload.or(input.payload);
             let written = ledger.write_part(id, &input_part(fresh), input.to_json()?).await?;
             next.input = Some(fresh);
             next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
@@ -189,9 +191,16 @@ fn stands(head: &Head, change: &JobChange, now: Timestamp) -> Result<bool, Error
         return Ok(true);
     }
     let status = job.status();
-    change.check(status).map(|()| false).map_err(|unfit| match unfit {
+    change.check(job).map(|()| false).map_err(|unfit| match unfit {
         Unfit::NoStep(target) => Error::wrong_status(status, format!("made {target}")),
         Unfit::NoReport => Error::wrong_status(status, "reported on"),
+        Unfit::Edit(Misfit::NotWaiting(field)) => {
+            Error::wrong_status(status, format!("given another {field}"))
+        }
+        Unfit::Edit(Misfit::TooFewAttempts(least)) => {
+            Error::wrong_status(status, format!("given fewer than {least} attempts"))
+        }
+        Unfit::Edit(Misfit::Labels(invalid)) => Error::TooManyLabels(invalid),
     })
 }
 
