@@ -1,6 +1,7 @@
 //! What must hold after every single write.
 
 use jobledger::domain::Status;
+use jobledger::domain::steps::MAX_UNHEARD;
 
 use crate::clock;
 use crate::observer::Observer;
@@ -61,6 +62,8 @@ fn at_rest(new: &StoredHead) -> Vec<String> {
     check(is_running || new.until.is_none(), "only who runs has a lease");
     check(is_running || !new.has_slot, "only who runs has a slot");
     check(!new.has_slot || new.until.is_some(), "only who is held has a slot");
+    check(!new.is_unacknowledged || new.until.is_some(), "only who is held has to be acknowledged");
+    check(new.unheard <= MAX_UNHEARD, "too many tries that nobody acknowledged");
     check(new.until.is_none() || (new.token.is_some() && new.worker.is_some()), "a lease without a holder");
     if let (Some(until), Some(token)) = (new.until, &new.token) {
         let latest = clock::now().plus_millis(MAX_LEASE_MS);
@@ -166,8 +169,9 @@ fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
     let said = |what| old.is_held() && observer.said.contains(&(token.clone(), what));
     if old.status == new.status {
         let is_allowed = (old.until == new.until && old.overall == new.overall) || said("report");
+        let is_report = old.until != new.until || old.is_unacknowledged != new.is_unacknowledged;
         *observer.renewals.entry(token).or_default() += u32::from(old.until != new.until);
-        return is_allowed;
+        return is_allowed && (!is_report || (!new.is_unacknowledged && new.unheard == 0));
     }
     let is_handed_back = said("queued") && new.max_attempts == old.max_attempts + 1;
     let word = match new.status {
@@ -188,6 +192,10 @@ fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
 /// The reaper ends tries whose leases have run out.
 fn reaped(old: &StoredHead, new: &StoredHead) -> bool {
     let is_over = old.until.is_some_and(|until| until < clock::now());
+    if old.is_unacknowledged && old.unheard < MAX_UNHEARD {
+        let is_free = new.max_attempts == old.max_attempts + 1 && new.unheard == old.unheard + 1;
+        return is_over && is_free && new.is_due(clock::now());
+    }
     let is_last = old.attempt >= old.max_attempts;
     let next = if is_last { Status::Failed } else { Status::Queued };
     is_over && new.status == next && new.max_attempts == old.max_attempts

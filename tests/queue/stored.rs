@@ -21,6 +21,8 @@ pub(crate) struct StoredHead {
     pub(crate) token: Option<String>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) has_slot: bool,
+    pub(crate) is_unacknowledged: bool,
+    pub(crate) unheard: u32,
     pub(crate) was_started: bool,
     /// In hundredths of a percent.
     pub(crate) overall: i64,
@@ -72,6 +74,8 @@ impl StoredHead {
             token: text(item, "lease_token"),
             until: time(item, "lease_until"),
             has_slot: item["slot"]["BOOL"] == true,
+            is_unacknowledged: item["unacknowledged"]["BOOL"] == true,
+            unheard: small(item, "unheard").unwrap_or_default(),
             was_started: !item["started_at"].is_null(),
             overall: number(&item["progress"]["M"], "overall_hundredths").unwrap_or_default(),
             last_try: small(item, "last_try"),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jobledger::access::StoredAccess;
 use jobledger::domain::{Timestamp, WorkerId, callers_type};
 use jobledger::http::{
-    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, function,
-    integer, text,
+    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, flag,
+    function, integer, text,
 };
+use jobledger::lambda::caller_left;
 use jobledger::queue::{
     ClaimRequest, Claimed, Claims, DEFAULT_LEASE_SECONDS, MAX_CLAIM_TYPES, MAX_CLAIMED, MAX_LEASE_SECONDS,
     MIN_LEASE_SECONDS,
@@ -74,12 +75,14 @@ impl Route for ClaimJobs {
         let lease_seconds =
             fields.optional("lease_seconds", |raw| integer(raw, MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS));
         let wait = fields.optional("wait_seconds", |raw| integer(raw, 0..=i64::from(MAX_WAIT_SECONDS)));
+        let acknowledge = fields.optional("acknowledge", flag);
         let request = worker.zip(kinds).map(|(worker, kinds)| ClaimRequest {
             owner,
             worker,
             kinds: BTreeSet::from_iter(kinds),
             max: max.unwrap_or(1),
             lease_seconds: lease_seconds.unwrap_or(DEFAULT_LEASE_SECONDS),
+            acknowledge: acknowledge.unwrap_or(false),
         });
         let request = fields.finish(request).map_err(Problem::invalid_body)?;
         let claimed = claim(&call, &request, wait.unwrap_or(0)).await?;
@@ -105,7 +108,7 @@ async fn claim(
     }
     let seconds = call.pay_wait(wait_seconds).await;
     let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
-    Ok(claims.wait(ledger, request, &listener, call.clock, deadline).await?)
+    Ok(claims.wait(ledger, request, &listener, call.clock, deadline, caller_left()).await?)
 }
 
 fn answer(claimed: &[Claimed], now: Timestamp) -> Answer {

@@ -144,7 +144,11 @@ impl JobChange {
             }
             if let (Some(lease), Some(shown)) = (lease, &self.lease) {
                 lease.until = shown.token.terms().until(now, shown.seconds);
+                lease.unacknowledged = false;
             }
+        }
+        if self.lease.is_some() {
+            next.job.unheard = 0;
         }
         next
     }

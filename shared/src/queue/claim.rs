@@ -43,6 +43,8 @@ pub struct ClaimRequest {
     pub max: usize,
     /// How long each is held without a report, in seconds.
     pub lease_seconds: u32,
+    /// Whether its worker promises a report on each job before it begins to work on it.
+    pub acknowledge: bool,
 }
 
 /// A job that somebody got.
@@ -262,7 +264,7 @@ async fn take_head(
         kind: candidate.kind.clone(),
     };
     let token = LeaseToken::new(terms, Environment::fresh_secret_id());
-    let mut step = claimed(&request.worker, &token, now).of(&request.owner);
+    let mut step = claimed(&request.worker, &token, request.acknowledge, now).of(&request.owner);
     for _ in 0..MAX_TRIES {
         let Some(made) = send(ledger, &request.owner, candidate, &step, is_limited).await? else {
             return Ok(Took::Full);

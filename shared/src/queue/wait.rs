@@ -1,5 +1,6 @@
 //! Waiting: for the end of a job, and for a job to claim.
 
+use std::future::Future;
 use std::time::Duration;
 
 use super::{ClaimRequest, Claimed, Claims, Jobs};
@@ -46,7 +47,7 @@ impl Jobs<'_> {
 
 impl Claims {
     /// Claims again and again, until there is something or the time is over. It looks at once if a job is queued in this
-    /// process, more often soon after something came, and else about once a second.
+    /// process, more often soon after something came, and else about once a second. If its caller leaves, it ends.
     pub async fn wait(
         &self,
         ledger: &Ledger,
@@ -54,7 +55,9 @@ impl Claims {
         listener: &Listener,
         clock: fn() -> Timestamp,
         deadline: Timestamp,
+        caller_left: impl Future<Output = ()>,
     ) -> Result<Vec<Claimed>, StoreError> {
+        let mut caller_left = std::pin::pin!(caller_left);
         let queues = (&request.owner, &request.kinds);
         loop {
             let now = clock();
@@ -65,6 +68,8 @@ impl Claims {
             let pause = Duration::from_millis(self.recent.pause_ms(queues, now).min(left_ms));
             tokio::select! {
                 biased;
+                // A job would be taken for nobody.
+                () = &mut caller_left => return Ok(Vec::new()),
                 () = listener.rung() => self.recent.came(queues, clock()),
                 () = tokio::time::sleep(pause) => {}
             }

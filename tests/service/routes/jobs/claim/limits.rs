@@ -207,7 +207,7 @@ async fn claim_of_a_type_without_limit(service: &Service, kind: &str) -> Claimed
     let terms = Terms { holds_slot: false, attempt: 1, seconds: 600, deadline: None, kind };
     let token = LeaseToken::new(terms, Environment::fresh_secret_id());
     let worker = WorkerId::try_from("early").expect("a worker");
-    let step = steps::claimed(&worker, &token, system_clock()).of(&owner);
+    let step = steps::claimed(&worker, &token, false, system_clock()).of(&owner);
     let update = HeadUpdate::of(id, &step).expect("an update").request(&config.tables);
     assert!(matches!(store.update(update).await.expect("an answer"), Written::Done(_)));
     ClaimedJob { id: id.to_string(), token: token.as_str().to_owned(), job: Value::Null }

@@ -1,5 +1,6 @@
 //! `POST /v1/jobs/claim`.
 
+mod acknowledged;
 mod due;
 mod limits;
 mod order;
