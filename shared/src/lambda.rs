@@ -13,8 +13,11 @@ use serde_json::value::RawValue;
 
 pub use crate::environment::{Environment, system_clock};
 
+mod caller;
 pub mod logging;
 mod streaming;
+
+pub use caller::{caller_left, for_caller, for_same_caller};
 
 /// Any error that ends a function's start or an invocation.
 pub type Error = lambda_runtime::Error;

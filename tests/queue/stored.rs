@@ -21,6 +21,8 @@ pub(crate) struct StoredHead {
     pub(crate) token: Option<String>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) has_slot: bool,
+    pub(crate) is_unacknowledged: bool,
+    pub(crate) unheard: u32,
     pub(crate) was_started: bool,
     /// Overall progress, in hundredths of a percent.
     pub(crate) overall: i64,
@@ -38,6 +40,7 @@ pub(crate) struct StoredType {
     pub(crate) limit: Option<u32>,
     pub(crate) running: i64,
     pub(crate) opens_at: Option<Timestamp>,
+    pub(crate) is_paused: bool,
 }
 
 fn text(item: &Value, name: &str) -> Option<String> {
@@ -71,6 +74,8 @@ impl StoredHead {
             token: text(item, "lease_token"),
             until: time(item, "lease_until"),
             has_slot: item["slot"]["BOOL"] == true,
+            is_unacknowledged: item["unacknowledged"]["BOOL"] == true,
+            unheard: small(item, "unheard").unwrap_or_default(),
             was_started: !item["started_at"].is_null(),
             overall: number(&item["progress"]["M"], "overall_hundredths").unwrap_or_default(),
             last_try: small(item, "last_try"),
@@ -113,6 +118,7 @@ impl StoredType {
             limit: small(item, "max_concurrency"),
             running: number(item, "running").unwrap_or_default(),
             opens_at: time(item, "opens_at"),
+            is_paused: !item["paused_at"].is_null(),
         }
     }
 }

@@ -38,15 +38,24 @@ pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
         let longest = *dice.pick(&[1, 10, 30]);
         let lease_seconds = 10 + dice.roll(longest);
         let types = run.some_kinds(&mut dice);
+        let acknowledges = dice.is_one_in(2);
         let body = json!({
             "worker_id": name, "types": types, "max": 1 + dice.roll(4), "lease_seconds": lease_seconds,
             "wait_seconds": if dice.is_one_in(20) { 1 + dice.roll(4) } else { 0 },
+            "acknowledge": acknowledges,
         });
         let Some(reply) = run.functions.claim(&body).await else { continue };
         run.expect("a claim", &reply, &[200]);
         for job in reply.json["jobs"].as_array().into_iter().flatten() {
             run.functions.store.watched(|observer| observer.hand_out(&name, job));
+            // The answer of a claim that promises a report may reach nobody.
+            if acknowledges && dice.is_one_in(4) {
+                continue;
+            }
             let held = Held::of(job, lease_seconds * 1_000);
+            if acknowledges {
+                report_on(&run, &held, "report", json!({})).await;
+            }
             run.go(hold(Rc::clone(&run), held, Dice::new(dice.roll(u64::MAX))));
         }
     }

@@ -34,7 +34,7 @@ impl Route {
         match self.method.as_str() {
             _ if self.path.starts_with("/v1/admin/") => &["admin"],
             "GET" => &["read"],
-            "PATCH" => &["write", "work"],
+            "PATCH" if self.path.starts_with("/v1/jobs/") => &["write", "work"],
             _ if self.path == "/v1/jobs/batch-status" => &["read"],
             _ if self.path == "/v1/jobs/claim" => &["work"],
             _ => &["write"],

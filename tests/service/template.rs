@@ -211,6 +211,7 @@ fn heads() -> Vec<Head> {
                 attempt: 1,
                 max_attempts: 3,
                 failures: 0,
+                unheard: 0,
                 timeout_seconds: Some(60),
                 cost: Some(MicroDollars::try_from("0.5").expect("valid")),
                 trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").expect("valid")),

@@ -42,6 +42,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             attempt: 0,
             max_attempts: 3,
             failures: 0,
+            unheard: 0,
             timeout_seconds: None,
             cost: None,
             trace_id: None,

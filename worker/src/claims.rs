@@ -48,6 +48,7 @@ pub(crate) async fn run(pool: Arc<Pool>, killed: CancellationToken) {
             lease_seconds: pool.settings.lease.as_secs(),
             // A probe must tell soon whether the service is back.
             wait_seconds: if is_probe { 0 } else { pool.settings.wait_seconds },
+            acknowledge: true,
         };
         let answer = pool.client.claim(&request).await;
         pool.metrics.claimed(Claimed::of(&answer), sent.elapsed());

@@ -118,6 +118,7 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
             attempt: 1,
             max_attempts: 1,
             failures: 0,
+            unheard: 0,
             timeout_seconds: None,
             cost: None,
             trace_id: asked.trace_id.clone(),

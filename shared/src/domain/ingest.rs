@@ -310,6 +310,7 @@ pub fn judge(
             attempt,
             max_attempts: upsert.max_attempts.max(needed),
             failures,
+            unheard: 0,
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),

@@ -33,6 +33,8 @@ pub struct Job {
     /// How many tries failed, took too long, or lost their lease; a row of an index has 0. The wait before the next try
     /// goes by it, so tries that were handed back or cancelled do not lengthen it.
     pub failures: u32,
+    /// How many tries in a row ended without a report that their worker had promised; a row of an index has 0.
+    pub unheard: u32,
     /// How long one try may take.
     pub timeout_seconds: Option<u32>,
     /// Its cost.
@@ -104,6 +106,8 @@ pub struct Lease {
     pub until: Timestamp,
     /// Whether the job is counted among those of its type that run.
     pub holds_slot: bool,
+    /// Whether the holder promised a report before it begins, and has sent none yet.
+    pub unacknowledged: bool,
 }
 
 /// A try that ended.

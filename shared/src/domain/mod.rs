@@ -3,6 +3,7 @@
 mod access_key;
 mod bulk;
 mod decimal;
+mod edits;
 mod field_error;
 mod filters;
 mod id;
@@ -32,13 +33,14 @@ mod type_settings;
 pub use access_key::{AccessKey, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
+pub use edits::{Edits, Misfit};
 pub use field_error::FieldError;
 pub use filters::{created_range, job_query, set, start_and_end};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
 pub use job::{Arrival, Ended, Head, Holder, Job, JobError, Lease, State, Try};
 pub use job_change::{JobChange, Renewal, Unfit};
-pub use labels::Labels;
+pub use labels::{LabelChanges, Labels};
 pub use lease::{LeaseToken, Terms, code};
 pub use money::MicroDollars;
 pub use names::{
@@ -62,7 +64,8 @@ pub use step::{Mark, Step};
 pub use steps::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{
-    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
+    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, SettingsChange, Stage, Stages,
+    TypeSettings,
 };
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.

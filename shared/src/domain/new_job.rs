@@ -80,6 +80,7 @@ impl NewJob {
                 attempt: 0,
                 max_attempts: self.max_attempts.unwrap_or(1),
                 failures: 0,
+                unheard: 0,
                 timeout_seconds: self.timeout_seconds,
                 cost: None,
                 trace_id: call.trace_id.clone(),

@@ -72,6 +72,10 @@ pub enum Change {
     Holder(Option<Holder>),
     /// The lease ends at this time.
     LeaseUntil(Timestamp),
+    /// The holder has reported.
+    Acknowledge,
+    /// So many tries in a row ended without a report that was promised.
+    Unheard(u32),
     /// The job holds a slot of its type.
     TakeSlot,
     /// The present attempt, or the one that ended the job, is kept as the last one.
@@ -275,6 +279,8 @@ impl Change {
             Self::Failures(failures) => job.failures = *failures,
             Self::Holder(holder) => job.holder.clone_from(holder),
             Self::LeaseUntil(until) => change_lease(&mut job.state, |lease| lease.until = *until),
+            Self::Acknowledge => change_lease(&mut job.state, |lease| lease.unacknowledged = false),
+            Self::Unheard(unheard) => job.unheard = *unheard,
             Self::TakeSlot => change_lease(&mut job.state, |lease| lease.holds_slot = true),
             Self::KeepTry(end) => {
                 let tried = match end {

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::object::distinct;
 use crate::domain::{
-    Artifact, Invalid, JobError, JobId, Json, Labels, MicroDollars, Percent, StatusInput, Timestamp, bounded,
+    Artifact, Invalid, JobError, JobId, Json, LabelChanges, Labels, MicroDollars, Percent, StatusInput,
+    Timestamp, bounded,
 };
 
 /// Most stages that a job may tell the seconds of.
@@ -123,6 +124,12 @@ pub fn object(raw: Raw<'_>) -> Result<Json, Invalid> {
 pub fn labels(raw: Raw<'_>) -> Result<Labels, Invalid> {
     let wrong = || Invalid::new("must be an object of strings, each name once");
     Labels::try_from(distinct::<String>(raw.0.get()).ok_or_else(wrong)?)
+}
+
+/// Changes of labels: an object of strings, or null for a label that goes.
+pub fn label_changes(raw: Raw<'_>) -> Result<LabelChanges, Invalid> {
+    let wrong = || Invalid::new("must be an object of strings or null, each name once");
+    LabelChanges::try_from(distinct::<Option<String>>(raw.0.get()).ok_or_else(wrong)?)
 }
 
 /// An amount of US dollars: a number, or a string of one.

@@ -1,6 +1,7 @@
 //! Why an operation on a job was not carried out, as a problem.
 
 use super::Problem;
+use crate::domain::FieldError;
 use crate::queue::Error;
 
 impl From<Error> for Problem {
@@ -15,6 +16,7 @@ impl From<Error> for Problem {
             Error::IdempotencyKeyReused => Self::idempotency_key_reused(),
             Error::ExternalIdTaken(status) => Self::external_id_taken(status),
             Error::QuotaExceeded { used_bytes, quota_bytes } => Self::quota_exceeded(used_bytes, quota_bytes),
+            Error::TooManyLabels(invalid) => Self::invalid_body(vec![FieldError::new("labels", invalid)]),
             Error::TooLarge(error) => Self::too_large(error.to_string()),
             Error::Store(error) => error.into(),
         }

@@ -37,8 +37,8 @@ pub use call::{Call, Wait};
 pub use caller::{Access, Caller, bearer};
 pub use cursor::Cursor;
 pub use decode::{
-    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
-    timestamp, timings, told,
+    Raw, artifacts, flag, integer, job_error, job_id, json, label_changes, labels, money, object, percent,
+    status, text, timestamp, timings, told,
 };
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};

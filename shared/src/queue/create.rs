@@ -2,6 +2,7 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::send::announce;
 use super::{Error, Jobs};
 use crate::counts::{mean_run_ms, used_bytes};
 use crate::domain::{Creation, Head, IdempotencyKey, JobId, Mode, NewJob, Timestamp};
@@ -66,10 +67,14 @@ impl Jobs<'_> {
         }
         let created = |head, is_new, ahead| Created { head, is_new, ahead, mean_run_ms, mode: settings.mode };
         let existing = match store.put(HeadPut::create(&head)?.request(&config.tables)).await? {
-            Written::Done(_) => return Ok(created(head, true, ahead)),
+            Written::Done(_) => {
+                announce(ledger, &head);
+                return Ok(created(head, true, ahead));
+            }
             Written::Refused(item) => head_of_row(item.ok_or(Error::NotFound)?)?,
         };
         if existing.is_same_write(&head) {
+            announce(ledger, &existing);
             return Ok(created(existing, true, ahead));
         }
         ledger.drop_parts(&head, None).await;

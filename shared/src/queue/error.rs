@@ -1,6 +1,6 @@
 //! Why an operation on a job was not carried out.
 
-use crate::domain::{PartError, Status, TypeName};
+use crate::domain::{Invalid, PartError, Status, TypeName};
 use crate::store::{Corrupt, StoreError};
 
 /// Why an operation on a job was not carried out.
@@ -43,6 +43,9 @@ pub enum Error {
         /// The bytes that the key lets it keep.
         quota_bytes: u64,
     },
+    /// With those that the job has, its labels are more than may be.
+    #[error("the labels of the job {0}")]
+    TooManyLabels(Invalid),
     /// Input or output is larger than it may be.
     #[error(transparent)]
     TooLarge(#[from] PartError),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::jobs::owned;
-use super::send::Made;
+use super::send::{Made, announce};
 use super::{Error, Jobs};
 use crate::counts::mean_run_ms;
 use crate::domain::{Head, Job, JobId, Owner};
@@ -58,7 +58,10 @@ impl Jobs<'_> {
         };
         let written = self.ledger.store.put(put.request(&self.ledger.config.tables)).await?;
         Ok(match written {
-            Written::Done(_) => Made::Done(Box::new(head.clone())),
+            Written::Done(_) => {
+                announce(self.ledger, head);
+                Made::Done(Box::new(head.clone()))
+            }
             Written::Refused(item) => Made::Refused(item.map(head_of_row).transpose()?.map(Box::new)),
         })
     }

@@ -247,7 +247,7 @@ impl Look<'_> {
             let Some(step) = expired(job, backoff_ms, now) else { return Ok(()) };
             let next = step.apply(head);
             let status = next.job.status();
-            match replace(self.source.store, self.source.tables, &next, head).await? {
+            match replace(self.ledger, &next, head).await? {
                 Made::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
                 Made::Done(_) => add(&self.seen.failed, 1),
                 Made::Refused(_) => add(&self.seen.changed, 1),

@@ -6,6 +6,7 @@ use super::head_write::{Condition, HeadUpdate, NewValue, Path};
 use super::item::{ErrorRow, LATER, fingerprint_text, queue_key};
 use super::schema::{
     CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY, SLOT,
+    UNACKNOWLEDGED, UNHEARD,
 };
 use super::value::{n, s};
 use super::{Corrupt, progress_value};
@@ -13,7 +14,7 @@ use crate::domain::step::{Change, End, EndOfTry, When};
 use crate::domain::{Holder, JobError, JobId, Lease, Percent, ReportedProgress, Status, Step, Timestamp};
 
 /// The attributes that only some statuses have. A step to another status removes those that it does not set.
-const OF_STATUS: [Path; 10] = [
+const OF_STATUS: [Path; 11] = [
     QUEUE,
     "arrival",
     "available_at",
@@ -24,6 +25,7 @@ const OF_STATUS: [Path; 10] = [
     "phase",
     LEASE_UNTIL,
     SLOT,
+    UNACKNOWLEDGED,
 ];
 const CURRENT_TASK: Path = "progress.current_task";
 const CURRENT_SHARE: Path = "progress.current_task_hundredths";
@@ -98,10 +100,11 @@ impl HeadUpdate {
             Change::Run { started_at, lease } => {
                 self.set("started_at", time(*started_at));
                 let until = lease.map(|Lease { until, .. }| time(until));
-                let slot = lease.filter(|lease| lease.holds_slot).map(|_| AttributeValue::Bool(true));
+                let flag = |is_set: bool| is_set.then_some(AttributeValue::Bool(true));
                 self.put(LEASE_UNTIL, until);
-                self.put(SLOT, slot);
-                self.stands(Status::Running, &["started_at", LEASE_UNTIL, SLOT]);
+                self.put(SLOT, flag(lease.is_some_and(|lease| lease.holds_slot)));
+                self.put(UNACKNOWLEDGED, flag(lease.is_some_and(|lease| lease.unacknowledged)));
+                self.stands(Status::Running, &["started_at", LEASE_UNTIL, SLOT, UNACKNOWLEDGED]);
             }
             Change::End(end, at) => self.end(end, *at)?,
             Change::Attempt(attempt) => self.set("attempt", n(attempt)),
@@ -113,6 +116,8 @@ impl HeadUpdate {
                 self.put(LEASE_TOKEN, holder.as_ref().map(|Holder { token, .. }| s(token.as_str())));
             }
             Change::LeaseUntil(until) => self.set(LEASE_UNTIL, time(*until)),
+            Change::Acknowledge => self.put(UNACKNOWLEDGED, None),
+            Change::Unheard(unheard) => self.put(UNHEARD, (*unheard > 0).then(|| n(unheard))),
             Change::TakeSlot => self.set(SLOT, AttributeValue::Bool(true)),
             Change::KeepTry(end) => self.keep_try(end)?,
             Change::Progress(progress) => {

@@ -96,6 +96,11 @@ struct Row {
     /// There where the job is counted among those of its type that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slot: Option<bool>,
+    /// There where its worker promised a report and has sent none yet; and how many tries in a row ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unacknowledged: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unheard: Option<u32>,
     /// The number of the last try that ended before the job was queued again, and what else there is to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_try: Option<u32>,
@@ -202,6 +207,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         attempt: job.attempt,
         max_attempts: job.max_attempts,
         failures: (job.failures > 0).then_some(job.failures),
+        unheard: (job.unheard > 0).then_some(job.unheard),
         timeout_seconds: job.timeout_seconds,
         cost: job.cost.map(MicroDollars::micros),
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
@@ -241,6 +247,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
             row.phase = phase.as_ref().map(ToString::to_string);
             row.lease_until = lease.map(|lease| lease.until.millis());
             row.slot = lease.filter(|lease| lease.holds_slot).map(|_| true);
+            row.unacknowledged = lease.filter(|lease| lease.unacknowledged).map(|_| true);
         }
         State::Failed(_, error) => row.error = Some(ErrorRow::from(error)),
         State::Completed(_) | State::Cancelled(_) => {}
@@ -336,6 +343,7 @@ fn job(row: Row) -> Result<Job, String> {
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         failures: row.failures.unwrap_or(0),
+        unheard: row.unheard.unwrap_or(0),
         timeout_seconds: row.timeout_seconds,
         cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
         trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,
@@ -382,7 +390,11 @@ fn state(row: &Row) -> Result<State, String> {
         Status::Running => State::Running {
             started_at: time(row.started_at).ok_or("running without started_at")?,
             phase: row.phase.clone().map(Phase::try_from).transpose().map_err(text)?,
-            lease: time(row.lease_until).map(|until| Lease { until, holds_slot: row.slot == Some(true) }),
+            lease: time(row.lease_until).map(|until| Lease {
+                until,
+                holds_slot: row.slot == Some(true),
+                unacknowledged: row.unacknowledged == Some(true),
+            }),
         },
         Status::Completed => State::Completed(ended()?),
         Status::Cancelled => State::Cancelled(ended()?),

@@ -27,7 +27,8 @@ pub mod schema;
 mod shards;
 mod stream_record;
 pub mod tries;
-pub mod types;
+pub mod type_item;
+mod types;
 pub(crate) mod value;
 mod whole;
 
@@ -45,5 +46,5 @@ pub use parts::{input_part, output_part};
 pub use progress::with_progress;
 pub use retry::backoff;
 pub use stream_record::{Batch, SequenceNumber, StreamRecord, Target, Unreadable};
-pub use types::StoredType;
+pub use type_item::StoredType;
 pub use whole::{Beside, WholeJob};

@@ -37,6 +37,11 @@ pub const LEASE_TOKEN: &str = "lease_token";
 /// On a head: there while the job is counted in its type's `running`.
 pub const SLOT: &str = "slot";
 
+/// On a head: there while the holder promised a report before it begins, and has sent none.
+pub const UNACKNOWLEDGED: &str = "unacknowledged";
+/// On a head: how many tries in a row ended without such a report.
+pub const UNHEARD: &str = "unheard";
+
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";
 /// Sort key of the queue index: priority turned around `#` due time `#` job id. Only queued jobs have it.

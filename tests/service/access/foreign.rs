@@ -107,7 +107,7 @@ impl TwoOwners {
             ("POST", "/v1/jobs/bulk") => json!({ "action": "delete", "filter": { "type": "render" } }),
             ("POST", "/v1/jobs/batch-status") => json!({ "job_ids": self.jobs }),
             ("PATCH", "/v1/jobs/{job_id}") => json!({ "name": "other" }),
-            ("PUT", "/v1/types/{type}") => json!({ "max_attempts": 2 }),
+            ("PUT" | "PATCH", "/v1/types/{type}") => json!({ "max_attempts": 2 }),
             _ => json!({}),
         }
     }

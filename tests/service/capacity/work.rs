@@ -142,6 +142,9 @@ async fn editing_and_retrying_is_within_its_cost() {
             5,
         ),
         ("edit of metadata", edit(&waits, json!({ "metadata": { "x": 1 } })), 5, 2, 8),
+        ("edit of a payload", edit(&waits, json!({ "payload": { "x": 1 } })), 5, 2, 8),
+        ("a job put off", edit(&waits, json!({ "available_at": "2100-01-01T00:00:00Z" })), 2, 1, 7),
+        ("other attempts", edit(&runs, json!({ "max_attempts": 5, "timeout_seconds": 60 })), 2, 1, 5),
     ] {
         let (_, bill) = function.call(&fixture, &request).await;
         bill.show(what);

@@ -109,6 +109,7 @@ fn created(number: u8, of: u8, minute: i64, status: Status) -> Job {
         attempt: 0,
         max_attempts: 1,
         failures: 0,
+        unheard: 0,
         timeout_seconds: None,
         cost: None,
         trace_id: None,

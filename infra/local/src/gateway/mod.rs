@@ -16,8 +16,9 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Method;
 use axum::response::Response;
+use jobledger::lambda::for_caller;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::instances::Target;
@@ -194,8 +195,10 @@ async fn call(
     slot: OwnedSemaphorePermit,
 ) -> Result<Box<serde_json::value::RawValue>, CallError> {
     let called = instance.clone();
+    // If the caller goes away, this future is dropped, and the function can know.
+    let (_here, asking) = watch::channel(());
     let call = tokio::spawn(async move {
-        let answer = called.call(event, request_id).await;
+        let answer = for_caller(asking, called.call(event, request_id)).await;
         drop(slot);
         answer
     });

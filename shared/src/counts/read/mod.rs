@@ -38,5 +38,5 @@ pub use status_counts::StatusCounts;
 pub(crate) use stretches::{Counted, count_segments};
 pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};
 use sum::{bytes_of, sum};
-pub use totals::total;
 pub(crate) use totals::{Totals, totals};
+pub use totals::{total, types_with_jobs};

@@ -20,6 +20,8 @@ const NOT_PROJECTED: [&str; 22] = [
     "lease_token",
     "lease_until",
     "slot",
+    "unacknowledged",
+    "unheard",
     "failures",
     "last_try",
     "last_worker",
@@ -104,7 +106,7 @@ fn state() -> impl Strategy<Value = State> {
         (time(), time(), any::<bool>()).prop_map(|(started_at, until, holds_slot)| State::Running {
             started_at,
             phase: None,
-            lease: Some(Lease { until, holds_slot }),
+            lease: Some(Lease { until, holds_slot, unacknowledged: !holds_slot }),
         }),
         ended().prop_map(State::Completed),
         ended().prop_map(State::Cancelled),
@@ -131,13 +133,14 @@ fn job() -> impl Strategy<Value = Job> {
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
-    let failures = prop_oneof![Just(0), any::<u32>()];
+    let failures = || prop_oneof![Just(0), any::<u32>()];
+    let tries = (failures(), failures());
     let kept = (
         of(progress()),
         of(holder()),
         of(last_try()),
         prop_oneof![Just(0), any::<u64>()],
-        failures,
+        tries,
         arrival(),
     );
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
@@ -149,7 +152,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
-            (progress, holder, last_try, bytes, failures, arrival),
+            (progress, holder, last_try, bytes, (failures, unheard), arrival),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -163,6 +166,7 @@ fn job() -> impl Strategy<Value = Job> {
             attempt: numbers.1,
             max_attempts: numbers.2,
             failures,
+            unheard,
             timeout_seconds: numbers.3,
             cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
             trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
@@ -253,8 +257,9 @@ proptest! {
         for name in NOT_PROJECTED {
             row.remove(name);
         }
+        let job = head.job.clone();
         let mut seen =
-            Job { progress: None, bytes: 0, failures: 0, holder: None, last_try: None, arrival: None, ..head.job.clone() };
+            Job { progress: None, bytes: 0, failures: 0, unheard: 0, holder: None, last_try: None, arrival: None, ..job };
         if let State::Running { lease, .. } = &mut seen.state {
             *lease = None;
         }
