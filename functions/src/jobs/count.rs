@@ -33,7 +33,7 @@ impl Route for GetJobCount {
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let query = job_query(call.owner()?.clone(), &mut call.query);
+        let query = job_query(call.owner()?.clone(), &mut call.query, call.now);
         let query = call.query.finish(Some(query))?;
         let counts = call.backend.jobs().count(&query).await?;
         let answer = Answer::ok(&Body {

@@ -10,7 +10,7 @@ use super::reader::{Left, Reader};
 use super::{MAX_EXAMINED, MAX_MATCHES};
 use crate::counts::{Counted, Span, count_segments, segments};
 use crate::domain::{CreatedRange, Filter, JobQuery};
-use crate::store::pages::fetch;
+use crate::store::pages::fetch_count;
 use crate::store::ranges::{Bounds, Range};
 use crate::store::{Source, StoreError};
 
@@ -100,8 +100,7 @@ impl Counting<'_> {
             if matched > MAX_MATCHES || self.examined.load(Ordering::Relaxed) >= MAX_EXAMINED {
                 return Ok(false);
             }
-            let plan = range.count(self.source.tables, &bounds);
-            let fetched = fetch(self.source.store, plan, from.as_ref()).await?;
+            let fetched = fetch_count(self.source, range, &bounds, from.as_ref()).await?;
             self.matched.fetch_add(fetched.count, Ordering::Relaxed);
             self.examined.fetch_add(fetched.examined, Ordering::Relaxed);
             from = fetched.next;

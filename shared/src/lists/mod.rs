@@ -69,7 +69,7 @@ impl Jobs<'_> {
                 sorted::page(&list, from, limit).await?
             }
         };
-        Ok(Listing { jobs: rows::jobs_with_progress(list.source, rows).await?, next, total })
+        Ok(Listing { jobs: rows::shown_jobs(list.source, rows).await?, next, total })
     }
 
     /// Counts the jobs of a list, by status and by type.
@@ -86,10 +86,10 @@ impl Jobs<'_> {
     ) -> Result<Chunk<Job>, StoreError> {
         let source = self.ledger.source().await?;
         let (rows, next) = page::chunk(&Prepared::of(source, query).await?, after, limit).await?;
-        Ok(Chunk { jobs: rows::jobs_with_progress(source, rows).await?, next })
+        Ok(Chunk { jobs: rows::shown_jobs(source, rows).await?, next })
     }
 
-    /// The same without the progress of running jobs. A job that cannot be read does not keep the others back.
+    /// The same without the data of heads. A job that cannot be read does not keep the others back.
     pub(crate) async fn chunk_of_heads(
         &self,
         query: &JobQuery,

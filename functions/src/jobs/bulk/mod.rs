@@ -34,7 +34,7 @@ impl Route for BulkJobs {
         let owner = call.owner()?.clone();
         let key = call.idempotency_key()?;
         call.query.finish(Some(()))?;
-        let Request { action, filter, input, fingerprint } = Request::parse(call.body, &owner)?;
+        let Request { action, filter, input, fingerprint } = Request::parse(call.body, &owner, call.now)?;
         let asked = Asked::of(&call, owner, key, fingerprint, input).await?;
         let begun = begin::<Bulk>(call.backend, &asked, &BulkState::new(action, filter.clone())).await?;
         let answer = asked.answer(&begun)?;

@@ -1,6 +1,6 @@
 //! The request, read from its body.
 
-use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, is_reserved};
+use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, Timestamp, is_reserved};
 use jobledger::http::{FieldError, Fields, Problem, QueryString, Raw, job_query, object, text};
 use serde_json::value::to_raw_value;
 
@@ -15,12 +15,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) fn parse(body: &[u8], owner: &Owner) -> Result<Self, Problem> {
+    pub(crate) fn parse(body: &[u8], owner: &Owner, now: Timestamp) -> Result<Self, Problem> {
         let mut fields = Fields::parse(body)?;
         let fingerprint = fields.fingerprint();
         let action: Option<BulkAction> = fields.required("action", text);
         let said: Option<Json> = fields.required("filter", object);
-        let mut filter = said.as_deref().map(|json| Filter::parse(json.get(), owner)).transpose()?;
+        let mut filter = said.as_deref().map(|json| Filter::parse(json.get(), owner, now)).transpose()?;
         for error in filter.iter_mut().flat_map(|filter| filter.errors(action)) {
             fields.refuse(&format!("filter.{}", error.field), Invalid(error.message));
         }
@@ -53,7 +53,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(json: &str, owner: &Owner) -> Result<Self, Problem> {
+    fn parse(json: &str, owner: &Owner, now: Timestamp) -> Result<Self, Problem> {
         let mut fields = Fields::parse(json.as_bytes())?;
         let mut pairs = Vec::new();
         let mut errors = Vec::new();
@@ -67,7 +67,7 @@ impl Filter {
         }
         errors.extend(fields.finish(Some(())).err().unwrap_or_default());
         let mut query = QueryString::new(pairs.clone());
-        let asked = job_query(owner.clone(), &mut query);
+        let asked = job_query(owner.clone(), &mut query, now);
         errors.extend(query.take_errors());
         Ok(Self { pairs, query: asked, is_empty, errors })
     }

@@ -70,7 +70,7 @@ impl BulkState {
     /// Which jobs; `None`: none can be.
     fn query(&self, task: &Task) -> Result<Option<JobQuery>, Corrupt> {
         let mut filter = QueryString::new(self.filter.clone());
-        let query = job_query(task.owner.clone(), &mut filter);
+        let query = job_query(task.owner.clone(), &mut filter, task.created_at);
         if let Some(error) = filter.take_errors().into_iter().next() {
             return Err(Corrupt::new(format!("filter {}", error.field), error.message));
         }
