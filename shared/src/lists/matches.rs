@@ -39,10 +39,10 @@ impl Total {
         if self.is_exact { "exact" } else { "at_least" }
     }
 
-    /// As many as have been seen, at least: buckets may lag.
+    /// As many as have been seen, at least. If more have been seen than counted, the counts lag, and there may be more.
     #[must_use]
     pub fn or_seen(self, seen: u64) -> Self {
-        Self { count: self.count.max(seen), ..self }
+        if seen > self.count { Self { count: seen, is_exact: false } } else { self }
     }
 }
 
