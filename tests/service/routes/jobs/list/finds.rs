@@ -39,6 +39,14 @@ async fn check(service: &Service, filters: &[(&str, &str)], expect: &[&str]) {
     assert_eq!(count.at("/total"), expect.len(), "{filters:?}: {}", count.text);
     let file = service.get(&format!("/v1/jobs/export?format=json&{query}")).expect(200).await;
     assert_eq!(ids(&file.json), expect, "{filters:?}");
+    let filter: Value = filters.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let body = json!({ "action": "delete", "filter": filter, "dry_run": true });
+    // A bulk action finds jobs that were created before it.
+    let matched = service.eventually("a later time", || async {
+        let reply = service.post("/v1/jobs/bulk", &body).expect(200).await;
+        (reply.at("/matched") == &json!(expect.len())).then_some(())
+    });
+    matched.await;
 }
 
 #[tokio::test]
