@@ -23,13 +23,15 @@ mod prepared;
 mod reader;
 mod rows;
 mod sorted;
+mod workers;
 
 pub use count::Counts;
 pub use error::ListError;
 pub use matches::Total;
 pub use page::From;
+pub use workers::{HeldJobs, MAX_RUNNING, Workers};
 
-use crate::domain::{Job, JobQuery, SortBy};
+use crate::domain::{Job, JobQuery, Owner, SortBy};
 use crate::store::{Corrupt, Jobs, StoreError};
 use page::Page;
 use prepared::Prepared;
@@ -75,6 +77,11 @@ impl Jobs<'_> {
     /// Counts the jobs of a list, by status and by type.
     pub async fn count(&self, query: &JobQuery) -> Result<Counts, ListError> {
         count::count(self.ledger.source().await?, query).await
+    }
+
+    /// Reads which workers hold jobs of an owner.
+    pub async fn workers(&self, owner: &Owner) -> Result<Workers, StoreError> {
+        workers::workers(self.ledger.source().await?, owner).await
     }
 
     /// Reads at most so many jobs that come after a sort key in order of creation: for a list that is walked to its end.

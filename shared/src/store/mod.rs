@@ -33,6 +33,8 @@ mod whole;
 pub use client::{Store, Transacted, Written};
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, Error, StoreError};
+pub(crate) use heads::read_heads;
+pub use heads::with_heads;
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};
 pub(crate) use item::{progress_value, queue_key};
 pub use jobs::Jobs;
