@@ -79,7 +79,7 @@ pub(crate) struct Case<'a> {
 }
 
 /// All operations, in the order in which they run. Operations that write come last, because no load has their jobs.
-pub const OPERATIONS: [Operation; 26] = [
+pub const OPERATIONS: [Operation; 27] = [
     list("list 50, all", Promised::FlatFirstPage, |case| {
         Ok(listed(&format!("limit=50&sort_order={}", order(case))))
     }),
@@ -136,6 +136,10 @@ pub const OPERATIONS: [Operation; 26] = [
         let (from, to) = odd_days(case);
         Ok(Request::new("GET", &format!("/v1/jobs/stats?from_date={from}&to_date={to}")))
     }),
+    Operation {
+        promise: Promised::Nothing,
+        ..get("list of workers", "GET /v1/workers", |_| Ok(Request::new("GET", "/v1/workers")))
+    },
     Operation {
         promise: Promised::Nothing,
         ..get("cost by model", "GET /v1/analytics/cost/by-model", |case| Ok(cost(case, "by-model")))

@@ -17,5 +17,6 @@ pub mod schedules;
 pub mod streams;
 pub mod types;
 pub mod usage;
+pub mod workers;
 
 pub use routes::all;

@@ -4,6 +4,7 @@ use jobledger::Function;
 
 use crate::{
     analytics, health, ingest, jobs, keys, metrics, records, recount, schedules, streams, types, usage,
+    workers,
 };
 
 /// All functions. One that is only here or only in the template keeps the local stack from starting.
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Function> {
         ingest::jobs::FUNCTION,
         keys::FUNCTION,
         jobs::list::FUNCTION,
+        workers::FUNCTION,
         metrics::FUNCTION,
         schedules::reap_leases::FUNCTION,
         records::FUNCTION,

@@ -60,6 +60,10 @@ fn sorted(list: &Value) -> Value {
     let mut jobs = list["jobs"].as_array().expect("jobs").clone();
     for job in &mut jobs {
         job["progress"].as_object_mut().expect("progress").remove("eta_seconds");
+        // Version 0.1.0 had these only in a whole job.
+        for name in ["worker_id", "lease_expires_at", "last_error"] {
+            job.as_object_mut().expect("a job").remove(name);
+        }
     }
     jobs.sort_by_key(|job| job["job_id"].to_string());
     Value::Array(jobs)

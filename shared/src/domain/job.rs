@@ -235,6 +235,16 @@ impl Job {
         }
     }
 
+    /// The worker that holds it under a lease.
+    pub fn held_by(&self) -> Option<&WorkerId> {
+        self.holder.as_ref().filter(|_| self.lease().is_some()).map(|holder| &holder.worker)
+    }
+
+    /// The error of the last attempt that ended, if the job waits for another attempt or has begun it.
+    pub fn last_error(&self) -> Option<&JobError> {
+        self.last_try.as_ref().filter(|_| self.state.ended().is_none())?.error.as_ref()
+    }
+
     /// Whether it holds a slot of its type.
     pub fn holds_slot(&self) -> bool {
         self.lease().is_some_and(|lease| lease.holds_slot)

@@ -22,6 +22,7 @@ mod query_string;
 mod rate_limit;
 mod record;
 mod reserved;
+mod search;
 mod seen;
 mod spelling;
 mod status;
@@ -29,6 +30,7 @@ pub mod step;
 pub mod steps;
 mod time;
 mod type_settings;
+mod wait;
 
 pub use access_key::{AccessKey, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
@@ -50,7 +52,7 @@ pub use names::{
 pub use new_job::{Creation, NewJob};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
-pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
+pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, SortBy};
 pub use query_string::QueryString;
 pub(crate) use query_string::RESERVED;
 pub use rate_limit::{
@@ -58,6 +60,7 @@ pub use rate_limit::{
 };
 pub use record::Record;
 pub use reserved::{BULK, RECOUNT, RESERVED_TYPES, SERVICE_OWNER, callers_owner, callers_type, is_reserved};
+pub use search::{Search, folded};
 pub use seen::Seen;
 pub use status::{Status, StatusInput};
 pub use step::{Mark, Step};
@@ -67,6 +70,7 @@ pub use type_settings::{
     MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, SettingsChange, Stage, Stages,
     TypeSettings,
 };
+pub use wait::{StatusWord, Wait};
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

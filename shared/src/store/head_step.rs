@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::head_write::{Condition, HeadUpdate, NewValue, Path};
 use super::item::{ErrorRow, LATER, fingerprint_text, queue_key};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY, SLOT,
-    UNACKNOWLEDGED, UNHEARD,
+    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY,
+    SLOT, UNACKNOWLEDGED, UNHEARD,
 };
 use super::value::{n, s};
 use super::{Corrupt, progress_value};

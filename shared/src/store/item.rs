@@ -122,13 +122,6 @@ struct Row {
     retried_by: Option<Uuid>,
 }
 
-/// The one attribute of a head that a list asks for later.
-#[derive(Debug, Deserialize)]
-struct ProgressOnly {
-    #[serde(default)]
-    progress: Option<ProgressRow>,
-}
-
 /// Begins the sort key of a job in its queue that was not due when the key was written. Sorts after all that were.
 pub(crate) const LATER: &str = "later#";
 
@@ -300,14 +293,6 @@ fn fingerprint(stored: &str) -> Result<Fingerprint, String> {
     let bytes = URL_SAFE_NO_PAD.decode(stored).map_err(text)?;
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| "fingerprint of a wrong length")?;
     Ok(Fingerprint::from(bytes))
-}
-
-/// How far a head, or what was asked for of it, says that its job is.
-pub(super) fn progress_of_row(item: AttributeMap) -> Result<Option<Progress>, Corrupt> {
-    let name = name_of(&item);
-    let only: ProgressOnly =
-        serde_dynamo::from_item(item).map_err(|error| Corrupt::new(name.as_str(), error))?;
-    only.progress.map(progress).transpose().map_err(|problem| Corrupt::new(name, problem))
 }
 
 /// The id in an item's key.

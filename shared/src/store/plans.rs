@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS};
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables};
 use crate::domain::{Fingerprint, JobId, Timestamp};
@@ -100,11 +100,6 @@ pub fn get_heads(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuil
 /// Reads the heads of up to 100 jobs as of now: one that was just created is found.
 pub fn get_heads_now(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
     batch(tables, keys_of_heads(ids).consistent_read(true))
-}
-
-/// Reads how far up to 100 jobs are, as of now or a moment ago.
-pub fn get_progress(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
-    batch(tables, keys_of_heads(ids).projection_expression(format!("{JOB_ID}, {PROGRESS}")))
 }
 
 fn keys_of_heads(ids: &[JobId]) -> KeysAndAttributesBuilder {

@@ -158,3 +158,20 @@ async fn editing_and_retrying_is_within_its_cost() {
     bill.show("retry");
     bill.within(2, 1, 8);
 }
+
+#[tokio::test]
+async fn listing_workers_reads_the_heads_of_running_jobs() {
+    let fixture = CostFixture::start().await;
+    create(&fixture, "render", 11).await;
+    let claimer = fixture.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&fixture, &claim("render", 10)).await;
+    assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(10));
+    let lister = fixture.metered("list-workers").await;
+    let get = Request::new("GET", "/v1/workers");
+    // The first call reads the key.
+    lister.call(&fixture, &get).await;
+    let (reply, bill) = lister.call(&fixture, &get).await;
+    assert_eq!((reply.status, reply.at("/workers/0/jobs")), (200, &json!(10)), "{}", reply.text);
+    bill.show("list of workers, of 10 running jobs");
+    bill.within(2, 7, 0);
+}

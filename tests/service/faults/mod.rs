@@ -155,6 +155,7 @@ impl FaultFixture {
                 "get-job-count",
                 Request::new("GET", "/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0"),
             ),
+            ("list-workers", Request::new("GET", "/v1/workers")),
             ("get-job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
             ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),

@@ -10,3 +10,4 @@ mod records;
 mod recount;
 mod types;
 mod usage;
+mod workers;

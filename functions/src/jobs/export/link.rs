@@ -33,7 +33,7 @@ impl Route for ExportLink {
 
     async fn answer(call: Call<'_, Issuer>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        Export::parse(owner.clone(), call.query.clone())?;
+        Export::parse(owner.clone(), call.query.clone(), call.now)?;
         let expires_at = call.now.plus_millis(TICKET_MS);
         let key_id = call.caller()?.key.key_id.clone();
         let ticket = Ticket { key_id, owner, query: call.query, expires_at };

@@ -26,8 +26,6 @@ struct Body<'a> {
     job: JobView<'a>,
     /// Whether to stop working on it.
     cancel: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lease_expires_at: Option<Timestamp>,
 }
 
 impl Route for UpdateJob {
@@ -55,13 +53,8 @@ impl Route for UpdateJob {
 }
 
 fn answer(head: &Head, change: &JobChange, now: Timestamp) -> Answer {
-    let lease = head.job.lease();
     // If a report comes for a job that was called off, and the report does not end it, the answer tells the reporter to
     // stop.
     let cancel = change.was_called_off(head);
-    Answer::ok(&Body {
-        job: JobView::new(&head.job, now),
-        cancel,
-        lease_expires_at: lease.filter(|_| change.lease.is_some()).map(|lease| lease.until),
-    })
+    Answer::ok(&Body { job: JobView::new(&head.job, now), cancel })
 }

@@ -33,7 +33,7 @@ pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, Reco
 pub(crate) use records::{counted_in, read_records};
 pub use spans::{Segment, Span, segments};
 use spans::{whole_segments, widened};
-pub use stats::JobStats;
+pub use stats::{JobNumbers, JobStats, Spans};
 pub use status_counts::StatusCounts;
 pub(crate) use stretches::{Counted, count_segments};
 pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};

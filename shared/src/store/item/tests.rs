@@ -135,14 +135,8 @@ fn job() -> impl Strategy<Value = Job> {
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
     let failures = || prop_oneof![Just(0), any::<u32>()];
     let tries = (failures(), failures());
-    let kept = (
-        of(progress()),
-        of(holder()),
-        of(last_try()),
-        prop_oneof![Just(0), any::<u64>()],
-        tries,
-        arrival(),
-    );
+    let kept =
+        (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()], tries, arrival());
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
@@ -212,43 +206,12 @@ fn foreign() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
-#[test]
-fn a_progress_that_none_can_have_is_corrupt() {
-    let n = |number: &str| AttributeValue::N(number.to_owned());
-    let row = |progress: AttributeValue| {
-        AttributeMap::from([
-            ("job_id".to_owned(), AttributeValue::S("the job".to_owned())),
-            ("progress".to_owned(), progress),
-        ])
-    };
-    let map = |fields: &[(&str, AttributeValue)]| {
-        AttributeValue::M(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
-    };
-    for bad in [
-        n("5"),
-        map(&[]),
-        map(&[("overall_hundredths", n("10001"))]),
-        map(&[("overall_hundredths", n("-1"))]),
-        map(&[("overall_hundredths", n("0.5"))]),
-        map(&[("overall_hundredths", n("5")), ("current_task_hundredths", n("10001"))]),
-        map(&[("overall_hundredths", n("5")), ("current_task", AttributeValue::S("a\nb".to_owned()))]),
-    ] {
-        let corrupt = progress_of_row(row(bad.clone())).expect_err("it cannot be read");
-        assert_eq!(corrupt.item, "the job", "{bad:?}");
-    }
-    assert_eq!(progress_of_row(row(map(&[("overall_hundredths", n("10000"))]))), Ok(Some(Progress::DONE)));
-    let mut without = row(n("5"));
-    without.remove("progress");
-    assert_eq!(progress_of_row(without), Ok(None));
-}
-
 proptest! {
     #[test]
     fn a_head_comes_back_as_it_went(head in head()) {
         prop_assert_eq!(head_of_row(head_row(&head).unwrap()), Ok(head.clone()));
         prop_assert_eq!(job_of_row(head_row(&head).unwrap()), Ok(head.job.clone()));
         prop_assert_eq!(id_of_row(&head_row(&head).unwrap()), Ok(head.job.id));
-        prop_assert_eq!(progress_of_row(head_row(&head).unwrap()), Ok(head.job.progress));
     }
 
     #[test]
@@ -314,6 +277,6 @@ proptest! {
         let mut names: Vec<String> = row.keys().cloned().collect();
         names.sort();
         row.insert(place.get(&names).clone(), value);
-        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row), progress_of_row(row)));
+        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row)));
     }
 }

@@ -1,5 +1,6 @@
 //! `POST /v1/jobs/bulk`, with the function that runs its task.
 
+mod named;
 mod refusals;
 
 use jobledger_tests::jobs::{create, ingest, ingest_many, total};
