@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
 /// The attributes of a head that an index lacks: see `template.yaml`. Only the head needs them.
-const NOT_PROJECTED: [&str; 22] = [
+const NOT_PROJECTED: [&str; 24] = [
     "fingerprint",
     "ttl_seconds",
     "input",
