@@ -71,11 +71,6 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, code, "The access key does not allow this", detail)
     }
 
-    /// 403: somebody else's job.
-    pub fn other_owner() -> Self {
-        Self::forbidden("other_owner", "the job belongs to another owner")
-    }
-
     /// 403: the owner keeps as much as the key lets it.
     pub fn quota_exceeded(used_bytes: u64, quota_bytes: u64) -> Self {
         let detail = format!(
@@ -107,9 +102,10 @@ impl Problem {
         problem
     }
 
-    /// 404: no such job.
+    /// 404: the owner has no such job.
     pub fn job_not_found() -> Self {
-        let detail = "no job has this id; ended jobs are removed when their time to live is over";
+        let detail =
+            "no job of the owner has this id; ended jobs are removed when their time to live is over";
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "No such job", detail)
     }
 
