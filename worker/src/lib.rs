@@ -55,7 +55,7 @@
 //!   somebody else. Handlers should bear being run again.
 //! - **Nothing is retried for ever.** Last reports are sent, as the same bytes, until they are accepted or the lease must be
 //!   over. When the service is away, a circuit breaker stops the claims and looks now and then whether it is back. A key that
-//!   may not work ([`RunError::Denied`]) ends the run.
+//!   is unknown or may not work ([`RunError::UnknownKey`], [`RunError::Denied`]) ends the run.
 //! - **A stop loses nothing.** No more jobs are claimed; tries that run have [some time](WorkerBuilder::stop_timeout) to end;
 //!   then they are cancelled and their jobs handed back, to be taken by another worker at once, with no try used up.
 //!
