@@ -3,7 +3,8 @@
 use jobledger::Function;
 
 use crate::{
-    analytics, health, ingest, jobs, keys, metrics, records, recount, schedules, streams, types, usage,
+    analytics, health, ingest, jobs, keys, metrics, no_route, records, recount, schedules, streams, types,
+    usage,
 };
 
 /// All functions. One that is only here or only in the template keeps the local stack from starting.
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Function> {
         keys::FUNCTION,
         jobs::list::FUNCTION,
         metrics::FUNCTION,
+        no_route::FUNCTION,
         schedules::reap_leases::FUNCTION,
         records::FUNCTION,
         recount::FUNCTION,

@@ -18,8 +18,8 @@ use crate::counts::{
     MAX_NOTED_TYPES, NotedType, QueueNote, StatusCounts, counts_by_owner, counts_by_type, owners,
 };
 use crate::domain::{
-    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_reserved,
-    steps::expired,
+    CreatedRange, Head, Job, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId,
+    is_reserved, steps::expired,
 };
 use crate::environment::Environment;
 use crate::store::plans::{get_heads, queue::Queue};
@@ -241,8 +241,15 @@ impl Look<'_> {
             match replace(self.source.store, self.source.tables, &next, head).await? {
                 Made::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
                 Made::Done(_) => add(&self.seen.failed, 1),
-                Made::Refused(_) => add(&self.seen.changed, 1),
+                Made::Refused(_) => {
+                    add(&self.seen.changed, 1);
+                    return Ok(());
+                }
             }
+            let Job { id, owner, kind, attempt, holder, .. } = job;
+            let worker = holder.as_ref().map(|holder| holder.worker.as_str());
+            let status = status.as_str();
+            tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, worker, status, "a lease expired");
             Ok::<_, StoreError>(())
         };
         if let Err(error) = end.await {

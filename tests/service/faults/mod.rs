@@ -242,7 +242,7 @@ impl ProxiedFunction {
 }
 
 /// Functions that no request of [`FaultFixture::requests`] goes to.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
@@ -253,8 +253,9 @@ const OTHERS: [&str; 8] = [
     "create-admin-key",
     // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
-    // Touches nothing.
+    // Touch nothing.
     "health",
+    "no-route",
 ];
 
 #[tokio::test]

@@ -209,7 +209,7 @@ async fn the_query_is_empty_and_the_body_not_too_long() {
 #[tokio::test]
 async fn only_its_method_leads_there() {
     let service = Service::shared().await;
-    refuses(&service.get(PATH).send().await, 422, "invalid_query", &["job_id"]);
-    refuses(&service.call("DELETE", PATH).send().await, 422, "invalid_query", &["job_id"]);
-    is_problem(&service.call("PUT", PATH).send().await, 404, "not_found");
+    is_problem(&service.get(PATH).send().await, 405, "method_not_allowed");
+    is_problem(&service.call("DELETE", PATH).send().await, 405, "method_not_allowed");
+    is_problem(&service.call("PUT", PATH).send().await, 405, "method_not_allowed");
 }

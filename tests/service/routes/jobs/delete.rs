@@ -96,7 +96,11 @@ async fn jobs_of_another_owner_are_left_alone() {
         let path = format!("/v1/jobs/{id}");
         let reply = service.anonymous("DELETE", &path).header("x-api-key", "others").send().await;
         is_problem(&reply, 404, "job_not_found");
-        is_problem(&service.call("DELETE", &format!("{path}?owner=other")).send().await, 404, "job_not_found");
+        is_problem(
+            &service.call("DELETE", &format!("{path}?owner=other")).send().await,
+            404,
+            "job_not_found",
+        );
         assert_eq!(service.get(&path).expect(200).await.at("/status"), status);
     }
 }

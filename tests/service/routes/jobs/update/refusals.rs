@@ -74,7 +74,7 @@ async fn a_body_without_a_change_is_refused() {
     let service = Service::shared().await;
     let id = create(&service, &json!({ "type": "a" })).await;
     for body in [json!({}), json!({ "name": null }), json!({ "artifacts": [] }), json!({ "timings": {} })] {
-        is_problem(&patch(&service, &id, &body).send().await, 400, "invalid_json");
+        refuses(&patch(&service, &id, &body).send().await, 400, "invalid_body", &["body"]);
     }
     for body in ["", "[]", "1", "{\"name\":}"] {
         let reply = service.call("PATCH", &format!("/v1/jobs/{id}")).body(body).send().await;
