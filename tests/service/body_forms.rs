@@ -47,8 +47,9 @@ async fn whole_numbers_may_be_written_as_floats() {
     let wrong = r#"{"type":"a","priority":5.5,"ttl_hours":2.01,"max_attempts":101.0}"#;
     let reply = service.call("POST", "/v1/jobs").body(wrong).send().await;
     refuses(&reply, 400, "invalid_body", &["max_attempts", "priority", "ttl_hours"]);
-    let line = r#"{"external_id":"f","priority":7.0}"#;
-    service.call("POST", "/v1/admin/ingest/jobs").body(line).expect(200).await;
+    let line = r#"{"external_id":"f","type":"a","status":"queued","priority":7.0}"#;
+    let ingested = service.call("POST", "/v1/admin/ingest/jobs").body(line).expect(200).await;
+    assert_eq!(ingested.at("/created"), 1, "{}", ingested.text);
     let list = service.get("/v1/jobs?external_id=f").expect(200).await;
     assert_eq!(list.at("/jobs/0/priority"), 7);
 }

@@ -113,9 +113,12 @@ impl TwoOwners {
     }
 }
 
-/// All that an answer tells, but for the id of its request and its time.
+/// All that an answer tells, but for the id of its request, its time, and how many calls are left.
 fn told(reply: &Reply) -> (u16, &str, Vec<String>) {
-    let headers = reply.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+    let headers = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| !["x-request-id", "date", "ratelimit"].contains(&name.as_str()));
     let mut headers: Vec<String> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();
     headers.sort();
     (reply.status, &reply.text, headers)

@@ -49,9 +49,11 @@ async fn a_path_refuses_the_methods_that_it_does_not_have() {
                 assert_ne!(reply.status, 405, "{method} {path}");
                 continue;
             }
-            is_problem(&reply, 405, "method_not_allowed");
-            assert_eq!(reply.header("allow"), Some(allow.as_str()), "{method} {path}");
-            assert!(reply.text.contains(&allow), "{}", reply.text);
+            assert_eq!((reply.status, reply.header("allow")), (405, Some(allow.as_str())), "{method} {path}");
+            if method != "HEAD" {
+                is_problem(&reply, 405, "method_not_allowed");
+                assert!(reply.text.contains(&allow), "{}", reply.text);
+            }
         }
         let options = service.anonymous("OPTIONS", path).expect(204).await;
         assert_eq!((options.header("allow"), options.text.as_str()), (Some(allow.as_str()), ""), "{path}");

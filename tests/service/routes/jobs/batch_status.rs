@@ -186,7 +186,7 @@ async fn a_body_that_is_no_list_of_ids_is_refused() {
     let twice = format!(r#"{{"job_ids":["{id}"],"job_ids":["{id}"]}}"#);
     let reply = service.call("POST", PATH).body(twice).send().await;
     refuses(&reply, 400, "invalid_body", &["job_ids"]);
-    for bad in ["", "{", "[]", "null", "{\"job_ids\":[}", "\u{feff}{}"] {
+    for bad in ["", "{", "[]", "null", "{\"job_ids\":[}", "\u{feff}[]"] {
         is_problem(&service.call("POST", PATH).body(bad).send().await, 400, "invalid_json");
     }
 }
