@@ -53,7 +53,7 @@ pub fn integer<N: TryFrom<i64>>(raw: Raw<'_>, range: RangeInclusive<i64>) -> Res
         Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
         Some(_) | None => written,
     };
-    let value: i64 = serde_json::from_str(whole).map_err(|_| wrong())?;
+    let value: i64 = whole.parse().map_err(|_| wrong())?;
     let value = bounded(value, range.clone()).map_err(|_| wrong())?;
     N::try_from(value).map_err(|_| wrong())
 }
