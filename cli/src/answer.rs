@@ -80,7 +80,7 @@ impl Tried {
                 Self::Again { why: told(), retry_after, left }
             }
             429 => Self::Again { why: told(), retry_after, left: Left::Nothing },
-            300..400 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            300..=399 => Self::Refused(format!("{}; give the URL that it leads to", told())),
             401 => {
                 let why =
                     "the service does not know this key, or it was revoked or has expired; give a valid key";
