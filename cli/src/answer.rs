@@ -115,7 +115,15 @@ impl Tried {
                 Self::Again { why: told(), retry_after, left }
             }
             429 => Self::Again { why: told(), retry_after, left: Left::Nothing },
-            300..400 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            300..=399 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            401 => {
+                let why =
+                    "the service does not know this key, or it was revoked or has expired; give a valid key";
+                Self::Refused(format!("{why} ({})", told()))
+            }
+            403 if code(body) == "missing_scope" => {
+                Self::Refused(format!("the key may not ingest; give a key with the scope admin ({})", told()))
+            }
             _ => Self::Refused(told()),
         }
     }
@@ -149,12 +157,16 @@ impl Answer {
 
 /// Whether the function itself gave up. Then its call has ended; an answer of a gateway does not tell that.
 fn is_of_the_function(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
+    ["internal", "store_unavailable"].contains(&code(body).as_str())
+}
+
+/// The stable word of a problem; empty where the body is none.
+fn code(body: &[u8]) -> String {
+    #[derive(Default, Deserialize)]
     struct Problem {
         code: String,
     }
-    let problem = serde_json::from_slice::<Problem>(body);
-    problem.is_ok_and(|problem| ["internal", "store_unavailable"].contains(&problem.code.as_str()))
+    serde_json::from_slice::<Problem>(body).unwrap_or_default().code
 }
 
 /// A refusal in one line: the status, and the text of the problem.
@@ -209,7 +221,7 @@ mod tests {
     fn a_refusal_says_what_the_problem_says_and_no_more() {
         let problem = r#"{"title":"No \u001b[2Jkey","status":401,"detail":"send one","message":null}"#;
         assert!(
-            matches!(of(401, problem), Tried::Refused(told) if told == "the service answered 401: No [2Jkey: send one")
+            matches!(of(401, problem), Tried::Refused(told) if told.ends_with("(the service answered 401: No [2Jkey: send one)"))
         );
         assert!(
             matches!(of(503, r#"{"message":"Unavailable"}"#), Tried::Again { why, left: Left::Unknown, .. }

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod keys;
 pub mod metrics;
+pub mod no_route;
 pub mod records;
 pub mod recount;
 mod routes;

@@ -3,8 +3,8 @@
 use jobledger::Function;
 
 use crate::{
-    analytics, health, ingest, jobs, keys, metrics, records, recount, schedules, streams, types, usage,
-    workers,
+    analytics, health, ingest, jobs, keys, metrics, no_route, records, recount, schedules, streams, types,
+    usage, workers,
 };
 
 /// All functions. One that is only here or only in the template keeps the local stack from starting.
@@ -31,6 +31,7 @@ pub fn all() -> Vec<Function> {
         jobs::list::FUNCTION,
         workers::FUNCTION,
         metrics::FUNCTION,
+        no_route::FUNCTION,
         schedules::reap_leases::FUNCTION,
         records::FUNCTION,
         recount::FUNCTION,

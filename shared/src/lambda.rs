@@ -62,6 +62,12 @@ impl RouteKey {
         Self { method: "GET", path }
     }
 
+    /// `HEAD` of the path of a route that answers `GET`.
+    #[must_use]
+    pub const fn head(self) -> Self {
+        Self { method: "HEAD", path: self.path }
+    }
+
     /// `PATCH` of a path.
     pub const fn patch(path: &'static str) -> Self {
         Self { method: "PATCH", path }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::observer::tail;
 
 /// A head.
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a stored attribute is there")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredHead {
     pub(crate) kind: String,

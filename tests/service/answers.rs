@@ -99,7 +99,7 @@ async fn every_kind_of_problem_has_its_whole_answer() {
     check("unauthenticated", service.anonymous("GET", "/v1/jobs")).await;
     check("missing scope", with_key(&service, "reads", "POST", "/v1/jobs").json(&json!({ "type": "a" })))
         .await;
-    check("other owner", with_key(&service, "others", "GET", &path)).await;
+    check("another owners job", with_key(&service, "others", "GET", &path)).await;
     check("no such route", service.get("/v1/nothing")).await;
     check("no such job", service.get("/v1/jobs/01981b5e-7c3a-7000-8000-000000000001")).await;
     check("no such record", service.get("/v1/records/source/1")).await;

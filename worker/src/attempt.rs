@@ -204,7 +204,7 @@ impl<'a> Try<'a> {
             }
             Err(Failure::Limited(retry_after)) => self.again(retry_after),
             Err(Failure::Denied(problem)) => {
-                self.pool.fail(RunError::Denied(problem.to_string()));
+                self.pool.fail(RunError::denied(&problem));
                 return Some(End::Lost(problem.to_string()));
             }
             Err(Failure::Refused(problem)) if matches!(problem.status, 404 | 409) => {

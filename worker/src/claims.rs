@@ -109,7 +109,7 @@ fn after(pool: &Pool, failure: Failure) -> Option<Duration> {
             Some(backoff.wait(LIMITED_FAILURES, retry_after))
         }
         Failure::Denied(problem) => {
-            pool.fail(RunError::Denied(problem.to_string()));
+            pool.fail(RunError::denied(&problem));
             None
         }
         Failure::Refused(problem) => {

@@ -46,10 +46,15 @@ pub fn told<T>(raw: Raw<'_>, read: fn(&str) -> Option<T>) -> Result<Option<T>, I
     Ok(read(&raw.string()?))
 }
 
-/// A whole number within bounds.
+/// A whole number within bounds; also written `5.0`, as programs write a float that is whole.
 pub fn integer<N: TryFrom<i64>>(raw: Raw<'_>, range: RangeInclusive<i64>) -> Result<N, Invalid> {
     let wrong = || Invalid(format!("must be a whole number from {} to {}", range.start(), range.end()));
-    let value: i64 = serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    let written = raw.0.get();
+    let whole = match written.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        Some(_) | None => written,
+    };
+    let value: i64 = whole.parse().map_err(|_| wrong())?;
     let value = bounded(value, range.clone()).map_err(|_| wrong())?;
     N::try_from(value).map_err(|_| wrong())
 }
@@ -215,6 +220,19 @@ mod tests {
         assert!(timings(Raw(&raw(r#"{"a":1,"a":1}"#))).is_err());
         assert!(job_error(Raw(&raw(r#"{"message":"a","message":"b"}"#))).is_err());
         assert!(artifacts(Raw(&raw(r#"[{"name":"a","name":"b"}]"#))).is_err());
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        let read =
+            |json: &str| integer::<i64>(Raw(&RawValue::from_string(json.to_owned()).unwrap()), -5..=10);
+        for (written, value) in [("5", 5), ("5.0", 5), ("5.000", 5), ("-5.0", -5), ("-0.0", 0), ("10.0", 10)]
+        {
+            assert_eq!(read(written), Ok(value), "{written}");
+        }
+        for wrong in ["5.5", "5.01", "11.0", "\"5.0\"", "5e0", "1e400", "null", "[5.0]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

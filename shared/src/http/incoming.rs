@@ -27,7 +27,8 @@ pub(super) struct Incoming {
     pub(super) fresh: Uuid,
     /// Under which the log knows the request.
     pub(super) request_id: String,
-    clock: fn() -> Timestamp,
+    /// The clock, for those who wait.
+    pub(super) clock: fn() -> Timestamp,
     method: Method,
     path: String,
     trace_id: Option<String>,

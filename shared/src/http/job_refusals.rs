@@ -8,7 +8,6 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::NotFound => Self::job_not_found(),
-            Error::OtherOwner => Self::other_owner(),
             Error::WrongStatus { status, wanted } => Self::wrong_status(status, &wanted),
             Error::ServiceJob(kind) => Self::service_job(&kind),
             Error::LeaseLost(status) => Self::lease_lost(status),

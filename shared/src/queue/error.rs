@@ -6,12 +6,9 @@ use crate::store::{Corrupt, StoreError};
 /// Why an operation on a job was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No job has this id.
-    #[error("no job has this id")]
+    /// No job of the owner has this id. Another owner may have one.
+    #[error("no job of the owner has this id")]
     NotFound,
-    /// The job is another owner's.
-    #[error("the job belongs to another owner")]
-    OtherOwner,
     /// The status of the job does not allow it.
     #[error("a {status} job cannot be {wanted}")]
     WrongStatus {

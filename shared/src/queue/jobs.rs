@@ -1,4 +1,4 @@
-//! Operations on jobs. Here it is decided once that there is no such job, and that it is another owner's.
+//! Operations on jobs. Here it is decided once that there is no such job: for a caller, another owner's job is none.
 
 use std::collections::BTreeSet;
 
@@ -65,10 +65,10 @@ impl ByBulk<'_> {
     }
 }
 
-/// The job, if it is there and this owner's.
+/// The job, if it is there and this owner's. Ids made of an `external_id` can be computed by anybody, so both errors are
+/// the same: else a caller would learn which external ids another owner uses.
 pub(super) fn owned<T>(found: Option<T>, owner: &Owner, head: impl Fn(&T) -> &Head) -> Result<T, Error> {
-    let found = found.ok_or(Error::NotFound)?;
-    if head(&found).job.owner == *owner { Ok(found) } else { Err(Error::OtherOwner) }
+    found.filter(|found| head(found).job.owner == *owner).ok_or(Error::NotFound)
 }
 
 /// The head that refused a write, if it is there and this owner's.

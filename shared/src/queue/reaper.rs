@@ -16,8 +16,8 @@ use super::oldest::oldest_due;
 use super::send::{Made, replace};
 use crate::counts::{Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners};
 use crate::domain::{
-    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_reserved,
-    steps::expired,
+    CreatedRange, Head, Job, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId,
+    is_reserved, steps::expired,
 };
 use crate::environment::Environment;
 use crate::store::plans::{get_heads, queue::Queue};
@@ -250,8 +250,15 @@ impl Look<'_> {
             match replace(self.ledger, &next, head).await? {
                 Made::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
                 Made::Done(_) => add(&self.seen.failed, 1),
-                Made::Refused(_) => add(&self.seen.changed, 1),
+                Made::Refused(_) => {
+                    add(&self.seen.changed, 1);
+                    return Ok(());
+                }
             }
+            let Job { id, owner, kind, attempt, holder, .. } = job;
+            let worker = holder.as_ref().map(|holder| holder.worker.as_str());
+            let status = status.as_str();
+            tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, worker, status, "a lease expired");
             Ok::<_, StoreError>(())
         };
         if let Err(error) = end.await {

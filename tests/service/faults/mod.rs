@@ -251,7 +251,7 @@ impl ProxiedFunction {
 }
 
 /// Functions that [`FaultFixture::requests`] does not call.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
@@ -262,8 +262,9 @@ const OTHERS: [&str; 8] = [
     "create-admin-key",
     // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
-    // Uses no store.
+    // Touch nothing.
     "health",
+    "no-route",
 ];
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod ingest;
 mod jobs;
 mod keys;
 mod metrics;
+mod no_route;
 mod records;
 mod recount;
 mod types;

@@ -1,7 +1,7 @@
 //! `PATCH /v1/jobs/{job_id}`: changes of a job by its caller, and reports by the program that works on it.
 
 use jobledger::Function;
-use jobledger::domain::{Head, JobChange, Timestamp};
+use jobledger::domain::{ErrorCode, Head, Job, JobChange, Status, Timestamp};
 use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
 use jobledger::queue::Update;
 use jobledger::store::Ledger;
@@ -33,6 +33,7 @@ impl Route for UpdateJob {
     const KEY: RouteKey = RouteKey::patch("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Any(&[Scope::Write, Scope::Work]);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+    const OTHERS: &'static [RouteKey] = super::WORDS;
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
@@ -48,6 +49,13 @@ impl Route for UpdateJob {
         }
         let update = Update { owner: &owner, id, now: call.now, fresh: call.fresh };
         let head = call.backend.jobs().update(update, &change).await?;
+        if change.status == Some(Status::Failed) {
+            // Not its message, which may hold anything.
+            let code = change.error.as_ref().and_then(|error| error.code.as_ref()).map(ErrorCode::as_str);
+            let Job { id, owner, kind, attempt, .. } = &head.job;
+            let status = head.job.status().as_str();
+            tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, code, status, "an attempt failed");
+        }
         Ok(answer(&head, &change, call.now))
     }
 }

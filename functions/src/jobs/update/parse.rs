@@ -65,7 +65,7 @@ pub(crate) fn job_change(body: &[u8]) -> Result<JobChange, Problem> {
     };
     let change = fields.finish(Some(change)).map_err(Problem::invalid_body)?;
     if !(change.is_report() || change.is_edit()) {
-        return Err(Problem::invalid_json("the body changes nothing: give a field to change or to report"));
+        return Err(Problem::empty_change("give a field to edit or to report"));
     }
     Ok(change)
 }
