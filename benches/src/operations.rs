@@ -127,7 +127,7 @@ pub const OPERATIONS: [Operation; 27] = [
         Ok(Request::new("GET", &format!("/v1/jobs/count?type={}", kind(case))))
     }),
     get("count of records", "GET /v1/records/count", |_| Ok(Request::new("GET", "/v1/records/count"))),
-    // What is due is counted up to 1,000 jobs of each type.
+    // Due jobs are counted up to 1,000 of each type.
     Operation {
         promise: Promised::Nothing,
         ..get("types, with their queues", "GET /v1/types", |_| Ok(Request::new("GET", "/v1/types")))

@@ -10,6 +10,7 @@ use crate::observer::tail;
 /// A head.
 #[expect(clippy::struct_excessive_bools, reason = "each says whether a stored attribute is there")]
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "an item has as many marks that are there or not")]
 pub(crate) struct StoredHead {
     pub(crate) kind: String,
     pub(crate) status: Status,

@@ -178,6 +178,9 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         run.functions.store.watched(|observer| {
             observer.said.insert((token.clone(), word));
             observer.said.insert((token.clone(), "report"));
+            if observer.holds(id, token) {
+                observer.in_time.insert((token.clone(), word));
+            }
             (
                 observer.holds(id, token),
                 observer.applied.contains(&(token.clone(), word)),
@@ -201,7 +204,9 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         // If an earlier report arrives late, it makes an expired lease valid again. Each accepted report also renews
         // the lease.
         let renewals = observer.renewals.get(token).copied().unwrap_or_default() - renewals_before;
-        let held_since = held_before || renewals > u32::from(!is_end);
+        // The same end may have been sent before, in time, and arrive only now.
+        let was_in_time = is_end && observer.in_time.contains(&(token.clone(), word));
+        let held_since = held_before || was_in_time || renewals > u32::from(!is_end);
         match (reply.status, code.as_str()) {
             (200, _) if is_end && !applied => Some("an end was answered that never was"),
             (200, _) if is_end && !held_since && !applied_before => Some("a lost lease ended a try"),

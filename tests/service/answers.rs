@@ -63,8 +63,8 @@ async fn other_routes_have_their_whole_answers() {
     check("a type by default", service.get("/v1/types/render")).await;
     let settings = json!({ "max_concurrency": 3, "stages": [{ "name": "load", "weight": 2 }] });
     check("put a type", put("/v1/types/render", settings)).await;
-    let patch = service.call("PATCH", "/v1/types/render").json(&json!({ "max_attempts": 2 }));
-    check("change a type", patch).await;
+    let changed = service.call("PATCH", "/v1/types/render").json(&json!({ "max_attempts": 2 }));
+    check("change a type", changed).await;
     check("pause a type", service.call("POST", "/v1/types/render/pause")).await;
     check("types", service.get("/v1/types")).await;
     check("resume a type", service.call("POST", "/v1/types/render/resume")).await;

@@ -124,7 +124,7 @@ fn block(id: &str) -> String {
 const AUDITED: [&str; 6] =
     ["keys", "create-admin-key", "bulk-jobs", "recount", "schedule-recount", "run-background-tasks"];
 
-/// What only AWS would show: the local stack has no accounts that run out, and no logs that are deleted.
+/// Only AWS would show this: the local stack has no accounts that run out, and no logs that are deleted.
 #[test]
 fn logs_tables_and_the_functions_that_nobody_calls_are_protected() {
     let says = |id: &str, words: &[&str]| {

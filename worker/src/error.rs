@@ -89,7 +89,7 @@ impl fmt::Debug for RunError {
 }
 
 impl RunError {
-    /// What 401 and 403 say of the key.
+    /// The error for the answers 401 and 403.
     pub(crate) fn denied(problem: &Problem) -> Self {
         if problem.status == UNAUTHORIZED {
             Self::UnknownKey(problem.to_string())

@@ -12,7 +12,7 @@ use super::{
 pub struct JobChange {
     /// The lease that the worker shows; `None`: the caller that changes the job does not hold it.
     pub lease: Option<Renewal>,
-    /// What its caller said of the job anew.
+    /// The fields that its caller gave anew.
     pub edits: Edits,
     /// The new status.
     pub status: Option<Status>,

@@ -45,7 +45,7 @@ impl Coding {
                 }
             }
         }
-        // Whoever takes anything is given what everything can unpack.
+        // A caller that takes anything gets a form that everything can unpack.
         let (gzip, zstd) = (gzip.or(any).unwrap_or(0), zstd.unwrap_or(0));
         match (gzip, zstd) {
             (0, 0) => None,

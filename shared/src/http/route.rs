@@ -77,7 +77,7 @@ impl<B: Backend> Served<B> {
     }
 }
 
-/// What a request asks for.
+/// The route and the path that a request names.
 #[derive(Debug)]
 pub(super) enum Found<B: Backend> {
     /// This route.
@@ -90,7 +90,7 @@ pub(super) enum Found<B: Backend> {
     Nothing,
 }
 
-/// What a request asks for. API Gateway names the route; a Function URL does not, and leads to a function of one route.
+/// The route and the path that a request names. API Gateway names the route; a Function URL does not, and leads to a function of one route.
 pub(super) fn find<F: Serves>(request: &Request) -> Found<F::Backend> {
     let path = request.uri().path();
     let others = Methods::of_path(F::OTHERS.iter().copied(), path);

@@ -24,7 +24,7 @@ pub struct ByBulk<'a> {
     pub statuses: &'a BTreeSet<Status>,
 }
 
-/// Who queues a job again. Each knows its own write by an id of its own, and by no time: calls share milliseconds.
+/// The caller that queues a job again. Each knows its own write by an id of its own, and by no time: calls share milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub enum Retrier<'a> {
     /// The call with this id.

@@ -101,7 +101,7 @@ pub async fn watch(
     Ok(seen.watched(whole))
 }
 
-/// What the counts of all owners say.
+/// The counts of all owners.
 struct AllOwners {
     /// Whether any job waits or runs.
     is_any: bool,

@@ -99,7 +99,7 @@ impl FaultFixture {
 
     /// A request to each function that uses DynamoDB and answers in one piece. It names jobs that exist.
     async fn requests(&self) -> Vec<(&'static str, Request)> {
-        let mut ids = Vec::new();
+        let (mut ids, mut keys) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             ids.push(self.job(&json!({ "type": "render", "payload": { "frames": 3 } })).await);
         }
@@ -134,7 +134,6 @@ impl FaultFixture {
             Request::new("POST", "/v1/jobs/claim").body(body.to_string())
         };
         let line = r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#;
-        let mut keys = Vec::new();
         for _ in 0..2 {
             let made = json!({ "owner": "a", "scopes": ["read"] });
             let made = self.service.post("/v1/admin/keys", &made).expect(201).await;

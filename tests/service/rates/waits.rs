@@ -136,7 +136,7 @@ async fn a_job_is_created_even_if_the_rate_allows_no_wait() {
     }
 }
 
-/// Whatever the rate of a key allows, also without a limit, a bounded number of its calls waits at once.
+/// With any rate of a key, also without a limit, a bounded number of its calls waits at once.
 #[tokio::test(start_paused = true)]
 async fn so_many_calls_of_one_key_wait_at_once() {
     const MOST: usize = 8;

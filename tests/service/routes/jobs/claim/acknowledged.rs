@@ -26,7 +26,7 @@ impl Fixture {
     async fn start() -> Self {
         clock::begin_paused();
         let engine = Engine::start();
-        // What the counter would have written: the reaper looks at owners with running jobs.
+        // The counter would have written this: the reaper looks at owners with running jobs.
         let table = engine.table("TALLIES_TABLE");
         for (scope, bucket) in [("*owners", LOCAL_OWNER), ("*", "total@a"), (LOCAL_OWNER, "total")] {
             let item =

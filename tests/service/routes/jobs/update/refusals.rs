@@ -54,7 +54,7 @@ async fn every_wrong_field_is_named() {
         (vec!["name"], json!({ "name": "" })),
         (vec!["labels"], json!({ "labels": { "team": 1 } })),
         (vec!["metadata"], json!({ "metadata": [] })),
-        (vec!["colour", "payload", "type"], json!({ "colour": 1, "payload": 1, "type": "b" })),
+        (vec!["colour", "external_id", "type"], json!({ "colour": 1, "external_id": "e", "type": "b" })),
         (
             vec!["priority", "progress.overall_progress", "result_code", "timings"],
             json!({ "priority": -1, "progress": { "overall_progress": 400 }, "result_code": 1, "timings": 1 }),
