@@ -7,7 +7,7 @@
 use jobledger::Function;
 use jobledger::http::{Nothing, Route, RouteKey, Served, Serves, function};
 
-use crate::{analytics, health, ingest, jobs, keys, metrics, records, recount, types, usage};
+use crate::{analytics, health, ingest, jobs, keys, metrics, records, recount, types, usage, workers};
 
 /// The function.
 pub const FUNCTION: Function = function::<NoRoute>();
@@ -24,6 +24,7 @@ impl Serves for NoRoute {
         analytics::cost::CostByModel::KEY,
         analytics::cost::CostByTeam::KEY,
         health::Health::KEY,
+        ingest::get::GetIngest::KEY,
         ingest::jobs::IngestJobs::KEY,
         ingest::jobs::IngestSample::KEY,
         jobs::batch_status::BatchStatus::KEY,
@@ -51,7 +52,12 @@ impl Serves for NoRoute {
         records::put::PutRecordRoute::KEY,
         recount::Recount::KEY,
         types::get::GetType::KEY,
+        types::list::ListTypes::KEY,
+        types::pause::PauseType::KEY,
         types::put::PutType::KEY,
+        types::resume::ResumeType::KEY,
+        types::update::UpdateType::KEY,
         usage::UsageReport::KEY,
+        workers::ListWorkers::KEY,
     ];
 }

@@ -90,7 +90,7 @@ pub(super) enum Found<B: Backend> {
     Nothing,
 }
 
-/// The route and the path that a request names. API Gateway names the route; a Function URL does not, and leads to a function of one route.
+/// Finds the route of a request. API Gateway names the route. A Function URL does not, and leads to a function of one route.
 pub(super) fn find<F: Serves>(request: &Request) -> Found<F::Backend> {
     let path = request.uri().path();
     let others = Methods::of_path(F::OTHERS.iter().copied(), path);
