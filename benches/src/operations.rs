@@ -79,7 +79,7 @@ pub(crate) struct Case<'a> {
 }
 
 /// All operations, in the order in which they run. Operations that write come last, because no load has their jobs.
-pub const OPERATIONS: [Operation; 25] = [
+pub const OPERATIONS: [Operation; 27] = [
     list("list 50, all", Promised::FlatFirstPage, |case| {
         Ok(listed(&format!("limit=50&sort_order={}", order(case))))
     }),
@@ -127,10 +127,19 @@ pub const OPERATIONS: [Operation; 25] = [
         Ok(Request::new("GET", &format!("/v1/jobs/count?type={}", kind(case))))
     }),
     get("count of records", "GET /v1/records/count", |_| Ok(Request::new("GET", "/v1/records/count"))),
+    // Due jobs are counted up to 1,000 of each type.
+    Operation {
+        promise: Promised::Nothing,
+        ..get("types, with their queues", "GET /v1/types", |_| Ok(Request::new("GET", "/v1/types")))
+    },
     get("stats of some odd days", "GET /v1/jobs/stats", |case| {
         let (from, to) = odd_days(case);
         Ok(Request::new("GET", &format!("/v1/jobs/stats?from_date={from}&to_date={to}")))
     }),
+    Operation {
+        promise: Promised::Nothing,
+        ..get("list of workers", "GET /v1/workers", |_| Ok(Request::new("GET", "/v1/workers")))
+    },
     Operation {
         promise: Promised::Nothing,
         ..get("cost by model", "GET /v1/analytics/cost/by-model", |case| Ok(cost(case, "by-model")))

@@ -9,6 +9,9 @@ use crate::state::Counts;
 /// Longest text of a service that is shown.
 const MAX_SHOWN_CHARS: usize = 500;
 
+/// The advice where the answer is of another form.
+const NO_JOBLEDGER: &str = "what answers is no jobledger, or another version of it; look at the URL";
+
 /// The answer to an accepted call.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Answer {
@@ -51,6 +54,40 @@ pub(crate) enum Tried {
     Refused(String),
 }
 
+/// The answer to the question which service this is.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// It has this id.
+    Id(String),
+    /// An older one, which has none.
+    Old,
+    /// Another try may do.
+    Again { why: String, retry_after: Option<Duration> },
+    /// No other try will do: nobody answers that may be sent to.
+    Refused(String),
+}
+
+impl Known {
+    /// The meaning of an answer.
+    pub(crate) fn of(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Service {
+            service_id: String,
+        }
+        match status {
+            200 => match serde_json::from_slice::<Service>(body) {
+                Ok(Service { service_id }) => Self::Id(service_id),
+                Err(_) => Self::Refused(NO_JOBLEDGER.to_owned()),
+            },
+            // If the address is wrong, the first call is answered so, too.
+            404 | 405 => Self::Old,
+            408 | 429 | 500.. => Self::Again { why: told(status, body), retry_after },
+            300..400 => Self::Refused(format!("{}; give the URL that it leads to", told(status, body))),
+            _ => Self::Refused(told(status, body)),
+        }
+    }
+}
+
 /// The state that a failed try leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -69,9 +106,7 @@ impl Tried {
         match status {
             200 => match serde_json::from_slice::<Answer>(body) {
                 Ok(answer) if answer.is_of(sent) => Self::Confirmed(answer),
-                Ok(_) | Err(_) => Self::Refused(
-                    "what answers is no jobledger, or another version of it; look at the URL".to_owned(),
-                ),
+                Ok(_) | Err(_) => Self::Refused(NO_JOBLEDGER.to_owned()),
             },
             413 => Self::TooLarge(told()),
             415 => Self::NotPacked(told()),
@@ -80,7 +115,15 @@ impl Tried {
                 Self::Again { why: told(), retry_after, left }
             }
             429 => Self::Again { why: told(), retry_after, left: Left::Nothing },
-            300..400 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            300..=399 => Self::Refused(format!("{}; give the URL that it leads to", told())),
+            401 => {
+                let why =
+                    "the service does not know this key, or it was revoked or has expired; give a valid key";
+                Self::Refused(format!("{why} ({})", told()))
+            }
+            403 if code(body) == "missing_scope" => {
+                Self::Refused(format!("the key may not ingest; give a key with the scope admin ({})", told()))
+            }
             _ => Self::Refused(told()),
         }
     }
@@ -114,12 +157,16 @@ impl Answer {
 
 /// Whether the function itself gave up. Then its call has ended; an answer of a gateway does not tell that.
 fn is_of_the_function(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
+    ["internal", "store_unavailable"].contains(&code(body).as_str())
+}
+
+/// The stable word of a problem; empty where the body is none.
+fn code(body: &[u8]) -> String {
+    #[derive(Default, Deserialize)]
     struct Problem {
         code: String,
     }
-    let problem = serde_json::from_slice::<Problem>(body);
-    problem.is_ok_and(|problem| ["internal", "store_unavailable"].contains(&problem.code.as_str()))
+    serde_json::from_slice::<Problem>(body).unwrap_or_default().code
 }
 
 /// A refusal in one line: the status, and the text of the problem.
@@ -174,7 +221,7 @@ mod tests {
     fn a_refusal_says_what_the_problem_says_and_no_more() {
         let problem = r#"{"title":"No \u001b[2Jkey","status":401,"detail":"send one","message":null}"#;
         assert!(
-            matches!(of(401, problem), Tried::Refused(told) if told == "the service answered 401: No [2Jkey: send one")
+            matches!(of(401, problem), Tried::Refused(told) if told.ends_with("(the service answered 401: No [2Jkey: send one)"))
         );
         assert!(
             matches!(of(503, r#"{"message":"Unavailable"}"#), Tried::Again { why, left: Left::Unknown, .. }

@@ -1,10 +1,10 @@
 //! From the file to the service: read, send, write down, again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
 
-use crate::answer::{Left, Refusal, Tried};
+use crate::answer::{Known, Left, Refusal, Tried};
 use crate::call::{Call, Entry, Fate, Limits, MAX_BODY_BYTES, Next, Pending, external_id, refusal};
 use crate::clock;
 use crate::display::{Display, Progress};
@@ -131,6 +131,7 @@ impl<'a> Run<'a> {
         if self.checkpoint.before.under_way {
             self.pending.lost_unknown(clock::now());
         }
+        self.ask().await?;
         loop {
             if self.stop.is_asked() {
                 return Err(self.interrupted());
@@ -225,19 +226,47 @@ impl<'a> Run<'a> {
                     self.checkpoint.state.sent_again += 1;
                 }
                 self.pending.give_back(call);
-                self.failures += 1;
-                if self.stop.is_asked() {
-                    return Err(self.interrupted());
+                self.failed(why, retry_after).await
+            }
+        }
+    }
+
+    /// Waits for the next try, if there is one.
+    async fn failed(&mut self, why: String, retry_after: Option<Duration>) -> Result<(), Error> {
+        self.failures += 1;
+        if self.stop.is_asked() {
+            return Err(self.interrupted());
+        }
+        let tries = self.options.tries;
+        if self.failures >= tries {
+            return Err(Error::GaveUp { why, tries, remedy: self.options.remedy() });
+        }
+        let wait = self.options.backoff().wait(self.failures, retry_after);
+        let next = self.failures + 1;
+        self.display.note(&format!("{why}; try {next} of {tries} in {wait:.1?}"));
+        self.stop.wait(wait).await;
+        Ok(())
+    }
+
+    /// Asks once whether the service is the one that has what was confirmed, and takes the key. If all of the file is in,
+    /// nothing else would find out.
+    async fn ask(&mut self) -> Result<(), Error> {
+        loop {
+            let Some(http) = &self.http else { return Ok(()) };
+            match http.ask().await {
+                Known::Id(service) => {
+                    self.failures = 0;
+                    return self.checkpoint.is_of(&service);
                 }
-                let tries = self.options.tries;
-                if self.failures >= tries {
-                    return Err(Error::GaveUp { why, tries, remedy: self.options.remedy() });
+                Known::Old => {
+                    self.failures = 0;
+                    return Ok(());
                 }
-                let wait = self.options.backoff().wait(self.failures, retry_after);
-                let next = self.failures + 1;
-                self.display.note(&format!("{why}; try {next} of {tries} in {wait:.1?}"));
-                self.stop.wait(wait).await;
-                Ok(())
+                Known::Refused(why) => return Err(Error::Refused(why)),
+                Known::Again { why, retry_after } => self.failed(why, retry_after).await?,
+            }
+            if self.stop.is_asked() {
+                return Err(self.interrupted());
             }
         }
     }

@@ -46,6 +46,9 @@ pub(crate) struct State {
     version: u32,
     url: String,
     owner: Option<String>,
+    /// The id of the service that has these jobs. None: it has none, or an older version of the command sent them.
+    #[serde(default)]
+    service: Option<String>,
     /// Jobs of the file, from the first on.
     pub(crate) jobs: u64,
     /// The SHA-256 of these jobs.
@@ -107,6 +110,23 @@ impl Checkpoint {
         });
         let state = State { size: size.unwrap_or_default(), under_way: true, ..before.clone() };
         Ok(Self { path, state, digest: Sha256::new(), before })
+    }
+
+    /// Notes which service answers. If it is not the one that has what was confirmed, nothing is to be passed over.
+    pub(crate) fn is_of(&mut self, service: &str) -> Result<(), Error> {
+        let known = self.before.service.as_deref().filter(|_| self.before.jobs > 0);
+        if let (Some(path), Some(known)) = (&self.path, known)
+            && known != service
+        {
+            let what = format!(
+                "the first {} jobs were sent to a service that is not there any more: it was emptied, or another one answers at its \
+                 URL; add --restart to send all of the file to this one",
+                self.before.jobs
+            );
+            return Err(Error::State { path: path.clone(), what });
+        }
+        self.state.service = Some(service.to_owned());
+        Ok(())
     }
 
     /// Adds a job to the digest: a skipped one, or a confirmed one.

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod keys;
 pub mod metrics;
+pub mod no_route;
 pub mod records;
 pub mod recount;
 mod routes;
@@ -17,5 +18,6 @@ pub mod schedules;
 pub mod streams;
 pub mod types;
 pub mod usage;
+pub mod workers;
 
 pub use routes::all;

@@ -3,7 +3,8 @@
 use jobledger::Function;
 
 use crate::{
-    analytics, health, ingest, jobs, keys, metrics, records, recount, schedules, streams, types, usage,
+    analytics, health, ingest, jobs, keys, metrics, no_route, records, recount, schedules, streams, types,
+    usage, workers,
 };
 
 /// All functions. One that is only here or only in the template keeps the local stack from starting.
@@ -28,7 +29,9 @@ pub fn all() -> Vec<Function> {
         ingest::jobs::FUNCTION,
         keys::FUNCTION,
         jobs::list::FUNCTION,
+        workers::FUNCTION,
         metrics::FUNCTION,
+        no_route::FUNCTION,
         schedules::reap_leases::FUNCTION,
         records::FUNCTION,
         recount::FUNCTION,

@@ -23,13 +23,15 @@ pub struct Audit<'a> {
     pub key_owner: Option<&'a Owner>,
     /// By which request.
     pub request_id: Option<&'a str>,
+    /// From which address that came; `None`: from no caller of a route.
+    pub source_ip: Option<&'a str>,
 }
 
 impl Audit<'_> {
     /// Writes its line, at whatever level the process logs.
     pub fn log(&self) {
-        let Self { action, subject, owner, detail, key_id, key_owner, request_id } = *self;
+        let Self { action, subject, owner, detail, key_id, key_owner, request_id, source_ip } = *self;
         let (owner, key_owner) = (owner.map(Owner::as_str), key_owner.map(Owner::as_str));
-        tracing::info!(target: AUDIT, audit = action, subject, owner, detail, key_id, key_owner, request_id, "audit");
+        tracing::info!(target: AUDIT, audit = action, subject, owner, detail, key_id, key_owner, request_id, source_ip, "audit");
     }
 }

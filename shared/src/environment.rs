@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use uuid::Uuid;
 
+use crate::bell::Bell;
 use crate::domain::Timestamp;
 use crate::meter::Meter;
 
@@ -23,6 +24,8 @@ pub struct Environment {
     pub meter: Option<Arc<Meter>>,
     /// Carries requests to DynamoDB where it is not the network: in a simulation.
     pub transport: Option<SharedHttpClient>,
+    /// Wakes claims that wait. Functions of one process share it.
+    pub bell: Bell,
 }
 
 thread_local! {
@@ -39,7 +42,7 @@ impl Environment {
 
     /// These variables and the machine's clock.
     pub fn new(vars: BTreeMap<String, String>) -> Self {
-        Self { vars, clock: system_clock, meter: None, transport: None }
+        Self { vars, clock: system_clock, meter: None, transport: None, bell: Bell::default() }
     }
 
     /// An id that nobody had before; its first 48 bits are the time in milliseconds.

@@ -13,8 +13,11 @@ use serde_json::value::RawValue;
 
 pub use crate::environment::{Environment, system_clock};
 
+mod caller;
 pub mod logging;
 mod streaming;
+
+pub use caller::{caller_left, for_caller, for_same_caller};
 
 /// Any error that ends a function's start or an invocation.
 pub type Error = lambda_runtime::Error;
@@ -57,6 +60,12 @@ impl RouteKey {
     /// `GET` of a path.
     pub const fn get(path: &'static str) -> Self {
         Self { method: "GET", path }
+    }
+
+    /// `HEAD` of the path of a route that answers `GET`.
+    #[must_use]
+    pub const fn head(self) -> Self {
+        Self { method: "HEAD", path: self.path }
     }
 
     /// `PATCH` of a path.

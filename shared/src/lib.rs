@@ -8,6 +8,7 @@
 pub mod access;
 pub mod audit;
 pub mod background;
+pub mod bell;
 pub mod counts;
 pub mod domain;
 pub mod environment;

@@ -19,13 +19,22 @@ pub(crate) enum Action {
     Edit,
     Ingest,
     Limit,
+    Pause,
     Reap,
 }
 
 impl Action {
     /// The actions that a run may have or lack, by chance.
-    pub(crate) const SOMETIMES: [Self; 7] =
-        [Self::Create, Self::Cancel, Self::Retry, Self::Delete, Self::Edit, Self::Ingest, Self::Limit];
+    pub(crate) const SOMETIMES: [Self; 8] = [
+        Self::Create,
+        Self::Cancel,
+        Self::Retry,
+        Self::Delete,
+        Self::Edit,
+        Self::Ingest,
+        Self::Limit,
+        Self::Pause,
+    ];
 }
 
 /// Repeats an action until the run ends.
@@ -62,12 +71,23 @@ pub(crate) async fn once(run: &Run, action: Action, dice: &mut Dice) {
             let path = format!("/v1/types/{}", dice.pick(&run.kinds));
             ("type-settings", Request::new("PUT", &path).body(settings(dice).to_string()))
         }
+        Action::Pause => {
+            let end = if dice.is_one_in(3) { "pause" } else { "resume" };
+            let path = format!("/v1/types/{}/{end}", dice.pick(&run.kinds));
+            ("type-settings", Request::new("POST", &path))
+        }
         Action::Cancel | Action::Retry | Action::Delete | Action::Edit if id.is_none() => return,
         Action::Cancel => ("cancel-job", Request::new("POST", &job("/cancel"))),
         Action::Retry => ("retry-job", Request::new("POST", &job("/retry"))),
         Action::Delete => ("delete-job", Request::new("DELETE", &job(""))),
         Action::Edit => {
-            let body = json!({ "priority": dice.roll(4) }).to_string();
+            let body = match dice.roll(4) {
+                0 => json!({ "available_at": clock::now().plus_millis(dice.millis(30_000)).to_string() }),
+                1 => json!({ "max_attempts": 1 + dice.roll(4), "timeout_seconds": 5 + dice.roll(40) }),
+                2 => json!({ "payload": { "size": dice.roll(100) } }),
+                _ => json!({ "priority": dice.roll(4) }),
+            };
+            let body = body.to_string();
             ("update-job", Request::new("PATCH", &job("")).body(body))
         }
     };

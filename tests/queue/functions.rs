@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use jobledger::Environment;
+use jobledger::bell::Bell;
 use jobledger_local::LOCAL_OWNER;
 use jobledger_tests::Reply;
 use jobledger_tests::alone::{Alone, Request};
@@ -48,7 +49,9 @@ impl FunctionSet {
         let mut vars = store.engine().names().clone();
         vars.insert("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), "http://store".to_owned());
         vars.insert("INDEX_SHARDS".to_owned(), shards.to_string());
+        let bell = Bell::default();
         let environment = |function| Environment {
+            bell: bell.clone(),
             clock: clock::now,
             transport: Some(store.way_of(function)),
             ..Environment::new(vars.clone())

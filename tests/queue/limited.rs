@@ -1,4 +1,4 @@
-//! A type that is limited while its jobs run: it closes, gives each of them a slot, and opens.
+//! A type that is limited while its jobs run: each of them gets a slot, also those that late claims take.
 
 use std::rc::Rc;
 
@@ -15,12 +15,12 @@ use crate::worker::{self, Held};
 const JOBS: usize = 5;
 /// Latest time at which a caller limits the type, in milliseconds.
 const EARLY_MS: u64 = 3_000;
-/// How long the type is closed from then on, in milliseconds.
-const CLOSED_MS: u64 = 29_000;
-/// The lease that workers ask for, in seconds: longer than a type is closed.
+/// About so long after that, claims without a slot may be under way, in milliseconds.
+const SETTLES_MS: u64 = 29_000;
+/// How long workers hold their jobs, in seconds: longer than that.
 const LEASE_SECONDS: u64 = 45;
 
-/// Workers claim jobs, a caller limits the type, and all workers claim again when the type opens.
+/// Workers take what is there, the type is limited, and all come for more at the moment that no late claim is left.
 pub(crate) async fn happen(run: &Rc<Run>, dice: &mut Dice) {
     if dice.is_one_in(3) {
         return first_jobs(run, dice).await;
@@ -79,8 +79,8 @@ async fn limit(run: Rc<Run>, mut dice: Dice) {
 /// A worker that holds its jobs until after the type has opened.
 async fn hold(run: Rc<Run>, name: String, mut dice: Dice) {
     let mut held = Vec::new();
-    // Some workers claim early, some again while the type is closed, and all when it opens.
-    for wait_ms in [dice.roll(2 * EARLY_MS), dice.roll(EARLY_MS), CLOSED_MS - dice.roll(2 * EARLY_MS)] {
+    // Some come early, and some come again soon; all come when it opens.
+    for wait_ms in [dice.roll(2 * EARLY_MS), dice.roll(EARLY_MS), SETTLES_MS - dice.roll(2 * EARLY_MS)] {
         clock::pass(wait_ms).await;
         held.extend(claim(&run, &name, &mut dice).await);
     }

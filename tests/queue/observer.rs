@@ -25,6 +25,8 @@ pub(crate) struct Observer {
     pub(crate) said: HashSet<(String, &'static str)>,
     /// Reports that ended an attempt.
     pub(crate) applied: HashSet<(String, &'static str)>,
+    /// Reports that were sent at least once while their lease held: one may be slow to arrive.
+    pub(crate) in_time: HashSet<(String, &'static str)>,
     /// How often a report with a token moved the end of its lease.
     pub(crate) renewals: HashMap<String, u32>,
     /// Tokens under which a caller cancelled a job.
@@ -45,6 +47,7 @@ impl Observer {
             handed: HashSet::new(),
             said: HashSet::new(),
             applied: HashSet::new(),
+            in_time: HashSet::new(),
             renewals: HashMap::new(),
             called_off: HashSet::new(),
             wrong: Vec::new(),

@@ -43,7 +43,13 @@ async fn claim(run: &Run, most: usize, dice: &mut Dice) {
     let now = clock::now();
     let expected: Vec<String> = run.functions.store.watched(|observer| {
         let due = observer.heads.iter().filter(|(_, seen)| kinds.contains(&seen.kind) && seen.is_due(now));
-        let mut due: Vec<_> = due.map(|(id, seen)| (-seen.priority, seen.available_at, id.clone())).collect();
+        let mut due: Vec<_> = due
+            .map(|(id, seen)| {
+                // Jobs of a call with many go by the time of their line, others by that in their id.
+                let place = seen.arrival.as_ref().map(|arrival| format!("{arrival}#{id}"));
+                (-seen.priority, seen.available_at, place.unwrap_or_else(|| id.clone()), id.clone())
+            })
+            .collect();
         due.sort_unstable();
         due.into_iter().take(max).map(|(.., id)| id).collect()
     });

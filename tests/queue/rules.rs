@@ -1,6 +1,7 @@
 //! The rules that must hold after every single write.
 
 use jobledger::domain::Status;
+use jobledger::domain::steps::MAX_UNHEARD;
 
 use crate::clock;
 use crate::observer::Observer;
@@ -61,6 +62,8 @@ fn at_rest(new: &StoredHead) -> Vec<String> {
     check(is_running || new.until.is_none(), "only who runs has a lease");
     check(is_running || !new.has_slot, "only who runs has a slot");
     check(!new.has_slot || new.until.is_some(), "only who is held has a slot");
+    check(!new.is_unacknowledged || new.until.is_some(), "only who is held has to be acknowledged");
+    check(new.unheard <= MAX_UNHEARD, "too many tries that nobody acknowledged");
     check(new.until.is_none() || (new.token.is_some() && new.worker.is_some()), "a lease without a holder");
     if let (Some(until), Some(token)) = (new.until, &new.token) {
         let latest = clock::now().plus_millis(MAX_LEASE_MS);
@@ -96,7 +99,7 @@ fn step(
     check(!is_step || old.status.may_become(new.status), "no such step");
     let begins = is_step && new.status == Status::Running;
     check(new.attempt == old.attempt + u32::from(begins), "each try counts once");
-    check(new.max_attempts >= old.max_attempts, "tries were taken away");
+    check(new.max_attempts >= old.max_attempts || !is_step, "tries were taken away");
     check(new.updated_at >= old.updated_at || is_step, "an edit went back in time");
     if old.status == Status::Running && new.status == Status::Running {
         check(new.overall >= old.overall, "progress fell");
@@ -144,11 +147,16 @@ fn claimed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
         observer.blame(format!("{id}: its token was another try's"));
     }
     let Some(of) = observer.types.get(&new.kind) else { return !new.has_slot };
-    let (Some(limit), None) = (of.limit, of.opens_at) else {
-        // While the type is closed, only an environment that does not know the limit yet takes jobs.
-        return !new.has_slot;
-    };
-    let held = observer.held(&new.kind).count();
+    let Some(limit) = of.limit else { return !new.has_slot };
+    // After a first limit, claims that began before it may take jobs without a slot, until it opens.
+    if of.opens_at.is_some() && !new.has_slot {
+        return true;
+    }
+    if of.is_paused {
+        return false;
+    }
+    let is_open = of.opens_at.is_none();
+    let held = observer.held(&new.kind).filter(|(_, seen)| is_open || seen.has_slot).count();
     if held > usize::try_from(limit).unwrap_or(usize::MAX) {
         observer.blame(format!("{id}: {held} of {} run, where {limit} may", new.kind));
     }
@@ -161,8 +169,9 @@ fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
     let said = |what| old.is_held() && observer.said.contains(&(token.clone(), what));
     if old.status == new.status {
         let is_allowed = (old.until == new.until && old.overall == new.overall) || said("report");
+        let is_report = old.until != new.until || old.is_unacknowledged != new.is_unacknowledged;
         *observer.renewals.entry(token).or_default() += u32::from(old.until != new.until);
-        return is_allowed;
+        return is_allowed && (!is_report || (!new.is_unacknowledged && new.unheard == 0));
     }
     let is_handed_back = said("queued") && new.max_attempts == old.max_attempts + 1;
     let word = match new.status {
@@ -183,6 +192,10 @@ fn changed(observer: &mut Observer, id: &str, old: &StoredHead, new: &StoredHead
 /// The reaper ends attempts whose leases are over.
 fn reaped(old: &StoredHead, new: &StoredHead) -> bool {
     let is_over = old.until.is_some_and(|until| until < clock::now());
+    if old.is_unacknowledged && old.unheard < MAX_UNHEARD {
+        let is_free = new.max_attempts == old.max_attempts + 1 && new.unheard == old.unheard + 1;
+        return is_over && is_free && new.is_due(clock::now());
+    }
     let is_last = old.attempt >= old.max_attempts;
     let next = if is_last { Status::Failed } else { Status::Queued };
     is_over && new.status == next && new.max_attempts == old.max_attempts

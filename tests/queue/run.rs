@@ -151,6 +151,11 @@ impl Run {
     pub(crate) async fn settle(&self) {
         self.functions.store.conditions(Conditions::NORMAL);
         self.functions.cut(0);
+        for kind in &self.kinds {
+            let resume = Request::new("POST", &format!("/v1/types/{kind}/resume"));
+            let reply = self.functions.call("type-settings", &resume).await.expect("an answer");
+            self.expect("resume", &reply, &[200]);
+        }
         for _ in 0..MAX_ROUNDS {
             // Requests of callers that gave up may still arrive, and leases may still be valid.
             clock::pass(ROUND_MS).await;

@@ -9,6 +9,7 @@ use crate::observer::tail;
 
 /// A head.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "an item has as many marks that are there or not")]
 pub(crate) struct StoredHead {
     pub(crate) kind: String,
     pub(crate) status: Status,
@@ -16,11 +17,15 @@ pub(crate) struct StoredHead {
     pub(crate) attempt: u32,
     pub(crate) max_attempts: u32,
     pub(crate) available_at: Option<Timestamp>,
+    /// When its line arrived, if a call with many lines queued it.
+    pub(crate) arrival: Option<String>,
     pub(crate) queue: Option<String>,
     pub(crate) worker: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) has_slot: bool,
+    pub(crate) is_unacknowledged: bool,
+    pub(crate) unheard: u32,
     pub(crate) was_started: bool,
     /// Overall progress, in hundredths of a percent.
     pub(crate) overall: i64,
@@ -38,6 +43,7 @@ pub(crate) struct StoredType {
     pub(crate) limit: Option<u32>,
     pub(crate) running: i64,
     pub(crate) opens_at: Option<Timestamp>,
+    pub(crate) is_paused: bool,
 }
 
 fn text(item: &Value, name: &str) -> Option<String> {
@@ -66,11 +72,14 @@ impl StoredHead {
             attempt: small(item, "attempt").expect("a number of tries"),
             max_attempts: small(item, "max_attempts").expect("a number of tries"),
             available_at: time(item, "available_at"),
+            arrival: text(item, "arrival"),
             queue: text(item, "queue"),
             worker: text(item, "worker"),
             token: text(item, "lease_token"),
             until: time(item, "lease_until"),
             has_slot: item["slot"]["BOOL"] == true,
+            is_unacknowledged: item["unacknowledged"]["BOOL"] == true,
+            unheard: small(item, "unheard").unwrap_or_default(),
             was_started: !item["started_at"].is_null(),
             overall: number(&item["progress"]["M"], "overall_hundredths").unwrap_or_default(),
             last_try: small(item, "last_try"),
@@ -113,6 +122,7 @@ impl StoredType {
             limit: small(item, "max_concurrency"),
             running: number(item, "running").unwrap_or_default(),
             opens_at: time(item, "opens_at"),
+            is_paused: !item["paused_at"].is_null(),
         }
     }
 }

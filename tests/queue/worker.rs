@@ -38,15 +38,24 @@ pub(crate) async fn work(run: Rc<Run>, name: String, mut dice: Dice) {
         let longest = *dice.pick(&[1, 10, 30]);
         let lease_seconds = 10 + dice.roll(longest);
         let types = run.some_kinds(&mut dice);
+        let acknowledges = dice.is_one_in(2);
         let body = json!({
             "worker_id": name, "types": types, "max": 1 + dice.roll(4), "lease_seconds": lease_seconds,
             "wait_seconds": if dice.is_one_in(20) { 1 + dice.roll(4) } else { 0 },
+            "acknowledge": acknowledges,
         });
         let Some(reply) = run.functions.claim(&body).await else { continue };
         run.expect("a claim", &reply, &[200]);
         for job in reply.json["jobs"].as_array().into_iter().flatten() {
             run.functions.store.watched(|observer| observer.hand_out(&name, job));
+            // The answer of a claim that promises a report may reach nobody.
+            if acknowledges && dice.is_one_in(4) {
+                continue;
+            }
             let held = Held::of(job, lease_seconds * 1_000);
+            if acknowledges {
+                report_on(&run, &held, "report", json!({})).await;
+            }
             run.go(hold(Rc::clone(&run), held, Dice::new(dice.roll(u64::MAX))));
         }
     }
@@ -169,6 +178,9 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         run.functions.store.watched(|observer| {
             observer.said.insert((token.clone(), word));
             observer.said.insert((token.clone(), "report"));
+            if observer.holds(id, token) {
+                observer.in_time.insert((token.clone(), word));
+            }
             (
                 observer.holds(id, token),
                 observer.applied.contains(&(token.clone(), word)),
@@ -192,7 +204,9 @@ async fn report_on(run: &Run, held: &Held, word: &'static str, mut body: Value) 
         // If an earlier report arrives late, it makes an expired lease valid again. Each accepted report also renews
         // the lease.
         let renewals = observer.renewals.get(token).copied().unwrap_or_default() - renewals_before;
-        let held_since = held_before || renewals > u32::from(!is_end);
+        // The same end may have been sent before, in time, and arrive only now.
+        let was_in_time = is_end && observer.in_time.contains(&(token.clone(), word));
+        let held_since = held_before || was_in_time || renewals > u32::from(!is_end);
         match (reply.status, code.as_str()) {
             (200, _) if is_end && !applied => Some("an end was answered that never was"),
             (200, _) if is_end && !held_since && !applied_before => Some("a lost lease ended a try"),

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod forms;
+mod strangers;
 mod tickets;
 
 use jobledger::lambda::system_clock;
@@ -33,7 +34,7 @@ impl Route {
         match self.method.as_str() {
             _ if self.path.starts_with("/v1/admin/") => &["admin"],
             "GET" => &["read"],
-            "PATCH" => &["write", "work"],
+            "PATCH" if self.path.starts_with("/v1/jobs/") => &["write", "work"],
             _ if self.path == "/v1/jobs/batch-status" => &["read"],
             _ if self.path == "/v1/jobs/claim" => &["work"],
             _ => &["write"],
@@ -61,11 +62,13 @@ impl Route {
     }
 }
 
-/// Every route and Function URL of the template: those without a key, and those that require one.
+/// Every way in that the template has, split into those that need a key and those that do not. `HEAD` is left out, because
+/// its answers have no bodies, and so is the route for all the rest: `routes/no_route.rs` has both.
 fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
     let functions = &service.stack.template().functions;
-    let targets = functions.iter().flat_map(|function| &function.routes).map(|route| {
-        let target = route.target.clone().expect("a route that takes everything has no access of its own");
+    let targets = functions.iter().flat_map(|function| &function.routes);
+    let targets = targets.filter_map(|route| route.target.clone()).filter(|target| target.method != "HEAD");
+    let targets = targets.map(|target| {
         let path = Route::path_of(&target.path, &[]);
         Route { method: target.method, target: target.path, path }
     });
@@ -77,7 +80,8 @@ fn routes(service: &Service) -> (Vec<Route>, Vec<Route>) {
         targets.chain(urls).partition(|route| OPEN.contains(&route.path.as_str()));
     // The test must find as many as the template's text has.
     let said = |words: &str| TEMPLATE.lines().filter(|line| line.trim() == words).count();
-    let all = said("Type: HttpApi") + said("FunctionUrlConfig:");
+    let heads = TEMPLATE.lines().filter(|line| line.contains("Method: HEAD,")).count();
+    let all = said("Type: HttpApi") - heads - 1 + said("FunctionUrlConfig:");
     assert_eq!((open.len(), closed.len()), (OPEN.len(), all - OPEN.len()), "{open:?} {closed:?}");
     (open, closed)
 }
@@ -211,12 +215,9 @@ async fn an_unknown_route_returns_404() {
         ("GET", "/v1"),
         ("GET", "/v1/job"),
         ("GET", "/V1/jobs"),
-        ("PUT", "/v1/jobs"),
-        ("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001/cancel"),
-        ("POST", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001"),
+        ("POST", "/v1/jobs/"),
         ("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001/x/y"),
-        ("GET", "/v1/admin/ingest/jobs"),
-        ("POST", "/health"),
+        ("OPTIONS", "/v1/job"),
         ("GET", "/lambda-url/list-jobs/"),
         ("GET", "/lambda-url/"),
     ] {

@@ -63,6 +63,11 @@ async fn other_routes_have_their_whole_answers() {
     check("a type by default", service.get("/v1/types/render")).await;
     let settings = json!({ "max_concurrency": 3, "stages": [{ "name": "load", "weight": 2 }] });
     check("put a type", put("/v1/types/render", settings)).await;
+    let changed = service.call("PATCH", "/v1/types/render").json(&json!({ "max_attempts": 2 }));
+    check("change a type", changed).await;
+    check("pause a type", service.call("POST", "/v1/types/render/pause")).await;
+    check("types", service.get("/v1/types")).await;
+    check("resume a type", service.call("POST", "/v1/types/render/resume")).await;
     check("put a record", put("/v1/records/source/1", json!({ "status": "ready" }))).await;
     check("a record", service.get("/v1/records/source/1")).await;
     service.settled().await;
@@ -94,7 +99,7 @@ async fn every_kind_of_problem_has_its_whole_answer() {
     check("unauthenticated", service.anonymous("GET", "/v1/jobs")).await;
     check("missing scope", with_key(&service, "reads", "POST", "/v1/jobs").json(&json!({ "type": "a" })))
         .await;
-    check("other owner", with_key(&service, "others", "GET", &path)).await;
+    check("another owners job", with_key(&service, "others", "GET", &path)).await;
     check("no such route", service.get("/v1/nothing")).await;
     check("no such job", service.get("/v1/jobs/01981b5e-7c3a-7000-8000-000000000001")).await;
     check("no such record", service.get("/v1/records/source/1")).await;

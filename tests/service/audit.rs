@@ -59,7 +59,7 @@ async fn creating_changing_and_revoking_a_key_is_audited() {
     ] {
         let fields = json!({
             "audit": action, "subject": key_id, "owner": "acme", "key_id": local_id(), "key_owner": "default",
-            "request_id": reply.header("x-request-id"),
+            "request_id": reply.header("x-request-id"), "source_ip": "127.0.0.1",
         });
         let mut detail = reply.json.clone();
         detail.as_object_mut().expect("a key").remove("key");
@@ -106,7 +106,7 @@ async fn bulk_actions_are_audited_with_their_numbers() {
         assert_eq!(audit.len(), 3, "{audit:?}");
         let mut fields = json!({
             "audit": format!("bulk.{action}"), "subject": asked.at("/job_id"), "owner": "acme", "key_id": key_id,
-            "key_owner": "ops", "request_id": asked.header("x-request-id"),
+            "key_owner": "ops", "request_id": asked.header("x-request-id"), "source_ip": "127.0.0.1",
         });
         is_line(&audit[0], &fields, &body["filter"]);
         fields["request_id"] = json!(again.header("x-request-id"));
@@ -114,6 +114,7 @@ async fn bulk_actions_are_audited_with_their_numbers() {
         let fields = fields.as_object_mut().expect("fields");
         fields.remove("request_id");
         fields.remove("key_owner");
+        fields.remove("source_ip");
         fields["audit"] = json!("bulk.done");
         let numbers = json!({ "action": action, "matched": 5, "changed": 5, "skipped": 0, "failed": 0 });
         is_line(&audit[2], &json!(fields), &numbers);
@@ -132,7 +133,7 @@ async fn a_recount_that_repairs_is_audited() {
     assert_eq!(actions, ["recount.repair", "recount.done"]);
     let fields = json!({
         "audit": "recount.repair", "subject": asked.at("/job_id"), "owner": "default", "key_id": local_id(),
-        "key_owner": "default", "request_id": asked.header("x-request-id"),
+        "key_owner": "default", "request_id": asked.header("x-request-id"), "source_ip": "127.0.0.1",
     });
     is_line(&audit[0], &fields, &json!({ "repair": true, "settle_seconds": 0 }));
     assert_eq!(audit[1]["subject"], audit[0]["subject"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jobledger::domain::{Job, Percent, Status};
 use jobledger::meter::Meter;
-use jobledger::store::{Config, Store, job_of_row, with_progress};
+use jobledger::store::{Config, Store, job_of_row, with_heads};
 use jobledger_tests::Service;
 use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::faults::{Fault, Proxy};
@@ -71,7 +71,7 @@ async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
     filled.push(gone);
     let before = filled.clone();
     proxy.plan(|_| Fault::None);
-    with_progress(&store, &config.tables, &mut filled).await.expect("progress");
+    with_heads(&store, &config.tables, &mut filled).await.expect("progress");
     let spent = meter.take();
     // 141 running jobs take two reads at the same time. A unit reads two items under 4 KB.
     assert_eq!((spent.requests, spent.round_trips), (2, 1));
@@ -92,12 +92,12 @@ async fn only_running_jobs_of_a_page_are_read_for_progress_and_in_parallel() {
     // The function reads again the keys that the store left undone.
     let mut again = before.clone();
     proxy.plan(|_| Fault::LeftOver(30));
-    with_progress(&store, &config.tables, &mut again).await.expect("progress");
+    with_heads(&store, &config.tables, &mut again).await.expect("progress");
     assert_eq!(again, filled);
     assert!(meter.take().requests > 2);
     // If no job runs, the function reads nothing.
     let mut still: Vec<Job> = before.into_iter().filter(|job| job.status() != Status::Running).collect();
     let as_they_were = still.clone();
-    with_progress(&store, &config.tables, &mut still).await.expect("nothing to read");
+    with_heads(&store, &config.tables, &mut still).await.expect("nothing to read");
     assert_eq!((still, meter.take().requests), (as_they_were, 0));
 }

@@ -41,10 +41,15 @@ fn parameters_reach_the_functions_that_they_are_for() {
         let token = function.variables.get("SCRAPE_TOKEN").map(String::as_str);
         assert_eq!(token, (function.name == "metrics").then_some("scrape-0123456789"), "{}", function.name);
     }
-    for most in ["0", "5"] {
-        assert_eq!(with("ReservedConcurrency", most).expect("our template").len(), function_binaries().len());
+    for function in with("WaitsPerKey", "20").expect("our template") {
+        assert_eq!(function.variables["WAITS_PER_KEY"], "20", "{}", function.name);
     }
-    assert!(with("ReservedConcurrency", "-1").is_err());
+    for name in ["ReservedConcurrency", "TallyReservedConcurrency", "ReaperReservedConcurrency"] {
+        for most in ["0", "5"] {
+            assert_eq!(with(name, most).expect("our template").len(), function_binaries().len());
+        }
+        assert!(with(name, "-1").is_err(), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -107,21 +112,61 @@ fn cargo_lambda_serves_the_routes_of_the_code() {
     assert_eq!(written, table, "run this test with JOBLEDGER_WRITE_ROUTER=1");
 }
 
+/// The text of a resource of the template.
+fn block(id: &str) -> String {
+    let (_, resources) = TEMPLATE.split_once("\nResources:\n").expect("resources");
+    let (_, block) = resources.split_once(&format!("\n  {id}:\n")).expect("a resource");
+    let lines = block.lines().take_while(|line| !line.starts_with("  ") || line.starts_with("   "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The functions that write audit lines.
+const AUDITED: [&str; 6] =
+    ["keys", "create-admin-key", "bulk-jobs", "recount", "schedule-recount", "run-background-tasks"];
+
+/// Only AWS would show this: the local stack has no accounts that run out, and no logs that are deleted.
+#[test]
+fn logs_tables_and_the_functions_that_nobody_calls_are_protected() {
+    let says = |id: &str, words: &[&str]| {
+        let block = block(id);
+        for word in words {
+            assert!(block.contains(word), "{id} has no {word:?}:\n{block}");
+        }
+    };
+    let retained = ["DeletionPolicy: Retain", "UpdateReplacePolicy: Retain"];
+    for Function { id, name, .. } in template().functions {
+        let logs = format!("{}Logs", id.strip_suffix("Function").expect("the id of a function"));
+        says(&id, &[&format!("LogGroup: !Ref {logs}")]);
+        let days = if AUDITED.contains(&name.as_str()) { "AuditRetentionDays" } else { "LogRetentionDays" };
+        says(&logs, &[&format!("RetentionInDays: !Ref {days}")]);
+        says(&logs, &retained);
+    }
+    says("AccessLogs", &retained);
+    says("HttpApi", &["\"ip\":\"$context.identity.sourceIp\""]);
+    for table in ["Jobs", "Tallies", "Settings", "Tasks", "Records", "Usage"] {
+        let table = format!("{table}Table");
+        says(&table, &["DeletionProtectionEnabled: true", "MaxReadRequestUnits", "MaxWriteRequestUnits"]);
+        says(&table, &retained);
+    }
+    says(
+        "TallyJobsFunction",
+        &["ReservedConcurrentExecutions: !If [ReservesForTally, !Ref TallyReservedConcurrency"],
+    );
+    says(
+        "ReapLeasesFunction",
+        &["ReservedConcurrentExecutions: !If [ReservesForReaper, !Ref ReaperReservedConcurrency"],
+    );
+    says("MissedTicksAlarm", &["!Ref ReapLeasesFunction", "Invocations", "TreatMissingData: breaching"]);
+    says("RefusedCallers", &["!Ref AccessLogs", "401", "403"]);
+}
+
 #[test]
 fn functions_that_read_keys_may_write_usage() {
     // The local stack imitates no permissions. Without this one, every call would fail, and only on AWS.
-    let (_, resources) = TEMPLATE.split_once("\nResources:\n").expect("resources");
-    let block = |id: &str| {
-        let (_, block) = resources.split_once(&format!("\n  {id}:\n")).expect("a function");
-        block
-            .lines()
-            .take_while(|line| !line.starts_with("  ") || line.starts_with("   "))
-            .collect::<String>()
-    };
-    let is_open = |function: &&Function| ["health", "metrics"].contains(&function.name.as_str());
+    let is_open = |function: &&Function| ["health", "metrics", "no-route"].contains(&function.name.as_str());
     let functions = template().functions;
     let (open, others): (Vec<&Function>, Vec<&Function>) = functions.iter().partition(is_open);
-    assert_eq!(open.len(), 2);
+    assert_eq!(open.len(), 3);
     for function in others {
         let is_called = !function.routes.is_empty() || function.url.is_some();
         assert_eq!(block(&function.id).contains("- !Ref UsagePolicy"), is_called, "{}", function.name);
@@ -166,6 +211,7 @@ fn heads() -> Vec<Head> {
                 attempt: 1,
                 max_attempts: 3,
                 failures: 0,
+                unheard: 0,
                 timeout_seconds: Some(60),
                 cost: Some(MicroDollars::try_from("0.5").expect("valid")),
                 trace_id: Some(TraceId::try_from("4bf92f3577b34da6a3ce929d0e0e4736").expect("valid")),
@@ -176,6 +222,7 @@ fn heads() -> Vec<Head> {
                 }),
                 holder: None,
                 last_try: None,
+                arrival: None,
                 bytes: 123_456,
                 state,
             },
@@ -187,6 +234,7 @@ fn heads() -> Vec<Head> {
             output: Some(id.as_uuid()),
             report: None,
             changed_by: None,
+            retried_by: Some(id.as_uuid()),
         })
         .collect()
 }

@@ -118,6 +118,11 @@ impl Request {
         }
     }
 
+    /// Whether its route changes nothing.
+    pub fn reads(&self) -> bool {
+        self.method == "GET" || self.path == "/v1/jobs/batch-status"
+    }
+
     /// Through this route of the template; without a route, the request goes to a Function URL.
     #[must_use]
     pub fn route(mut self, route: &str) -> Self {

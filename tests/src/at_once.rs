@@ -1,4 +1,4 @@
-//! Running many cases at the same time, [`AT_ONCE`] at a time: cases that wait, for a retry say, wait together.
+//! Runs many cases at the same time, a few at a time: cases that wait, for a retry say, wait together.
 
 use futures_util::stream::{self, StreamExt as _};
 

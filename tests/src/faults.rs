@@ -15,6 +15,33 @@ use crate::PATIENCE;
 /// A word in every error of the proxy. It must never reach a caller.
 pub const SECRET: &str = "internal-text-of-the-store";
 
+/// A gate that requests wait before, until a test opens it.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    /// A gate that is shut.
+    pub fn shut() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Lets all pass, from now on.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn opened(&self) {
+        let mut is_open = self.0.subscribe();
+        is_open.wait_for(|is_open| *is_open).await.expect("the gate is there");
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// The fault of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
@@ -26,6 +53,8 @@ pub enum Fault {
     AnswerLost,
     /// It is not done, and no answer ever comes.
     Held,
+    /// It is done once the gate is open.
+    Gated(Gate),
     /// It is done, and no answer ever comes.
     AnswerHeld,
     /// It is not done, and this is the answer.
@@ -237,6 +266,11 @@ impl Connection {
                     return Ok(());
                 }
                 Fault::Held => self.hold().await,
+                Fault::Gated(gate) => {
+                    self.holding.send_modify(|held| *held += 1);
+                    gate.opened().await;
+                    self.pass(&request).await?
+                }
                 Fault::AnswerHeld => {
                     self.pass(&request).await?;
                     self.hold().await

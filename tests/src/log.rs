@@ -36,8 +36,17 @@ impl LogLines {
         service.get("/v1/jobs?limit=0").expect(422).await;
         let owner = Owner::try_from("nobody").expect("an owner");
         let (detail, key_id, key_owner, request_id) = (None, None, None, None);
-        Audit { action: "listen", subject: "", owner: Some(&owner), detail, key_id, key_owner, request_id }
-            .log();
+        Audit {
+            action: "listen",
+            subject: "",
+            owner: Some(&owner),
+            detail,
+            key_id,
+            key_owner,
+            request_id,
+            source_ip: None,
+        }
+        .log();
         let log = Self::default();
         let writer = log.clone();
         // As `lambda::run` sets it up for the JSON format, which the template chooses.

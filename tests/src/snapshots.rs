@@ -42,7 +42,7 @@ fn without_word(text: &str, prefix: &str, placeholder: &str) -> String {
 fn without_run(value: &Value) -> Value {
     match value {
         Value::String(text) if is_time_of_run(text) => json!("[time]"),
-        Value::String(text) => json!(without_ids(text)),
+        Value::String(text) => json!(without_word(&without_ids(text), "http://127.0.0.1:", "[port]")),
         Value::Array(values) => values.iter().map(without_run).collect(),
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| {

@@ -42,12 +42,14 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
             attempt: 0,
             max_attempts: 3,
             failures: 0,
+            unheard: 0,
             timeout_seconds: None,
             cost: None,
             trace_id: None,
             progress: None,
             holder: None,
             last_try: None,
+            arrival: None,
             bytes: 0,
             state: State::Queued { available_at: created_at },
         },
@@ -59,6 +61,7 @@ pub fn queued(number: u128, owner: &str, kind: &str, created_at: Timestamp) -> H
         output: None,
         report: None,
         changed_by: None,
+        retried_by: None,
     }
 }
 

@@ -54,10 +54,13 @@ pub(crate) async fn run(pool: &Pool, leased: Leased, handler: &Handler) {
         failures: 0,
         task,
     };
-    let mut running = Running::start(handler, try_.task.clone());
-    let end = try_.watch(&mut running).await;
-    let end = try_.wind_down(end, &mut running).await;
-    drop(running);
+    let end = if let Some(end) = try_.acknowledge().await {
+        end
+    } else {
+        let mut running = Running::start(handler, try_.task.clone());
+        let end = try_.watch(&mut running).await;
+        try_.wind_down(end, &mut running).await
+    };
     let ended = try_.report(end).await;
     tracing::debug!(job = try_.task.id(), kind, outcome = ended.as_str(), "ended");
     pool.metrics.ended(&kind, ended);
@@ -83,6 +86,34 @@ struct Try<'a> {
 }
 
 impl<'a> Try<'a> {
+    /// Sends the first report, which the claim promised, until the service accepts it. If it never does, no handler has
+    /// started, and the attempt costs the job nothing. `Some`: the handler must not start.
+    async fn acknowledge(&mut self) -> Option<End> {
+        loop {
+            let (report, lease_end) = (self.send(), self.lease_end);
+            let sent = tokio::select! {
+                biased;
+                () = self.pool.abandoned.cancelled() => return Some(End::Abandoned),
+                sent = report => sent,
+                () = sleep_until(lease_end) => return Some(never_accepted()),
+            };
+            if let Some(end) = self.heard(sent) {
+                return Some(end);
+            }
+            if self.failures == 0 {
+                // The first progress need not wait after this report.
+                self.last_sent = None;
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = self.pool.abandoned.cancelled() => return Some(End::Abandoned),
+                () = sleep_until(self.lease_end) => return Some(never_accepted()),
+                () = sleep_until(self.next_beat) => {}
+            }
+        }
+    }
+
     /// Sends heartbeats and progress until something ends the handler's time.
     async fn watch(&mut self, running: &mut Running) -> End {
         let timeout = self.timeout();
@@ -124,7 +155,7 @@ impl<'a> Try<'a> {
                     }
                 }
                 () = sleep_until(self.lease_end) => {
-                    return End::Lost("no report was accepted for as long as the lease".to_owned());
+                    return never_accepted();
                 }
                 () = sleep_until(due), if is_free => under_way = Some(self.send()),
                 () = self.task.progress.changed.notified() => {}
@@ -173,7 +204,7 @@ impl<'a> Try<'a> {
             }
             Err(Failure::Limited(retry_after)) => self.again(retry_after),
             Err(Failure::Denied(problem)) => {
-                self.pool.fail(RunError::Denied(problem.to_string()));
+                self.pool.fail(RunError::denied(&problem));
                 return Some(End::Lost(problem.to_string()));
             }
             Err(Failure::Refused(problem)) if matches!(problem.status, 404 | 409) => {
@@ -254,6 +285,10 @@ impl<'a> Try<'a> {
             }
         }
     }
+}
+
+fn never_accepted() -> End {
+    End::Lost("no report was accepted for as long as the lease".to_owned())
 }
 
 #[cfg(test)]

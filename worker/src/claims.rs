@@ -48,6 +48,7 @@ pub(crate) async fn run(pool: Arc<Pool>, killed: CancellationToken) {
             lease_seconds: pool.settings.lease.as_secs(),
             // A probe must tell soon whether the service is back.
             wait_seconds: if is_probe { 0 } else { pool.settings.wait_seconds },
+            acknowledge: true,
         };
         let answer = pool.client.claim(&request).await;
         pool.metrics.claimed(Claimed::of(&answer), sent.elapsed());
@@ -108,7 +109,7 @@ fn after(pool: &Pool, failure: Failure) -> Option<Duration> {
             Some(backoff.wait(LIMITED_FAILURES, retry_after))
         }
         Failure::Denied(problem) => {
-            pool.fail(RunError::Denied(problem.to_string()));
+            pool.fail(RunError::denied(&problem));
             None
         }
         Failure::Refused(problem) => {

@@ -28,6 +28,8 @@ pub(crate) struct ClaimRequest<'a> {
     pub(crate) max: usize,
     pub(crate) lease_seconds: u64,
     pub(crate) wait_seconds: u64,
+    /// Promises a report on each job before its handler starts.
+    pub(crate) acknowledge: bool,
 }
 
 #[derive(Deserialize)]

@@ -6,11 +6,15 @@ use std::io;
 use jobledger_client::{ClientError, chain};
 use serde::Serialize;
 
+use crate::client::Problem;
+
+/// The status of a key that the service does not know.
+const UNAUTHORIZED: u16 = 401;
 /// Longest message of an error, or name of a task in it, that the service keeps, in characters.
 const MAX_TEXT: usize = 500;
 
 /// The reason why a worker could not be built.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The service's address or the key is invalid, or this machine has no certificates.
@@ -47,10 +51,15 @@ pub enum BuildError {
 }
 
 /// The reason why a run ended by itself. Its attempts were finished or handed back, as at any stop, if possible.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The service does not know the key, or the key lacks a scope: 401 or 403.
+    /// The service does not know the key: 401.
+    #[error(
+        "the service does not know this key, or it was revoked or has expired: give the worker a valid key ({0})"
+    )]
+    UnknownKey(String),
+    /// The service knows the key, but it may not work: 403.
     #[error("the service does not let this key work: give it a key with the scope `work` ({0})")]
     Denied(String),
     /// The service refuses this worker's claims, and would refuse the next one. For example, the address is not that
@@ -63,6 +72,31 @@ pub enum RunError {
     /// The process cannot listen for signals.
     #[error("cannot listen for signals: use `run_until` ({0})")]
     Signals(String),
+}
+
+/// A sentence and its causes: a `main` that returns the error prints it in this form.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self))
+    }
+}
+
+/// A sentence: a `main` that returns the error prints it in this form.
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self))
+    }
+}
+
+impl RunError {
+    /// The error for the answers 401 and 403.
+    pub(crate) fn denied(problem: &Problem) -> Self {
+        if problem.status == UNAUTHORIZED {
+            Self::UnknownKey(problem.to_string())
+        } else {
+            Self::Denied(problem.to_string())
+        }
+    }
 }
 
 /// The reason why an attempt failed. While attempts are left, the job is retried, if not [permanent](Self::permanent).
@@ -139,6 +173,23 @@ mod tests {
         let error: TaskError = BuildError::Listen(inner).into();
         assert!(error.message.ends_with(": no space left"), "{error}");
         assert!(error.is_retryable() && !TaskError::permanent("x").is_retryable());
+    }
+
+    #[test]
+    fn fatal_errors_are_sentences_also_as_a_main_prints_them() {
+        let problem = |status| Problem { status, ..Problem::default() };
+        for (error, text) in [
+            (RunError::denied(&problem(401)), "does not know this key"),
+            (RunError::denied(&problem(403)), "a key with the scope `work`"),
+        ] {
+            assert_eq!(format!("{error:?}"), error.to_string());
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        let error = BuildError::Listen(io::Error::other("taken"));
+        assert_eq!(
+            format!("{error:?}"),
+            "cannot listen for /metrics, /health and /stats: choose another address: taken"
+        );
     }
 
     #[test]

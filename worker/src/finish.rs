@@ -97,7 +97,7 @@ async fn deliver(pool: &Pool, task: &Task, body: &Body, until: Instant) -> Deliv
             Ok(_) => return Delivery::Taken,
             Err(Failure::Refused(problem)) => return Delivery::Refused(problem),
             Err(Failure::Denied(problem)) => {
-                pool.fail(RunError::Denied(problem.to_string()));
+                pool.fail(RunError::denied(&problem));
                 return dropped(pool, task);
             }
             Err(Failure::Away(error, retry_after)) => {

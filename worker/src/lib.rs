@@ -48,17 +48,16 @@
 //!
 //! # What holds
 //!
-//! - **At most one worker runs an attempt**, if all clocks run equally fast. The end of a lease counts from when its
-//!   claim, or the last accepted report, was *sent*. No time of the service is compared with a clock of this machine.
-//!   When that moment comes, the handler is cancelled and its result is not reported.
-//! - **A job may be tried more than once.** If a worker dies, its attempts end with it, and the service gives the jobs
-//!   to other workers. Handlers must tolerate a second run.
-//! - **Nothing is retried for ever.** The last report is repeated, with the same bytes, until it is accepted or the
-//!   lease may be over. If the service is away, a circuit breaker stops the claims, and checks at times whether it is
-//!   back. If the service refuses the key ([`RunError::Denied`]), the run ends.
-//! - **A stop loses nothing.** The worker claims no more jobs. Running attempts have
-//!   [some time](WorkerBuilder::stop_timeout) to end. Then the worker cancels them and hands their jobs back, which uses
-//!   up no attempt.
+//! - **At most one worker runs a try**, as long as clocks run equally fast: a lease's end is counted from when its claim, or
+//!   the last report that was accepted, was *sent*. No time of the service is compared with a clock of this machine. When
+//!   that moment comes, the handler is cancelled and its result is not reported.
+//! - **A job may be tried more than once**: a worker that dies takes its tries with it, and the service gives the job to
+//!   somebody else. Handlers should bear being run again.
+//! - **Nothing is retried for ever.** Last reports are sent, as the same bytes, until they are accepted or the lease must be
+//!   over. When the service is away, a circuit breaker stops the claims and looks now and then whether it is back. A key that
+//!   is unknown or may not work ([`RunError::UnknownKey`], [`RunError::Denied`]) ends the run.
+//! - **A stop loses nothing.** No more jobs are claimed; tries that run have [some time](WorkerBuilder::stop_timeout) to end;
+//!   then they are cancelled and their jobs handed back, to be taken by another worker at once, with no try used up.
 //!
 //! # How a handler ends
 //!

@@ -63,6 +63,8 @@ pub(crate) struct Seen {
 pub(crate) struct Mock {
     pub(crate) url: String,
     seen: Mutex<Seen>,
+    /// The answer to the question which service this is.
+    service: Mutex<(u16, Value)>,
     count: watch::Sender<usize>,
     is_released: watch::Sender<bool>,
 }
@@ -78,6 +80,7 @@ impl Mock {
         let mock = Arc::new(Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
             seen: Mutex::default(),
+            service: Mutex::new((200, json!({ "service_id": "first", "owner": "o" }))),
             count: watch::Sender::new(0),
             is_released: watch::Sender::new(false),
         });
@@ -89,6 +92,17 @@ impl Mock {
 
     pub(crate) fn script(&self, script: impl FnMut(&Call) -> Fate + Send + 'static) {
         self.seen().script = Some(Box::new(script));
+    }
+
+    /// Answers so, from now on, if it is asked which service this is.
+    pub(crate) fn says_of_itself(&self, status: u16, body: Value) {
+        *self.service.lock().unwrap() = (status, body);
+    }
+
+    /// Forgets all jobs: from now on it is another service at the same address.
+    pub(crate) fn empty(&self) {
+        self.seen().jobs.clear();
+        self.says_of_itself(200, json!({ "service_id": "second", "owner": "o" }));
     }
 
     /// Keeps no calls from now on.
@@ -179,6 +193,11 @@ fn take_in_part(seen: &mut Seen, text: &str, most: usize) -> bool {
 
 async fn answer(State(mock): State<Arc<Mock>>, request: Request<Body>) -> Response {
     let (head, body) = request.into_parts();
+    if head.method == "GET" {
+        assert_eq!(head.uri.path(), "/v1/admin/ingest");
+        let (status, body) = mock.service.lock().unwrap().clone();
+        return (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response();
+    }
     let raw = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let mut text = String::new();
     if head.headers.contains_key("content-encoding") {

@@ -1,5 +1,7 @@
 //! Killed in the middle, and run again.
 
+use serde_json::json;
+
 use crate::command::{Source, ingest};
 use crate::inputs::{job, jobs, lines};
 use crate::mock::{Fate, Mock};
@@ -137,6 +139,49 @@ async fn a_file_sent_to_another_service_is_sent_again() {
     ingest(&source.path, &mock.url).with(&["--owner", "o"]).run().await.says(2, &["--restart"]);
     assert!(other.sizes().is_empty());
     ingest(&source.path, &other.url).with(&["--restart"]).run().await.is(0, [2, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_service_that_was_emptied_is_noticed() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&jobs(2)));
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    mock.empty();
+    source.write(lines(&jobs(3)));
+    for _ in 0..2 {
+        ingest(&source.path, &mock.url).run().await.says(2, &["first 2 jobs", "emptied", "--restart"]);
+    }
+    assert_eq!((mock.sizes(), source.confirmed()), (vec![2], 2));
+    ingest(&source.path, &mock.url).with(&["--restart"]).run().await.is(0, [3, 0, 0, 0]);
+    mock.has(&jobs(3));
+    ingest(&source.path, &mock.url).run().await.is(0, [3, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_send_any_more_is_noticed_although_nothing_is_to_be_sent() {
+    let mock = Mock::start().await;
+    let source = Source::new(lines(&jobs(2)));
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    let problem = json!({ "title": "Not allowed", "code": "missing_scope" });
+    mock.says_of_itself(403, problem);
+    ingest(&source.path, &mock.url).run().await.says(2, &["403", "Not allowed"]);
+    mock.says_of_itself(503, json!({ "title": "No" }));
+    ingest(&source.path, &mock.url).with(&["--tries", "2"]).run().await.says(3, &["503", "last of 2 tries"]);
+    mock.says_of_itself(200, json!("a page"));
+    ingest(&source.path, &mock.url).run().await.says(2, &["no jobledger"]);
+}
+
+#[tokio::test]
+async fn an_older_service_has_no_id_and_is_sent_to() {
+    let mock = Mock::start().await;
+    mock.says_of_itself(404, json!({ "message": "Not Found" }));
+    let source = Source::new(lines(&jobs(2)));
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    assert!(source.state()["service"].is_null());
+    // It is updated: what it has stays sent.
+    mock.says_of_itself(200, json!({ "service_id": "first" }));
+    ingest(&source.path, &mock.url).run().await.is(0, [2, 0, 0, 0]);
+    assert_eq!((mock.sizes(), &source.state()["service"]), (vec![2], &"first".into()));
 }
 
 #[tokio::test]

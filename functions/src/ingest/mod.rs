@@ -1,3 +1,4 @@
 //! `/v1/admin/ingest`.
 
+pub mod get;
 pub mod jobs;

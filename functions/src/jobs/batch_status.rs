@@ -40,7 +40,6 @@ impl Route for BatchStatus {
         let owner = call.owner()?.clone();
         call.query.finish(Some(()))?;
         let ids = parse(call.body)?;
-        // Another owner's job is not found, so that ids tell nothing to those who guess them.
         let mine = call.backend.jobs().some(&owner, &ids).await?;
         Ok(Answer::ok(&Body {
             jobs: ids.iter().filter_map(|id| mine.get(id)).map(|job| JobView::new(job, call.now)).collect(),

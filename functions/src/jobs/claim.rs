@@ -1,14 +1,14 @@
 //! `POST /v1/jobs/claim`: gives a worker the jobs that should go next, and waits a while for some where there are none.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jobledger::access::StoredAccess;
 use jobledger::domain::{Timestamp, WorkerId, callers_type};
 use jobledger::http::{
-    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, function,
-    integer, text,
+    Access, Answer, Backend, Beside, Call, Fields, Problem, Route, RouteKey, Scope, WholeJobView, flag,
+    function, integer, text,
 };
+use jobledger::lambda::caller_left;
 use jobledger::queue::{
     ClaimRequest, Claimed, Claims, DEFAULT_LEASE_SECONDS, MAX_CLAIM_TYPES, MAX_CLAIMED, MAX_LEASE_SECONDS,
     MIN_LEASE_SECONDS,
@@ -24,10 +24,6 @@ pub const FUNCTION: Function = function::<ClaimJobs>();
 const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Longest time that a claim waits for jobs.
 const MAX_WAIT_SECONDS: u32 = 20;
-/// Time between the first two looks at queues that are empty; grows by half.
-const FIRST_PAUSE_MS: u64 = 200;
-/// Longest time between two looks.
-const MAX_PAUSE_MS: u64 = 1_000;
 
 /// `POST /v1/jobs/claim`.
 #[derive(Debug)]
@@ -79,12 +75,14 @@ impl Route for ClaimJobs {
         let lease_seconds =
             fields.optional("lease_seconds", |raw| integer(raw, MIN_LEASE_SECONDS..=MAX_LEASE_SECONDS));
         let wait = fields.optional("wait_seconds", |raw| integer(raw, 0..=i64::from(MAX_WAIT_SECONDS)));
+        let acknowledge = fields.optional("acknowledge", flag);
         let request = worker.zip(kinds).map(|(worker, kinds)| ClaimRequest {
             owner,
             worker,
             kinds: BTreeSet::from_iter(kinds),
             max: max.unwrap_or(1),
             lease_seconds: lease_seconds.unwrap_or(DEFAULT_LEASE_SECONDS),
+            acknowledge: acknowledge.unwrap_or(false),
         });
         let request = fields.finish(request).map_err(Problem::invalid_body)?;
         let claimed = claim(&call, &request, wait.unwrap_or(0)).await?;
@@ -99,22 +97,18 @@ async fn claim(
     wait_seconds: u32,
 ) -> Result<Vec<Claimed>, Problem> {
     let Claimer { ledger, claims } = call.backend;
-    let mut claimed = claims.claim(ledger, request, call.clock).await?;
+    if wait_seconds == 0 {
+        return Ok(claims.claim(ledger, request, call.clock).await?);
+    }
+    // It listens before it looks: if a job is queued after the look, it hears of it.
+    let listener = ledger.bell.listen(&request.owner, &request.kinds);
+    let claimed = claims.claim(ledger, request, call.clock).await?;
     if !claimed.is_empty() {
         return Ok(claimed);
     }
     let seconds = call.pay_wait(wait_seconds).await;
     let deadline = call.now.plus_millis(i64::from(seconds) * 1_000);
-    let mut pause_ms = FIRST_PAUSE_MS;
-    loop {
-        let left_ms = deadline.since((call.clock)());
-        if !claimed.is_empty() || left_ms == 0 {
-            return Ok(claimed);
-        }
-        tokio::time::sleep(Duration::from_millis(pause_ms.min(left_ms))).await;
-        pause_ms = (pause_ms * 3 / 2).min(MAX_PAUSE_MS);
-        claimed = claims.claim(ledger, request, call.clock).await?;
-    }
+    Ok(claims.wait(ledger, request, &listener, call.clock, deadline, caller_left()).await?)
 }
 
 fn answer(claimed: &[Claimed], now: Timestamp) -> Answer {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jobledger::Function;
+use jobledger::counts::StatusCounts;
 use jobledger::domain::{Invalid, Status, TypeName};
 use jobledger::http::{
     Access, Answer, Call, FieldError, MAX_ANSWER_BYTES, Problem, Route, RouteKey, Scope, function, job_query,
@@ -23,6 +24,8 @@ struct Body {
     total_kind: &'static str,
     by_status: BTreeMap<Status, u64>,
     by_type: BTreeMap<TypeName, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_type_and_status: Option<BTreeMap<TypeName, BTreeMap<Status, u64>>>,
 }
 
 impl Route for GetJobCount {
@@ -33,17 +36,28 @@ impl Route for GetJobCount {
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let query = job_query(call.owner()?.clone(), &mut call.query);
+        let query = job_query(call.owner()?.clone(), &mut call.query, call.now);
+        let by = call.query.optional("by", |word| match word {
+            "type_and_status" => Ok(()),
+            _ => Err(Invalid::new("must be type_and_status")),
+        });
         let query = call.query.finish(Some(query))?;
         let counts = call.backend.jobs().count(&query).await?;
         let answer = Answer::ok(&Body {
             total: counts.total.count,
             total_kind: counts.total.kind(),
             by_status: counts.by_status.iter().collect(),
-            by_type: counts.by_type,
+            by_type: counts.by_type.iter().map(|(kind, counts)| (kind.clone(), counts.total())).collect(),
+            by_type_and_status: by.map(|()| by_type_and_status(counts.by_type)),
         });
         if answer.fits() { Ok(answer) } else { Err(too_many_types()) }
     }
+}
+
+/// Each type's numbers by status, without those that are 0.
+fn by_type_and_status(types: BTreeMap<TypeName, StatusCounts>) -> BTreeMap<TypeName, BTreeMap<Status, u64>> {
+    let counted = |counts: StatusCounts| counts.iter().filter(|(_, count)| *count > 0).collect();
+    types.into_iter().map(|(kind, counts)| (kind, counted(counts))).collect()
 }
 
 fn too_many_types() -> Problem {

@@ -25,6 +25,7 @@ impl Route for DeleteJob {
     const KEY: RouteKey = RouteKey::delete("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Scope(Scope::Write);
     const MAX_BODY_BYTES: usize = 0;
+    const OTHERS: &'static [RouteKey] = super::WORDS;
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {

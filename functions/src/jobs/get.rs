@@ -20,6 +20,7 @@ impl Route for GetJob {
     const KEY: RouteKey = RouteKey::get("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
+    const OTHERS: &'static [RouteKey] = super::WORDS;
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {

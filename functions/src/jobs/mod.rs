@@ -13,3 +13,16 @@ pub mod list;
 pub mod retry;
 pub mod stats;
 pub mod update;
+
+use jobledger::http::{Route, RouteKey};
+
+/// The routes whose paths also look like `/v1/jobs/{job_id}`. API Gateway leads `GET /v1/jobs/claim` to the function that
+/// gets a job.
+const WORDS: &[RouteKey] = &[
+    batch_status::BatchStatus::KEY,
+    bulk::BulkJobs::KEY,
+    claim::ClaimJobs::KEY,
+    count::GetJobCount::KEY,
+    export::link::ExportLink::KEY,
+    stats::GetJobStats::KEY,
+];

@@ -22,7 +22,7 @@ impl Route for RetryJob {
         let owner = call.owner()?.clone();
         let id = call.job_id();
         let id = call.query.finish(id)?;
-        let head = call.backend.jobs().retry(&owner, id, call.now).await?;
+        let head = call.backend.jobs().retry(&owner, id, call.fresh, call.now).await?;
         Ok(Answer::ok(&JobView::new(&head.job, call.now)))
     }
 }

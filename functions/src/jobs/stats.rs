@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jobledger::Function;
-use jobledger::counts::JobStats;
-use jobledger::domain::{Rate, Seconds, Status};
+use jobledger::counts::{Granularity, JobNumbers, JobStats, Spans};
+use jobledger::domain::{Invalid, Rate, Seconds, Status};
 use jobledger::http::{
     Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, StorageView, created_range, function,
 };
@@ -20,6 +20,25 @@ pub struct GetJobStats;
 
 #[derive(Serialize)]
 struct Body {
+    #[serde(flatten)]
+    numbers: Numbers,
+    storage: StorageView,
+    date_range: DateRange,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<Vec<Entry>>,
+}
+
+/// The numbers of an hour or a day.
+#[derive(Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    span: DateRange,
+    #[serde(flatten)]
+    numbers: Numbers,
+}
+
+#[derive(Serialize)]
+struct Numbers {
     total_jobs: u64,
     status_breakdown: BTreeMap<Status, u64>,
     created_jobs: u64,
@@ -27,8 +46,6 @@ struct Body {
     ended: BTreeMap<Status, u64>,
     success_rate: Option<Rate>,
     processing_metrics: Processing,
-    storage: StorageView,
-    date_range: DateRange,
 }
 
 /// How long jobs took; null where nothing was measured.
@@ -51,27 +68,47 @@ impl Route for GetJobStats {
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let created = created_range(&mut call.query);
-        let created = call.query.finish(Some(created))?;
-        let stats = call.backend.jobs().stats(call.owner()?, created).await?;
+        let by = call.query.optional("by", |word| match word {
+            "hour" => Spans::new(Granularity::Hour, created).map(Some),
+            "day" => Spans::new(Granularity::Day, created).map(Some),
+            _ => Err(Invalid::new("must be hour or day")),
+        });
+        call.query.finish(Some(()))?;
+        let (owner, jobs) = (call.owner()?, call.backend.jobs());
+        let stats = match by.flatten() {
+            None => jobs.stats(owner, created).await?,
+            Some(spans) => jobs.stats_series(owner, spans).await?,
+        };
         Ok(Answer::ok(&body(stats, call.storage_quota_bytes())))
     }
 }
 
 fn body(stats: JobStats, quota_bytes: Option<u64>) -> Body {
-    let completed = stats.ended.get(&Status::Completed).copied().unwrap_or(0);
+    let date_range = stats.numbers.range.into();
+    let entry = |numbers: JobNumbers| Entry { span: numbers.range.into(), numbers: numbers.into() };
     Body {
-        total_jobs: stats.alive.total(),
-        status_breakdown: stats.alive.iter().collect(),
-        created_jobs: stats.created,
-        removed_jobs: stats.removed,
-        success_rate: Rate::of_part(completed, stats.ended.values().sum()),
-        ended: stats.ended,
-        processing_metrics: Processing {
-            total: stats.run_ms.map(Seconds::of_millis),
-            mean: stats.mean_run_ms.map(Seconds::of_millis),
-            mean_wait: stats.mean_wait_ms.map(Seconds::of_millis),
-        },
+        numbers: stats.numbers.into(),
         storage: StorageView::new(stats.stored_bytes, quota_bytes),
-        date_range: stats.range.into(),
+        date_range,
+        series: stats.series.map(|series| series.into_iter().map(entry).collect()),
+    }
+}
+
+impl From<JobNumbers> for Numbers {
+    fn from(numbers: JobNumbers) -> Self {
+        let completed = numbers.ended.get(&Status::Completed).copied().unwrap_or(0);
+        Self {
+            total_jobs: numbers.alive.total(),
+            status_breakdown: numbers.alive.iter().collect(),
+            created_jobs: numbers.created,
+            removed_jobs: numbers.removed,
+            success_rate: Rate::of_part(completed, numbers.ended.values().sum()),
+            ended: numbers.ended,
+            processing_metrics: Processing {
+                total: numbers.run_ms.map(Seconds::of_millis),
+                mean: numbers.mean_run_ms.map(Seconds::of_millis),
+                mean_wait: numbers.mean_wait_ms.map(Seconds::of_millis),
+            },
+        }
     }
 }

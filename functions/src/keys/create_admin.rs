@@ -64,6 +64,7 @@ impl Invoke for CreateAdminKey {
                 key_id: None,
                 key_owner: None,
                 request_id: Some(&context.request_id),
+                source_ip: None,
             }
             .log();
             let (key_id, owner) = (view.key_id.as_str(), view.owner);

@@ -179,7 +179,7 @@ impl Collector for Families {
 
         let help = "Types of jobs that a scrape does not show, as there are too many";
         let mut family = encoder.encode_descriptor("jobledger_types_left_out", help, None, gauge)?;
-        family.encode_gauge(&self.0.types_left_out)?;
+        family.encode_gauge(&self.0.scrape.types_left_out)?;
 
         let help = "How far the counters lag behind the jobs";
         let mut family =

@@ -64,6 +64,7 @@ impl Invoke for ScheduleRecount {
                 key_id: Some(asked.by.as_str()),
                 key_owner: None,
                 request_id: Some(&context.request_id),
+                source_ip: None,
             }
             .log();
             if let Begun::There(_) = begun {

@@ -1,4 +1,4 @@
-//! `/v1/types/{type}`: how jobs of a type are worked on.
+//! `/v1/types`: how jobs of each type are worked on, and whether they are handed out.
 
 use jobledger::Function;
 use jobledger::domain::{Mode, Stages, Timestamp, TypeName, TypeSettings, callers_type};
@@ -7,22 +7,35 @@ use jobledger::store::{Ledger, StoredType};
 use serde::Serialize;
 
 pub mod get;
+pub mod list;
 mod parse;
+pub mod pause;
 pub mod put;
+pub mod resume;
+pub mod update;
 
 /// The function.
 pub const FUNCTION: Function = function::<Types>();
 
 const NAME: &str = "type-settings";
+/// Longest body: the most stages, with the longest names, with white space, and the other fields.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// `/v1/types/{type}`.
+/// `/v1/types` and all below it.
 #[derive(Debug)]
 pub struct Types;
 
 impl Serves for Types {
     const NAME: &'static str = NAME;
     type Backend = Ledger;
-    const ROUTES: &'static [Served<Ledger>] = &[Served::of::<get::GetType>(), Served::of::<put::PutType>()];
+    const ROUTES: &'static [Served<Ledger>] = &[
+        Served::of::<list::ListTypes>(),
+        Served::of::<get::GetType>(),
+        Served::of::<put::PutType>(),
+        Served::of::<update::UpdateType>(),
+        Served::of::<pause::PauseType>(),
+        Served::of::<resume::ResumeType>(),
+    ];
 }
 
 #[derive(Serialize)]
@@ -36,6 +49,7 @@ struct Body<'a> {
     mode: Mode,
     /// Slots that are taken; they are only counted where there is a limit.
     running: Option<u64>,
+    paused_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
 }
 
@@ -57,6 +71,7 @@ fn body<'a>(kind: &'a TypeName, stored: Option<&'a StoredType>, default: &'a Typ
         stages: &settings.stages,
         mode: settings.mode,
         running: settings.max_concurrency.and(stored).map(|stored| stored.running),
+        paused_at: stored.and_then(|stored| stored.paused_at),
         updated_at: stored.map(|stored| stored.updated_at),
     }
 }

@@ -1,13 +1,10 @@
 //! `PUT /v1/types/{type}`: says how jobs of a type are worked on.
 
-use jobledger::domain::TypeSettings;
+use jobledger::domain::{SettingsChange, TypeSettings};
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope};
 use jobledger::store::Ledger;
 
-use super::{body, named_type, parse};
-
-/// Longest body: the most stages, with the longest names, with white space, and the other fields.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+use super::{MAX_BODY_BYTES, body, named_type, parse};
 
 /// `PUT /v1/types/{type}`.
 #[derive(Debug)]
@@ -23,8 +20,10 @@ impl Route for PutType {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
         let kind = named_type(&mut call)?;
-        let settings = parse::settings(call.body)?;
-        let stored = call.backend.types().put(&owner, &kind, &settings, call.now).await?;
+        // A field that is left out is as if nobody had decided it.
+        let settings = TypeSettings::default().after(parse::put(call.body, &kind)?);
+        let change = SettingsChange::from(settings);
+        let stored = call.backend.types().change(&owner, &kind, &change, call.now).await?;
         Ok(Answer::ok(&body(&kind, Some(&stored), &TypeSettings::default())))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use jobledger::lambda::{Chunks, Invoke, InvokeStreaming, StreamedAnswer};
+use jobledger::lambda::{Chunks, Invoke, InvokeStreaming, StreamedAnswer, for_same_caller};
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -68,8 +68,8 @@ impl Instance {
         let handler = Arc::clone(&self.handler);
         let timeout = self.timeout;
         let context = context(&self.name, timeout, request_id);
-        let task =
-            tokio::spawn(async move { tokio::time::timeout(timeout, handler.invoke(&event, context)).await });
+        let call = async move { tokio::time::timeout(timeout, handler.invoke(&event, context)).await };
+        let task = tokio::spawn(for_same_caller(call));
         match task.await {
             Ok(Ok(Ok(answer))) if answer.get().len() > PAYLOAD_MAX_BYTES => {
                 Err(CallError::AnswerTooLarge(answer.get().len()))

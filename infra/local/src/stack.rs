@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use jobledger::bell::Bell;
 use jobledger::{Environment, Function};
 use tokio::task::JoinSet;
 
@@ -96,6 +97,8 @@ struct Places {
     dynamodb: String,
     /// `None`: there is no HTTP API, and URLs that name it lead nowhere.
     gateway: Option<SocketAddr>,
+    /// A job that one function queues wakes claims that wait in another.
+    bell: Bell,
 }
 
 /// A running stack.
@@ -139,7 +142,8 @@ impl Stack {
             DynamoDb::Endpoint(endpoint) => (None, endpoint.clone()),
         };
         let clients = Clients::new(&endpoint);
-        let places = Places { dynamodb: endpoint, gateway: listening.as_ref().map(|(_, address)| *address) };
+        let gateway = listening.as_ref().map(|(_, address)| *address);
+        let places = Places { dynamodb: endpoint, gateway, bell: Bell::default() };
         let mut streams = BTreeMap::new();
         for table in &template.tables {
             if let Some(arn) = engine::create(&clients.tables, table).await? {
@@ -303,7 +307,7 @@ fn environment(function: &crate::template::Function, places: &Places) -> Environ
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
     ];
     variables.extend(local.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Environment::new(variables)
+    Environment { bell: places.bell.clone(), ..Environment::new(variables) }
 }
 
 /// Starts the functions, all at a time; without an HTTP API, only those that something else calls.

@@ -6,6 +6,11 @@ use std::future::Future;
 use super::{Error, RateLimitStatus, Ticket};
 use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Timestamp};
 
+/// A call that waits takes one more off its key's rate for each so many seconds, begun.
+pub const WAIT_SECONDS_A_CALL: u32 = 5;
+/// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
+pub const MAX_WAIT_SECONDS: u32 = 25;
+
 /// Knows keys, their rates and their use.
 pub trait AccessControl: Debug + Send + Sync {
     /// The access key with this hash.
@@ -30,8 +35,8 @@ pub trait AccessControl: Debug + Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<Option<RateLimitStatus>, Error>> + Send;
 
-    /// Takes up to so many calls off a key's rate, besides those that were made; answers how many were left to take. A key
-    /// without a limit gives all.
+    /// Takes up to so many calls for a wait off a key's rate, besides those that were made, and off the rate that all its
+    /// waits together have; answers how many were left to take.
     fn take(
         &self,
         key: &AccessKey,

@@ -8,6 +8,9 @@ pub enum Error {
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
+    /// Something may be left of a key's rate, but other calls were faster at every try.
+    #[error("others took from the key's rate at every try")]
+    RateContended,
     /// No key has this id.
     #[error("no key has this key_id")]
     KeyNotFound,

@@ -11,10 +11,12 @@ const REMEMBERED_MS: i64 = 60_000;
 /// How long an unknown key is remembered, in milliseconds: so long may a new key not yet work.
 const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
 
-/// The keys that this execution environment has seen.
+/// The keys that this execution environment has seen, and the ids that no key has. They are apart: strangers who try keys
+/// must not drive out the keys of those who are known.
 #[derive(Debug, Default)]
 pub(super) struct KeyRing {
-    seen: Memory<KeyId, Option<StoredKey>>,
+    known: Memory<KeyId, StoredKey>,
+    unknown: Memory<KeyId, ()>,
 }
 
 impl KeyRing {
@@ -51,12 +53,18 @@ impl KeyRing {
         key_id: &KeyId,
         now: Timestamp,
     ) -> Result<Option<StoredKey>, Error> {
-        if let Some(key) = self.seen.recall(key_id, now) {
-            return Ok(key);
+        if let Some(key) = self.known.recall(key_id, now) {
+            return Ok(Some(key));
+        }
+        // It was looked for in vain a moment ago.
+        if self.unknown.recall(key_id, now).is_some() {
+            return Ok(None);
         }
         let key = keys.find(key_id).await?;
-        let remembered_ms = if key.is_some() { REMEMBERED_MS } else { UNKNOWN_REMEMBERED_MS };
-        self.seen.remember(key_id.clone(), key.clone(), now, remembered_ms);
+        match &key {
+            Some(key) => self.known.remember(key_id.clone(), key.clone(), now, REMEMBERED_MS),
+            None => self.unknown.remember(key_id.clone(), (), now, UNKNOWN_REMEMBERED_MS),
+        }
         Ok(key)
     }
 }

@@ -23,6 +23,16 @@ const FILTERED_READ: usize = 1_000;
 /// Tries to write while others change the same key's rate.
 const MAX_TRIES: u32 = 5;
 
+/// Hexadecimal digits of a key after the prefix.
+const DIGITS: usize = 64;
+
+/// Whether a text may be a key. A text that begins as keys do is one only if it has their form; a text that begins otherwise
+/// may be a key that was put into the table by hand, as in the local stack.
+pub fn may_be_key(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.strip_prefix(PREFIX).is_none_or(|digits| digits.len() == DIGITS && digits.bytes().all(is_digit))
+}
+
 /// The access keys of all owners.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys<'a> {

@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use tokio::time::Instant;
 
-use super::RateLimitStatus;
+use super::{Error, RateLimitStatus};
 use crate::domain::{AccessKey, KeyId, RateLimit, Timestamp, micros};
 use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
 use crate::store::value::{n, s};
@@ -27,6 +27,8 @@ use allowance::Allowance;
 
 /// Begins the sort key of a key's bucket; the rest is the key's id and its rate.
 const RATE: &str = "rate#";
+/// The same of the bucket for its waits.
+const WAITS: &str = "waits#";
 /// When the bucket is full, in microseconds since 1970.
 const FULL_AT: &str = "full_at";
 /// The time, by the clock that all go by, when somebody last took from the bucket; in microseconds since 1970.
@@ -39,8 +41,9 @@ const MAX_KEYS: usize = 1_000;
 const KEPT_HOURS: i64 = 48;
 
 /// The allowances of this execution environment. Calls of one key go one at a time: one takes an allowance, the others spend it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Limiter {
+    bucket: &'static str,
     allowances: Mutex<HashMap<KeyId, Arc<tokio::sync::Mutex<Allowance>>>>,
 }
 
@@ -49,6 +52,7 @@ pub(super) struct Limiter {
 struct Taker<'a> {
     store: &'a Store,
     tables: &'a Tables,
+    bucket: &'static str,
     key: &'a AccessKey,
     rate_limit: RateLimit,
     now: Timestamp,
@@ -56,6 +60,16 @@ struct Taker<'a> {
 }
 
 impl Limiter {
+    /// Of the calls of keys.
+    pub(super) fn of_calls() -> Self {
+        Self { bucket: RATE, allowances: Mutex::default() }
+    }
+
+    /// Of the waits of keys.
+    pub(super) fn of_waits() -> Self {
+        Self { bucket: WAITS, allowances: Mutex::default() }
+    }
+
     /// Makes a call; `None`: the key has no limit.
     pub(super) async fn spend(
         &self,
@@ -63,9 +77,10 @@ impl Limiter {
         tables: &Tables,
         key: &AccessKey,
         now: Timestamp,
-    ) -> Result<Option<RateLimitStatus>, StoreError> {
+    ) -> Result<Option<RateLimitStatus>, Error> {
         let Some(rate_limit) = key.rate_limit else { return Ok(None) };
-        let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
+        let bucket = self.bucket;
+        let taker = Taker { store, tables, bucket, key, rate_limit, now, came: Instant::now() };
         let allowance = self.of(&key.key_id);
         let mut allowance = allowance.lock().await;
         let made = taker.take(&mut allowance, 1).await?;
@@ -84,9 +99,10 @@ impl Limiter {
         key: &AccessKey,
         calls: u32,
         now: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<u32, Error> {
         let Some(rate_limit) = key.rate_limit else { return Ok(calls) };
-        let taker = Taker { store, tables, key, rate_limit, now, came: Instant::now() };
+        let bucket = self.bucket;
+        let taker = Taker { store, tables, bucket, key, rate_limit, now, came: Instant::now() };
         let allowance = self.of(&key.key_id);
         taker.take(&mut *allowance.lock().await, calls).await
     }
@@ -104,7 +120,7 @@ impl Limiter {
 
 impl Taker<'_> {
     /// Takes up to so many calls: from the allowance, and what it lacks from the bucket.
-    async fn take(self, allowance: &mut Allowance, calls: u32) -> Result<u32, StoreError> {
+    async fn take(self, allowance: &mut Allowance, calls: u32) -> Result<u32, Error> {
         let Self { store, rate_limit, now, .. } = self;
         allowance.go_by(rate_limit);
         let spent = allowance.spend(rate_limit, calls, now);
@@ -138,7 +154,7 @@ impl Taker<'_> {
             }
         }
         // Everybody takes at once: there is something left, but not for this call.
-        Err(StoreError::Unavailable("others took from the key's rate at every try".into()))
+        Err(Error::RateContended)
     }
 
     /// Takes so many calls from a bucket that is believed to be full then. If the bucket is being filled, the write
@@ -170,7 +186,7 @@ impl Taker<'_> {
     }
 
     fn of_bucket(self) -> UpdateItemInputBuilder {
-        let (owner, span) = name(self.key, self.rate_limit);
+        let (owner, span) = name(self.bucket, self.key, self.rate_limit);
         UpdateItemInput::builder()
             .table_name(&self.tables.usage)
             .key(OWNER, owner)
@@ -192,7 +208,7 @@ pub(super) async fn look(
     now: Timestamp,
 ) -> Result<Option<RateLimitStatus>, StoreError> {
     let Some(rate_limit) = key.rate_limit else { return Ok(None) };
-    let (owner, span) = name(key, rate_limit);
+    let (owner, span) = name(RATE, key, rate_limit);
     let plan = GetItemInput::builder().table_name(&tables.usage).key(OWNER, owner).key(SPAN, span);
     let came = Instant::now();
     let mut allowance = Allowance::default();
@@ -202,9 +218,9 @@ pub(super) async fn look(
 
 /// A key whose rate is changed gets another bucket: the calls that are missing in the old one say nothing about the
 /// new.
-fn name(key: &AccessKey, rate_limit: RateLimit) -> (AttributeValue, AttributeValue) {
+fn name(bucket: &str, key: &AccessKey, rate_limit: RateLimit) -> (AttributeValue, AttributeValue) {
     let (key_id, per_minute, burst) = (&key.key_id, rate_limit.per_minute(), rate_limit.burst());
-    (s(&key.owner), s(format!("{RATE}{key_id}#{per_minute}/{burst}")))
+    (s(&key.owner), s(format!("{bucket}{key_id}#{per_minute}/{burst}")))
 }
 
 fn learn(allowance: &mut Allowance, rate_limit: RateLimit, item: Option<&AttributeMap>) {

@@ -16,10 +16,10 @@ mod tickets;
 mod usage;
 mod usage_writer;
 
-pub use control::{AccessControl, Flush, Freshness, Used};
+pub use control::{AccessControl, Flush, Freshness, MAX_WAIT_SECONDS, Used, WAIT_SECONDS_A_CALL};
 pub use error::Error;
 pub use key_item::{KeyChange, NewKey, StoredKey, put_key};
-pub use keys::{KeyPage, Keys, Revocation};
+pub use keys::{KeyPage, Keys, Revocation, may_be_key};
 pub use rate_limit_status::RateLimitStatus;
 pub use stored::StoredAccess;
 pub use tickets::{Ticket, Tickets};

@@ -5,8 +5,11 @@ use super::keys::Keys;
 use super::limiter::Limiter;
 use super::tickets::{Tickets, UnknownTickets};
 use super::usage_writer::UsageWriter;
-use super::{AccessControl, Error, Flush, Freshness, RateLimitStatus, Ticket, Used};
-use crate::domain::{AccessKey, KeyHash, Timestamp};
+use super::{
+    AccessControl, Error, Flush, Freshness, MAX_WAIT_SECONDS, RateLimitStatus, Ticket, Used,
+    WAIT_SECONDS_A_CALL,
+};
+use crate::domain::{AccessKey, KeyHash, RateLimit, Timestamp};
 use crate::store::{Ledger, Store, Tables};
 
 /// The keys, tickets and rates that this execution environment has seen, and the usage that it has not written down yet.
@@ -19,6 +22,9 @@ pub struct StoredAccess {
     keys: KeyRing,
     tickets: UnknownTickets,
     limiter: Limiter,
+    waits: Limiter,
+    /// The rate of the calls that waits cost, for every key alike: it bounds how many wait at once.
+    places: RateLimit,
     usage: UsageWriter,
 }
 
@@ -31,7 +37,9 @@ impl StoredAccess {
             tables: ledger.config.tables.clone(),
             keys: KeyRing::default(),
             tickets: UnknownTickets::default(),
-            limiter: Limiter::default(),
+            limiter: Limiter::of_calls(),
+            waits: Limiter::of_waits(),
+            places: RateLimit::of_waits(ledger.config.waits_per_key, WAIT_SECONDS_A_CALL, MAX_WAIT_SECONDS),
             usage: UsageWriter::default(),
         }
     }
@@ -60,11 +68,16 @@ impl AccessControl for StoredAccess {
     }
 
     async fn spend(&self, key: &AccessKey, now: Timestamp) -> Result<Option<RateLimitStatus>, Error> {
-        Ok(self.limiter.spend(&self.store, &self.tables, key, now).await?)
+        self.limiter.spend(&self.store, &self.tables, key, now).await
     }
 
     async fn take(&self, key: &AccessKey, calls: u32, now: Timestamp) -> Result<u32, Error> {
-        Ok(self.limiter.take(&self.store, &self.tables, key, calls, now).await?)
+        // The bucket of its waits first: a key without a limit has one, too.
+        let places = AccessKey { rate_limit: Some(self.places), ..key.clone() };
+        match self.waits.take(&self.store, &self.tables, &places, calls, now).await? {
+            0 => Ok(0),
+            calls => self.limiter.take(&self.store, &self.tables, key, calls, now).await,
+        }
     }
 
     fn note(&self, used: &Used<'_>) {

@@ -11,7 +11,6 @@ use crate::domain::{
     Fingerprint, Head, Input, Invalid, Job, JobId, KeyId, Labels, Owner, State, Timestamp, TraceId, TypeName,
 };
 use crate::store::head_write::{HeadPut, HeadWrite};
-use crate::store::schema::KEY;
 use crate::store::{
     AttributeMap, Corrupt, Ledger, StoreError, Tables, Written, encode_part, head_of_row, input_part,
     part_bytes, plans,
@@ -80,10 +79,10 @@ pub enum Begun {
     There(Box<Head>),
 }
 
-/// Whether an idempotency key with this id is kept beside an `external_id`: then it stands for another request.
-pub async fn is_key_kept(ledger: &Ledger, id: JobId) -> Result<bool, StoreError> {
-    let kept = plans::get_part(&ledger.config.tables, id, KEY).consistent_read(true);
-    Ok(ledger.store.get(kept).await?.is_some())
+/// Keeps the idempotency key that gives the job its id; false: it stands for a request with an `external_id`.
+pub async fn keep_key(ledger: &Ledger, id: JobId, now: Timestamp) -> Result<bool, StoreError> {
+    let kept = ledger.store.put(plans::keep_key_of_id(&ledger.config.tables, id, now)).await?;
+    Ok(matches!(kept, Written::Done(_)))
 }
 
 /// Makes the job, of the type that its kind of work is called by, and the task that does it.
@@ -119,12 +118,14 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
             attempt: 1,
             max_attempts: 1,
             failures: 0,
+            unheard: 0,
             timeout_seconds: None,
             cost: None,
             trace_id: asked.trace_id.clone(),
             progress: None,
             holder: None,
             last_try: None,
+            arrival: None,
             bytes,
             state: State::Running { started_at: asked.now, phase: None, lease: None },
         },
@@ -136,6 +137,7 @@ async fn head<W: Work>(ledger: &Ledger, asked: &Asked, bytes: u64) -> Result<Hea
         output: None,
         report: None,
         changed_by: None,
+        retried_by: None,
     })
 }
 

@@ -36,7 +36,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::{Output, Progress, Timestamp};
 use crate::store::{Corrupt, Ledger, StoreError};
 
-pub use begin::{Asked, AskedBy, Begun, begin, is_key_kept};
+pub use begin::{Asked, AskedBy, Begun, begin, keep_key};
 pub use item::Task;
 pub use run::RunError;
 pub(crate) use run::{Clock, run};

@@ -203,6 +203,7 @@ impl Held<'_> {
             key_id: Some(by.as_str()),
             key_owner: None,
             request_id: None,
+            source_ip: None,
         }
         .log();
     }

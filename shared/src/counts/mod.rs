@@ -24,12 +24,12 @@ pub use metrics::{
 };
 pub use place::{CostBy, Group, Place};
 pub use read::{
-    Begin, Breakdown, CostError, Costs, HEAD_BYTES, JobStats, Located, MAX_COST_ITEMS, MAX_PAIRS_ONE_BY_ONE,
-    MAX_RECORD_PAIRS, MAX_TYPES_WITHIN_DATES, RecordCountError, RecordCounts, RecordPair, Segment, Span,
-    Spent, StatusCounts, breakdown, counts_by_owner, counts_by_type, locate, mean_run_ms, owners, segments,
-    total, used_bytes,
+    Begin, Breakdown, CostError, Costs, HEAD_BYTES, JobNumbers, JobStats, Located, MAX_COST_ITEMS,
+    MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, MAX_TYPES_WITHIN_DATES, RecordCountError, RecordCounts,
+    RecordPair, Segment, Span, Spans, Spent, StatusCounts, breakdown, counts_by_owner, each_type, locate,
+    mean_run_ms, owners, segments, total, types_with_jobs, used_bytes,
 };
-pub(crate) use read::{Counted, Totals, count_segments, name_of, range, read_items, totals};
+pub(crate) use read::{Counted, Greatest, Totals, count_segments, name_of, range, read_items, totals};
 pub(crate) use tally::REVISION;
 pub use tally::{
     Change, Checkpoint, Delta, Fold, MAX_ITEMS, Probe, Stream, TallyError, counted_probe, deltas, send_probe,

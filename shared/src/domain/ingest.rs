@@ -310,12 +310,14 @@ pub fn judge(
             attempt,
             max_attempts: upsert.max_attempts.max(needed),
             failures,
+            unheard: 0,
             timeout_seconds: upsert.timeout_seconds,
             cost: upsert.cost,
             trace_id: existing.and_then(|head| head.job.trace_id.clone()),
             progress: upsert.progress.clone().filter(|_| upsert.status.keeps_progress()),
             holder: None,
             last_try: ended_try.or_else(|| stored.and_then(|job| job.last_try.clone())),
+            arrival: None,
             bytes: 0,
             state,
         },
@@ -327,6 +329,7 @@ pub fn judge(
         output: (!upsert.output.is_empty()).then_some(defaults.fresh),
         report: None,
         changed_by: existing.and_then(|head| head.changed_by),
+        retried_by: existing.and_then(|head| head.retried_by),
     };
     Ok(if existing.is_some() { Verdict::Update(Box::new(head)) } else { Verdict::Create(Box::new(head)) })
 }

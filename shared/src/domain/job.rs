@@ -33,6 +33,8 @@ pub struct Job {
     /// How many tries failed, took too long, or lost their lease; a row of an index has 0. The wait before the next try
     /// goes by it, so tries that were handed back or cancelled do not lengthen it.
     pub failures: u32,
+    /// How many tries in a row ended without a report that their worker had promised; a row of an index has 0.
+    pub unheard: u32,
     /// How long one try may take.
     pub timeout_seconds: Option<u32>,
     /// Its cost.
@@ -46,6 +48,8 @@ pub struct Job {
     pub holder: Option<Holder>,
     /// The last try that ended before the job was queued again; `None`: there was none, or it is a row of an index.
     pub last_try: Option<Try>,
+    /// Its place among the jobs that are due at the same time; `None`: its id decides, or it is a row of an index.
+    pub arrival: Option<Arrival>,
     /// Bytes of its input and output as they are stored, packed or not, without the head; 0 in a row of an index.
     pub bytes: u64,
     /// The state that it is in.
@@ -77,6 +81,15 @@ pub enum State {
     Cancelled(Ended),
 }
 
+/// When and in which order waiting jobs came. Jobs that are due at the same time go in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival {
+    /// The time of the call that brought it.
+    pub at: Timestamp,
+    /// Its line in that call.
+    pub line: u32,
+}
+
 /// The worker that has an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -93,6 +106,8 @@ pub struct Lease {
     pub until: Timestamp,
     /// Whether the job is counted among those of its type that run.
     pub holds_slot: bool,
+    /// Whether the holder promised a report before it begins, and has sent none yet.
+    pub unacknowledged: bool,
 }
 
 /// A try that ended.
@@ -220,6 +235,16 @@ impl Job {
         }
     }
 
+    /// The worker that holds it under a lease.
+    pub fn held_by(&self) -> Option<&WorkerId> {
+        self.holder.as_ref().filter(|_| self.lease().is_some()).map(|holder| &holder.worker)
+    }
+
+    /// The error of the last attempt that ended, if the job waits for another attempt or has begun it.
+    pub fn last_error(&self) -> Option<&JobError> {
+        self.last_try.as_ref().filter(|_| self.state.ended().is_none())?.error.as_ref()
+    }
+
     /// Whether it holds a slot of its type.
     pub fn holds_slot(&self) -> bool {
         self.lease().is_some_and(|lease| lease.holds_slot)
@@ -305,9 +330,21 @@ pub struct Head {
     pub report: Option<Fingerprint>,
     /// Which bulk job changed it last.
     pub changed_by: Option<JobId>,
+    /// Which call queued it again last: tells a retry that is sent again from another one of the same millisecond.
+    pub retried_by: Option<uuid::Uuid>,
 }
 
 impl Head {
+    /// Gives a job that waits its place behind those that came before. One that waited already keeps its place.
+    pub fn arrive(&mut self, before: Option<&Self>, arrival: Arrival) {
+        let waits = |head: &Self| head.job.status() == Status::Queued;
+        self.job.arrival = match before.filter(|before| waits(before)) {
+            _ if !waits(self) => None,
+            Some(before) => before.job.arrival,
+            None => Some(arrival),
+        };
+    }
+
     /// Whether both come from one and the same request: a write whose answer was lost is sent again by the SDK, and
     /// must not take its own first try for somebody else's.
     pub fn is_same_write(&self, other: &Self) -> bool {

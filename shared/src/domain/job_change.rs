@@ -3,7 +3,7 @@
 use super::step::Step;
 use super::steps::{Failure, cancelled, completed, edited, failed, handed_back, retried, started};
 use super::{
-    Fingerprint, Head, JobError, JobName, Json, Labels, LeaseToken, MicroDollars, Output, Phase,
+    Edits, Fingerprint, Head, Job, JobError, LeaseToken, MicroDollars, Misfit, Output, Phase,
     ReportedProgress, Seen, State, Status, Timestamp, TypeSettings,
 };
 
@@ -12,14 +12,8 @@ use super::{
 pub struct JobChange {
     /// The lease that the worker shows; `None`: the caller that changes the job does not hold it.
     pub lease: Option<Renewal>,
-    /// The new priority.
-    pub priority: Option<u8>,
-    /// The new name.
-    pub name: Option<JobName>,
-    /// The new labels.
-    pub labels: Option<Labels>,
-    /// The new metadata.
-    pub metadata: Option<Json>,
+    /// The fields that its caller gave anew.
+    pub edits: Edits,
     /// The new status.
     pub status: Option<Status>,
     /// A finer word for `running`.
@@ -54,6 +48,8 @@ pub enum Unfit {
     NoStep(Status),
     /// A job in its status is not reported on.
     NoReport,
+    /// The job cannot have the values that are edited.
+    Edit(Misfit),
 }
 
 impl JobChange {
@@ -69,7 +65,7 @@ impl JobChange {
 
     /// Whether it changes what the job's creator said.
     pub fn is_edit(&self) -> bool {
-        self.priority.is_some() || self.name.is_some() || self.labels.is_some() || self.metadata.is_some()
+        !self.edits.is_empty()
     }
 
     /// Whether it changes nothing that an index has.
@@ -111,8 +107,9 @@ impl JobChange {
         is_led_there && head.report == Some(self.fingerprint)
     }
 
-    /// Refuses a change that the status of the job does not allow.
-    pub fn check(&self, status: Status) -> Result<(), Unfit> {
+    /// Refuses a change that the job as it stands does not allow.
+    pub fn check(&self, job: &Job) -> Result<(), Unfit> {
+        let status = job.status();
         let target = self.status.unwrap_or(status);
         if target != status && !status.may_become(target) {
             return Err(Unfit::NoStep(target));
@@ -122,7 +119,7 @@ impl JobChange {
         if target == status && (is_over || (status != Status::Running && says_more)) {
             return Err(Unfit::NoReport);
         }
-        Ok(())
+        self.edits.check(job, target).map_err(Unfit::Edit)
     }
 
     /// The head as it is after the change, but for its parts. The change must be one that [`Self::check`] allows.
@@ -131,6 +128,7 @@ impl JobChange {
         let target = self.status.unwrap_or(status);
         let seen = self.edit(head);
         let mut next = self.step(&seen, target, settings, luck, now).apply(&seen);
+        self.edits.put_off(&mut next.job, now);
         if target != status {
             next.report = Some(self.fingerprint);
         }
@@ -146,7 +144,11 @@ impl JobChange {
             }
             if let (Some(lease), Some(shown)) = (lease, &self.lease) {
                 lease.until = shown.token.terms().until(now, shown.seconds);
+                lease.unacknowledged = false;
             }
+        }
+        if self.lease.is_some() {
+            next.job.unheard = 0;
         }
         next
     }
@@ -154,15 +156,7 @@ impl JobChange {
     fn edit(&self, head: &Head) -> Head {
         let mut next = head.clone();
         let job = &mut next.job;
-        if let Some(priority) = self.priority {
-            job.priority = priority;
-        }
-        if let Some(name) = &self.name {
-            job.name = Some(name.clone());
-        }
-        if let Some(labels) = &self.labels {
-            job.labels = labels.clone();
-        }
+        self.edits.apply(job);
         if self.cost.is_some() {
             job.cost = self.cost;
         }

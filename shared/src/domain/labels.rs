@@ -1,6 +1,6 @@
 //! Labels: they tell jobs apart, beside their type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -18,7 +18,40 @@ const MAX_NAME: usize = 64;
 #[serde(transparent)]
 pub struct Labels(BTreeMap<String, String>);
 
+/// Changes of labels by name: a new value, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelChanges {
+    set: Labels,
+    gone: BTreeSet<String>,
+}
+
+impl TryFrom<BTreeMap<String, Option<String>>> for LabelChanges {
+    type Error = Invalid;
+
+    /// Each new label must be one that a job may have.
+    fn try_from(changes: BTreeMap<String, Option<String>>) -> Result<Self, Invalid> {
+        let (mut set, mut gone) = (BTreeMap::new(), BTreeSet::new());
+        for (name, value) in changes {
+            match value {
+                Some(value) => drop(set.insert(name, value)),
+                None => drop(gone.insert(name)),
+            }
+        }
+        Ok(Self { set: Labels::try_from(set)?, gone })
+    }
+}
+
 impl Labels {
+    /// The labels after some of them changed; refused: they would be more than may be.
+    pub fn after(&self, changes: &LabelChanges) -> Result<Self, Invalid> {
+        let mut labels = self.0.clone();
+        labels.retain(|name, _| !changes.gone.contains(name));
+        labels.extend(changes.set.0.clone());
+        fit(&labels)
+            .map_err(|Invalid(message)| Invalid(format!("{message}, with those that the job has")))?;
+        Ok(Self(labels))
+    }
+
     /// The labels as they were stored, spelled as they are there: a value goes on being counted under the same
     /// spelling.
     pub fn of_store(labels: BTreeMap<String, String>) -> Result<Self, Invalid> {
@@ -100,6 +133,22 @@ mod tests {
         check(&[("team", "a\u{202e}b")], false);
         check(&[("team", &"x".repeat(509))], false);
     }
+
+    #[test]
+    fn changes_of_labels_leave_the_others() {
+        let map = |labels: &[(&str, &str)]| -> BTreeMap<String, String> {
+            labels.iter().map(|&(n, v)| (n.to_owned(), v.to_owned())).collect()
+        };
+        let before = Labels::try_from(map(&[("model", "m"), ("team", "red")])).unwrap();
+        let changes = [("team", Some("blue")), ("model", None), ("gpu_type", Some("A100")), ("gone", None)];
+        let changes = changes.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        let changes = LabelChanges::try_from(BTreeMap::from(changes)).unwrap();
+        assert_eq!(before.after(&changes).unwrap().0, map(&[("gpu_type", "A100"), ("team", "blue")]));
+        let long = LabelChanges::try_from(BTreeMap::from([("b".to_owned(), Some("x".repeat(500)))])).unwrap();
+        assert!(before.after(&long).is_err() && Labels::default().after(&long).is_ok());
+        assert!(LabelChanges::try_from(BTreeMap::from([("A".to_owned(), Some("x".to_owned()))])).is_err());
+    }
+
     #[test]
     fn a_value_has_one_spelling() {
         let labels = |value: &str| Labels::try_from(BTreeMap::from([("team".to_owned(), value.to_owned())]));

@@ -3,6 +3,7 @@
 mod access_key;
 mod bulk;
 mod decimal;
+mod edits;
 mod field_error;
 mod filters;
 mod id;
@@ -21,6 +22,7 @@ mod query_string;
 mod rate_limit;
 mod record;
 mod reserved;
+mod search;
 mod seen;
 mod spelling;
 mod status;
@@ -28,17 +30,19 @@ pub mod step;
 pub mod steps;
 mod time;
 mod type_settings;
+mod wait;
 
 pub use access_key::{AccessKey, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
+pub use edits::{Edits, Misfit};
 pub use field_error::FieldError;
 pub use filters::{created_range, job_query, set, start_and_end};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
-pub use job::{Ended, Head, Holder, Job, JobError, Lease, State, Try};
+pub use job::{Arrival, Ended, Head, Holder, Job, JobError, Lease, State, Try};
 pub use job_change::{JobChange, Renewal, Unfit};
-pub use labels::Labels;
+pub use labels::{LabelChanges, Labels};
 pub use lease::{LeaseToken, Terms, code};
 pub use money::MicroDollars;
 pub use names::{
@@ -48,7 +52,7 @@ pub use names::{
 pub use new_job::{Creation, NewJob};
 pub use parts::{Artifact, Input, Json, MAX_PART_BYTES, Output, PartError};
 pub use progress::{Percent, Progress, ReportedProgress};
-pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, Search, SortBy, folded};
+pub use query::{CreatedRange, Filter, JobQuery, MAX_TYPES, Order, SortBy};
 pub use query_string::QueryString;
 pub(crate) use query_string::RESERVED;
 pub use rate_limit::{
@@ -56,14 +60,17 @@ pub use rate_limit::{
 };
 pub use record::Record;
 pub use reserved::{BULK, RECOUNT, RESERVED_TYPES, SERVICE_OWNER, callers_owner, callers_type, is_reserved};
+pub use search::{Search, folded};
 pub use seen::Seen;
 pub use status::{Status, StatusInput};
 pub use step::{Mark, Step};
 pub use steps::Failure;
 pub use time::{Timestamp, parse_bound_end, parse_bound_start};
 pub use type_settings::{
-    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, Stage, Stages, TypeSettings,
+    MAX_BACKOFF_SECONDS, MAX_CONCURRENCY, MAX_STAGE_WEIGHT, MAX_STAGES, Mode, SettingsChange, Stage, Stages,
+    TypeSettings,
 };
+pub use wait::{StatusWord, Wait};
 
 /// Why a text is not the value that it should be; said to the caller, so it names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -80,12 +80,14 @@ impl NewJob {
                 attempt: 0,
                 max_attempts: self.max_attempts.unwrap_or(1),
                 failures: 0,
+                unheard: 0,
                 timeout_seconds: self.timeout_seconds,
                 cost: None,
                 trace_id: call.trace_id.clone(),
                 progress: None,
                 holder: None,
                 last_try: None,
+                arrival: None,
                 bytes: 0,
                 state: State::Queued { available_at: self.available_at.unwrap_or(now).max(now) },
             },
@@ -97,6 +99,7 @@ impl NewJob {
             output: None,
             report: None,
             changed_by: None,
+            retried_by: None,
         }
     }
 }

@@ -3,13 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ExternalId, Invalid, Job, Owner, Status, Timestamp, TypeName, spelling};
+use super::{
+    ErrorCode, ExternalId, Invalid, Job, Owner, Search, State, Status, Timestamp, TypeName, Wait, WorkerId,
+};
 
 /// Most types that one list may name.
 pub const MAX_TYPES: usize = 100;
-
-/// Most characters of a text to search for: as many as a name has.
-const MAX_SEARCH_CHARS: usize = 200;
 
 /// Which jobs, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +27,8 @@ pub struct JobQuery {
     pub sort: SortBy,
     /// Which end of the list comes first.
     pub order: Order,
+    /// The time that tells which queued jobs are due.
+    pub at: Timestamp,
 }
 
 /// The filters of a list beside type, status and time. Jobs are not counted by these.
@@ -41,11 +42,17 @@ pub struct Filter {
     pub external_id: Option<ExternalId>,
     /// That this text finds.
     pub search: Option<Search>,
+    /// If they are queued, waiting in one of these ways; empty: in any.
+    pub waits: BTreeSet<Wait>,
+    /// Ended when.
+    pub completed: Option<CreatedRange>,
+    /// Last changed when.
+    pub updated: Option<CreatedRange>,
+    /// Failed with this code.
+    pub error_code: Option<ErrorCode>,
+    /// Held by this worker. No index knows the holder, so the heads of running jobs are read.
+    pub worker: Option<WorkerId>,
 }
-
-/// A text to search for: a part of a name in any case, or a whole id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Search(String);
 
 /// By what a list is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +113,7 @@ impl JobQuery {
             filter: Filter::default(),
             sort: SortBy::Created,
             order: Order::Desc,
+            at: Timestamp::MIN,
         }
     }
 
@@ -117,21 +125,11 @@ impl JobQuery {
 
     /// Whether a job is one of those that are asked for.
     pub fn matches(&self, job: &Job) -> bool {
-        let Filter { priority, labels, external_id, search } = &self.filter;
         self.owner == job.owner
             && self.wants(&job.kind, job.status())
-            && (self.created.from..=self.created.to).contains(&job.created_at)
-            && priority.is_none_or(|priority| priority == job.priority)
-            && labels.iter().all(|(name, value)| job.labels.get(name) == Some(value))
-            && external_id.as_ref().is_none_or(|id| job.external_id.as_ref() == Some(id))
-            && search.as_ref().is_none_or(|search| search.finds(job))
+            && self.created.holds(job.created_at)
+            && self.filter.lets_pass(job, self.at)
     }
-}
-
-/// A text without regard to case and spelling, as names are searched.
-pub fn folded(text: &str) -> String {
-    // Composed once more: of some letters and marks, only the small ones have a character together.
-    spelling::composed(&spelling::composed(text).to_lowercase()).into_owned()
 }
 
 impl Filter {
@@ -139,46 +137,25 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-}
 
-impl Search {
-    /// The text as it was given: an `external_id` is found by its bytes.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it is a part of the job's name, in any case.
-    pub fn finds_by_name(&self, job: &Job) -> bool {
-        job.name.as_ref().is_some_and(|name| folded(name.as_str()).contains(&self.folded()))
-    }
-
-    /// Whether it is a part of the job's name, or one of its ids.
-    fn finds(&self, job: &Job) -> bool {
-        let is_id = job.id.to_string() == self.0.to_lowercase();
-        let is_external_id = job.external_id.as_ref().is_some_and(|id| id.as_str() == self.0);
-        is_id || is_external_id || self.finds_by_name(job)
-    }
-
-    /// The text without regard to case.
-    pub fn folded(&self) -> String {
-        folded(&self.0)
-    }
-}
-
-impl TryFrom<&str> for Search {
-    type Error = Invalid;
-
-    fn try_from(text: &str) -> Result<Self, Invalid> {
-        let text = text.trim();
-        if text.is_empty()
-            || spelling::composed(text).chars().count() > MAX_SEARCH_CHARS
-            || text.chars().any(char::is_control)
-        {
-            return Err(Invalid(format!(
-                "must be 1 to {MAX_SEARCH_CHARS} characters, no control characters"
-            )));
-        }
-        Ok(Self(text.to_owned()))
+    /// Whether a job is as it asks, at that time. A row of an index does not tell who holds its job.
+    fn lets_pass(&self, job: &Job, at: Timestamp) -> bool {
+        let Self { priority, labels, external_id, search, waits, completed, updated, error_code, worker } =
+            self;
+        let completed_at = job.state.ended().map(|ended| ended.completed_at);
+        let code = match &job.state {
+            State::Failed(_, error) => error.code.as_ref(),
+            State::Queued { .. } | State::Running { .. } | State::Completed(_) | State::Cancelled(_) => None,
+        };
+        priority.is_none_or(|priority| priority == job.priority)
+            && labels.iter().all(|(name, value)| job.labels.get(name) == Some(value))
+            && external_id.as_ref().is_none_or(|id| job.external_id.as_ref() == Some(id))
+            && search.as_ref().is_none_or(|search| search.finds(job))
+            && (waits.is_empty() || Wait::of(job, at).is_none_or(|wait| waits.contains(&wait)))
+            && completed.is_none_or(|range| completed_at.is_some_and(|at| range.holds(at)))
+            && updated.is_none_or(|range| range.holds(job.updated_at))
+            && error_code.as_ref().is_none_or(|wanted| code == Some(wanted))
+            && worker.as_ref().is_none_or(|worker| job.held_by() == Some(worker))
     }
 }
 
@@ -196,6 +173,11 @@ impl CreatedRange {
         }
     }
 
+    /// Whether a time lies within.
+    pub fn holds(self, time: Timestamp) -> bool {
+        (self.from..=self.to).contains(&time)
+    }
+
     /// The first millisecond.
     pub const fn from(self) -> Timestamp {
         self.from
@@ -204,33 +186,5 @@ impl CreatedRange {
     /// The last millisecond.
     pub const fn to(self) -> Timestamp {
         self.to
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_folded_alike_in_any_case_and_spelling() {
-        for (one, other) in [
-            ("Équipe", "E\u{301}QUIPE"),
-            ("\u{212b}", "a\u{30a}"),
-            // Together they are one character only when they are small.
-            ("H\u{331}", "\u{1e96}"),
-            ("İ", "i\u{307}"),
-        ] {
-            assert_eq!(folded(one), folded(other));
-            assert_eq!(folded(&folded(one)), folded(one));
-        }
-        assert_ne!(folded("e"), folded("é"));
-    }
-
-    #[test]
-    fn a_search_keeps_the_bytes_that_an_id_is_found_by() {
-        let search = Search::try_from(" E\u{301} ").unwrap();
-        assert_eq!((search.as_str(), search.folded().as_str()), ("E\u{301}", "é"));
-        assert!(Search::try_from("e\u{301}".repeat(200).as_str()).is_ok());
-        assert!(Search::try_from("é".repeat(201).as_str()).is_err());
     }
 }

@@ -65,6 +65,17 @@ impl RateLimit {
         Ok(Self { per_minute, burst })
     }
 
+    /// The rate of calls for waits of which so many may be under way at once, if one call stands for so many seconds of
+    /// waiting and no wait is longer than `longest_seconds`.
+    ///
+    /// Half of them may begin after a rest, and as many seconds are given again as the other half needs. So of all waits
+    /// that began within the longest, no more than that many are under way.
+    pub fn of_waits(at_once: u32, seconds_a_call: u32, longest_seconds: u32) -> Self {
+        let half = at_once.div_ceil(2);
+        let calls = |seconds: u32| half.saturating_mul(seconds).div_euclid(seconds_a_call.max(1)).max(1);
+        Self { per_minute: calls(SECONDS_A_MINUTE), burst: calls(longest_seconds) }
+    }
+
     /// Calls at once if nobody sets them: as many as a minute gives, at most 600, but at least as many as a second
     /// gives.
     pub fn default_burst(per_minute: u32) -> u32 {

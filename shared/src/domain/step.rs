@@ -72,6 +72,10 @@ pub enum Change {
     Holder(Option<Holder>),
     /// The lease ends at this time.
     LeaseUntil(Timestamp),
+    /// The holder has reported.
+    Acknowledge,
+    /// So many tries in a row ended without a report that was promised.
+    Unheard(u32),
     /// The job holds a slot of its type.
     TakeSlot,
     /// The present attempt, or the one that ended the job, is kept as the last one.
@@ -93,6 +97,8 @@ pub enum Change {
     },
     /// This bulk job changed the job.
     ChangedBy(JobId),
+    /// This call queues the job again.
+    RetriedBy(Uuid),
 }
 
 /// How a job ends.
@@ -251,11 +257,16 @@ impl Change {
     fn apply(&self, head: &Head, next: &mut Head) {
         let job = &mut next.job;
         match self {
-            Self::Wait { available_at, .. } => job.state = State::Queued { available_at: *available_at },
+            Self::Wait { available_at, .. } => {
+                job.state = State::Queued { available_at: *available_at };
+                job.arrival = None;
+            }
             Self::Run { started_at, lease } => {
+                job.arrival = None;
                 job.state = State::Running { started_at: *started_at, phase: None, lease: *lease };
             }
             Self::End(end, at) => {
+                job.arrival = None;
                 let ended = ended(head, *at);
                 job.state = match end {
                     End::Completed => State::Completed(ended),
@@ -268,6 +279,8 @@ impl Change {
             Self::Failures(failures) => job.failures = *failures,
             Self::Holder(holder) => job.holder.clone_from(holder),
             Self::LeaseUntil(until) => change_lease(&mut job.state, |lease| lease.until = *until),
+            Self::Acknowledge => change_lease(&mut job.state, |lease| lease.unacknowledged = false),
+            Self::Unheard(unheard) => job.unheard = *unheard,
             Self::TakeSlot => change_lease(&mut job.state, |lease| lease.holds_slot = true),
             Self::KeepTry(end) => {
                 let tried = match end {
@@ -289,6 +302,7 @@ impl Change {
                 next.output = Some(*name);
             }
             Self::ChangedBy(bulk) => next.changed_by = Some(*bulk),
+            Self::RetriedBy(call) => next.retried_by = Some(*call),
         }
     }
 }

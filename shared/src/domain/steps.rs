@@ -19,10 +19,15 @@ pub struct Failure {
     pub is_retryable: bool,
 }
 
-/// A worker claims a job that waits. The token says for which attempt, and for how long.
-pub fn claimed(worker: &WorkerId, token: &LeaseToken, now: Timestamp) -> Step {
+/// How many tries in a row may end without a first report that their worker promised, and cost no attempt.
+pub const MAX_UNHEARD: u32 = 5;
+
+/// A worker claims a job that waits. The token says for which attempt, and for how long. `acknowledge`: it promises a
+/// report before it begins.
+pub fn claimed(worker: &WorkerId, token: &LeaseToken, acknowledge: bool, now: Timestamp) -> Step {
     let terms = token.terms();
-    let lease = Lease { until: terms.until(now, terms.seconds), holds_slot: terms.holds_slot };
+    let until = terms.until(now, terms.seconds);
+    let lease = Lease { until, holds_slot: terms.holds_slot, unacknowledged: acknowledge };
     let changes = vec![
         Change::Run { started_at: now, lease: Some(lease) },
         Change::Attempt(terms.attempt),
@@ -79,8 +84,19 @@ pub fn handed_back(job: &Job, now: Timestamp) -> Step {
 }
 
 /// The attempt of a job whose lease has run out ends; `None`: it has not, or there is none.
+///
+/// If its worker promised a report and sent none, the work was never begun, most likely because the claim's answer reached
+/// nobody. So one more attempt is allowed, a few times in a row.
 pub fn expired(job: &Job, backoff_ms: u64, now: Timestamp) -> Option<Step> {
     let lease = job.lease().filter(|lease| lease.until < now)?;
+    if lease.unacknowledged && job.unheard < MAX_UNHEARD {
+        let error = noticed(
+            code::LEASE_EXPIRED,
+            "the worker never acknowledged the job; this attempt does not count",
+        );
+        let step = tried_again(job, error, now, now).with(Change::Unheard(job.unheard.saturating_add(1)));
+        return Some(step.with(Change::MaxAttempts(job.max_attempts.saturating_add(1))));
+    }
     let deadline = job.holder.as_ref().and_then(|holder| holder.token.terms().deadline);
     let error = if deadline.is_some_and(|deadline| deadline <= lease.until) {
         noticed(code::TIMEOUT, "the try took longer than timeout_seconds")
@@ -98,6 +114,7 @@ pub fn retried(seen: Seen, now: Timestamp) -> Step {
         Change::MaxAttempts(max_attempts.max(attempt.saturating_add(1))),
         Change::Holder(None),
         Change::Progress(None),
+        Change::Unheard(0),
     ];
     changes.extend(was_tried.then_some(Change::KeepTry(EndOfTry::AsTheJob)));
     Step::new(BulkAction::Retry.sources(), changes, Some(now))
@@ -112,13 +129,14 @@ pub fn edited(now: Timestamp) -> Step {
     Step::new(Status::ALL, Vec::new(), Some(now))
 }
 
-/// The holder of a job reports: the lease is renewed, and the progress is kept.
+/// The holder of a job reports: the lease is renewed, and the progress is kept. This acknowledges the job.
 ///
 /// No index has any of it, so `updated_at`, which is in every index, stays as it is.
 pub fn renewed(token: &LeaseToken, seconds: u32, said: &ReportedProgress, now: Timestamp) -> Step {
     let until = token.terms().until(now, seconds);
-    let step = Step::new([Status::Running], vec![Change::LeaseUntil(until), Change::Say(said.clone())], None)
-        .only(When::HeldBy(token.clone(), now));
+    let changes =
+        vec![Change::LeaseUntil(until), Change::Acknowledge, Change::Unheard(0), Change::Say(said.clone())];
+    let step = Step::new([Status::Running], changes, None).only(When::HeldBy(token.clone(), now));
     // The whole never falls. An expression cannot take the greater of two numbers, so it is a condition.
     match said.overall_progress {
         Some(overall) => step.only(When::OverallAtMost(overall)),

@@ -87,8 +87,23 @@ impl Timestamp {
     }
 }
 
+/// The error in a text that is only a number: whether it has seconds or milliseconds, and since when, it does not say. The
+/// error shows the time that was probably meant.
+fn no_number(text: &str) -> Option<Invalid> {
+    let number: i64 = text.parse().ok()?;
+    let meant = match text.len() {
+        9..=10 => Timestamp::from_millis(number * 1_000).to_string(),
+        12..=13 => Timestamp::from_millis(number).to_string(),
+        _ => "2026-01-11T05:00:00.000Z".to_owned(),
+    };
+    Some(Invalid(format!("must be no number: write a time such as {meant}")))
+}
+
 /// The error in a text that is no time, as far as that can be told.
 fn no_time(text: &str) -> Invalid {
+    if let Some(invalid) = no_number(text) {
+        return invalid;
+    }
     let zoned = |offset: &str| DateTime::parse_from_rfc3339(&format!("{text}{offset}")).is_ok();
     Invalid::new(if zoned("Z") {
         // Its reader's zone and its writer's may differ, and nothing would tell.
@@ -129,6 +144,9 @@ pub fn parse_bound_end(text: &str) -> Result<Timestamp, Invalid> {
 }
 
 fn parse_bound(text: &str, into_day_ms: i64) -> Result<Timestamp, Invalid> {
+    if let Some(invalid) = no_number(text) {
+        return Err(invalid);
+    }
     if text.len() != "2026-01-14".len() {
         return Timestamp::parse(text).map_err(|_| {
             Invalid::new("must be a date (2026-01-14) or an RFC 3339 time (2026-01-14T05:00:00.000Z)")
@@ -189,7 +207,9 @@ mod tests {
             ("2026-02-30", "RFC 3339"),
             ("2026-02-30T05:00:00", "RFC 3339"),
             ("2016-12-31T12:00:60Z", "second 60"),
-            ("1768107600", "RFC 3339"),
+            ("1764500000", "write a time such as 2025-11-30T10:53:20.000Z"),
+            ("1764500000123", "write a time such as 2025-11-30T10:53:20.123Z"),
+            ("20260111", "write a time such as 2026-01-11T05:00:00.000Z"),
         ] {
             let Invalid(message) = Timestamp::parse(text).unwrap_err();
             assert!(message.contains(remedy), "{text}: {message}");
@@ -241,6 +261,10 @@ mod tests {
     fn a_date_bounds_its_whole_day() {
         assert_eq!(parse_bound_start("2026-01-14").unwrap().to_string(), "2026-01-14T00:00:00.000Z");
         assert_eq!(parse_bound_end("2026-01-14").unwrap().to_string(), "2026-01-14T23:59:59.999Z");
+        for bound in [parse_bound_start, parse_bound_end] {
+            let Err(Invalid(message)) = bound("1764500000") else { panic!("a number is no bound") };
+            assert_eq!(message, "must be no number: write a time such as 2025-11-30T10:53:20.000Z");
+        }
         for text in ["2026-02-30", "2026-13-01", "2026/01/14", "14-01-2026", "0000-01-01", "2026-01-1 "] {
             assert!(parse_bound_start(text).is_err(), "{text}");
         }

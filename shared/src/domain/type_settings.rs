@@ -50,6 +50,39 @@ impl Default for TypeSettings {
     }
 }
 
+/// A change of a type's settings. A field that is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// How many jobs may run at once.
+    pub max_concurrency: Option<Option<u32>>,
+    /// How long a try may take.
+    pub timeout_seconds: Option<Option<u32>>,
+    /// How many tries a job has.
+    pub max_attempts: Option<Option<u32>>,
+    /// The wait before the second try.
+    pub backoff_seconds: Option<u32>,
+    /// The stages.
+    pub stages: Option<Stages>,
+    /// The event that creating a job waits for.
+    pub mode: Option<Mode>,
+}
+
+impl From<TypeSettings> for SettingsChange {
+    /// The change that leaves nothing as it was.
+    fn from(settings: TypeSettings) -> Self {
+        let TypeSettings { max_concurrency, timeout_seconds, max_attempts, backoff_seconds, stages, mode } =
+            settings;
+        Self {
+            max_concurrency: Some(max_concurrency),
+            timeout_seconds: Some(timeout_seconds),
+            max_attempts: Some(max_attempts),
+            backoff_seconds: Some(backoff_seconds),
+            stages: Some(stages),
+            mode: Some(mode),
+        }
+    }
+}
+
 /// The event that the answer to the creation of a job waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,6 +149,21 @@ impl TryFrom<Vec<Stage>> for Stages {
 }
 
 impl TypeSettings {
+    /// The settings after a change.
+    #[must_use]
+    pub fn after(self, change: SettingsChange) -> Self {
+        let SettingsChange { max_concurrency, timeout_seconds, max_attempts, backoff_seconds, stages, mode } =
+            change;
+        Self {
+            max_concurrency: max_concurrency.unwrap_or(self.max_concurrency),
+            timeout_seconds: timeout_seconds.unwrap_or(self.timeout_seconds),
+            max_attempts: max_attempts.unwrap_or(self.max_attempts),
+            backoff_seconds: backoff_seconds.unwrap_or(self.backoff_seconds),
+            stages: stages.unwrap_or(self.stages),
+            mode: mode.unwrap_or(self.mode),
+        }
+    }
+
     /// How far a job is that has come so far in a stage: all stages before it are done. `None`: no stage has this name.
     pub fn overall(&self, current_task: &TaskName, current_task_progress: Percent) -> Option<Percent> {
         let stages = self.stages.as_slice();

@@ -3,7 +3,7 @@
 use lambda_http::http::StatusCode;
 
 use super::{Answer, Call, JobView, Problem};
-use crate::background::{Asked, AskedBy, Begun, is_key_kept};
+use crate::background::{Asked, AskedBy, Begun, keep_key};
 use crate::domain::{Fingerprint, IdempotencyKey, Input, JobId, Owner};
 use crate::store::Ledger;
 
@@ -21,7 +21,7 @@ impl Asked {
             None => JobId::from(call.fresh),
             Some(key) => {
                 let id = JobId::of_idempotency_key(&owner, &key);
-                if is_key_kept(call.backend, id).await? {
+                if !keep_key(call.backend, id, call.now).await? {
                     return Err(Problem::idempotency_key_reused());
                 }
                 id

@@ -7,15 +7,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Backend, Caller, Problem, prefer};
-use crate::access::{AccessControl, RateLimitStatus};
+use crate::access::{AccessControl, MAX_WAIT_SECONDS, RateLimitStatus, WAIT_SECONDS_A_CALL};
 use crate::audit::Audit;
 use crate::domain::{IdempotencyKey, Invalid, JobId, Owner, QueryString, Scope, Timestamp, TraceId};
-
-/// Longest time that an answer is held back, in seconds: API Gateway gives up at 30.
-const MAX_WAIT_SECONDS: i64 = 25;
-
-/// A call that waits takes one more off its key's rate for each so many seconds, begun.
-const WAIT_SECONDS_A_CALL: u32 = 5;
 
 /// One request: its caller, its content, and its time.
 #[derive(Debug)]
@@ -44,6 +38,8 @@ pub struct Call<'a, B: Backend> {
     pub fresh: Uuid,
     /// Under which the log knows the request.
     pub request_id: &'a str,
+    /// The address that it came from, as Lambda says; no header tells it, because callers write headers.
+    pub source_ip: Option<&'a str>,
 }
 
 /// How long to hold an answer back.
@@ -56,7 +52,7 @@ pub struct Wait {
 impl Wait {
     /// Reads `wait` or the like.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let seconds = text.parse::<i64>().ok().filter(|seconds| (0..=MAX_WAIT_SECONDS).contains(seconds));
+        let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS);
         let seconds = seconds.and_then(|seconds| u8::try_from(seconds).ok());
         seconds
             .map(|seconds| Self { seconds })
@@ -65,8 +61,8 @@ impl Wait {
 }
 
 impl<B: Backend> Call<'_, B> {
-    /// Takes off the key's rate the cost of waiting so many seconds, in one go. Returns how many of them that pays for:
-    /// all if the key has no limit, none if nothing is left. A call that waits keeps a function busy, and all functions
+    /// Takes off the key's rate the cost of waiting so many seconds, in one go, and off the rate that bounds how many of the
+    /// key's calls wait at once. Returns how many of them that pays for: none if nothing is left. A call that waits keeps a function busy, and all functions
     /// of an account share one bound. Nobody is refused for it: a caller that may not wait is answered at once.
     pub async fn pay_wait(&self, seconds: u32) -> u32 {
         let Some(Caller { key, .. }) = &self.caller else { return seconds };
@@ -137,6 +133,7 @@ impl<B: Backend> Call<'_, B> {
             key_id: key.map(|key| key.key_id.as_str()),
             key_owner: key.map(|key| &key.owner),
             request_id: Some(self.request_id),
+            source_ip: self.source_ip,
         }
         .log();
     }

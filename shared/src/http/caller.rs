@@ -6,7 +6,7 @@ use lambda_http::http::HeaderMap;
 use lambda_http::http::header::AUTHORIZATION;
 
 use super::Problem;
-use crate::access::{AccessControl, Freshness, Ticket};
+use crate::access::{AccessControl, Freshness, Ticket, may_be_key};
 use crate::domain::{AccessKey, FieldError, Invalid, KeyHash, Owner, QueryString, Scope, Timestamp};
 
 /// Longest key that is looked at, in bytes.
@@ -27,6 +27,13 @@ pub enum Access {
     Any(&'static [Scope]),
     /// As `Scope`; or, without a key, a ticket that somebody with such a key was given.
     ScopeOrTicket(Scope),
+}
+
+impl Access {
+    /// Whether the route only reads, whatever its method.
+    pub(super) fn is_read(self) -> bool {
+        matches!(self, Self::Scope(Scope::Read) | Self::ScopeOrTicket(Scope::Read))
+    }
 }
 
 /// The caller: the owner that the call acts for, and by which key.
@@ -94,7 +101,11 @@ pub(super) async fn authenticate<C: AccessControl>(
         Access::Scope(_) | Access::Any(_) => Freshness::Remembered,
         Access::ScopeNow(_) => Freshness::Now,
     };
-    let key = control.key(&KeyHash::of(key_text(headers)?), freshness, now).await?.ok_or_else(unknown_key)?;
+    let text = key_text(headers)?;
+    if !may_be_key(text) {
+        return Err(unknown_key());
+    }
+    let key = control.key(&KeyHash::of(text), freshness, now).await?.ok_or_else(unknown_key)?;
     Ok(Some(Credential { key, ticket: None }))
 }
 

@@ -80,7 +80,8 @@ fn wrong() -> Invalid {
 
 /// The text that tells one list of jobs from another.
 fn said(query: &JobQuery) -> String {
-    let JobQuery { owner, types, statuses, created, filter, sort, order } = query;
+    // The time is that of each call.
+    let JobQuery { owner, types, statuses, created, filter, sort, order, at: _ } = query;
     let order = match order {
         Order::Asc => "asc",
         Order::Desc => "desc",

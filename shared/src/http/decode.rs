@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::object::distinct;
 use crate::domain::{
-    Artifact, Invalid, JobError, JobId, Json, Labels, MicroDollars, Percent, StatusInput, Timestamp, bounded,
+    Artifact, Invalid, JobError, JobId, Json, LabelChanges, Labels, MicroDollars, Percent, StatusInput,
+    Timestamp, bounded,
 };
 
 /// Most stages that a job may tell the seconds of.
@@ -45,10 +46,15 @@ pub fn told<T>(raw: Raw<'_>, read: fn(&str) -> Option<T>) -> Result<Option<T>, I
     Ok(read(&raw.string()?))
 }
 
-/// A whole number within bounds.
+/// A whole number within bounds; also written `5.0`, as programs write a float that is whole.
 pub fn integer<N: TryFrom<i64>>(raw: Raw<'_>, range: RangeInclusive<i64>) -> Result<N, Invalid> {
     let wrong = || Invalid(format!("must be a whole number from {} to {}", range.start(), range.end()));
-    let value: i64 = serde_json::from_str(raw.0.get()).map_err(|_| wrong())?;
+    let written = raw.0.get();
+    let whole = match written.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        Some(_) | None => written,
+    };
+    let value: i64 = whole.parse().map_err(|_| wrong())?;
     let value = bounded(value, range.clone()).map_err(|_| wrong())?;
     N::try_from(value).map_err(|_| wrong())
 }
@@ -123,6 +129,12 @@ pub fn object(raw: Raw<'_>) -> Result<Json, Invalid> {
 pub fn labels(raw: Raw<'_>) -> Result<Labels, Invalid> {
     let wrong = || Invalid::new("must be an object of strings, each name once");
     Labels::try_from(distinct::<String>(raw.0.get()).ok_or_else(wrong)?)
+}
+
+/// Changes of labels: an object of strings, or null for a label that goes.
+pub fn label_changes(raw: Raw<'_>) -> Result<LabelChanges, Invalid> {
+    let wrong = || Invalid::new("must be an object of strings or null, each name once");
+    LabelChanges::try_from(distinct::<Option<String>>(raw.0.get()).ok_or_else(wrong)?)
 }
 
 /// An amount of US dollars: a number, or a string of one.
@@ -208,6 +220,19 @@ mod tests {
         assert!(timings(Raw(&raw(r#"{"a":1,"a":1}"#))).is_err());
         assert!(job_error(Raw(&raw(r#"{"message":"a","message":"b"}"#))).is_err());
         assert!(artifacts(Raw(&raw(r#"[{"name":"a","name":"b"}]"#))).is_err());
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_floats() {
+        let read =
+            |json: &str| integer::<i64>(Raw(&RawValue::from_string(json.to_owned()).unwrap()), -5..=10);
+        for (written, value) in [("5", 5), ("5.0", 5), ("5.000", 5), ("-5.0", -5), ("-0.0", 0), ("10.0", 10)]
+        {
+            assert_eq!(read(written), Ok(value), "{written}");
+        }
+        for wrong in ["5.5", "5.01", "11.0", "\"5.0\"", "5e0", "1e400", "null", "[5.0]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The request of an export: the filters of a list, and the form of the file.
 
 use super::{Problem, QueryString, job_query};
-use crate::domain::{Invalid, JobQuery, Order, Owner};
+use crate::domain::{Invalid, JobQuery, Order, Owner, Timestamp};
 
 /// A file of jobs, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +57,9 @@ impl TryFrom<&str> for Format {
 }
 
 impl Export {
-    /// Reads the whole query.
-    pub fn parse(owner: Owner, mut query: QueryString) -> Result<Self, Problem> {
-        let jobs = job_query(owner, &mut query);
+    /// Reads the whole query. `now` tells which jobs are due.
+    pub fn parse(owner: Owner, mut query: QueryString, now: Timestamp) -> Result<Self, Problem> {
+        let jobs = job_query(owner, &mut query, now);
         let order = query.optional("sort_order", |text| match text {
             "desc" => Ok(Order::Desc),
             "asc" => Ok(Order::Asc),

@@ -19,6 +19,8 @@ pub struct Fields {
     errors: Vec<FieldError>,
 }
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Most characters of what is wrong with a text, as that may say the text back.
 const MAX_SAID_CHARS: usize = 200;
 
@@ -31,8 +33,10 @@ pub enum BodyError {
 }
 
 impl Fields {
-    /// Reads a JSON object; a field that is `null` is the same as one that is left out.
+    /// Reads a JSON object; a field that is `null` is the same as one that is left out. A byte-order mark before it, which
+    /// some editors and shells write, is passed over.
     pub fn parse(json: &[u8]) -> Result<Self, BodyError> {
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
         let Object { fields, twice } =
             serde_json::from_slice(json).map_err(|error| BodyError::not_an_object(&error))?;
         let mut found = Self { left: fields, said: BTreeMap::new(), errors: Vec::new() };
@@ -265,9 +269,12 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for bad in ["", "[]", "1", "{", r#"{"a":}"#, "{\"a\":1}x", "\u{feff}{}"] {
+        for bad in
+            ["", "[]", "1", "{", r#"{"a":}"#, "{\"a\":1}x", "\u{feff}", "\u{feff}\u{feff}{}", "{}\u{feff}"]
+        {
             assert!(Fields::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Fields::parse(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Fields::parse("\u{feff} {}".as_bytes()).is_ok());
     }
 }

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::caller::{authenticate, authorize};
 use super::route;
 use super::{Access, Answer, Backend, Call, Caller, Problem, call, encoding};
-use crate::access::{AccessControl, RateLimitStatus, Used};
+use crate::access::{self, AccessControl, RateLimitStatus, Used};
 use crate::domain::{KeyId, Owner, QueryString, Timestamp};
 use crate::environment::Environment;
+use crate::store::StoreError;
 
 /// A request that came in, and what the log says of it.
 #[derive(Debug)]
@@ -26,10 +27,12 @@ pub(super) struct Incoming {
     pub(super) fresh: Uuid,
     /// Under which the log knows the request.
     pub(super) request_id: String,
-    clock: fn() -> Timestamp,
+    /// The clock, for those who wait.
+    pub(super) clock: fn() -> Timestamp,
     method: Method,
     path: String,
     trace_id: Option<String>,
+    source_ip: Option<String>,
     deadline_ms: u64,
     /// The route, as the template has it; at a Function URL, which takes any method, the name of the function.
     route: String,
@@ -78,6 +81,7 @@ impl Admitted<'_> {
             clock: incoming.clock,
             fresh: incoming.fresh,
             request_id: &incoming.request_id,
+            source_ip: incoming.source_ip.as_deref(),
         }
     }
 }
@@ -100,6 +104,7 @@ impl Incoming {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             trace_id: call::trace_id(request.headers()).map(|trace| trace.to_string()),
+            source_ip: route::source_ip_of(request),
             deadline_ms: context.map_or(0, |context| context.deadline),
             route: route::key_of(request).unwrap_or_else(|| function.to_owned()),
             known: None,
@@ -172,7 +177,7 @@ impl Incoming {
     /// Finds the caller, and the words of the request; refuses a caller that may not use the route.
     pub(super) async fn admit<'r, C: AccessControl>(
         &mut self,
-        access: Access,
+        admits: Access,
         max_body_bytes: usize,
         control: &C,
         request: &'r Request,
@@ -180,7 +185,8 @@ impl Incoming {
         let parameters = request.query_string_parameters_ref();
         let pairs = parameters.into_iter().flat_map(|map| map.iter());
         let mut query = QueryString::new(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let shown = authenticate(access, request.headers(), &mut query, control, self.began).await?;
+        let reads = request.method() == Method::GET || admits.is_read();
+        let shown = authenticate(admits, request.headers(), &mut query, control, self.began).await?;
         let (caller, query) = match shown {
             None => (None, query),
             Some(credential) => {
@@ -188,13 +194,22 @@ impl Incoming {
                 let key = &credential.key;
                 let (key_id, key_owner, owner) = (key.key_id.clone(), key.owner.clone(), key.owner.clone());
                 let known = self.known.insert(Known { key_id, key_owner, owner });
-                self.limit_status = control.spend(key, self.began).await?;
+                self.limit_status = match control.spend(key, self.began).await {
+                    // Nobody knows whether a call is left. A read does no harm, and whoever reads may want to know why
+                    // nothing can be written.
+                    Err(access::Error::Store(error @ StoreError::Unavailable(_))) if reads => {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "a read was let through, as its rate could not be written");
+                        None
+                    }
+                    limit_status => limit_status?,
+                };
                 if let Some(seconds) =
                     self.limit_status.and_then(|limit_status| limit_status.retry_after_seconds)
                 {
                     return Err(Problem::too_many_requests(seconds));
                 }
-                let (caller, query) = authorize(access, credential, query)?;
+                let (caller, query) = authorize(admits, credential, query)?;
                 known.owner = caller.owner.clone();
                 (Some(caller), query)
             }

@@ -10,16 +10,21 @@ mod backend;
 mod call;
 mod caller;
 mod canonical;
+mod cors;
 mod cursor;
 mod decode;
 mod encoding;
+mod event;
 mod export;
 mod fields;
 mod incoming;
 mod job_refusals;
 mod key_view;
+mod methods;
 mod object;
+mod packing;
 mod page;
+mod panics;
 pub mod path;
 mod prefer;
 mod problem;
@@ -29,6 +34,7 @@ mod refusals;
 mod route;
 mod serve;
 mod streaming;
+mod tags;
 mod view;
 
 pub use answer::{Answer, MAX_ANSWER_BYTES};
@@ -37,8 +43,8 @@ pub use call::{Call, Wait};
 pub use caller::{Access, Caller, bearer};
 pub use cursor::Cursor;
 pub use decode::{
-    Raw, artifacts, flag, integer, job_error, job_id, json, labels, money, object, percent, status, text,
-    timestamp, timings, told,
+    Raw, artifacts, flag, integer, job_error, job_id, json, label_changes, labels, money, object, percent,
+    status, text, timestamp, timings, told,
 };
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 
 use lambda_http::http::StatusCode;
 use serde::Serialize;
@@ -71,11 +72,6 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, code, "The access key does not allow this", detail)
     }
 
-    /// 403: somebody else's job.
-    pub fn other_owner() -> Self {
-        Self::forbidden("other_owner", "the job belongs to another owner")
-    }
-
     /// 403: the owner keeps as much as the key lets it.
     pub fn quota_exceeded(used_bytes: u64, quota_bytes: u64) -> Self {
         let detail = format!(
@@ -107,9 +103,10 @@ impl Problem {
         problem
     }
 
-    /// 404: no such job.
+    /// 404: the owner has no such job.
     pub fn job_not_found() -> Self {
-        let detail = "no job has this id; ended jobs are removed when their time to live is over";
+        let detail =
+            "no job of the owner has this id; ended jobs are removed when their time to live is over";
         Self::new(StatusCode::NOT_FOUND, "job_not_found", "No such job", detail)
     }
 
@@ -117,6 +114,20 @@ impl Problem {
     pub fn record_not_found() -> Self {
         let detail = "the owner has no record of this kind with this id; it may have been deleted";
         Self::new(StatusCode::NOT_FOUND, "record_not_found", "No such record", detail)
+    }
+
+    /// 404: no such path.
+    pub(super) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "No such route", "no route has this path")
+    }
+
+    /// 405: the path has routes, and none with this method.
+    pub(super) fn method_not_allowed(allow: String) -> Self {
+        let detail = format!("this path has the methods {allow}");
+        let title = "The path has no such method";
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail);
+        problem.0.headers.push(("allow", allow.into()));
+        problem
     }
 
     /// 409: the job's status forbids it.
@@ -171,30 +182,35 @@ impl Problem {
     /// 422: wrong values in path or query.
     pub fn invalid_query(errors: Vec<FieldError>) -> Self {
         let title = "The path or the query is not valid";
-        let mut problem =
-            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", title, "see errors, field by field");
-        problem.0.errors = errors;
-        problem
+        Self::invalid(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", title, errors)
     }
 
     /// 422: wrong values in headers.
     pub fn invalid_header(name: &str, invalid: Invalid) -> Self {
-        let title = "A header is not valid";
-        let mut problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid_header",
-            title,
-            "see errors, field by field",
-        );
-        problem.0.errors = vec![FieldError::new(name, invalid)];
-        problem
+        let errors = vec![FieldError::new(name, invalid)];
+        Self::invalid(StatusCode::UNPROCESSABLE_ENTITY, "invalid_header", "A header is not valid", errors)
     }
 
     /// 400: wrong fields in the body.
     pub fn invalid_body(errors: Vec<FieldError>) -> Self {
-        let title = "The body is not valid";
-        let mut problem =
-            Self::new(StatusCode::BAD_REQUEST, "invalid_body", title, "see errors, field by field");
+        Self::invalid(StatusCode::BAD_REQUEST, "invalid_body", "The body is not valid", errors)
+    }
+
+    /// 400: a body that changes nothing.
+    pub fn empty_change(remedy: impl fmt::Display) -> Self {
+        Self::invalid_body(vec![FieldError::new("body", Invalid(format!("must change something: {remedy}")))])
+    }
+
+    /// Wrong values. Many programs show the detail only, so it has the first of them.
+    fn invalid(status: StatusCode, code: &'static str, title: &'static str, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [] => String::new(),
+            [only] => format!("{} {}", only.field, only.message),
+            [first, others @ ..] => {
+                format!("{} {}; errors has {} more", first.field, first.message, others.len())
+            }
+        };
+        let mut problem = Self::new(status, code, title, detail);
         problem.0.errors = errors;
         problem
     }
@@ -257,6 +273,16 @@ impl Problem {
             next = error.source();
         }
         (!chain.is_empty()).then(|| chain.join(": "))
+    }
+
+    /// Logs the one line of an event that no request could be made of.
+    pub(super) fn log_without_request(&self, function: &'static str, request_id: &str) {
+        let (status, code, cause) = (self.0.status.as_u16(), self.0.code, self.chain());
+        if self.0.status.is_server_error() {
+            tracing::error!(function, status, code, cause, request_id, "failed");
+        } else {
+            tracing::info!(function, status, code, request_id, "refused");
+        }
     }
 
     /// The answer that says so.

@@ -34,6 +34,7 @@ impl From<access::Error> for Problem {
     fn from(error: access::Error) -> Self {
         match error {
             access::Error::Store(error) => error.into(),
+            access::Error::RateContended => Self::unavailable(error),
             access::Error::KeyNotFound => Self::key_not_found(),
             access::Error::KeyRevoked => Self::key_revoked(),
             access::Error::TooManyDays => {

@@ -10,13 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
-use lambda_http::request::LambdaRequest;
+use lambda_http::http::Method;
 use lambda_http::{Request, RequestExt};
 use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
+use super::cors::Cors;
 use super::incoming::Incoming;
-use super::{Access, Answer, Backend, Call, Problem};
+use super::methods::Methods;
+use super::packing::{Coding, Packer};
+use super::panics::caught;
+use super::{Access, Answer, Backend, Call, Problem, event};
 use crate::access::{AccessControl, Flush};
 use crate::domain::Timestamp;
 use crate::environment::Environment;
@@ -60,7 +64,8 @@ pub const fn streaming<R: StreamRoute>() -> Function {
 
 async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Error> {
     let (backend, access) = R::Backend::start(&environment).await?;
-    let serving = Serving::<R> { backend: Arc::new(backend), access, clock: environment.clock };
+    let cors = Cors::of(&environment.vars);
+    let serving = Serving::<R> { backend: Arc::new(backend), access, cors, clock: environment.clock };
     Ok(Started::Streamed(Arc::new(serving)))
 }
 
@@ -70,6 +75,7 @@ type Control<R> = <<R as StreamRoute>::Backend as Backend>::Control;
 struct Serving<R: StreamRoute> {
     backend: Arc<R::Backend>,
     access: Control<R>,
+    cors: Cors,
     clock: fn() -> Timestamp,
 }
 
@@ -80,9 +86,18 @@ impl<R: StreamRoute> InvokeStreaming for Serving<R> {
         context: Context,
     ) -> BoxFuture<'a, Result<StreamedAnswer, Error>> {
         Box::pin(async move {
-            let payload: LambdaRequest = serde_json::from_str(event.get())?;
-            let request = Request::from(payload).with_lambda_context(context);
-            Ok(serve::<R>(&self.backend, &self.access, self.clock, request).await)
+            let request_id = context.request_id.clone();
+            let request = match event::read(event.get())? {
+                Ok(payload) => caught(R::NAME, self.clock, async { Ok(Request::from(payload)) }).await,
+                Err(problem) => Err(problem),
+            };
+            match request {
+                Ok(request) => Ok(self.serve(request.with_lambda_context(context)).await),
+                Err(problem) => {
+                    problem.log_without_request(R::NAME, &request_id);
+                    Ok(whole(problem.answer().with("x-request-id", &request_id)))
+                }
+            }
         })
     }
 
@@ -95,43 +110,78 @@ impl<R: StreamRoute> InvokeStreaming for Serving<R> {
     }
 }
 
-/// Admits, and answers as far as the head; the one line of the log comes with the end of the body.
-async fn serve<R: StreamRoute>(
-    backend: &Arc<R::Backend>,
-    access: &Control<R>,
-    clock: fn() -> Timestamp,
-    request: Request,
-) -> StreamedAnswer {
-    let mut incoming = Incoming::of(R::NAME, clock, &request);
-    let (time_left, began) = (incoming.time_left(MARGIN), incoming.began);
-    let answering = tokio::time::timeout(time_left, answer::<R>(backend, access, &mut incoming, &request));
-    let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
-    match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
-        Ok(Streamed { head, body }) => {
-            let (parts, _) = incoming.leave(access, head).into_response().into_parts();
-            let sending = Sending { body, incoming, status: parts.status.as_u16(), bytes: 0, end: None };
-            let body = Box::pin(stream::unfold(sending, Sending::next));
-            StreamedAnswer { status: parts.status, headers: parts.headers, body }
-        }
-        Err(problem) => {
-            incoming.failed(&problem, None);
-            let answer = incoming.leave(access, problem.answer());
-            let (parts, body) = answer.into_response().into_parts();
-            let whole = Bytes::copy_from_slice(body.as_ref());
-            let body = Box::pin(stream::iter([Ok(whole)]));
-            StreamedAnswer { status: parts.status, headers: parts.headers, body }
-        }
-    }
+/// An answer of one piece.
+fn whole(answer: Answer) -> StreamedAnswer {
+    let (parts, body) = answer.into_response().into_parts();
+    let whole = Bytes::copy_from_slice(body.as_ref());
+    let body = Box::pin(stream::iter([Ok(whole)]));
+    StreamedAnswer { status: parts.status, headers: parts.headers, body }
 }
 
-async fn answer<R: StreamRoute>(
-    backend: &Arc<R::Backend>,
-    access: &Control<R>,
-    incoming: &mut Incoming,
-    request: &Request,
-) -> Result<Streamed, Problem> {
-    let mut admitted = incoming.admit(R::ACCESS, 0, access, request).await?;
-    R::answer(admitted.call(backend, access, incoming, request)).await
+/// A route's answer, or that to `OPTIONS`.
+enum Reply {
+    Route(Streamed),
+    Options(Methods),
+}
+
+impl<R: StreamRoute> Serving<R> {
+    /// Admits, and answers as far as the head; the one line of the log comes with the end of the body.
+    async fn serve(&self, request: Request) -> StreamedAnswer {
+        let Self { access, cors, .. } = self;
+        let mut incoming = Incoming::of(R::NAME, self.clock, &request);
+        let (time_left, began) = (incoming.time_left(MARGIN), incoming.began);
+        let answering = caught(R::NAME, self.clock, self.answer(&mut incoming, &request));
+        let answering = tokio::time::timeout(time_left, answering);
+        let (outcome, ()) = tokio::join!(answering, access.flush(began, Flush::Due));
+        let headers = request.headers();
+        match outcome.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed))) {
+            Ok(Reply::Route(Streamed { head, body })) => {
+                let head = cors.on(incoming.leave(access, head), headers, None).varying_by("accept-encoding");
+                if request.method() == Method::HEAD {
+                    incoming.answered(&head);
+                    return whole(head.without_body());
+                }
+                let coding = Coding::wanted(headers);
+                // It is made of memory only, so making it does not fail; if it did, the body would leave as it is.
+                let packer = coding.and_then(|coding| Some((coding, Packer::new(coding).ok()?)));
+                let head = match &packer {
+                    Some((coding, _)) => head.with("content-encoding", coding.as_str()),
+                    None => head,
+                };
+                let (parts, _) = head.into_response().into_parts();
+                let packer = packer.map(|(_, packer)| packer);
+                let sending =
+                    Sending { body, incoming, status: parts.status.as_u16(), packer, bytes: 0, end: None };
+                let body = Box::pin(stream::unfold(sending, Sending::next));
+                StreamedAnswer { status: parts.status, headers: parts.headers, body }
+            }
+            Ok(Reply::Options(methods)) => {
+                let answer = methods.answer();
+                incoming.answered(&answer);
+                whole(cors.on(incoming.leave(access, answer), headers, Some(&methods)))
+            }
+            Err(problem) => {
+                incoming.failed(&problem, None);
+                let answer = cors.on(incoming.leave(access, problem.answer()), headers, None);
+                let is_head = request.method() == Method::HEAD;
+                whole(if is_head { answer.without_body() } else { answer })
+            }
+        }
+    }
+
+    async fn answer(&self, incoming: &mut Incoming, request: &Request) -> Result<Reply, Problem> {
+        if let Some(methods) = Methods::new(std::iter::once("GET")) {
+            if request.method() == Method::OPTIONS {
+                return Ok(Reply::Options(methods));
+            }
+            if !methods.allow(request) {
+                return Err(Problem::method_not_allowed(methods.list()));
+            }
+        }
+        let Self { backend, access, .. } = self;
+        let mut admitted = incoming.admit(R::ACCESS, 0, access, request).await?;
+        R::answer(admitted.call(backend, access, incoming, request)).await.map(Reply::Route)
+    }
 }
 
 /// A body on its way.
@@ -139,6 +189,7 @@ struct Sending {
     body: Pieces,
     incoming: Incoming,
     status: u16,
+    packer: Option<Packer>,
     bytes: u64,
     end: Option<End>,
 }
@@ -151,22 +202,36 @@ enum End {
 
 impl Sending {
     async fn next(mut self) -> Option<(Result<Bytes, Error>, Self)> {
-        if self.end.is_some() {
-            return None;
-        }
-        let piece = tokio::time::timeout(self.incoming.time_left(MARGIN), self.body.next()).await;
-        match piece.unwrap_or_else(|elapsed| Some(Err(Problem::unavailable(elapsed)))) {
-            Some(Ok(piece)) => {
+        while self.end.is_none() {
+            let piece = match self.piece().await {
+                Ok(piece) => piece,
+                Err(problem) => {
+                    self.end = Some(End::BrokenOff(problem));
+                    return Some((Err("the answer broke off; the log says why".into()), self));
+                }
+            };
+            if !piece.is_empty() {
                 self.bytes += u64::try_from(piece.len()).unwrap_or(0);
-                Some((Ok(piece), self))
+                return Some((Ok(piece), self));
             }
-            Some(Err(problem)) => {
-                self.end = Some(End::BrokenOff(problem));
-                Some((Err("the answer broke off; the log says why".into()), self))
-            }
-            None => {
+        }
+        None
+    }
+
+    /// The next piece, as it leaves; an empty one says nothing.
+    async fn piece(&mut self) -> Result<Bytes, Problem> {
+        let Incoming { function, clock, .. } = self.incoming;
+        let time_left = self.incoming.time_left(MARGIN);
+        let taking = caught(function, clock, async { self.body.next().await.transpose() });
+        let piece = tokio::time::timeout(time_left, taking).await;
+        let piece = piece.unwrap_or_else(|elapsed| Err(Problem::unavailable(elapsed)))?;
+        match (piece, &mut self.packer) {
+            (Some(piece), None) => Ok(piece),
+            (Some(piece), Some(packer)) => packer.next(&piece).map_err(Problem::internal),
+            (None, _) => {
                 self.end = Some(End::Whole);
-                None
+                let rest = self.packer.take().map(Packer::finish).transpose().map_err(Problem::internal)?;
+                Ok(rest.unwrap_or_default().into())
             }
         }
     }

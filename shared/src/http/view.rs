@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::counts::TryEnd;
 use crate::domain::{
-    Artifact, CreatedRange, ErrorCode, ExternalId, Job, JobId, JobName, Json, Labels, MicroDollars, Owner,
-    Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
+    Artifact, CreatedRange, ErrorCode, ExternalId, Job, JobError, JobId, JobName, Json, Labels, MicroDollars,
+    Owner, Percent, Phase, Rate, State, Status, TaskName, Timestamp, TraceId, Try, TypeName, WorkerId,
 };
 use crate::store::{Beside, WholeJob};
 
@@ -27,6 +27,8 @@ pub struct JobView<'a> {
     name: Option<&'a JobName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<TryErrorView<'a>>,
     attempt: u32,
     max_attempts: u32,
     created_at: Timestamp,
@@ -49,6 +51,10 @@ pub struct JobView<'a> {
     cost_usd: Option<MicroDollars>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a TraceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_id: Option<&'a WorkerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease_expires_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +119,7 @@ impl<'a> JobView<'a> {
             priority: job.priority,
             name: job.name.as_ref(),
             error,
+            last_error: job.last_error().map(TryErrorView::from),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             created_at: job.created_at,
@@ -127,6 +134,8 @@ impl<'a> JobView<'a> {
             labels: &job.labels,
             cost_usd: job.cost,
             trace_id: job.trace_id.as_ref(),
+            worker_id: job.held_by(),
+            lease_expires_at: job.held_by().and(job.lease()).map(|lease| lease.until),
         }
     }
 }
@@ -143,10 +152,6 @@ pub struct WholeJobView<'a> {
     timings: &'a BTreeMap<String, serde_json::Number>,
     attempts: Vec<TryView<'a>>,
     artifacts: Vec<ArtifactView<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker_id: Option<&'a WorkerId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lease_expires_at: Option<Timestamp>,
 }
 
 /// A try that ended.
@@ -187,7 +192,6 @@ impl<'a> WholeJobView<'a> {
         let tries = tries.iter().chain(&job.last_try).chain(last);
         let completed = last.filter(|_| job.status() == Status::Completed).map(|tried| tried.number);
         let by_number: BTreeMap<u32, &Try> = tries.map(|tried| (tried.number, tried)).collect();
-        let lease = job.lease();
         Self {
             job: JobView::with_mean(job, now, *mean_run_ms),
             payload: input.payload.as_ref(),
@@ -196,8 +200,6 @@ impl<'a> WholeJobView<'a> {
             timings: &output.timings,
             attempts: by_number.into_values().map(|tried| TryView::new(tried, completed)).collect(),
             artifacts: output.artifacts.iter().map(ArtifactView::from).collect(),
-            worker_id: job.holder.as_ref().filter(|_| lease.is_some()).map(|holder| &holder.worker),
-            lease_expires_at: lease.map(|lease| lease.until),
         }
     }
 }
@@ -219,13 +221,16 @@ impl<'a> TryView<'a> {
             // Only a cancelled job is queued again without an error.
             None => TryEnd::Cancelled,
         };
-        let error = error.as_ref().map(|error| TryErrorView {
-            message: &error.message,
-            failed_task: error.failed_task.as_deref(),
-            code: error.code.as_ref(),
-        });
+        let error = error.as_ref().map(TryErrorView::from);
         let (worker, outcome) = (worker.as_ref(), outcome.as_str());
         Self { number: *number, worker, started_at: *started_at, ended_at: *ended_at, outcome, error }
+    }
+}
+
+impl<'a> From<&'a JobError> for TryErrorView<'a> {
+    fn from(error: &'a JobError) -> Self {
+        let JobError { message, failed_task, code } = error;
+        Self { message, failed_task: failed_task.as_deref(), code: code.as_ref() }
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Counts {
     pub total: Total,
     /// Of each status.
     pub by_status: StatusCounts,
-    /// Of each type that has any.
-    pub by_type: BTreeMap<TypeName, u64>,
+    /// Of each type that has any, by status.
+    pub by_type: BTreeMap<TypeName, StatusCounts>,
 }
 
 /// Counts a list: by the counts, or, where it has filters, by its rows.
@@ -41,10 +41,6 @@ pub(super) async fn count(source: Source<'_>, query: &JobQuery) -> Result<Counts
         }
     }
     let by_status = types.values().fold(StatusCounts::default(), StatusCounts::plus);
-    let by_type = types.into_iter().map(|(kind, counts)| (kind, counts.total()));
-    Ok(Counts {
-        total: Total { count: by_status.total(), is_exact },
-        by_status,
-        by_type: by_type.filter(|(_, count)| *count > 0).collect(),
-    })
+    types.retain(|_, counts| counts.total() > 0);
+    Ok(Counts { total: Total { count: by_status.total(), is_exact }, by_status, by_type: types })
 }

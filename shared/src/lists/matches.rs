@@ -10,7 +10,7 @@ use super::reader::{Left, Reader};
 use super::{MAX_EXAMINED, MAX_MATCHES};
 use crate::counts::{Counted, Span, count_segments, segments};
 use crate::domain::{CreatedRange, Filter, JobQuery};
-use crate::store::pages::fetch;
+use crate::store::pages::fetch_count;
 use crate::store::ranges::{Bounds, Range};
 use crate::store::{Source, StoreError};
 
@@ -39,10 +39,10 @@ impl Total {
         if self.is_exact { "exact" } else { "at_least" }
     }
 
-    /// As many as have been seen, at least: buckets may lag.
+    /// As many as have been seen, at least. If more have been seen than counted, the counts lag, and there may be more.
     #[must_use]
     pub fn or_seen(self, seen: u64) -> Self {
-        Self { count: self.count.max(seen), ..self }
+        if seen > self.count { Self { count: seen, is_exact: false } } else { self }
     }
 }
 
@@ -100,8 +100,7 @@ impl Counting<'_> {
             if matched > MAX_MATCHES || self.examined.load(Ordering::Relaxed) >= MAX_EXAMINED {
                 return Ok(false);
             }
-            let plan = range.count(self.source.tables, &bounds);
-            let fetched = fetch(self.source.store, plan, from.as_ref()).await?;
+            let fetched = fetch_count(self.source, range, &bounds, from.as_ref()).await?;
             self.matched.fetch_add(fetched.count, Ordering::Relaxed);
             self.examined.fetch_add(fetched.examined, Ordering::Relaxed);
             from = fetched.next;

@@ -23,13 +23,15 @@ mod prepared;
 mod reader;
 mod rows;
 mod sorted;
+mod workers;
 
 pub use count::Counts;
 pub use error::ListError;
 pub use matches::Total;
 pub use page::From;
+pub use workers::{HeldJobs, MAX_RUNNING, Workers};
 
-use crate::domain::{Job, JobQuery, SortBy};
+use crate::domain::{Job, JobQuery, Owner, SortBy};
 use crate::store::{Corrupt, Jobs, StoreError};
 use page::Page;
 use prepared::Prepared;
@@ -69,12 +71,17 @@ impl Jobs<'_> {
                 sorted::page(&list, from, limit).await?
             }
         };
-        Ok(Listing { jobs: rows::jobs_with_progress(list.source, rows).await?, next, total })
+        Ok(Listing { jobs: rows::shown_jobs(list.source, rows).await?, next, total })
     }
 
     /// Counts the jobs of a list, by status and by type.
     pub async fn count(&self, query: &JobQuery) -> Result<Counts, ListError> {
         count::count(self.ledger.source().await?, query).await
+    }
+
+    /// Reads which workers hold jobs of an owner.
+    pub async fn workers(&self, owner: &Owner) -> Result<Workers, StoreError> {
+        workers::workers(self.ledger.source().await?, owner).await
     }
 
     /// Reads at most so many jobs that come after a sort key in order of creation: for a list that is walked to its end.
@@ -86,10 +93,10 @@ impl Jobs<'_> {
     ) -> Result<Chunk<Job>, StoreError> {
         let source = self.ledger.source().await?;
         let (rows, next) = page::chunk(&Prepared::of(source, query).await?, after, limit).await?;
-        Ok(Chunk { jobs: rows::jobs_with_progress(source, rows).await?, next })
+        Ok(Chunk { jobs: rows::shown_jobs(source, rows).await?, next })
     }
 
-    /// The same without the progress of running jobs. A job that cannot be read does not keep the others back.
+    /// The same without the data of heads. A job that cannot be read does not keep the others back.
     pub(crate) async fn chunk_of_heads(
         &self,
         query: &JobQuery,

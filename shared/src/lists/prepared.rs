@@ -5,10 +5,10 @@ use futures_util::future::try_join_all;
 use super::plan::{Plan, choose, given};
 use super::reader::Reader;
 use crate::counts::{Totals, total, totals};
-use crate::domain::{CreatedRange, ExternalId, Job, JobId, JobQuery, Order, Status, created_key};
+use crate::domain::{CreatedRange, ExternalId, JobId, JobQuery, Order, Status, created_key};
 use crate::store::pages::ListRow;
 use crate::store::ranges::Bounds;
-use crate::store::{Source, StoreError, job_of_row, plans};
+use crate::store::{AttributeMap, Source, StoreError, job_of_row, plans};
 
 /// A list, and what is known of it before its rows are read.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ async fn by_id(source: Source<'_>, query: &JobQuery) -> Result<Vec<Found>, Store
     for item in try_join_all(reads).await?.into_iter().flatten() {
         let job = job_of_row(item.clone())?;
         if query.matches(&job) {
-            let is_in_ranges = is_found_by_name(query, &job);
+            let is_in_ranges = is_found_by_name(query, &item);
             let row = ListRow { id: job.id, created: created_key(job.created_at, job.id), item };
             found.push(Found { row, is_in_ranges });
         }
@@ -87,8 +87,12 @@ async fn by_id(source: Source<'_>, query: &JobQuery) -> Result<Vec<Found>, Store
     Ok(found)
 }
 
-fn is_found_by_name(query: &JobQuery, job: &Job) -> bool {
-    query.filter.search.as_ref().is_some_and(|search| search.finds_by_name(job))
+/// Whether the ranges find the job by its name, too: by the texts that are stored of it.
+fn is_found_by_name(query: &JobQuery, head: &AttributeMap) -> bool {
+    let Some(search) = &query.filter.search else { return false };
+    let names = ["name", "folded"].map(|name| head.get(name).and_then(|text| text.as_s().ok()));
+    let forms = search.stored_forms();
+    names.into_iter().flatten().any(|text| forms.iter().any(|form| text.contains(form)))
 }
 
 /// The ids that the list asks for: its own word for one, or a search that may be one or the other.

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::plan::Plan;
 use crate::domain::{JobId, Order};
-use crate::store::pages::{Fetched, ListRow, Next, READS_AT_ONCE, fetch};
+use crate::store::pages::{Fetched, ListRow, Next, READS_AT_ONCE, fetch_rows};
 use crate::store::ranges::{Bounds, Range};
 use crate::store::{Source, StoreError};
 
@@ -129,10 +129,11 @@ impl<'a> Reader<'a> {
         let mut reads = Vec::new();
         for (index, feed) in self.feeds.iter().enumerate().filter(|(_, feed)| feed.is_hungry()) {
             let Some(range) = &feed.range else { continue };
-            let limit = i32::try_from(self.appetite(feed, wanted)).unwrap_or(i32::MAX);
-            let plan = range.read(source.tables, &self.bounds, order).limit(limit);
+            let limit = Some(i32::try_from(self.appetite(feed, wanted)).unwrap_or(i32::MAX));
+            let within = (&self.bounds, order);
             reads.push(async move {
-                Ok::<_, StoreError>((index, fetch(source.store, plan, feed.next.as_ref()).await?))
+                let fetched = fetch_rows(source, range, within, limit, feed.next.as_ref()).await?;
+                Ok::<_, StoreError>((index, fetched))
             });
         }
         let fetched: Vec<(usize, Fetched)> =

@@ -2,19 +2,16 @@
 
 use crate::domain::Job;
 use crate::store::pages::ListRow;
-use crate::store::{Corrupt, Source, StoreError, job_of_row, with_progress};
+use crate::store::{Corrupt, Source, StoreError, job_of_row, with_heads};
 
 /// The job of a row, as its index tells it.
 pub(super) fn job(row: ListRow) -> Result<Job, Corrupt> {
     job_of_row(row.item)
 }
 
-/// The jobs of these rows, as they are shown: with how far those are that run, which only their heads tell.
-pub(super) async fn jobs_with_progress(
-    source: Source<'_>,
-    rows: Vec<ListRow>,
-) -> Result<Vec<Job>, StoreError> {
+/// The jobs of these rows, as they are shown: also with the data of running and retrying jobs that only their heads have.
+pub(super) async fn shown_jobs(source: Source<'_>, rows: Vec<ListRow>) -> Result<Vec<Job>, StoreError> {
     let mut jobs: Vec<Job> = rows.into_iter().map(job).collect::<Result<_, _>>()?;
-    with_progress(source.store, source.tables, &mut jobs).await?;
+    with_heads(source.store, source.tables, &mut jobs).await?;
     Ok(jobs)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::future::join_all;
 
 use super::any_of;
-use super::memory::{Contention, LongQueues, Taken};
+use super::memory::{Contention, LongQueues, Recent, Taken};
 use super::send::{Made, made, transact};
 use super::slots::{self, Slots};
 use super::waiting::{CROWDED_WINDOW, Candidate, WINDOW, view};
@@ -43,6 +43,8 @@ pub struct ClaimRequest {
     pub max: usize,
     /// How long each is held without a report, in seconds.
     pub lease_seconds: u32,
+    /// Whether its worker promises a report on each job before it begins to work on it.
+    pub acknowledge: bool,
 }
 
 /// A job that somebody got.
@@ -60,6 +62,7 @@ pub struct Claims {
     taken: Taken,
     long: LongQueues,
     contention: Contention,
+    pub(super) recent: Recent,
 }
 
 /// The outcome of one try for one job.
@@ -92,6 +95,9 @@ impl Claims {
                     break;
                 }
             }
+        }
+        if !got.is_empty() {
+            self.recent.came((&request.owner, &request.kinds), clock());
         }
         Ok(got)
     }
@@ -258,7 +264,7 @@ async fn take_head(
         kind: candidate.kind.clone(),
     };
     let token = LeaseToken::new(terms, Environment::fresh_secret_id());
-    let mut step = claimed(&request.worker, &token, now).of(&request.owner);
+    let mut step = claimed(&request.worker, &token, request.acknowledge, now).of(&request.owner);
     for _ in 0..MAX_TRIES {
         let Some(made) = send(ledger, &request.owner, candidate, &step, is_limited).await? else {
             return Ok(Took::Full);

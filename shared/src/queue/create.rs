@@ -2,12 +2,12 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::send::announce;
 use super::{Error, Jobs};
 use crate::counts::{mean_run_ms, used_bytes};
 use crate::domain::{Creation, Head, IdempotencyKey, JobId, Mode, NewJob, Timestamp};
 use crate::store::head_write::HeadPut;
 use crate::store::pages::READS_AT_ONCE;
-use crate::store::schema::{HEAD, KEY};
 use crate::store::{Ledger, Part, StoreError, Written, head_of_row, input_part, plans};
 
 /// How far a job's position in its queue is counted.
@@ -67,10 +67,14 @@ impl Jobs<'_> {
         }
         let created = |head, is_new, ahead| Created { head, is_new, ahead, mean_run_ms, mode: settings.mode };
         let existing = match store.put(HeadPut::create(&head)?.request(&config.tables)).await? {
-            Written::Done(_) => return Ok(created(head, true, ahead)),
+            Written::Done(_) => {
+                announce(ledger, &head);
+                return Ok(created(head, true, ahead));
+            }
             Written::Refused(item) => head_of_row(item.ok_or(Error::NotFound)?)?,
         };
         if existing.is_same_write(&head) {
+            announce(ledger, &existing);
             return Ok(created(existing, true, ahead));
         }
         ledger.drop_parts(&head, None).await;
@@ -98,23 +102,24 @@ impl Jobs<'_> {
 
     /// Makes sure that a key never stood for another request, whether that had an `external_id` or not.
     ///
-    /// Without one, the key gives the id, and creating the job decides; with one, the key is kept by itself.
+    /// Both kinds of request write the same item, on a condition that the other kind's item does not meet. So of two that
+    /// come at once, one is refused. Among requests without an `external_id`, creating the job decides.
     async fn claim_key(&self, head: &Head, key: &IdempotencyKey, now: Timestamp) -> Result<(), Error> {
         let Ledger { store, config, .. } = self.ledger;
         let id = JobId::of_idempotency_key(&head.job.owner, key);
-        let by_itself = head.job.external_id.is_some();
-        let elsewhere =
-            plans::get_part(&config.tables, id, if by_itself { HEAD } else { KEY }).consistent_read(true);
-        if store.get(elsewhere).await?.is_some() {
-            return Err(Error::IdempotencyKeyReused);
-        }
-        if by_itself {
-            let kept = plans::keep_key(&config.tables, id, &head.fingerprint, now);
-            if let Written::Refused(_) = store.put(kept).await? {
+        let kept = if head.job.external_id.is_some() {
+            // Of a job that outlived its key, or is older than keys of such jobs are.
+            if store.get(plans::get_head(&config.tables, id).consistent_read(true)).await?.is_some() {
                 return Err(Error::IdempotencyKeyReused);
             }
+            plans::keep_key(&config.tables, id, &head.fingerprint, now)
+        } else {
+            plans::keep_key_of_id(&config.tables, id, now)
+        };
+        match store.put(kept).await? {
+            Written::Done(_) => Ok(()),
+            Written::Refused(_) => Err(Error::IdempotencyKeyReused),
         }
-        Ok(())
     }
 
     /// Writes what the job is given, before the head that decides whether there is a job.

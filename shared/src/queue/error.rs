@@ -1,17 +1,14 @@
 //! Why an operation on a job was not carried out.
 
-use crate::domain::{PartError, Status, TypeName};
+use crate::domain::{Invalid, PartError, Status, TypeName};
 use crate::store::{Corrupt, StoreError};
 
 /// Why an operation on a job was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No job has this id.
-    #[error("no job has this id")]
+    /// No job of the owner has this id. Another owner may have one.
+    #[error("no job of the owner has this id")]
     NotFound,
-    /// The job is another owner's.
-    #[error("the job belongs to another owner")]
-    OtherOwner,
     /// The status of the job does not allow it.
     #[error("a {status} job cannot be {wanted}")]
     WrongStatus {
@@ -43,6 +40,9 @@ pub enum Error {
         /// The bytes that the key lets it keep.
         quota_bytes: u64,
     },
+    /// With those that the job has, its labels are more than may be.
+    #[error("the labels of the job {0}")]
+    TooManyLabels(Invalid),
     /// Input or output is larger than it may be.
     #[error(transparent)]
     TooLarge(#[from] PartError),

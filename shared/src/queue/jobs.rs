@@ -1,14 +1,14 @@
-//! Operations on jobs. Here it is decided once that there is no such job, and that it is another owner's.
+//! Operations on jobs. Here it is decided once that there is no such job: for a caller, another owner's job is none.
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::send::{Made, make, stop};
 use super::{Error, Jobs};
-use crate::domain::step::When;
+use crate::domain::step::{Change, When};
 use crate::domain::steps::{cancelled, removed, retried};
-use crate::domain::{
-    BulkAction, Head, JobId, Mark, Owner, Seen, State, Status, Step, Timestamp, is_reserved,
-};
+use crate::domain::{BulkAction, Head, JobId, Mark, Owner, Seen, Status, Step, Timestamp, is_reserved};
 use crate::store::head_write::HeadUpdate;
 use crate::store::{Ledger, StoreError, Written, head_of_row, plans};
 
@@ -24,6 +24,40 @@ pub struct ByBulk<'a> {
     pub statuses: &'a BTreeSet<Status>,
 }
 
+/// The caller that queues a job again. Each knows its own write by an id of its own, and by no time: calls share milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub enum Retrier<'a> {
+    /// The call with this id.
+    Call(Uuid),
+    /// A bulk job.
+    Bulk(ByBulk<'a>),
+}
+
+impl Retrier<'_> {
+    /// The step, with the mark that is left on the job.
+    fn marked(self, step: Step) -> Step {
+        match self {
+            Self::Call(call) => step.with(Change::RetriedBy(call)),
+            Self::Bulk(bulk) => within(step, Some(bulk)).by(Some(bulk.mark)),
+        }
+    }
+
+    /// Whether the job has this mark: the answer to the first try was lost, or a part of the bulk job is done again.
+    fn has_changed(self, head: &Head) -> bool {
+        match self {
+            Self::Call(call) => head.retried_by == Some(call),
+            Self::Bulk(bulk) => bulk.has_changed(head),
+        }
+    }
+
+    fn sources(self) -> BTreeSet<Status> {
+        match self {
+            Self::Call(_) => BulkAction::Retry.sources(),
+            Self::Bulk(bulk) => bulk.statuses.clone(),
+        }
+    }
+}
+
 impl ByBulk<'_> {
     /// Whether this bulk job has changed the job before.
     fn has_changed(&self, head: &Head) -> bool {
@@ -31,10 +65,10 @@ impl ByBulk<'_> {
     }
 }
 
-/// The job, if it is there and this owner's.
+/// The job, if it is there and this owner's. Ids made of an `external_id` can be computed by anybody, so both errors are
+/// the same: else a caller would learn which external ids another owner uses.
 pub(super) fn owned<T>(found: Option<T>, owner: &Owner, head: impl Fn(&T) -> &Head) -> Result<T, Error> {
-    let found = found.ok_or(Error::NotFound)?;
-    if head(&found).job.owner == *owner { Ok(found) } else { Err(Error::OtherOwner) }
+    found.filter(|found| head(found).job.owner == *owner).ok_or(Error::NotFound)
 }
 
 /// The head that refused a write, if it is there and this owner's.
@@ -86,8 +120,8 @@ impl Jobs<'_> {
         stop(self.ledger, id, &step, None).await
     }
 
-    /// Queues a job again that failed or was cancelled, with one more attempt.
-    pub async fn retry(&self, owner: &Owner, id: JobId, now: Timestamp) -> Result<Head, Error> {
+    /// Queues a job again that failed or was cancelled, with one more attempt. Of several calls, one queues it.
+    pub async fn retry(&self, owner: &Owner, id: JobId, call: Uuid, now: Timestamp) -> Result<Head, Error> {
         let Head { job, .. } = self.head(owner, id).await?;
         if is_reserved(&job.kind) {
             return Err(Error::ServiceJob(job.kind));
@@ -95,7 +129,7 @@ impl Jobs<'_> {
         if !BulkAction::Retry.sources().contains(&job.status()) {
             return Err(Error::wrong_status(job.status(), "retried"));
         }
-        self.retry_seen(owner, Seen::from(&job), now, None).await
+        self.retry_seen(owner, Seen::from(&job), now, Retrier::Call(call)).await
     }
 
     /// The same for a job that was read already.
@@ -104,22 +138,17 @@ impl Jobs<'_> {
         owner: &Owner,
         mut seen: Seen,
         now: Timestamp,
-        bulk: Option<ByBulk<'_>>,
+        by: Retrier<'_>,
     ) -> Result<Head, Error> {
-        let sources = bulk.map_or_else(|| BulkAction::Retry.sources(), |bulk| bulk.statuses.clone());
+        let sources = by.sources();
         let mut status = Status::Queued;
         for _ in 0..MAX_TRIES {
-            let step = within(retried(seen, now).of(owner), bulk).by(bulk.map(|bulk| bulk.mark));
+            let step = by.marked(retried(seen, now).of(owner));
             let there = match make(self.ledger, seen.id, &step).await? {
                 Made::Done(head) => return Ok(*head),
                 Made::Refused(there) => refused(there, owner)?,
             };
-            // The answer to its own first try was lost, or this part of the bulk job is done again.
-            let is_done = match bulk {
-                Some(bulk) => bulk.has_changed(&there),
-                None => there.job.state == State::Queued { available_at: now },
-            };
-            if is_done {
+            if by.has_changed(&there) {
                 return Ok(there);
             }
             if is_reserved(&there.job.kind) {

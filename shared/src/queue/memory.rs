@@ -98,6 +98,40 @@ fn next_spread(spread: usize, tried: usize, lost: usize) -> usize {
     }
 }
 
+/// Shortest pause between two looks of a claim that waits.
+const FIRST_PAUSE_MS: u64 = 100;
+/// Longest pause: in 20 seconds, a claim for which nothing comes looks 24 times.
+const LONGEST_PAUSE_MS: u64 = 900;
+/// The part of the time since something came that a claim pauses.
+const QUIET_PART: u64 = 8;
+/// How long it matters that something came, in milliseconds: by then, pauses are at their longest.
+const CAME_MS: i64 = 7_200;
+
+/// When something last came for claims that wait: soon after that they look more often.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    came: Memory<(Owner, BTreeSet<TypeName>), Timestamp>,
+}
+
+impl Recent {
+    /// A job came for claims of these types.
+    pub(super) fn came(&self, (owner, kinds): (&Owner, &BTreeSet<TypeName>), now: Timestamp) {
+        self.came.remember((owner.clone(), kinds.clone()), now, now, CAME_MS);
+    }
+
+    /// How long a claim of these types pauses before it looks again.
+    pub(super) fn pause_ms(&self, (owner, kinds): (&Owner, &BTreeSet<TypeName>), now: Timestamp) -> u64 {
+        let came = self.came.recall(&(owner.clone(), kinds.clone()), now);
+        pause_ms(came.map(|came| now.since(came)))
+    }
+}
+
+/// The pause so long after something came; `None`: nothing did for long.
+fn pause_ms(quiet_ms: Option<u64>) -> u64 {
+    quiet_ms
+        .map_or(LONGEST_PAUSE_MS, |quiet_ms| (quiet_ms / QUIET_PART).clamp(FIRST_PAUSE_MS, LONGEST_PAUSE_MS))
+}
+
 /// How long a try is remembered as taken, in milliseconds: about as long as an index may lag.
 const TAKEN_MS: i64 = 2_000;
 
@@ -124,6 +158,15 @@ impl Taken {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_with_the_time_since_something_came() {
+        let pauses = [Some(0), Some(800), Some(4_000), Some(7_200), Some(60_000), None].map(pause_ms);
+        assert_eq!(pauses, [100, 100, 500, 900, 900, 900]);
+        let after = std::iter::successors(Some(0), |quiet_ms| Some(quiet_ms + pause_ms(Some(*quiet_ms))));
+        assert_eq!(after.take_while(|quiet_ms| *quiet_ms < 7_200).count(), 26, "looks in these seconds");
+        assert_eq!(u64::try_from(CAME_MS), Ok(LONGEST_PAUSE_MS * QUIET_PART));
+    }
 
     #[test]
     fn a_spread_grows_with_lost_races_and_passes_with_won_ones() {

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use super::jobs::owned;
-use super::send::Made;
+use super::send::{Made, announce};
 use super::{Error, Jobs};
 use crate::counts::mean_run_ms;
 use crate::domain::{Head, Job, JobId, Owner};
 use crate::store::head_write::HeadPut;
-use crate::store::{Corrupt, Ledger, Part, StoreError, WholeJob, Written, head_of_row, job_of_row, plans};
+use crate::store::{
+    Corrupt, Ledger, Part, StoreError, WholeJob, Written, head_of_row, id_of_row, job_of_row, plans,
+};
 
 impl Jobs<'_> {
     /// A job with its parts, as of now.
@@ -41,6 +43,27 @@ impl Jobs<'_> {
         Ok(mine.map(|job| (job.id, job)).collect())
     }
 
+    /// The same. A job that cannot be read does not keep the others back; nobody knows whose it is.
+    pub(crate) async fn each(
+        &self,
+        owner: &Owner,
+        ids: &[JobId],
+    ) -> Result<HashMap<JobId, Result<Job, Corrupt>>, StoreError> {
+        let Ledger { store, config, .. } = self.ledger;
+        let found = store.batch_get(plans::get_heads_now(&config.tables, ids)?).await?;
+        let mut jobs = HashMap::new();
+        for item in found.into_values().flatten() {
+            let id = id_of_row(&item)?;
+            match job_of_row(item) {
+                Ok(job) if job.owner != *owner => {}
+                read => {
+                    jobs.insert(id, read);
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
     /// The heads of those of up to 100 jobs that are there, of any owner, as of now.
     pub async fn heads(&self, ids: &[JobId]) -> Result<HashMap<JobId, Head>, StoreError> {
         let Ledger { store, config, .. } = self.ledger;
@@ -58,7 +81,10 @@ impl Jobs<'_> {
         };
         let written = self.ledger.store.put(put.request(&self.ledger.config.tables)).await?;
         Ok(match written {
-            Written::Done(_) => Made::Done(Box::new(head.clone())),
+            Written::Done(_) => {
+                announce(self.ledger, head);
+                Made::Done(Box::new(head.clone()))
+            }
             Written::Refused(item) => Made::Refused(item.map(head_of_row).transpose()?.map(Box::new)),
         })
     }

@@ -14,18 +14,16 @@ use serde::Serialize;
 use super::any_of;
 use super::oldest::oldest_due;
 use super::send::{Made, replace};
-use crate::counts::{
-    MAX_NOTED_TYPES, NotedType, QueueNote, StatusCounts, counts_by_owner, counts_by_type, owners,
-};
+use crate::counts::{Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners};
 use crate::domain::{
-    CreatedRange, Head, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId, is_reserved,
-    steps::expired,
+    CreatedRange, Head, Job, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId,
+    is_reserved, steps::expired,
 };
 use crate::environment::Environment;
 use crate::store::plans::{get_heads, queue::Queue};
 use crate::store::ranges::{Bounds, Range, exact_ranges};
 use crate::store::schema::ALL_OWNERS;
-use crate::store::{AttributeMap, Ledger, Source, StoreError, head_of_row, id_of_row};
+use crate::store::{AttributeMap, Ledger, Source, Store, StoreError, Tables, head_of_row, id_of_row};
 
 /// Owners that are looked at side by side.
 const OWNERS_AT_ONCE: usize = 8;
@@ -77,10 +75,9 @@ pub async fn watch(
 ) -> Result<Watched, StoreError> {
     let (now, Ledger { store, config, .. }) = (clock(), ledger);
     let is_thorough = (now.millis() / 60_000) % THOROUGH_MINUTES == 0;
-    let kinds = counts_by_type(store, &config.tables, ALL_OWNERS).await?;
-    let is_any = |status| kinds.values().any(|counts| counts.get(status) > 0);
+    let counted = counted(store, &config.tables).await?;
     let (mut seen, mut oldest) = (Seen::default(), BTreeMap::new());
-    if is_thorough || is_any(Status::Queued) || is_any(Status::Running) {
+    if is_thorough || counted.is_any {
         let source = ledger.source().await?;
         let look = Look { ledger, source, clock, ends_at, seen };
         let mut owners = owners(source).await?;
@@ -93,7 +90,7 @@ pub async fn watch(
         owners.rotate_left(begin);
         let looks = owners.iter().map(|owner| look.owner(owner));
         stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect::<()>().await;
-        oldest = look.oldest(&waiting, &busiest(&kinds)).await;
+        oldest = look.oldest(&waiting, &counted.busiest).await;
         seen = look.seen;
     }
     let whole = !seen.is_partial.load(Ordering::Relaxed);
@@ -104,15 +101,27 @@ pub async fn watch(
     Ok(seen.watched(whole))
 }
 
-/// Of the types that have waiting jobs, those of which there are most.
-fn busiest(kinds: &BTreeMap<TypeName, StatusCounts>) -> BTreeSet<TypeName> {
-    let mut waiting: Vec<_> = kinds
-        .iter()
-        .map(|(kind, counts)| (counts.get(Status::Queued), kind))
-        .filter(|(count, _)| *count > 0)
-        .collect();
-    waiting.sort_unstable_by(|a, b| b.cmp(a));
-    waiting.into_iter().take(MAX_NOTED_TYPES).map(|(_, kind)| kind.clone()).collect()
+/// The counts of all owners.
+struct AllOwners {
+    /// Whether any job waits or runs.
+    is_any: bool,
+    /// Of the types that have waiting jobs, those of which there are most.
+    busiest: BTreeSet<TypeName>,
+}
+
+/// Reads the counts of all types, however many there are, and keeps what a look needs.
+async fn counted(store: &Store, tables: &Tables) -> Result<AllOwners, StoreError> {
+    let (mut is_any, mut busiest) = (false, Greatest::new(MAX_NOTED_TYPES));
+    each_type(store, tables, ALL_OWNERS, |kind, counts| {
+        let waiting = counts.get(Status::Queued);
+        is_any |= waiting > 0 || counts.get(Status::Running) > 0;
+        if waiting > 0 {
+            busiest.add(waiting, kind, ());
+        }
+    })
+    .await?;
+    let (busiest, _) = busiest.finish();
+    Ok(AllOwners { is_any, busiest: busiest.map(|(kind, ())| kind).collect() })
 }
 
 /// The values that one look works with.
@@ -238,11 +247,18 @@ impl Look<'_> {
             let Some(step) = expired(job, backoff_ms, now) else { return Ok(()) };
             let next = step.apply(head);
             let status = next.job.status();
-            match replace(self.source.store, self.source.tables, &next, head).await? {
+            match replace(self.ledger, &next, head).await? {
                 Made::Done(_) if status == Status::Queued => add(&self.seen.queued, 1),
                 Made::Done(_) => add(&self.seen.failed, 1),
-                Made::Refused(_) => add(&self.seen.changed, 1),
+                Made::Refused(_) => {
+                    add(&self.seen.changed, 1);
+                    return Ok(());
+                }
             }
+            let Job { id, owner, kind, attempt, holder, .. } = job;
+            let worker = holder.as_ref().map(|holder| holder.worker.as_str());
+            let status = status.as_str();
+            tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, worker, status, "a lease expired");
             Ok::<_, StoreError>(())
         };
         if let Err(error) = end.await {
@@ -266,16 +282,17 @@ impl Look<'_> {
         if !self.is_time_left() {
             return Vec::new();
         }
-        let counts = match counts_by_type(self.source.store, self.source.tables, owner.as_str()).await {
-            Ok(counts) => counts,
-            Err(error) => {
-                self.seen.missed(&error, "an owner's counts could not be read");
-                return Vec::new();
+        let mut waiting = Vec::new();
+        let read = each_type(self.source.store, self.source.tables, owner.as_str(), |kind, counts| {
+            if counts.get(Status::Queued) > 0 && kinds.contains(&kind) {
+                waiting.push(kind);
             }
-        };
-        let waiting = counts.iter().filter(|(_, counts)| counts.get(Status::Queued) > 0);
-        let waiting = waiting.map(|(kind, _)| kind).filter(|kind| kinds.contains(*kind));
-        let parts = waiting.flat_map(|kind| (0..self.source.shards).map(move |shard| (kind, shard)));
+        });
+        if let Err(error) = read.await {
+            self.seen.missed(&error, "an owner's counts could not be read");
+            return Vec::new();
+        }
+        let parts = waiting.iter().flat_map(|kind| (0..self.source.shards).map(move |shard| (kind, shard)));
         let looks = parts.map(|(kind, shard)| async move {
             if !self.is_time_left() {
                 return None;

@@ -11,6 +11,14 @@ use crate::store::{
 /// How often a step is sent with another guess: of the time of the last change, or of the slot.
 const MAX_TRIES: usize = 4;
 
+/// Wakes a claim that waits for this job, if the job may be claimed since its last change.
+pub(super) fn announce(ledger: &Ledger, head: &Head) {
+    let job = &head.job;
+    if job.is_due(job.updated_at) {
+        ledger.bell.ring(&job.owner, &job.kind);
+    }
+}
+
 /// The outcome of a guarded write of a head.
 #[derive(Clone, Debug)]
 pub enum Made {
@@ -32,7 +40,11 @@ pub(crate) async fn make(ledger: &Ledger, id: JobId, step: &Step) -> Result<Made
             Made::Refused(Some(there)) if step.may_be_made_again(there) && step.is_too_early(there) => {
                 step = step.after(there);
             }
-            Made::Done(_) | Made::Refused(_) => return Ok(made),
+            Made::Done(head) => {
+                announce(ledger, head);
+                return Ok(made);
+            }
+            Made::Refused(_) => return Ok(made),
         }
     }
     Err(changed_at_every_try())
@@ -59,7 +71,13 @@ pub(crate) async fn stop(
                 release(&ledger.store, tables, id, &write, owner, kind).await?
             }
         };
-        let Made::Refused(Some(there)) = &made else { return Ok(made) };
+        let Made::Refused(Some(there)) = &made else {
+            // The slot that is free now may be what a claim waits for.
+            if let (Made::Done(_), Some((owner, kind))) = (&made, &held) {
+                ledger.bell.ring(owner, kind);
+            }
+            return Ok(made);
+        };
         let guessed_wrong = there.job.holds_slot() != held.is_some() || step.is_too_early(there);
         if !(guessed_wrong && step.may_be_made_again(there)) {
             return Ok(made);
@@ -119,14 +137,11 @@ pub(super) async fn transact(
 
 /// Puts a head in the place of the one that was read, unless that changed. If the job held a slot and stops running, it
 /// gives the slot back. Refused: the head that is there instead.
-pub(super) async fn replace(
-    store: &Store,
-    tables: &Tables,
-    head: &Head,
-    seen: &Head,
-) -> Result<Made, StoreError> {
+pub(super) async fn replace(ledger: &Ledger, head: &Head, seen: &Head) -> Result<Made, StoreError> {
+    let (store, tables) = (&ledger.store, &ledger.config.tables);
     let put = HeadPut::replace(head, seen)?;
-    let written = if seen.job.holds_slot() && head.job.status() != Status::Running {
+    let frees_slot = seen.job.holds_slot() && head.job.status() != Status::Running;
+    let written = if frees_slot {
         let Job { owner, kind, .. } = &seen.job;
         match transact(store, tables, &HeadWrite::Put(put), owner, kind, Slot::Release).await? {
             Transacted::Done => Written::Done(None),
@@ -136,7 +151,13 @@ pub(super) async fn replace(
         store.put(put.request(tables)).await?
     };
     Ok(match written {
-        Written::Done(_) => Made::Done(Box::new(head.clone())),
+        Written::Done(_) => {
+            announce(ledger, head);
+            if frees_slot {
+                ledger.bell.ring(&seen.job.owner, &seen.job.kind);
+            }
+            Made::Done(Box::new(head.clone()))
+        }
         Written::Refused(item) => Made::Refused(item.map(head_of_row).transpose()?.map(Box::new)),
     })
 }

@@ -8,8 +8,8 @@ use crate::store::head_write::{HeadUpdate, HeadWrite};
 use crate::store::pages::fetch;
 use crate::store::plans::queue::Slot;
 use crate::store::ranges::{Bounds, exact_ranges};
-use crate::store::types::open_type;
-use crate::store::{Ledger, StoreError, StoredType};
+use crate::store::type_item::{adopt_type, type_of_item};
+use crate::store::{Ledger, StoreError, StoredType, Written};
 
 use super::send::transact;
 
@@ -17,7 +17,7 @@ use super::send::transact;
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     limited: BTreeSet<TypeName>,
-    /// Those of which no job may go: as many run as may, or it is not yet known how many do.
+    /// Those of which no job may go: they are paused, or as many run as may.
     closed: BTreeSet<TypeName>,
 }
 
@@ -33,7 +33,7 @@ impl Slots {
     }
 }
 
-/// Finds out which types are limited, and opens those whose time has come.
+/// Finds out which types are limited or paused, and gives slots to jobs that run without one.
 pub(super) async fn open(
     ledger: &Ledger,
     owner: &Owner,
@@ -42,22 +42,40 @@ pub(super) async fn open(
 ) -> Result<Slots, StoreError> {
     let mut slots = Slots::default();
     for (kind, stored) in types {
+        if stored.paused_at.is_some() {
+            slots.closed.insert(kind.clone());
+            continue;
+        }
         let Some(limit) = stored.settings.max_concurrency else { continue };
         slots.limited.insert(kind.clone());
-        let is_open = match stored.opens_at {
-            None => true,
-            Some(opens_at) if now < opens_at => false,
-            Some(opens_at) => {
-                adopt_all(ledger, owner, kind).await?;
-                ledger.store.update(open_type(&ledger.config.tables, owner, kind, opens_at)).await?;
-                true
+        let running = match stored.opens_at {
+            Some(opens_at) if now >= opens_at || !stored.adopted => {
+                adopt(ledger, owner, kind, opens_at, now).await?.unwrap_or(stored.running)
             }
+            Some(_) | None => stored.running,
         };
-        if !is_open || stored.running >= u64::from(limit) {
+        if running >= u64::from(limit) {
             slots.closed.insert(kind.clone());
         }
     }
     Ok(slots)
+}
+
+/// Gives slots to all jobs of a type that run, and notes it: when the type has got its first limit, and once more when no
+/// claim that began before can be under way. Answers how many slots are taken then, if nobody else has noted it.
+async fn adopt(
+    ledger: &Ledger,
+    owner: &Owner,
+    kind: &TypeName,
+    opens_at: Timestamp,
+    now: Timestamp,
+) -> Result<Option<u64>, StoreError> {
+    adopt_all(ledger, owner, kind).await?;
+    let noted = adopt_type(&ledger.config.tables, owner, kind, opens_at, now >= opens_at);
+    Ok(match ledger.store.update(noted).await? {
+        Written::Done(item) => Some(type_of_item(item.unwrap_or_default())?.1.running),
+        Written::Refused(_) => None,
+    })
 }
 
 /// Gives a slot to each job of a type that was claimed before there was a limit: they count, however many they are.

@@ -11,8 +11,8 @@ use super::{Error, Jobs};
 use crate::domain::step::{Change, When};
 use crate::domain::steps::{completed, renewed};
 use crate::domain::{
-    Head, Input, JobChange, JobId, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings, Unfit,
-    is_reserved,
+    Edits, Head, Input, JobChange, JobId, Misfit, Output, Owner, Renewal, Timestamp, TypeName, TypeSettings,
+    Unfit, is_reserved,
 };
 use crate::environment::Environment;
 use crate::store::{StoreError, input_part, output_part};
@@ -106,7 +106,6 @@ impl Jobs<'_> {
     /// Makes a change to a job as it now is.
     async fn replace(&self, update: Update<'_>, change: &JobChange) -> Result<Head, Error> {
         let Update { owner, id, now, .. } = update;
-        let (store, tables) = (&self.ledger.store, &self.ledger.config.tables);
         for _ in 0..MAX_TRIES {
             let head = self.head(owner, id).await?;
             if stands(&head, change, now)? {
@@ -116,7 +115,7 @@ impl Jobs<'_> {
             let mut next = change.apply(&head, &settings, Environment::chance(), now);
             self.write_parts(update, &head, change, &mut next).await?;
             // If nobody knows whether it was done, the part that was written may be the job's, and stays.
-            let there = match replace(store, tables, &next, &head).await? {
+            let there = match replace(self.ledger, &next, &head).await? {
                 Made::Done(head) => Some(*head),
                 Made::Refused(there) => there.map(|there| *there),
             };
@@ -147,9 +146,11 @@ impl Jobs<'_> {
             next.output = Some(fresh);
             next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
         }
-        if let Some(metadata) = &change.metadata {
+        if change.edits.changes_input() {
+            let Edits { metadata, payload, .. } = change.edits.clone();
             let (mut input, bytes): (Input, u64) = ledger.read_part(id, head.input.map(input_part)).await?;
-            input.metadata = Some(metadata.clone());
+            input.metadata = metadata.or(input.metadata);
+            input.payload = payload.or(input.payload);
             let written = ledger.write_part(id, &input_part(fresh), input.to_json()?).await?;
             next.input = Some(fresh);
             next.job.bytes = next.job.bytes.saturating_sub(bytes).saturating_add(written);
@@ -190,9 +191,16 @@ fn stands(head: &Head, change: &JobChange, now: Timestamp) -> Result<bool, Error
         return Ok(true);
     }
     let status = job.status();
-    change.check(status).map(|()| false).map_err(|unfit| match unfit {
+    change.check(job).map(|()| false).map_err(|unfit| match unfit {
         Unfit::NoStep(target) => Error::wrong_status(status, format!("made {target}")),
         Unfit::NoReport => Error::wrong_status(status, "reported on"),
+        Unfit::Edit(Misfit::NotWaiting(field)) => {
+            Error::wrong_status(status, format!("given another {field}"))
+        }
+        Unfit::Edit(Misfit::TooFewAttempts(least)) => {
+            Error::wrong_status(status, format!("given fewer than {least} attempts"))
+        }
+        Unfit::Edit(Misfit::Labels(invalid)) => Error::TooManyLabels(invalid),
     })
 }
 

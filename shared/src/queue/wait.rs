@@ -1,8 +1,10 @@
-//! Waiting for the end of a job.
+//! Waiting: for the end of a job, and for a job to claim.
 
+use std::future::Future;
 use std::time::Duration;
 
-use super::Jobs;
+use super::{ClaimRequest, Claimed, Claims, Jobs};
+use crate::bell::Listener;
 use crate::domain::{Head, JobId, Timestamp};
 use crate::store::{Ledger, StoreError, head_of_row, plans};
 
@@ -38,6 +40,42 @@ impl Jobs<'_> {
             seen = head.map(head_of_row).transpose()?;
             if seen.as_ref().is_none_or(|head| head.job.status().is_ended()) {
                 return Ok(seen);
+            }
+        }
+    }
+}
+
+impl Claims {
+    /// Claims again and again, until there is something or the time is over. It looks at once if a job is queued in this
+    /// process, more often soon after something came, and else about once a second. If its caller leaves, it ends.
+    pub async fn wait(
+        &self,
+        ledger: &Ledger,
+        request: &ClaimRequest,
+        listener: &Listener,
+        clock: fn() -> Timestamp,
+        deadline: Timestamp,
+        caller_left: impl Future<Output = ()>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let mut caller_left = std::pin::pin!(caller_left);
+        let queues = (&request.owner, &request.kinds);
+        loop {
+            let now = clock();
+            let left_ms = deadline.since(now);
+            if left_ms == 0 {
+                return Ok(Vec::new());
+            }
+            let pause = Duration::from_millis(self.recent.pause_ms(queues, now).min(left_ms));
+            tokio::select! {
+                biased;
+                // A job would be taken for nobody.
+                () = &mut caller_left => return Ok(Vec::new()),
+                () = listener.rung() => self.recent.came(queues, clock()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            let claimed = self.claim(ledger, request, clock).await?;
+            if !claimed.is_empty() {
+                return Ok(claimed);
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::store::pages::READS_AT_ONCE;
 use crate::store::plans::queue::Queue;
 use crate::store::schema::QUEUE;
 use crate::store::value::s;
-use crate::store::{AttributeMap, Corrupt, Source, StoreError, queue_key};
+use crate::store::{AttributeMap, Corrupt, LATER, Source, StoreError, queue_place};
 
 /// How many jobs of each type a claim looks at.
 pub(super) const WINDOW: i32 = 50;
@@ -43,7 +43,6 @@ struct Row {
     job_id: JobId,
     queue: String,
     priority: u8,
-    available_at: i64,
     attempt: u32,
     #[serde(default)]
     timeout_seconds: Option<u32>,
@@ -55,8 +54,10 @@ impl Candidate {
     fn of_row(item: AttributeMap, kind: &TypeName) -> Result<Self, Corrupt> {
         let row: Row = serde_dynamo::from_item(item)
             .map_err(|error: serde_dynamo::Error| Corrupt::new("row of the queue", error))?;
-        let available_at = Timestamp::from_millis(row.available_at);
-        let place = queue_key(row.priority, available_at, row.job_id);
+        let place = match row.queue.strip_prefix(LATER) {
+            Some(due) => queue_place(row.priority, due),
+            None => row.queue.clone(),
+        };
         Ok(Self {
             id: row.job_id,
             kind: kind.clone(),

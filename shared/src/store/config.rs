@@ -14,6 +14,8 @@ pub struct Config {
     pub default_ttl_hours: u16,
     /// `INDEX_SHARDS`: into how many parts each index is split, 1 to 64; may grow, never shrink; absent: 1.
     pub index_shards: u16,
+    /// `WAITS_PER_KEY`: how many calls of one key may wait at once, 2 to 10,000; absent: 400.
+    pub waits_per_key: u32,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: another DynamoDB than Amazon's; absent: Amazon's, found by the SDK.
     pub endpoint: Option<Endpoint>,
 }
@@ -72,6 +74,7 @@ impl Config {
             },
             default_ttl_hours: number(vars, "DEFAULT_TTL_HOURS", 24, 1..=MAX_TTL_HOURS)?,
             index_shards: number(vars, "INDEX_SHARDS", 1, 1..=64)?,
+            waits_per_key: number(vars, "WAITS_PER_KEY", 400, 2..=10_000)?,
             endpoint: vars.get("AWS_ENDPOINT_URL_DYNAMODB").map(|url| Endpoint {
                 url: url.clone(),
                 region: or("AWS_REGION", "us-east-1"),
@@ -113,7 +116,12 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_named() {
-        for (name, value) in [("INDEX_SHARDS", "0"), ("INDEX_SHARDS", "65"), ("DEFAULT_TTL_HOURS", "soon")] {
+        for (name, value) in [
+            ("INDEX_SHARDS", "0"),
+            ("INDEX_SHARDS", "65"),
+            ("DEFAULT_TTL_HOURS", "soon"),
+            ("WAITS_PER_KEY", "1"),
+        ] {
             assert!(config(&[(name, value)]).unwrap_err().to_string().contains(name));
         }
     }

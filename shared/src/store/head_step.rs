@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::head_write::{Condition, HeadUpdate, NewValue, Path};
 use super::item::{ErrorRow, LATER, fingerprint_text, queue_key};
 use super::schema::{
-    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, SLOT,
+    CHANGED_BY, CREATED, EXPIRES_AT, LEASE_TOKEN, LEASE_UNTIL, OUTPUT_NAME, PROGRESS, QUEUE, RETRIED_BY,
+    SLOT, UNACKNOWLEDGED, UNHEARD,
 };
 use super::value::{n, s};
 use super::{Corrupt, progress_value};
@@ -13,8 +14,19 @@ use crate::domain::step::{Change, End, EndOfTry, When};
 use crate::domain::{Holder, JobError, JobId, Lease, Percent, ReportedProgress, Status, Step, Timestamp};
 
 /// The attributes that only some statuses have. A step to another status removes those that it does not set.
-const OF_STATUS: [Path; 9] =
-    [QUEUE, "available_at", "started_at", "completed_at", EXPIRES_AT, "error", "phase", LEASE_UNTIL, SLOT];
+const OF_STATUS: [Path; 11] = [
+    QUEUE,
+    "arrival",
+    "available_at",
+    "started_at",
+    "completed_at",
+    EXPIRES_AT,
+    "error",
+    "phase",
+    LEASE_UNTIL,
+    SLOT,
+    UNACKNOWLEDGED,
+];
 const CURRENT_TASK: Path = "progress.current_task";
 const CURRENT_SHARE: Path = "progress.current_task_hundredths";
 const OVERALL: Path = "progress.overall_hundredths";
@@ -79,7 +91,7 @@ impl HeadUpdate {
                 let key = if at.is_some_and(|at| *available_at > at) {
                     format!("{LATER}{available_at}#{}", self.id)
                 } else {
-                    queue_key(*priority, *available_at, self.id)
+                    queue_key(*priority, *available_at, None, self.id)
                 };
                 self.set(QUEUE, s(key));
                 self.set("available_at", time(*available_at));
@@ -88,10 +100,11 @@ impl HeadUpdate {
             Change::Run { started_at, lease } => {
                 self.set("started_at", time(*started_at));
                 let until = lease.map(|Lease { until, .. }| time(until));
-                let slot = lease.filter(|lease| lease.holds_slot).map(|_| AttributeValue::Bool(true));
+                let flag = |is_set: bool| is_set.then_some(AttributeValue::Bool(true));
                 self.put(LEASE_UNTIL, until);
-                self.put(SLOT, slot);
-                self.stands(Status::Running, &["started_at", LEASE_UNTIL, SLOT]);
+                self.put(SLOT, flag(lease.is_some_and(|lease| lease.holds_slot)));
+                self.put(UNACKNOWLEDGED, flag(lease.is_some_and(|lease| lease.unacknowledged)));
+                self.stands(Status::Running, &["started_at", LEASE_UNTIL, SLOT, UNACKNOWLEDGED]);
             }
             Change::End(end, at) => self.end(end, *at)?,
             Change::Attempt(attempt) => self.set("attempt", n(attempt)),
@@ -103,6 +116,8 @@ impl HeadUpdate {
                 self.put(LEASE_TOKEN, holder.as_ref().map(|Holder { token, .. }| s(token.as_str())));
             }
             Change::LeaseUntil(until) => self.set(LEASE_UNTIL, time(*until)),
+            Change::Acknowledge => self.put(UNACKNOWLEDGED, None),
+            Change::Unheard(unheard) => self.put(UNHEARD, (*unheard > 0).then(|| n(unheard))),
             Change::TakeSlot => self.set(SLOT, AttributeValue::Bool(true)),
             Change::KeepTry(end) => self.keep_try(end)?,
             Change::Progress(progress) => {
@@ -117,6 +132,7 @@ impl HeadUpdate {
                 self.set.push(("bytes", NewValue::SumOfAny("bytes", *bytes)));
             }
             Change::ChangedBy(bulk) => self.set(CHANGED_BY, s(bulk)),
+            Change::RetriedBy(call) => self.set(RETRIED_BY, s(call)),
         }
         Ok(())
     }

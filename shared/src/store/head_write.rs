@@ -217,9 +217,18 @@ impl HeadUpdate {
 }
 
 /// The attributes that tell whether a head has changed: every step and edit changes one of these, and every report a
-/// lease's end or, at the latest end that it may have, only the progress.
-const CHANGING: [Path; 8] =
-    ["status", "updated_at", "fingerprint", "attempt", "lease_until", "slot", "output", "progress"];
+/// lease's end or, at the latest end that it may have, only the progress or that it came.
+const CHANGING: [Path; 9] = [
+    "status",
+    "updated_at",
+    "fingerprint",
+    "attempt",
+    "lease_until",
+    "slot",
+    "output",
+    "progress",
+    "unacknowledged",
+];
 
 impl HeadPut {
     /// Creates a job, unless its id is taken.

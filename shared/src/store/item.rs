@@ -13,7 +13,7 @@ use self::nested::{ProgressRow, progress, progress_row};
 use super::Corrupt;
 use super::schema::{HEAD, JOB_ID};
 use crate::domain::{
-    Ended, ExternalId, Fingerprint, Head, Holder, Job, JobId, JobName, Labels, Lease, LeaseToken,
+    Arrival, Ended, ExternalId, Fingerprint, Head, Holder, Job, JobId, JobName, Labels, Lease, LeaseToken,
     MAX_PRIORITY, MicroDollars, Owner, Phase, Progress, State, Status, Timestamp, TraceId, Try, TypeName,
     WorkerId, created_key, folded,
 };
@@ -34,6 +34,9 @@ struct Row {
     created: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     queue: Option<String>,
+    /// The place among the jobs that are due at the same time, as the key has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arrival: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +96,11 @@ struct Row {
     /// There where the job is counted among those of its type that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slot: Option<bool>,
+    /// There where its worker promised a report and has sent none yet; and how many tries in a row ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unacknowledged: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unheard: Option<u32>,
     /// The number of the last try that ended before the job was queued again, and what else there is to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_try: Option<u32>,
@@ -110,21 +118,46 @@ struct Row {
     report: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_by: Option<JobId>,
-}
-
-/// The one attribute of a head that a list asks for later.
-#[derive(Debug, Deserialize)]
-struct ProgressOnly {
-    #[serde(default)]
-    progress: Option<ProgressRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retried_by: Option<Uuid>,
 }
 
 /// Begins the sort key of a job in its queue that was not due when the key was written. Sorts after all that were.
 pub(crate) const LATER: &str = "later#";
 
-/// The sort key of a queued job that is due: the highest priority first, then the first due, then the first id.
-pub(crate) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> String {
-    format!("{:02}#{available_at}#{id}", MAX_PRIORITY - i64::from(priority))
+/// The sort key of a queued job that is due: the highest priority first, then the first due, then the first that came,
+/// then the first id.
+pub(crate) fn queue_key(
+    priority: u8,
+    available_at: Timestamp,
+    arrival: Option<Arrival>,
+    id: JobId,
+) -> String {
+    queue_place(priority, &due_key(available_at, arrival, id))
+}
+
+/// The sort key of a job that became due since its key was written, by the rest of that key behind [`LATER`].
+pub(crate) fn queue_place(priority: u8, due_key: &str) -> String {
+    format!("{:02}#{due_key}", MAX_PRIORITY - i64::from(priority))
+}
+
+fn due_key(available_at: Timestamp, arrival: Option<Arrival>, id: JobId) -> String {
+    let arrival = arrival.map(|arrival| arrival_text(arrival) + "#").unwrap_or_default();
+    format!("{available_at}#{arrival}{id}")
+}
+
+/// Written as ids of calls begin (UUIDv7), so that jobs of a call with many and of calls with one go by their times.
+fn arrival_text(Arrival { at, line }: Arrival) -> String {
+    let millis = u64::try_from(at.millis()).unwrap_or(0);
+    format!("{:08x}-{:04x}-{line:08x}", millis >> 16, millis & 0xffff)
+}
+
+fn arrival(text: &str) -> Option<Arrival> {
+    let mut numbers = text.split('-').map(|part| u32::from_str_radix(part, 16));
+    let (high, low, line) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let millis = (i64::from(high) << 16) | i64::from(low);
+    Some(Arrival { at: Timestamp::from_millis(millis), line })
+        .filter(|arrival| arrival_text(*arrival) == text)
 }
 
 /// The sort key of a job in its queue, as of its last change; `None`: it does not wait. A job that was not due then is
@@ -132,9 +165,9 @@ pub(crate) fn queue_key(priority: u8, available_at: Timestamp, id: JobId) -> Str
 pub(crate) fn queue_key_of(job: &Job) -> Option<String> {
     match &job.state {
         State::Queued { available_at } if *available_at > job.updated_at => {
-            Some(format!("{LATER}{available_at}#{}", job.id))
+            Some(format!("{LATER}{}", due_key(*available_at, job.arrival, job.id)))
         }
-        State::Queued { available_at } => Some(queue_key(job.priority, *available_at, job.id)),
+        State::Queued { available_at } => Some(queue_key(job.priority, *available_at, job.arrival, job.id)),
         State::Running { .. } | State::Completed(_) | State::Failed(..) | State::Cancelled(_) => None,
     }
 }
@@ -156,6 +189,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         status: job.status().to_string(),
         shard: head.shard,
         created: created_key(job.created_at, job.id),
+        arrival: job.arrival.map(arrival_text),
         external_id: job.external_id.as_ref().map(ToString::to_string),
         name: job.name.as_ref().map(ToString::to_string),
         folded: job.name.as_ref().and_then(folded_name),
@@ -166,6 +200,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         attempt: job.attempt,
         max_attempts: job.max_attempts,
         failures: (job.failures > 0).then_some(job.failures),
+        unheard: (job.unheard > 0).then_some(job.unheard),
         timeout_seconds: job.timeout_seconds,
         cost: job.cost.map(MicroDollars::micros),
         trace_id: job.trace_id.as_ref().map(ToString::to_string),
@@ -178,6 +213,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
         output: head.output,
         report: head.report.as_ref().map(fingerprint_text),
         changed_by: head.changed_by,
+        retried_by: head.retried_by,
         ..Row::default()
     };
     if let Some(Holder { worker, token }) = &job.holder {
@@ -204,6 +240,7 @@ pub fn head_row(head: &Head) -> Result<AttributeMap, Corrupt> {
             row.phase = phase.as_ref().map(ToString::to_string);
             row.lease_until = lease.map(|lease| lease.until.millis());
             row.slot = lease.filter(|lease| lease.holds_slot).map(|_| true);
+            row.unacknowledged = lease.filter(|lease| lease.unacknowledged).map(|_| true);
         }
         State::Failed(_, error) => row.error = Some(ErrorRow::from(error)),
         State::Completed(_) | State::Cancelled(_) => {}
@@ -228,7 +265,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
     let row = row(item)?;
     let (shard, input, output) = (row.shard, row.input, row.output);
     let (said, written_by, ttl_seconds) = (row.fingerprint.clone(), row.written_by, row.ttl_seconds);
-    let (report, changed_by) = (row.report.clone(), row.changed_by);
+    let (report, changed_by, retried_by) = (row.report.clone(), row.changed_by, row.retried_by);
     let whole = || {
         let said = fingerprint(&said.ok_or("no fingerprint")?)?;
         let ttl_hours = u16::try_from(ttl_seconds.ok_or("no ttl_seconds")? / 3600).map_err(text)?;
@@ -242,6 +279,7 @@ pub fn head_of_row(item: AttributeMap) -> Result<Head, Corrupt> {
             output,
             report: report.as_deref().map(fingerprint).transpose()?,
             changed_by,
+            retried_by,
         })
     };
     whole().map_err(|problem: String| Corrupt::new(name, problem))
@@ -255,14 +293,6 @@ fn fingerprint(stored: &str) -> Result<Fingerprint, String> {
     let bytes = URL_SAFE_NO_PAD.decode(stored).map_err(text)?;
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| "fingerprint of a wrong length")?;
     Ok(Fingerprint::from(bytes))
-}
-
-/// How far a head, or what was asked for of it, says that its job is.
-pub(super) fn progress_of_row(item: AttributeMap) -> Result<Option<Progress>, Corrupt> {
-    let name = name_of(&item);
-    let only: ProgressOnly =
-        serde_dynamo::from_item(item).map_err(|error| Corrupt::new(name.as_str(), error))?;
-    only.progress.map(progress).transpose().map_err(|problem| Corrupt::new(name, problem))
 }
 
 /// The id in an item's key.
@@ -284,6 +314,7 @@ fn job(row: Row) -> Result<Job, String> {
     let created = row.created.split_once('#').ok_or("created without '#'")?.0;
     let state = state(&row)?;
     let (holder, last_try) = (holder(&row)?, last_try(&row)?);
+    let arrival = row.arrival.as_deref().map(|text| arrival(text).ok_or("arrival of another form"));
     Ok(Job {
         id: JobId::try_from(row.job_id.as_str()).map_err(text)?,
         owner: Owner::try_from(row.owner).map_err(text)?,
@@ -297,12 +328,14 @@ fn job(row: Row) -> Result<Job, String> {
         attempt: row.attempt,
         max_attempts: row.max_attempts,
         failures: row.failures.unwrap_or(0),
+        unheard: row.unheard.unwrap_or(0),
         timeout_seconds: row.timeout_seconds,
         cost: row.cost.map(MicroDollars::try_from).transpose().map_err(text)?,
         trace_id: row.trace_id.map(TraceId::try_from).transpose().map_err(text)?,
         progress: row.progress.map(progress).transpose()?,
         holder,
         last_try,
+        arrival: arrival.transpose()?,
         bytes: row.bytes.unwrap_or(0),
         state,
     })
@@ -342,7 +375,11 @@ fn state(row: &Row) -> Result<State, String> {
         Status::Running => State::Running {
             started_at: time(row.started_at).ok_or("running without started_at")?,
             phase: row.phase.clone().map(Phase::try_from).transpose().map_err(text)?,
-            lease: time(row.lease_until).map(|until| Lease { until, holds_slot: row.slot == Some(true) }),
+            lease: time(row.lease_until).map(|until| Lease {
+                until,
+                holds_slot: row.slot == Some(true),
+                unacknowledged: row.unacknowledged == Some(true),
+            }),
         },
         Status::Completed => State::Completed(ended()?),
         Status::Cancelled => State::Cancelled(ended()?),

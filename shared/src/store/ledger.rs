@@ -5,6 +5,7 @@ use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
 use super::types::KnownTypes;
 use super::{Config, ConfigError, Store, StoreError, Tables, plans};
+use crate::bell::Bell;
 use crate::domain::Timestamp;
 use crate::environment::Environment;
 
@@ -19,6 +20,8 @@ pub struct Ledger {
     pub(super) shards: Shards,
     /// Whom this execution environment knows to be among the owners.
     pub owners: KnownOwners,
+    /// Wakes claims that wait in this process.
+    pub bell: Bell,
     pub(crate) clock: fn() -> Timestamp,
 }
 
@@ -47,7 +50,8 @@ impl Ledger {
         let store = Store::connect(config.endpoint.as_ref(), meter, transport).await;
         let (known_types, shards, owners) =
             (KnownTypes::default(), Shards::default(), KnownOwners::default());
-        Ok(Self { store, config, known_types, shards, owners, clock: environment.clock })
+        let bell = environment.bell.clone();
+        Ok(Self { store, config, known_types, shards, owners, bell, clock: environment.clock })
     }
 
     /// Opens the connection before a first request needs it. If this fails, the first request will say so better.

@@ -4,14 +4,18 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use super::heads::read_heads;
 use super::item::id_of_row;
 use super::ranges::{Bounds, Range};
 use super::schema::CREATED;
-use super::{AttributeMap, Corrupt, Store, StoreError, Tables};
-use crate::domain::{JobId, Order};
+use super::{AttributeMap, Corrupt, Source, Store, StoreError, Tables};
+use crate::domain::{Job, JobId, Order, WorkerId};
 
 /// Most requests that one call has under way.
 pub const READS_AT_ONCE: usize = 32;
+
+/// How many rows the read of a head counts for: a head is half a unit, and about so many rows are, too.
+const ROWS_OF_A_HEAD: usize = 9;
 
 /// A row of a list: its place, and what its index says of the job.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +62,49 @@ pub async fn fetch(
     let rows = page.items.unwrap_or_default().into_iter().map(row).collect::<Result<_, _>>()?;
     let next = page.last_evaluated_key.map(|key| Ok::<_, Corrupt>(Next { created: created(&key)?, key }));
     Ok(Fetched { rows, count, examined, next: next.transpose()? })
+}
+
+/// Reads some rows of a range, from where the last answer ended: all that fit into an answer, or only so many.
+pub async fn fetch_rows(
+    source: Source<'_>,
+    range: &Range,
+    (bounds, order): (&Bounds, Order),
+    limit: Option<i32>,
+    from: Option<&Next>,
+) -> Result<Fetched, StoreError> {
+    let plan = range.read(source.tables, bounds, order).set_limit(limit);
+    let fetched = fetch(source.store, plan, from).await?;
+    match range.holder() {
+        Some(worker) => only_held(source, worker, fetched).await,
+        None => Ok(fetched),
+    }
+}
+
+/// Counts some rows of a range, from where the last answer ended.
+pub async fn fetch_count(
+    source: Source<'_>,
+    range: &Range,
+    bounds: &Bounds,
+    from: Option<&Next>,
+) -> Result<Fetched, StoreError> {
+    if range.holder().is_some() {
+        return fetch_rows(source, range, (bounds, Order::Asc), None, from).await;
+    }
+    fetch(source.store, range.count(source.tables, bounds), from).await
+}
+
+/// Leaves out the rows of jobs that this worker does not hold. The reads of their heads count as rows that were examined.
+async fn only_held(
+    source: Source<'_>,
+    worker: &WorkerId,
+    mut fetched: Fetched,
+) -> Result<Fetched, StoreError> {
+    let ids = fetched.rows.iter().map(|row| row.id).collect();
+    let heads = read_heads(source.store, source.tables, ids).await?;
+    fetched.examined += fetched.rows.len() * ROWS_OF_A_HEAD;
+    fetched.rows.retain(|row| heads.get(&row.id).and_then(Job::held_by) == Some(worker));
+    fetched.count = fetched.rows.len();
+    Ok(fetched)
 }
 
 fn created(item: &AttributeMap) -> Result<String, Corrupt> {

@@ -13,12 +13,12 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, PROGRESS};
+use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables};
 use crate::domain::{Fingerprint, JobId, Timestamp};
 
-/// How long an idempotency key of a job that got its id elsewhere is kept, in hours: as long as a job may be.
+/// How long an idempotency key is kept beside the job, in hours: as long as an ended job may be.
 const KEY_TTL_HOURS: i64 = 168;
 
 /// The key of a job's head.
@@ -30,7 +30,7 @@ fn job_key(id: JobId, part: &str) -> AttributeMap {
     AttributeMap::from([(JOB_ID.to_owned(), s(id)), (PART.to_owned(), s(part))])
 }
 
-/// Keeps an idempotency key, unless it is kept for another request.
+/// Keeps an idempotency key of a request with an `external_id`, unless it is kept for another request.
 pub fn keep_key(
     tables: &Tables,
     id: JobId,
@@ -45,6 +45,17 @@ pub fn keep_key(
         .item(EXPIRES_AT, n(now.plus_hours(KEY_TTL_HOURS).seconds_ceil()))
         .condition_expression("attribute_not_exists(job_id) OR said = :said")
         .expression_attribute_values(":said", said)
+}
+
+/// Keeps an idempotency key for the job that it gives its id to, unless it is kept for a request with an `external_id`.
+///
+/// Such a key is kept without what was said: the job's head tells the bodies of these requests apart.
+pub fn keep_key_of_id(tables: &Tables, id: JobId, now: Timestamp) -> PutItemInputBuilder {
+    PutItemInput::builder()
+        .table_name(&tables.jobs)
+        .set_item(Some(job_key(id, KEY)))
+        .item(EXPIRES_AT, n(now.plus_hours(KEY_TTL_HOURS).seconds_ceil()))
+        .condition_expression("attribute_not_exists(said)")
 }
 
 /// Writes a part of a job.
@@ -71,6 +82,11 @@ pub fn get_head(tables: &Tables, id: JobId) -> GetItemInputBuilder {
     get_part(tables, id, HEAD)
 }
 
+/// Reads an item that lies beside the jobs and is of none.
+pub(super) fn get_item(tables: &Tables, id: &str, part: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.jobs).key(JOB_ID, s(id)).key(PART, s(part))
+}
+
 /// Reads a part of a job, as of now or a moment ago.
 pub fn get_part(tables: &Tables, id: JobId, part: &str) -> GetItemInputBuilder {
     GetItemInput::builder().table_name(&tables.jobs).set_key(Some(job_key(id, part)))
@@ -84,11 +100,6 @@ pub fn get_heads(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuil
 /// Reads the heads of up to 100 jobs as of now: one that was just created is found.
 pub fn get_heads_now(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
     batch(tables, keys_of_heads(ids).consistent_read(true))
-}
-
-/// Reads how far up to 100 jobs are, as of now or a moment ago.
-pub fn get_progress(tables: &Tables, ids: &[JobId]) -> Result<BatchGetItemInputBuilder, Corrupt> {
-    batch(tables, keys_of_heads(ids).projection_expression(format!("{JOB_ID}, {PROGRESS}")))
 }
 
 fn keys_of_heads(ids: &[JobId]) -> KeysAndAttributesBuilder {

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use super::Tables;
 use super::schema::{OWNER_INDEX, STATUS_INDEX, TYPE_INDEX, TYPE_STATUS_INDEX};
 use super::value::{n, s};
-use crate::domain::{CreatedRange, Filter, JobQuery, Order, Status, TypeName};
+use crate::domain::{CreatedRange, Filter, JobQuery, Order, Status, TypeName, Wait, WorkerId};
 
 /// One part of one index: the jobs that share a partition, sorted by creation, and of these perhaps only some.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Range {
     index: &'static str,
     partition: Vec<(&'static str, AttributeValue)>,
     condition: Option<Condition>,
+    /// Of these rows, only jobs that this worker holds: their heads tell.
+    holder: Option<WorkerId>,
 }
 
 /// The condition on the rows of a range: rows that do not fulfil it are read and paid for, but not sent.
@@ -71,7 +73,8 @@ pub fn ranges(query: &JobQuery, shards: u16, by: By) -> Vec<(Range, Option<TypeN
     for kind in &types {
         for status in &statuses {
             for shard in 0..shards {
-                let range = Range { condition: condition.clone(), ..range(query, *kind, *status, shard) };
+                let (condition, holder) = (condition.clone(), query.filter.worker.clone());
+                let range = Range { condition, holder, ..range(query, *kind, *status, shard) };
                 ranges.push((range, kind.cloned(), status.copied()));
             }
         }
@@ -95,7 +98,7 @@ fn range(query: &JobQuery, kind: Option<&TypeName>, status: Option<&Status>, sha
     partition.extend(kind.map(|kind| ("type", s(kind))));
     partition.extend(status.map(|status| ("status", s(status))));
     partition.push(("shard", n(shard)));
-    Range { index, partition, condition: None }
+    Range { index, partition, condition: None, holder: None }
 }
 
 /// The condition that is asked for beside the partition, as DynamoDB checks it; `None`: no condition.
@@ -129,8 +132,37 @@ fn condition(query: &JobQuery, types: bool, statuses: bool) -> Option<Condition>
     }
     if let Some(search) = &query.filter.search {
         name("#name", "name");
-        let part = value(":search".to_owned(), s(search.folded()));
-        terms.push(format!("(contains(#name, {part}) OR contains(folded, {part}))"));
+        let any = (0..).zip(search.stored_forms()).map(|(index, form)| {
+            let part = value(format!(":search{index}"), s(form));
+            format!("contains(#name, {part}) OR contains(folded, {part})")
+        });
+        terms.push(format!("({})", any.collect::<Vec<_>>().join(" OR ")));
+    }
+    for (attribute, range) in [("completed_at", query.filter.completed), ("updated_at", query.filter.updated)]
+    {
+        let Some(range) = range else { continue };
+        let from = value(format!(":{attribute}_from"), n(range.from().millis()));
+        let to = value(format!(":{attribute}_to"), n(range.to().millis()));
+        terms.push(format!("{attribute} BETWEEN {from} AND {to}"));
+    }
+    if let Some(code) = &query.filter.error_code {
+        name("#error", "error");
+        name("#code", "code");
+        terms.push(format!("#error.#code = {}", value(":code".to_owned(), s(code))));
+    }
+    if !query.filter.waits.is_empty() {
+        let (at, none) = (value(":at".to_owned(), n(query.at.millis())), ":no_attempt");
+        // Only queued jobs have `available_at`. Their status may be a part of the key, which no condition may name.
+        let ways = query.filter.waits.iter().map(|wait| match wait {
+            Wait::Due => format!("available_at <= {at}"),
+            Wait::Scheduled => format!("(available_at > {at} AND attempt = {none})"),
+            Wait::Retrying => format!("(available_at > {at} AND attempt > {none})"),
+        });
+        let ways = ways.collect::<Vec<_>>().join(" OR ");
+        terms.push(format!("(attribute_not_exists(available_at) OR {ways})"));
+        if query.filter.waits.iter().any(|wait| *wait != Wait::Due) {
+            value(none.to_owned(), n(0));
+        }
     }
     (!terms.is_empty()).then(|| Condition { expression: terms.join(" AND "), names, values })
 }
@@ -221,7 +253,12 @@ impl Range {
 
     /// Whether some of the rows that it goes through are not wanted.
     pub fn is_filtered(&self) -> bool {
-        self.condition.is_some()
+        self.condition.is_some() || self.holder.is_some()
+    }
+
+    /// The worker that holds the jobs that are wanted, if that is asked for.
+    pub(super) const fn holder(&self) -> Option<&WorkerId> {
+        self.holder.as_ref()
     }
 
     /// Counts what lies within the bounds.

@@ -12,15 +12,21 @@ pub const INPUT: &str = "input#";
 pub const OUTPUT: &str = "output#";
 /// Begins the name of the part that holds a try that ended; the rest is its number.
 pub const TRY: &str = "try#";
-/// The part that keeps an idempotency key whose job got its id from an `external_id`.
+/// The part that keeps an idempotency key: one item, so that one write decides whether the key stands for a request with
+/// an `external_id` or for one without.
 pub const KEY: &str = "key";
 /// Job id and part of the item that the scrape writes to see how far the counters lag.
 pub const PROBE: &str = "probe";
+
+/// Job id and part of the item that says which service this is.
+pub const SERVICE: &str = "service";
 
 /// Attribute of a head that says how far its job is. No index has it: the worker on a job changes it often.
 pub const PROGRESS: &str = "progress";
 /// On a head: which bulk job changed it last. So a bulk job knows its own changes when it is done again.
 pub const CHANGED_BY: &str = "changed_by";
+/// On a head: which call queued it again last. So a retry knows its own write when its answer was lost.
+pub const RETRIED_BY: &str = "retried_by";
 
 /// On a head: the name of its output, without [`OUTPUT`].
 pub const OUTPUT_NAME: &str = "output";
@@ -30,6 +36,11 @@ pub const LEASE_UNTIL: &str = "lease_until";
 pub const LEASE_TOKEN: &str = "lease_token";
 /// On a head: there while the job is counted in its type's `running`.
 pub const SLOT: &str = "slot";
+
+/// On a head: there while the holder promised a report before it begins, and has sent none.
+pub const UNACKNOWLEDGED: &str = "unacknowledged";
+/// On a head: how many tries in a row ended without such a report.
+pub const UNHEARD: &str = "unheard";
 
 /// Sort key of the list indexes: creation time `#` job id.
 pub const CREATED: &str = "created";

@@ -190,7 +190,11 @@ async fn change_back(fixture: &BackgroundFixture, id: &str, how: &str) {
     let ledger = Ledger::open(&environment).await.expect("a ledger");
     let id = JobId::try_from(id).expect("an id");
     let owner = Owner::try_from("default").expect("an owner");
-    ledger.jobs().retry(&owner, id, system_clock()).await.expect("it is queued again");
+    ledger
+        .jobs()
+        .retry(&owner, id, uuid::Uuid::from_u128(7), system_clock())
+        .await
+        .expect("it is queued again");
 }
 
 /// A clock that the test moves on: by minutes after each call.

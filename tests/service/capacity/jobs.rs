@@ -66,6 +66,12 @@ async fn creating_a_job_is_within_its_cost() {
     bill.show(&format!("create with a payload that weighs {weight} KB packed"));
     bill.within(2, 2, 6 + weight);
 
+    let request = create(&new_job()).header("idempotency-key", "alone");
+    let (_, bill) = created(&fixture, &creator, &request).await;
+    bill.show("create with an idempotency key");
+    // The key is kept in an item of its own, beside the other requests.
+    bill.within(2, 2, 7);
+
     let mut with_ids = new_job();
     with_ids["external_id"] = json!("scene-1");
     let request = create(&with_ids).header("idempotency-key", "once");
@@ -213,6 +219,7 @@ async fn type_settings_are_within_their_cost() {
     let fixture = CostFixture::start().await;
     let get = Request::new("GET", "/v1/types/render");
     let put = |body: &str| Request::new("PUT", "/v1/types/render").body(body);
+    let patch = |body: &str| Request::new("PATCH", "/v1/types/render").body(body);
     let function = warm(&fixture, "type-settings", &get).await;
     for (what, request, round_trips, read, write) in [
         ("type, of which nothing is stored", &get, 1, 1, 0),
@@ -221,6 +228,11 @@ async fn type_settings_are_within_their_cost() {
         // The function reads how many parts the indexes have. It looks at each three times, and opens the type.
         ("type, a first limit", &put(r#"{"max_concurrency":2}"#), 7, 4, 2),
         ("type, another limit", &put(r#"{"max_concurrency":3}"#), 2, 1, 1),
+        ("type, some settings", &patch(r#"{"max_attempts":3}"#), 2, 1, 1),
+        ("type, paused", &Request::new("POST", "/v1/types/render/pause"), 1, 0, 1),
+        ("type, resumed", &Request::new("POST", "/v1/types/render/resume"), 1, 0, 1),
+        // Settings and counts side by side; then the queue of the one type.
+        ("types, one of which nothing waits", &Request::new("GET", "/v1/types"), 2, 2, 0),
     ] {
         let (reply, bill) = function.call(&fixture, request).await;
         assert_eq!(reply.status, 200, "{}", reply.text);

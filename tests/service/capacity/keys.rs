@@ -28,3 +28,16 @@ async fn a_call_that_manages_keys_reads_its_own() {
         }
     }
 }
+
+#[tokio::test]
+async fn asking_which_service_this_is_reads_the_key_and_the_id() {
+    let fixture = CostFixture::start().await;
+    let ingest = fixture.metered("ingest-jobs").await;
+    let request = Request::new("GET", "/v1/admin/ingest");
+    for (requests, write) in [(3, 1), (2, 0), (2, 0)] {
+        let (reply, bill) = ingest.call(&fixture, &request).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        bill.show("which service this is");
+        bill.within(requests, 2, write);
+    }
+}

@@ -142,6 +142,9 @@ async fn editing_and_retrying_is_within_its_cost() {
             5,
         ),
         ("edit of metadata", edit(&waits, json!({ "metadata": { "x": 1 } })), 5, 2, 8),
+        ("edit of a payload", edit(&waits, json!({ "payload": { "x": 1 } })), 5, 2, 8),
+        ("a job put off", edit(&waits, json!({ "available_at": "2100-01-01T00:00:00Z" })), 2, 1, 7),
+        ("other attempts", edit(&runs, json!({ "max_attempts": 5, "timeout_seconds": 60 })), 2, 1, 5),
     ] {
         let (_, bill) = function.call(&fixture, &request).await;
         bill.show(what);
@@ -154,4 +157,21 @@ async fn editing_and_retrying_is_within_its_cost() {
     let (_, bill) = changed(&fixture, &retrier, &Request::new("POST", &format!("{runs}/retry"))).await;
     bill.show("retry");
     bill.within(2, 1, 8);
+}
+
+#[tokio::test]
+async fn listing_workers_reads_the_heads_of_running_jobs() {
+    let fixture = CostFixture::start().await;
+    create(&fixture, "render", 11).await;
+    let claimer = fixture.metered("claim-jobs").await;
+    let (reply, _) = claimer.call(&fixture, &claim("render", 10)).await;
+    assert_eq!(reply.at("/jobs").as_array().map(Vec::len), Some(10));
+    let lister = fixture.metered("list-workers").await;
+    let get = Request::new("GET", "/v1/workers");
+    // The first call reads the key.
+    lister.call(&fixture, &get).await;
+    let (reply, bill) = lister.call(&fixture, &get).await;
+    assert_eq!((reply.status, reply.at("/workers/0/jobs")), (200, &json!(10)), "{}", reply.text);
+    bill.show("list of workers, of 10 running jobs");
+    bill.within(2, 7, 0);
 }

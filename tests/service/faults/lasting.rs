@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use jobledger::lambda::system_clock;
 use jobledger_local::{DynamoDb, LOCAL_KEY, Options};
 use jobledger_tests::PATIENCE;
 use jobledger_tests::Service;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
+use jobledger_tests::clock;
 use jobledger_tests::faults::{Closed, Fault, Proxy, Seen};
 use jobledger_tests::keys::id_and_key;
+use jobledger_tests::metrics::Samples;
 use serde_json::json;
 
 use super::{FaultFixture, ProxiedFunction};
@@ -112,7 +115,7 @@ async fn requests_that_the_store_refuses_return_500_without_a_retry() {
 /// A limited key takes its calls from the store once its lease is used up. With such a slow rate, that is at
 /// each call.
 #[tokio::test]
-async fn throttling_of_the_rate_returns_503_and_a_lost_answer_is_retried() {
+async fn throttling_of_the_rate_fails_no_read_and_a_lost_answer_is_retried() {
     let fixture = FaultFixture::start().await;
     let key = json!({ "owner": "default", "scopes": ["admin"], "requests_per_minute": 10, "burst": 14_400 });
     let (_, key) = id_and_key(&fixture.service, &key).await;
@@ -122,7 +125,13 @@ async fn throttling_of_the_rate_returns_503_and_a_lost_answer_is_retried() {
         let request = request.header("authorization", bearer);
         let behind = fixture.behind(name).await.knows_the_key().await;
         behind.proxy.plan(|seen| if is_rate(seen) { Fault::throttled() } else { Fault::None });
-        fixture.is_unavailable(name, &behind.call(&request).await);
+        let reply = behind.call(&request).await;
+        if request.reads() {
+            assert!([200, 307].contains(&reply.status), "{name}: {}", reply.text);
+            assert!(reply.header("ratelimit").is_none(), "{name}: nobody knows what is left");
+        } else {
+            fixture.is_unavailable(name, &reply);
+        }
         assert!(
             behind.proxy.seen().iter().filter(|seen| is_rate(seen)).count() >= 2,
             "{name}: it tries again"
@@ -137,6 +146,59 @@ async fn throttling_of_the_rate_returns_503_and_a_lost_answer_is_retried() {
         assert!(reply.header("ratelimit").is_some(), "{name}: {:?}", reply.headers);
     })
     .await;
+}
+
+/// Nothing can be written: a full disk, or a table that is over its limit for writes.
+#[tokio::test]
+async fn a_read_does_not_fail_because_nothing_can_be_written() {
+    let fixture = FaultFixture::start().await;
+    let key = json!({ "owner": "default", "scopes": ["admin"], "requests_per_minute": 10, "burst": 14_400 });
+    let (_, key) = id_and_key(&fixture.service, &key).await;
+    let requests = fixture.requests().await;
+    let (fixture, bearer) = (&fixture, &format!("Bearer {key}"));
+    // A link to an export is kept as a ticket: that is its purpose, and is not by the way.
+    let reads = requests.into_iter().filter(|(name, request)| *name != "export-link" && request.reads());
+    let cases =
+        reads.flat_map(|read| [Fault::throttled(), Fault::broken()].map(|fault| (read.clone(), fault)));
+    each_of(cases, |((name, request), fault)| async move {
+        let request = request.header("authorization", bearer);
+        let behind = fixture.behind(name).await;
+        behind.proxy.show_usage();
+        behind.proxy.plan(move |seen| if is_write(seen) { fault.clone() } else { Fault::None });
+        let reply = behind.call(&request).await;
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text);
+    })
+    .await;
+}
+
+/// A scrape goes on without its probe, and shows since when none came through.
+#[tokio::test]
+async fn a_scrape_shows_the_lag_of_a_store_that_cannot_be_written() {
+    let fixture = FaultFixture::start().await;
+    let began = system_clock();
+    let at = |seconds: i64| clock::set(began.plus_millis(seconds * 1_000));
+    at(0);
+    let behind = fixture.behind_by("metrics", clock::now).await;
+    let lag = async || {
+        let reply = behind.call(&Request::new("GET", "/metrics")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        Samples::parse(&reply.text).millis("jobledger_tally_lag_seconds")
+    };
+    behind.proxy.plan(|seen| if is_write(seen) { Fault::broken() } else { Fault::None });
+    assert_eq!(lag().await, 0, "that a probe has just failed says nothing yet");
+    at(70);
+    assert_eq!(lag().await, 70_000);
+    at(300);
+    assert_eq!(lag().await, 300_000);
+    behind.proxy.heal();
+    lag().await;
+    fixture.service.settled().await;
+    at(310);
+    assert_eq!(lag().await, 0, "the probe came through");
+}
+
+fn is_write(seen: &Seen) -> bool {
+    !["GetItem", "BatchGetItem", "Query"].contains(&seen.operation.as_str())
 }
 
 /// Whether a request takes calls from a key's rate.

@@ -3,6 +3,7 @@
 
 mod broken_off;
 mod corrupt;
+mod interleaved;
 mod lasting;
 mod lost_answers;
 mod lost_answers_of_keys;
@@ -98,7 +99,7 @@ impl FaultFixture {
 
     /// A request to each function that uses DynamoDB and answers in one piece. It names jobs that exist.
     async fn requests(&self) -> Vec<(&'static str, Request)> {
-        let mut ids = Vec::new();
+        let (mut ids, mut keys) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             ids.push(self.job(&json!({ "type": "render", "payload": { "frames": 3 } })).await);
         }
@@ -119,6 +120,8 @@ impl FaultFixture {
         for id in ["1", "2"] {
             self.service.call("PUT", &format!("/v1/records/source/{id}")).expect(201).await;
         }
+        // From now on it is only read.
+        self.service.get("/v1/admin/ingest").expect(200).await;
         self.service.settled().await;
         let job = |number: usize| format!("/v1/jobs/{}", ids[number]);
         let report = |number: usize, mut report: Value| {
@@ -131,7 +134,6 @@ impl FaultFixture {
             Request::new("POST", "/v1/jobs/claim").body(body.to_string())
         };
         let line = r#"{"external_id":"1","type":"render","status":"queued","payload":1}"#;
-        let mut keys = Vec::new();
         for _ in 0..2 {
             let made = json!({ "owner": "a", "scopes": ["read"] });
             let made = self.service.post("/v1/admin/keys", &made).expect(201).await;
@@ -152,6 +154,7 @@ impl FaultFixture {
                 "get-job-count",
                 Request::new("GET", "/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0"),
             ),
+            ("list-workers", Request::new("GET", "/v1/workers")),
             ("get-job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
             ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),
@@ -168,6 +171,10 @@ impl FaultFixture {
             ),
             ("type-settings", Request::new("GET", "/v1/types/render")),
             ("type-settings", Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#)),
+            ("type-settings", Request::new("PATCH", "/v1/types/render").body(r#"{"max_attempts":3}"#)),
+            ("type-settings", Request::new("GET", "/v1/types?limit=2")),
+            ("type-settings", Request::new("POST", "/v1/types/other/pause")),
+            ("type-settings", Request::new("POST", "/v1/types/other/resume")),
             ("claim-jobs", claim("free")),
             ("claim-jobs", claim("limited")),
             ("update-job", report(0, json!({ "progress": { "current_task": "x", "overall_progress": 5 } }))),
@@ -176,6 +183,7 @@ impl FaultFixture {
             ("update-job", Request::new("PATCH", &job(0)).body(r#"{"priority":3,"metadata":{"x":1}}"#)),
             ("retry-job", Request::new("POST", &format!("/v1/jobs/{cancelled}/retry"))),
             ("ingest-jobs", Request::new("POST", "/v1/admin/ingest/jobs").body(line)),
+            ("ingest-jobs", Request::new("GET", "/v1/admin/ingest")),
             ("record", Request::new("PUT", "/v1/records/source/1").body(r#"{"status":"ready"}"#)),
             ("record", Request::new("GET", "/v1/records/source/1")),
             ("record", Request::new("DELETE", "/v1/records/source/2")),
@@ -242,7 +250,7 @@ impl ProxiedFunction {
 }
 
 /// Functions that [`FaultFixture::requests`] does not call.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
@@ -253,8 +261,9 @@ const OTHERS: [&str; 8] = [
     "create-admin-key",
     // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
-    // Uses no store.
+    // Touch nothing.
     "health",
+    "no-route",
 ];
 
 #[tokio::test]

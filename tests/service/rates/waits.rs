@@ -1,5 +1,8 @@
 //! The cost of calls that wait: they keep a function busy, so they take more calls from their key's rate.
 
+use futures_util::future::join_all;
+use jobledger::domain::Timestamp;
+use jobledger_local::LOCAL_KEY;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::direct::paused_environment;
 use jobledger_tests::engine::Engine;
@@ -16,9 +19,17 @@ struct WaitFixture {
 
 impl WaitFixture {
     async fn start(name: &str) -> Self {
+        Self::with(name, &[]).await
+    }
+
+    /// The same, with these variables.
+    async fn with(name: &str, vars: &[(&str, &str)]) -> Self {
         clock::begin_paused();
         let engine = Engine::start();
-        let function = Alone::start(name, paused_environment(&engine)).await;
+        let mut environment = paused_environment(&engine);
+        let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.vars.extend(vars);
+        let function = Alone::start(name, environment).await;
         Self { engine, function }
     }
 
@@ -122,5 +133,39 @@ async fn a_job_is_created_even_if_the_rate_allows_no_wait() {
         let (reply, waited_ms) = fixture.call(&key, request.header("prefer", "wait=25")).await;
         assert_eq!((reply.status, reply.at("/status")), (201, &json!("queued")), "{}", reply.text);
         assert_eq!(waited_ms, wait_ms, "{burst} calls");
+    }
+}
+
+/// With any rate of a key, also without a limit, a bounded number of its calls waits at once.
+#[tokio::test(start_paused = true)]
+async fn so_many_calls_of_one_key_wait_at_once() {
+    const MOST: usize = 8;
+    let fixture = WaitFixture::with("get-job", &[("WAITS_PER_KEY", &MOST.to_string())]).await;
+    let id = fixture.job().await;
+    let key = fixture.key(1_000).await;
+    for key in [LOCAL_KEY, &key] {
+        let mut spans = Vec::new();
+        for _ in 0..6 {
+            let began = clock::paused_now();
+            let calls = join_all((0..2 * MOST).map(|_| fixture.call(key, get(&id)))).await;
+            for (reply, waited_ms) in calls {
+                assert_eq!((reply.status, reply.at("/status")), (200, &json!("queued")), "{}", reply.text);
+                spans.push((began, waited_ms));
+            }
+            // The next ones come while some of these may still wait: not all waits are of one length.
+            clock::pass(5_000).await;
+        }
+        let waiting = spans.iter().filter(|(_, waited_ms)| *waited_ms > 0).count();
+        assert!(waiting >= MOST, "some wait: {spans:?}");
+        // Half of them at first, each for the longest time.
+        let first: Vec<_> = spans.iter().take(2 * MOST).map(|(_, waited_ms)| *waited_ms).collect();
+        assert_eq!(first.iter().filter(|waited_ms| **waited_ms == 25_000).count(), MOST / 2, "{first:?}");
+        for (at, _) in &spans {
+            let under_way = |(began, waited_ms): &&(Timestamp, u64)| {
+                *waited_ms > 0 && began <= at && at.since(*began) < *waited_ms
+            };
+            let count = spans.iter().filter(under_way).count();
+            assert!(count <= MOST, "{count} at {at}");
+        }
     }
 }

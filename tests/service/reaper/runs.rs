@@ -8,6 +8,7 @@ use jobledger::meter::Meter;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::faults::{Fault, Proxy};
 use jobledger_tests::jobs::create;
+use jobledger_tests::log::LogLines;
 use jobledger_tests::text;
 use serde_json::{Value, json};
 
@@ -44,6 +45,25 @@ async fn a_job_with_an_expired_lease_is_queued_and_fails_at_its_last_attempt() {
         job["attempts"].as_array().expect("tries").iter().map(|one| &one["worker"]).collect();
     assert_eq!(workers, ["w", "w2"], "{job}");
     assert!(job["expires_at"].is_string(), "{job}");
+}
+
+#[tokio::test]
+async fn the_log_tells_of_each_expired_lease() {
+    let fixture = ReaperFixture::start().await;
+    let (id, _) =
+        fixture.claimed(&json!({ "type": "scrape", "payload": "a secret", "max_attempts": 2 })).await;
+    let (log, _listening) = LogLines::listen(&fixture.service).await;
+    fixture.ends(before, NOTHING).await;
+    fixture.ends(later, Ended { queued: 1, ..NOTHING }).await;
+    fixture.ends(later, NOTHING).await;
+    let lines = log.lines();
+    let lines: Vec<_> = lines.iter().filter(|line| line["message"] == "a lease expired").collect();
+    let expected = json!({
+        "message": "a lease expired", "job_id": id, "owner": "default", "type": "scrape", "attempt": 1, "worker": "w",
+        "status": "queued",
+    });
+    assert_eq!(lines, [&expected]);
+    assert!(!log.all().contains("a secret"));
 }
 
 #[tokio::test]

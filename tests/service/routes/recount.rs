@@ -56,7 +56,7 @@ async fn the_same_key_is_the_same_recount() {
     is_problem(&other, 422, "idempotency_key_reused");
     service.settled().await;
     assert_eq!(text(send(&body).expect(202).await.at("/job_id")), first);
-    assert_eq!(stored_parts(&service, &first).await.len(), 3);
+    assert_eq!(stored_parts(&service, &first).await.len(), 4, "head, key, input and output");
     assert_eq!(total(&service, "type=recount").await, 1);
 }
 

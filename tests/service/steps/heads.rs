@@ -1,7 +1,8 @@
 //! Heads in every status, with every combination of the optional fields that a step may touch.
 
+use jobledger::domain::steps::MAX_UNHEARD;
 use jobledger::domain::{
-    Ended, ErrorCode, Fingerprint, Head, Holder, Job, JobError, JobId, Labels, Lease, LeaseToken,
+    Arrival, Ended, ErrorCode, Fingerprint, Head, Holder, Job, JobError, JobId, Labels, Lease, LeaseToken,
     MicroDollars, Owner, Percent, Phase, Progress, State, TaskName, Terms, Timestamp, Try, TypeName,
     WorkerId,
 };
@@ -38,13 +39,16 @@ pub(crate) fn token(attempt: u32, holds_slot: bool, secret: u128) -> LeaseToken 
 fn states(holds_lease: bool) -> Vec<State> {
     let at = |millis: i64| Timestamp::from_millis(CHANGED_MS + millis);
     if holds_lease {
-        let lease = |until, holds_slot| Some(Lease { until: at(until), holds_slot });
+        let lease = |until, holds_slot| Some(Lease { until: at(until), holds_slot, unacknowledged: false });
+        let silent = |until| Some(Lease { until: at(until), holds_slot: false, unacknowledged: true });
         let running = |lease| State::Running { started_at: at(-9_000), phase: None, lease };
         return vec![
             running(lease(30_000, false)),
             running(lease(30_000, true)),
             running(lease(-1_000, false)),
             running(lease(-1_000, true)),
+            running(silent(30_000)),
+            running(silent(-1_000)),
         ];
     }
     let ended = |is_started: bool, expires_at| Ended {
@@ -110,12 +114,14 @@ fn head(state: State, bits: u32) -> Head {
             attempt: 2,
             max_attempts: if has(4) { 2 } else { 3 },
             failures: u32::from(has(2)),
+            unheard: if has(3) { MAX_UNHEARD } else { u32::from(has(2)) },
             timeout_seconds: None,
             cost: has(4).then(|| MicroDollars::try_from(5_u64).expect("a cost")),
             trace_id: None,
             progress: progress.filter(|_| !waits),
             holder: Some(holder).filter(|_| lease.is_some() || (has(0) && !waits)),
             last_try: has(2).then_some(last_try),
+            arrival: Some(Arrival { at: at(-60_000), line: 3 }).filter(|_| waits && has(0)),
             bytes: if has(3) { 9 } else { 0 },
             state,
         },
@@ -127,6 +133,7 @@ fn head(state: State, bits: u32) -> Head {
         output: has(3).then(|| Uuid::from_u128(12)),
         report: has(4).then(|| Fingerprint::of(b"report")),
         changed_by: has(4).then(|| JobId::from(Uuid::from_u128(13))),
+        retried_by: has(4).then(|| Uuid::from_u128(16)),
     }
 }
 

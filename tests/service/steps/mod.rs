@@ -43,9 +43,10 @@ fn steps(head: &Head, now: Timestamp) -> Vec<(&'static str, Step)> {
     let seen = Seen::from(job);
     let failure = |is_retryable| Failure { error: error(), is_retryable };
     let mut steps = vec![
-        ("claimed", claimed(&worker(), &token(job.attempt + 1, false, 2), now)),
-        ("claimed with a slot", claimed(&worker(), &token(job.attempt + 1, true, 2), now)),
-        ("claimed for another attempt", claimed(&worker(), &token(job.attempt, false, 2), now)),
+        ("claimed", claimed(&worker(), &token(job.attempt + 1, false, 2), false, now)),
+        ("claimed with a slot", claimed(&worker(), &token(job.attempt + 1, true, 2), false, now)),
+        ("claimed for another attempt", claimed(&worker(), &token(job.attempt, false, 2), false, now)),
+        ("claimed with a promise", claimed(&worker(), &token(job.attempt + 1, false, 2), true, now)),
         ("started", started(job, now)),
         ("completed", completed(now)),
         ("cancelled", cancelled(now)),
@@ -177,11 +178,12 @@ async fn each_step_is_made_as_the_domain_says() {
             statuses.push(head.job.status());
         }
     }
-    let expected: [(&str, &[Status]); 30] = [
+    let expected: [(&str, &[Status]); 31] = [
         ("adopted", &[Running]),
         ("cancelled", &[Queued, Running]),
         ("claimed", &[Queued]),
         ("claimed for another attempt", &[]),
+        ("claimed with a promise", &[Queued]),
         ("claimed with a slot", &[Queued]),
         ("completed", &[Running]),
         ("completed by another task", &[]),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobledger_worker::{BuildError, ClientError, RunError, Worker};
+use jobledger_worker::{BuildError, ClientError, RunError, TaskError, Worker};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -29,6 +29,7 @@ async fn a_claim_names_the_worker_and_its_types() {
         let seen = mock.seen();
         let expected = json!({
             "worker_id": "w-1", "types": ["a", "b"], "max": 3, "lease_seconds": 60, "wait_seconds": 20,
+            "acknowledge": true,
         });
         assert_eq!(seen.claims[0], expected);
         assert_eq!(seen.headers[0]["authorization"], "Bearer secret");
@@ -137,10 +138,10 @@ async fn a_key_that_may_not_work_ends_the_run() {
         mock.reply_to_claim((status, None, json!({ "code": "no", "detail": "this key does not work" })));
         let run = Run::start(&mock, mock.worker().handle("a", |_| async { Ok(()) }));
         let error = run.ended().await.unwrap_err();
-        assert!(
-            matches!(&error, RunError::Denied(detail) if detail.contains("this key does not work")),
-            "{error}"
-        );
+        let ((RunError::UnknownKey(detail), 401) | (RunError::Denied(detail), 403)) = (&error, status) else {
+            panic!("{status}: {error}")
+        };
+        assert!(detail.contains("this key does not work"), "{error}");
         assert_eq!(mock.seen().claims.len(), 1);
     }
 }
@@ -164,4 +165,51 @@ async fn an_answer_that_cannot_be_read_is_a_failure_and_passes() {
     mock.until("the job", |seen| seen.ends("a-0") == ["completed"]).await;
     assert_eq!(mock.seen().claims.len().min(3), 3);
     run.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_starts_once_its_first_report_is_accepted() {
+    let mock = Mock::start().await;
+    mock.queue("a", 1);
+    let replies = [AWAY, (429, Some(0), json!({ "code": "rate_limited" })), AWAY];
+    for reply in replies {
+        mock.reply_to_acknowledgement(reply);
+    }
+    let worker = {
+        let mock = Arc::clone(&mock);
+        mock.clone().worker().handle("a", move |task| {
+            let is_acknowledged = mock.seen().acknowledged.contains(&task.id().to_owned());
+            async move { if is_acknowledged { Ok(()) } else { Err(TaskError::new("too early")) } }
+        })
+    };
+    let run = Run::start(&mock, worker);
+    mock.until("the end", |seen| !seen.ends("a-0").is_empty()).await;
+    run.stop().await;
+    let seen = mock.seen();
+    assert_eq!(seen.ends("a-0"), ["completed"]);
+    assert_eq!(seen.acknowledgements.len(), 4);
+    let expected = json!({ "lease_token": "lease of a-0", "lease_seconds": 10 });
+    assert!(seen.acknowledgements.iter().all(|report| report.body == expected));
+}
+
+/// The answer of the claim came late: the job is somebody else's by now, or was cancelled.
+#[tokio::test]
+async fn no_handler_starts_on_a_job_that_is_lost() {
+    let lost = (409, None, json!({ "code": "lease_lost", "job_status": "queued" }));
+    for reply in
+        [lost, (200, None, json!({ "cancel": true })), (404, None, json!({ "code": "job_not_found" }))]
+    {
+        let mock = Mock::start().await;
+        mock.reply_to_acknowledgement(reply);
+        mock.queue("a", 2);
+        let worker = mock.worker().concurrency(1).handle("a", |task| async move {
+            assert_ne!(task.id(), "a-0", "it started");
+            Ok(())
+        });
+        let run = Run::start(&mock, worker);
+        mock.until("the next job", |seen| seen.ends("a-1") == ["completed"]).await;
+        run.stop().await;
+        let seen = mock.seen();
+        assert!(seen.of("a-0").is_empty() && seen.acknowledged == ["a-1"], "{:?}", seen.reports);
+    }
 }

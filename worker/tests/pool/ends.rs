@@ -104,7 +104,7 @@ async fn a_key_that_is_revoked_ends_the_run_and_all_that_runs() {
         Ok(())
     });
     let run = Run::start(&mock, worker);
-    assert!(matches!(run.ended().await, Err(RunError::Denied(_))));
+    assert!(matches!(run.ended().await, Err(RunError::UnknownKey(_))));
     assert!(mock.seen().ends("a-0").is_empty());
 }
 

@@ -49,7 +49,13 @@ type Script = Box<dyn FnMut(&Report) -> Option<Reply> + Send>;
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) claims: Vec<Value>,
+    /// Reports after the first one of each job.
     pub(crate) reports: Vec<Report>,
+    /// The jobs whose first report, which says nothing but that it came, was accepted; and all of these reports.
+    pub(crate) acknowledged: Vec<String>,
+    pub(crate) acknowledgements: Vec<Report>,
+    /// Answers to the next of these reports, before any is accepted.
+    acknowledge_replies: VecDeque<Reply>,
     /// Headers of every request.
     pub(crate) headers: Vec<HeaderMap>,
     /// Most reports of one job that were in flight at once.
@@ -133,6 +139,11 @@ impl Mock {
     pub(crate) fn reply_to_claim(&self, reply: Reply) {
         self.seen().claim_replies.push_back(reply);
         self.changed.notify_waiters();
+    }
+
+    /// Answers the next first report of a job so.
+    pub(crate) fn reply_to_acknowledgement(&self, reply: Reply) {
+        self.seen().acknowledge_replies.push_back(reply);
     }
 
     /// Answers reports with this script; if it returns `None`, accepts them.
@@ -240,7 +251,27 @@ async fn claim(mock: &Mock, body: Value) -> Reply {
     }
 }
 
+/// The answer to the first report of a job; `None`: this is a later one.
+fn acknowledge(mock: &Mock, report: &Report) -> Option<Reply> {
+    let is_bare = report.status().is_empty() && report.body["progress"].is_null();
+    if !is_bare || mock.seen().acknowledged.contains(&report.job) {
+        return None;
+    }
+    let mut reply = accepted();
+    mock.note(|seen| {
+        seen.acknowledgements.push(report.clone());
+        match seen.acknowledge_replies.pop_front() {
+            Some(other) => reply = other,
+            None => seen.acknowledged.push(report.job.clone()),
+        }
+    });
+    Some(reply)
+}
+
 async fn report(mock: &Mock, report: Report) -> Reply {
+    if let Some(reply) = acknowledge(mock, &report) {
+        return reply;
+    }
     let job = report.job.clone();
     mock.note(|seen| {
         seen.reports.push(report.clone());

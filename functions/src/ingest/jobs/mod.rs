@@ -39,16 +39,17 @@ const MAX_CHUNKS_AT_ONCE: usize = 4;
 /// handed to the owner's workers, and one that runs would run for ever.
 const SAMPLE: &[u8] = include_bytes!("mock.ndjson");
 
-const NAME: &str = "ingest-jobs";
+pub(super) const NAME: &str = "ingest-jobs";
 
-/// `/v1/admin/ingest/jobs` and `/v1/admin/ingest/jobs/mock`.
+/// `/v1/admin/ingest`, `/v1/admin/ingest/jobs` and `/v1/admin/ingest/jobs/mock`.
 #[derive(Debug)]
 pub struct Ingest;
 
 impl Serves for Ingest {
     const NAME: &'static str = NAME;
     type Backend = Ledger;
-    const ROUTES: &'static [Served<Ledger>] = &[Served::of::<IngestJobs>(), Served::of::<IngestSample>()];
+    const ROUTES: &'static [Served<Ledger>] =
+        &[Served::of::<IngestJobs>(), Served::of::<IngestSample>(), Served::of::<super::get::GetIngest>()];
 }
 
 /// `POST /v1/admin/ingest/jobs`: the jobs of the body.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use jobledger::domain::{Defaults, Head, JobId, Verdict, judge};
+use jobledger::domain::{Arrival, Defaults, Head, JobId, Verdict, judge};
 use jobledger::http::FieldError;
 use jobledger::queue::Made;
 use jobledger::store::{Ledger, Part, StoreError, input_part, output_part};
@@ -110,6 +110,8 @@ enum Step {
 /// The next step, and the parts of the head that it puts.
 fn next(line: &Line, stored: Option<&Head>, defaults: &Defaults) -> (Step, Vec<Part>) {
     let write = |mut head: Box<Head>, done| {
+        let place = u32::try_from(line.number).unwrap_or(u32::MAX);
+        head.arrive(stored, Arrival { at: defaults.now, line: place });
         let parts = parts_of(&head, line);
         head.job.bytes = parts.iter().map(Part::bytes).sum();
         (Step::Write(head, done), parts)

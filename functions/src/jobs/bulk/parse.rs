@@ -1,47 +1,124 @@
 //! The request, read from its body.
 
-use jobledger::domain::{BulkAction, Fingerprint, Input, Invalid, JobQuery, Json, Owner, is_reserved};
-use jobledger::http::{FieldError, Fields, Problem, QueryString, Raw, job_query, object, text};
+use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
+
+use jobledger::background::bulk::BulkJobs;
+use jobledger::domain::{
+    BulkAction, Fingerprint, Input, Invalid, JobId, JobQuery, Json, Owner, Timestamp, is_reserved,
+};
+use jobledger::http::{FieldError, Fields, Problem, QueryString, Raw, flag, job_id, job_query, object, text};
 use serde_json::value::to_raw_value;
+
+/// How many jobs a caller may name.
+const IDS: RangeInclusive<usize> = 1..=1_000;
 
 /// One change to many jobs.
 pub(crate) struct Request {
     pub(crate) action: BulkAction,
-    /// The list's filters, by the names that its query has.
-    pub(crate) filter: Vec<(String, String)>,
+    pub(crate) jobs: BulkJobs,
+    /// Whether it only tells how many jobs there are.
+    pub(crate) is_dry_run: bool,
     /// The request as the job keeps it.
     pub(crate) input: Input,
     pub(crate) fingerprint: Fingerprint,
 }
 
 impl Request {
-    pub(crate) fn parse(body: &[u8], owner: &Owner) -> Result<Self, Problem> {
+    pub(crate) fn parse(body: &[u8], owner: &Owner, now: Timestamp) -> Result<Self, Problem> {
         let mut fields = Fields::parse(body)?;
         let fingerprint = fields.fingerprint();
         let action: Option<BulkAction> = fields.required("action", text);
-        let said: Option<Json> = fields.required("filter", object);
-        let mut filter = said.as_deref().map(|json| Filter::parse(json.get(), owner)).transpose()?;
-        for error in filter.iter_mut().flat_map(|filter| filter.errors(action)) {
-            fields.refuse(&format!("filter.{}", error.field), Invalid(error.message));
-        }
-        if filter.as_ref().is_some_and(|filter| filter.is_empty) {
-            fields.refuse(
-                "filter",
-                Invalid::new("must name at least one filter of a list, such as type or status"),
-            );
-        }
-        let request = action.zip(said).zip(filter).map(|((action, said), filter)| {
-            let payload = to_raw_value(&Payload { action, filter: &said }).ok();
-            Self { action, filter: filter.pairs, input: Input { payload, metadata: None }, fingerprint }
+        let is_dry_run = fields.optional("dry_run", flag).unwrap_or_default();
+        let jobs = match (fields.has("filter"), fields.has("job_ids")) {
+            (_, false) => filter(&mut fields, action, owner, now)?,
+            (false, true) => ids(&mut fields),
+            (true, true) => {
+                for (name, other) in [("filter", "job_ids"), ("job_ids", "filter")] {
+                    fields.optional(name, |_| Err::<(), _>(Invalid(format!("cannot be mixed with {other}"))));
+                }
+                None
+            }
+        };
+        let request = action.zip(jobs).map(|(action, jobs)| {
+            let payload = to_raw_value(&Payload::new(action, &jobs)).ok();
+            let input = Input { payload, metadata: None };
+            Self { action, jobs: jobs.into_jobs(), is_dry_run, input, fingerprint }
         });
         fields.finish(request).map_err(Problem::invalid_body)
     }
 }
 
+/// The jobs, and how the caller said them.
+enum Said {
+    Filter(Json, Vec<(String, String)>),
+    Ids(Vec<JobId>),
+}
+
+impl Said {
+    fn into_jobs(self) -> BulkJobs {
+        match self {
+            Self::Filter(_, pairs) => BulkJobs::Filter(pairs),
+            Self::Ids(ids) => BulkJobs::Ids(ids),
+        }
+    }
+}
+
+/// The filter, checked for the action.
+fn filter(
+    fields: &mut Fields,
+    action: Option<BulkAction>,
+    owner: &Owner,
+    now: Timestamp,
+) -> Result<Option<Said>, Problem> {
+    let Some(said) = fields.required("filter", object) else { return Ok(None) };
+    let mut filter = Filter::parse(said.get(), owner, now)?;
+    for error in filter.errors(action) {
+        fields.refuse(&format!("filter.{}", error.field), Invalid(error.message));
+    }
+    if filter.is_empty {
+        let message = "must name at least one filter of a list, such as type or status";
+        fields.refuse("filter", Invalid::new(message));
+    }
+    Ok(Some(Said::Filter(said, filter.pairs)))
+}
+
+/// The ids of the jobs, each once, where it first stands.
+fn ids(fields: &mut Fields) -> Option<Said> {
+    let mut ids = fields.each("job_ids", &IDS, job_id)?;
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(*id));
+    Some(Said::Ids(ids))
+}
+
+/// The jobs, as the audit log tells them.
+pub(crate) fn told(jobs: BulkJobs) -> BTreeMap<String, String> {
+    match jobs {
+        BulkJobs::Filter(pairs) => pairs.into_iter().collect(),
+        BulkJobs::Ids(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            BTreeMap::from([("job_ids".to_owned(), ids.join(","))])
+        }
+    }
+}
+
+/// The request as the job keeps it.
 #[derive(serde::Serialize)]
 struct Payload<'a> {
     action: BulkAction,
-    filter: &'a Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_ids: Option<&'a [JobId]>,
+}
+
+impl<'a> Payload<'a> {
+    fn new(action: BulkAction, jobs: &'a Said) -> Self {
+        match jobs {
+            Said::Filter(filter, _) => Self { action, filter: Some(filter), job_ids: None },
+            Said::Ids(ids) => Self { action, filter: None, job_ids: Some(ids) },
+        }
+    }
 }
 
 /// The filters of a list, said as an object.
@@ -53,7 +130,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(json: &str, owner: &Owner) -> Result<Self, Problem> {
+    fn parse(json: &str, owner: &Owner, now: Timestamp) -> Result<Self, Problem> {
         let mut fields = Fields::parse(json.as_bytes())?;
         let mut pairs = Vec::new();
         let mut errors = Vec::new();
@@ -67,7 +144,7 @@ impl Filter {
         }
         errors.extend(fields.finish(Some(())).err().unwrap_or_default());
         let mut query = QueryString::new(pairs.clone());
-        let asked = job_query(owner.clone(), &mut query);
+        let asked = job_query(owner.clone(), &mut query, now);
         errors.extend(query.take_errors());
         Ok(Self { pairs, query: asked, is_empty, errors })
     }

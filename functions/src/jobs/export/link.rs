@@ -1,8 +1,9 @@
-//! `GET /v1/jobs/export`: checks all that can be checked, and sends the caller on to where the file is streamed. API
-//! Gateway does not stream, and clients keep their key to themselves on the way to another host: a ticket stands for it.
+//! `GET /v1/jobs/export`: checks all that can be checked, and sends the caller on to where the file is streamed, or tells
+//! the address. API Gateway does not stream. On the way to another host, clients keep `Authorization` to themselves: a
+//! ticket stands for the key.
 
 use jobledger::access::{StoredAccess, Ticket};
-use jobledger::domain::Timestamp;
+use jobledger::domain::{Invalid, Timestamp};
 use jobledger::http::{Access, Answer, Backend, Call, Export, Problem, Route, RouteKey, Scope, function};
 use jobledger::store::Ledger;
 use jobledger::{Environment, Error, Function};
@@ -21,6 +22,7 @@ pub struct ExportLink;
 
 #[derive(Serialize)]
 struct Body {
+    url: String,
     expires_at: Timestamp,
 }
 
@@ -31,17 +33,25 @@ impl Route for ExportLink {
     const MAX_BODY_BYTES: usize = 0;
     type Backend = Issuer;
 
-    async fn answer(call: Call<'_, Issuer>) -> Result<Answer, Problem> {
+    async fn answer(mut call: Call<'_, Issuer>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
-        Export::parse(owner.clone(), call.query.clone())?;
+        let redirects = call.query.optional("redirect", |text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Invalid::new("must be true or false")),
+        });
+        Export::parse(owner.clone(), call.query.clone(), call.now)?;
         let expires_at = call.now.plus_millis(TICKET_MS);
         let key_id = call.caller()?.key.key_id.clone();
         let ticket = Ticket { key_id, owner, query: call.query, expires_at };
         let text = Environment::fresh_secret();
         let Issuer { ledger, export_url } = call.backend;
         ledger.tickets().issue(&text, &ticket).await?;
-        Ok(Answer::json(StatusCode::TEMPORARY_REDIRECT, &Body { expires_at })
-            .with("location", format!("{export_url}v1/jobs/export?ticket={text}"))
+        let url = format!("{export_url}v1/jobs/export?ticket={text}");
+        let redirects = redirects.unwrap_or(true);
+        let status = if redirects { StatusCode::TEMPORARY_REDIRECT } else { StatusCode::OK };
+        Ok(Answer::json(status, &Body { url: url.clone(), expires_at })
+            .with("location", url)
             .with("cache-control", "no-store"))
     }
 }

@@ -27,7 +27,7 @@ impl Route for ListJobs {
     type Backend = Ledger;
 
     async fn answer(call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let (query, window) = parse::parse(call.owner()?.clone(), call.query.clone())?;
+        let (query, window) = parse::parse(call.owner()?.clone(), call.query.clone(), call.now)?;
         let cursor = match &window {
             Window::Cursor { cursor, .. } => Some(
                 Cursor::decode(cursor, &query)

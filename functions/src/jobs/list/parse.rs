@@ -1,10 +1,14 @@
 //! The request for a list, read from the query of its URL.
 
-use jobledger::domain::{Invalid, JobQuery, Order, Owner, SortBy};
+use jobledger::domain::{Invalid, JobQuery, Order, Owner, SortBy, Timestamp};
 use jobledger::http::{Problem, QueryString, Window, job_query};
 
-pub(crate) fn parse(owner: Owner, mut query: QueryString) -> Result<(JobQuery, Window), Problem> {
-    let asked = job_query(owner, &mut query);
+pub(crate) fn parse(
+    owner: Owner,
+    mut query: QueryString,
+    now: Timestamp,
+) -> Result<(JobQuery, Window), Problem> {
+    let asked = job_query(owner, &mut query, now);
     let sort = query.optional("sort_by", |text| match text {
         "created_at" => Ok(SortBy::Created),
         "updated_at" => Ok(SortBy::Updated),

@@ -1,7 +1,7 @@
 //! `PATCH /v1/jobs/{job_id}`: changes of a job by its caller, and reports by the program that works on it.
 
 use jobledger::Function;
-use jobledger::domain::{Head, JobChange, Timestamp};
+use jobledger::domain::{ErrorCode, Head, Job, JobChange, Status, Timestamp};
 use jobledger::http::{Access, Answer, Call, JobView, Problem, Route, RouteKey, Scope, function};
 use jobledger::queue::Update;
 use jobledger::store::Ledger;
@@ -26,8 +26,6 @@ struct Body<'a> {
     job: JobView<'a>,
     /// Whether to stop working on it.
     cancel: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lease_expires_at: Option<Timestamp>,
 }
 
 impl Route for UpdateJob {
@@ -35,6 +33,7 @@ impl Route for UpdateJob {
     const KEY: RouteKey = RouteKey::patch("/v1/jobs/{job_id}");
     const ACCESS: Access = Access::Any(&[Scope::Write, Scope::Work]);
     const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
+    const OTHERS: &'static [RouteKey] = super::WORDS;
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
@@ -50,18 +49,20 @@ impl Route for UpdateJob {
         }
         let update = Update { owner: &owner, id, now: call.now, fresh: call.fresh };
         let head = call.backend.jobs().update(update, &change).await?;
+        if change.status == Some(Status::Failed) {
+            // Not its message, which may hold anything.
+            let code = change.error.as_ref().and_then(|error| error.code.as_ref()).map(ErrorCode::as_str);
+            let Job { id, owner, kind, attempt, .. } = &head.job;
+            let status = head.job.status().as_str();
+            tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, code, status, "an attempt failed");
+        }
         Ok(answer(&head, &change, call.now))
     }
 }
 
 fn answer(head: &Head, change: &JobChange, now: Timestamp) -> Answer {
-    let lease = head.job.lease();
     // If a report comes for a job that was called off, and the report does not end it, the answer tells the reporter to
     // stop.
     let cancel = change.was_called_off(head);
-    Answer::ok(&Body {
-        job: JobView::new(&head.job, now),
-        cancel,
-        lease_expires_at: lease.filter(|_| change.lease.is_some()).map(|lease| lease.until),
-    })
+    Answer::ok(&Body { job: JobView::new(&head.job, now), cancel })
 }

@@ -1,12 +1,12 @@
 //! A change of a job, read from the body of the request.
 
 use jobledger::domain::{
-    Invalid, JobChange, LeaseToken, MAX_PRIORITY, Output, Phase, Renewal, ReportedProgress, Status,
-    StatusInput, TaskName,
+    Edits, Invalid, JobChange, LeaseToken, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, Output, Phase,
+    Renewal, ReportedProgress, Status, StatusInput, TaskName,
 };
 use jobledger::http::{
-    Fields, Problem, artifacts, flag, integer, job_error, json, labels, money, object, percent, status, text,
-    timings, told,
+    Fields, Problem, artifacts, flag, integer, job_error, json, label_changes, money, object, percent,
+    status, text, timestamp, timings, told,
 };
 use jobledger::queue::{MAX_LEASE_SECONDS, MIN_LEASE_SECONDS};
 
@@ -53,10 +53,7 @@ pub(crate) fn job_change(body: &[u8]) -> Result<JobChange, Problem> {
             let seconds = seconds.unwrap_or(token.terms().seconds);
             Renewal { token, seconds }
         }),
-        priority: fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY)),
-        name: fields.optional("name", text),
-        labels: fields.optional("labels", labels),
-        metadata: fields.optional("metadata", object),
+        edits: edits(&mut fields),
         status,
         phase: phase.or(word),
         progress,
@@ -68,9 +65,23 @@ pub(crate) fn job_change(body: &[u8]) -> Result<JobChange, Problem> {
     };
     let change = fields.finish(Some(change)).map_err(Problem::invalid_body)?;
     if !(change.is_report() || change.is_edit()) {
-        return Err(Problem::invalid_json("the body changes nothing: give a field to change or to report"));
+        return Err(Problem::empty_change("give a field to edit or to report"));
     }
     Ok(change)
+}
+
+/// The values that a job's caller changes.
+fn edits(fields: &mut Fields) -> Edits {
+    Edits {
+        priority: fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY)),
+        name: fields.optional("name", text),
+        labels: fields.optional("labels", label_changes),
+        metadata: fields.optional("metadata", object),
+        payload: fields.optional("payload", json),
+        available_at: fields.optional("available_at", timestamp),
+        max_attempts: fields.optional("max_attempts", |raw| integer(raw, 1..=MAX_ATTEMPTS)),
+        timeout_seconds: fields.nullable("timeout_seconds", |raw| integer(raw, 1..=MAX_TIMEOUT_SECONDS)),
+    }
 }
 
 /// A status as it was said, taken apart.

@@ -123,20 +123,18 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// Names in lower case (as `http` has them), values of one name joined by commas, and the headers that API Gateway
-/// adds. Cookies have their own field.
+/// Names in lower case (as `http` has them), values of one name joined by commas. As API Gateway does, it adds the peer to
+/// the addresses that proxies have forwarded for, and says itself by which port and protocol the request came. Cookies
+/// have a place of their own.
 fn headers(headers: &HeaderMap, peer: SocketAddr, address: SocketAddr) -> BTreeMap<&str, String> {
     let mut joined: BTreeMap<&str, String> = BTreeMap::new();
-    let added = [
-        ("x-forwarded-for", peer.ip().to_string()),
-        ("x-forwarded-port", address.port().to_string()),
-        ("x-forwarded-proto", "http".to_owned()),
-    ];
     let sent =
         headers.iter().filter(|(name, _)| *name != COOKIE).map(|(name, value)| (name.as_str(), text(value)));
-    for (name, value) in sent.chain(added) {
+    for (name, value) in sent.chain([("x-forwarded-for", peer.ip().to_string())]) {
         joined.entry(name).and_modify(|values| *values = format!("{values},{value}")).or_insert(value);
     }
+    joined.insert("x-forwarded-port", address.port().to_string());
+    joined.insert("x-forwarded-proto", "http".to_owned());
     joined
 }
 

@@ -5,6 +5,7 @@ mod body;
 mod event;
 mod problem;
 mod routes;
+mod server;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -12,12 +13,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::Method;
 use axum::response::Response;
+use jobledger::lambda::for_caller;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::instances::Target;
@@ -41,7 +42,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Gateway {
     address: SocketAddr,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     stop: Stop,
 }
 
@@ -64,13 +65,12 @@ impl Gateway {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(CONCURRENCY_MAX));
         let shared = Arc::new(Shared { routes, urls, address, slots, wake });
-        let app = Router::new().fallback(handle).with_state(shared);
-        let service = app.into_make_service_with_connect_info::<SocketAddr>();
-        let (stop, mut stopped) = Stop::new();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-            stopped.over().await;
+        let (stop, stopped) = Stop::new();
+        let serving = server::serve(listener, stopped, move |peer, request| {
+            let shared = Arc::clone(&shared);
+            async move { handle(&shared, peer, request).await }
         });
-        Self { address, server: tokio::spawn(serving.into_future()), stop }
+        Self { address, server: tokio::spawn(serving), stop }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -81,8 +81,7 @@ impl Gateway {
     pub(crate) async fn stop(mut self) {
         self.stop.stop();
         match tokio::time::timeout(DRAIN_MAX, &mut self.server).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the gateway ended badly"),
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the gateway ended badly"),
             Err(_elapsed) => {
                 tracing::warn!("requests were still under way {DRAIN_MAX:?} after the stop, and were left");
@@ -93,13 +92,9 @@ impl Gateway {
 }
 
 /// Handles every request.
-async fn handle(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
+async fn handle(shared: &Shared, peer: SocketAddr, request: Request) -> Response {
     let request_id = jobledger::Environment::fresh_id().to_string();
-    match answer(&shared, peer, request, &request_id).await {
+    match answer(shared, peer, request, &request_id).await {
         Ok(response) => response,
         Err(problem) => problem.response(&request_id),
     }
@@ -194,8 +189,10 @@ async fn call(
     slot: OwnedSemaphorePermit,
 ) -> Result<Box<serde_json::value::RawValue>, CallError> {
     let called = instance.clone();
+    // If the caller goes away, this future is dropped, and the function can know.
+    let (_here, asking) = watch::channel(());
     let call = tokio::spawn(async move {
-        let answer = called.call(event, request_id).await;
+        let answer = for_caller(asking, called.call(event, request_id)).await;
         drop(slot);
         answer
     });

@@ -66,6 +66,26 @@ fn a_request_is_written_as_payload_2() {
 }
 
 #[test]
+fn what_a_proxy_forwards_is_handed_on_as_api_gateway_does() {
+    let request = Request::get("/")
+        .header("Host", "jobs.example.com")
+        .header("X-Forwarded-For", "203.0.113.7")
+        .header("X-Forwarded-Host", "jobs.example.com")
+        .header("X-Forwarded-Port", "443")
+        .header("X-Forwarded-Proto", "https")
+        .body(())
+        .unwrap();
+    let event = event(request, b"");
+    assert_eq!(
+        event["headers"],
+        json!({
+            "host": "jobs.example.com", "x-forwarded-for": "203.0.113.7,127.0.0.1",
+            "x-forwarded-host": "jobs.example.com", "x-forwarded-port": "8080", "x-forwarded-proto": "http",
+        })
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_base64() {
     for (content_type, body, encoded) in [
         ("application/json", &b"{}"[..], false),

@@ -56,9 +56,10 @@ pub struct TimeToLive {
 }
 
 /// The properties for backups, encryption and billing.
-const ONLY_ON_AWS: [&str; 6] = [
+const ONLY_ON_AWS: [&str; 7] = [
     "ContributorInsightsSpecification",
     "DeletionProtectionEnabled",
+    "OnDemandThroughput",
     "PointInTimeRecoverySpecification",
     "SSESpecification",
     "TableClass",

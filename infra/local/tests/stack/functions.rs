@@ -23,6 +23,10 @@ pub(crate) struct Seen {
     pub(crate) refused: Vec<Value>,
     /// How many events the function still has to refuse.
     pub(crate) refuse: usize,
+    /// Whether a function waits for its caller to leave.
+    pub(crate) staying: bool,
+    /// Whether the caller has left.
+    pub(crate) left: bool,
 }
 
 pub(crate) fn seen(endpoint: &str, look: impl FnOnce(&mut Seen)) {
@@ -50,6 +54,7 @@ pub(crate) fn all() -> Vec<Function> {
 }
 
 struct Front {
+    endpoint: String,
     client: aws_sdk_dynamodb::Client,
     table: String,
 }
@@ -57,8 +62,9 @@ struct Front {
 impl Front {
     #[expect(clippy::new_ret_no_self, reason = "what `start` answers")]
     fn new(environment: &Environment) -> Started {
-        let client = dynamo::client(&environment.vars["AWS_ENDPOINT_URL_DYNAMODB"]);
-        Started::Whole(Box::new(Self { client, table: environment.vars["THINGS_TABLE"].clone() }))
+        let endpoint = environment.vars["AWS_ENDPOINT_URL_DYNAMODB"].clone();
+        let client = dynamo::client(&endpoint);
+        Started::Whole(Box::new(Self { endpoint, client, table: environment.vars["THINGS_TABLE"].clone() }))
     }
 
     async fn handle(&self, event: &RawValue) -> Result<Box<RawValue>, Error> {
@@ -68,6 +74,11 @@ impl Front {
             "fail" => return Err("a secret".into()),
             "panic" => panic!("a secret"),
             "sleep" => std::future::pending::<()>().await,
+            "stay" => {
+                seen(&self.endpoint, |seen| seen.staying = true);
+                jobledger::lambda::caller_left().await;
+                seen(&self.endpoint, |seen| seen.left = true);
+            }
             "flood" => return Ok(to_raw_value(&"x".repeat(6 * 1024 * 1024))?),
             _ => {}
         }

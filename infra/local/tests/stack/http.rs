@@ -86,6 +86,25 @@ async fn a_function_that_fails_takes_nothing_with_it() {
     stack.stop().await.unwrap();
 }
 
+/// AWS does not tell a function that its caller has left; here it can know.
+#[tokio::test]
+async fn a_function_can_know_that_its_caller_has_left() {
+    let stack = start().await;
+    let url = stack.url().unwrap();
+    let call = tokio::spawn(Client::new().post(format!("{url}/do/stay")).send());
+    let until = async |is_so: fn(&functions::Seen) -> bool| {
+        let mut found = false;
+        while !found {
+            functions::seen(stack.dynamodb_endpoint(), |seen| found = is_so(seen));
+            tokio::task::yield_now().await;
+        }
+    };
+    until(|seen| seen.staying).await;
+    call.abort();
+    until(|seen| seen.left).await;
+    stack.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
     let stack = start().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::background::TaskContext;
 use crate::domain::{BulkAction, BulkOutcome, Mark, Seen, Status};
-use crate::queue::{ByBulk, Error};
+use crate::queue::{ByBulk, Error, Retrier};
 use crate::store::StoreError;
 
 /// Does it to one job that was seen in one of these statuses. An error is one that may pass.
@@ -16,10 +16,11 @@ pub(super) async fn change(
 ) -> Result<BulkOutcome, StoreError> {
     let (jobs, task, now) = (context.ledger.jobs(), context.task, context.now);
     let mark = Mark { bulk: task.id, created_at: task.created_at };
-    let bulk = Some(ByBulk { mark, statuses });
+    let by = ByBulk { mark, statuses };
+    let bulk = Some(by);
     let done = match action {
         BulkAction::Cancel => jobs.cancel(&task.owner, seen.id, now, bulk).await.map(drop),
-        BulkAction::Retry => jobs.retry_seen(&task.owner, seen, now, bulk).await.map(drop),
+        BulkAction::Retry => jobs.retry_seen(&task.owner, seen, now, Retrier::Bulk(by)).await.map(drop),
         BulkAction::Delete => jobs.delete(&task.owner, seen.id, now, bulk).await,
     };
     match done {

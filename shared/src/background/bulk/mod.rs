@@ -5,20 +5,23 @@
 //! the mark that each leaves on its job.
 
 mod change;
+mod ids;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use crate::background::{StepOutcome, Task, TaskContext, Work};
+use crate::background::{StepOutcome, TaskContext, Work};
 use crate::counts::total;
 use crate::domain::{
-    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobQuery, Order, Output, Progress, QueryString,
-    RESERVED_TYPES, Seen, Status, TaskName, TypeName, is_reserved, job_query,
+    BulkAction, BulkNumbers, BulkOutcome, CreatedRange, JobId, JobQuery, Order, Output, Owner, Progress,
+    QueryString, RESERVED_TYPES, Seen, Status, TaskName, Timestamp, TypeName, is_reserved, job_query,
 };
+use crate::lists::{ListError, Total};
 use crate::store::{Corrupt, Ledger, StoreError};
+use ids::Found;
 
 /// Jobs of one step.
 const JOBS_A_STEP: usize = 100;
@@ -35,6 +38,9 @@ pub struct BulkState {
     action: BulkAction,
     /// The list's filters, by the names that its query has.
     filter: Vec<(String, String)>,
+    /// The jobs that the caller named and that have not been looked up yet, instead of a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ids: Option<VecDeque<JobId>>,
     /// How many jobs there are, as far as that is counted.
     total: Option<u64>,
     /// The jobs of this part.
@@ -42,6 +48,15 @@ pub struct BulkState {
     /// The place from which the jobs are read next.
     next: Next,
     numbers: BulkNumbers,
+}
+
+/// The jobs of a bulk action, as its caller says them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkJobs {
+    /// Those of a list: its filters, by the names that its query has. [`job_query`] must be able to read them.
+    Filter(Vec<(String, String)>),
+    /// These, each once.
+    Ids(Vec<JobId>),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,20 +76,24 @@ struct Gave<'a> {
 }
 
 impl BulkState {
-    /// Nothing done yet. The filter must be one that [`job_query`] can read.
-    pub fn new(action: BulkAction, filter: Vec<(String, String)>) -> Self {
+    /// Nothing done yet.
+    pub fn new(action: BulkAction, jobs: BulkJobs) -> Self {
+        let (filter, ids) = match jobs {
+            BulkJobs::Filter(filter) => (filter, None),
+            BulkJobs::Ids(ids) => (Vec::new(), Some(VecDeque::from(ids))),
+        };
         let numbers = BulkNumbers::default();
-        Self { action, filter, total: None, pending: Vec::new(), next: Next::Begin, numbers }
+        Self { action, filter, ids, total: None, pending: Vec::new(), next: Next::Begin, numbers }
     }
 
-    /// Which jobs; `None`: none can be.
-    fn query(&self, task: &Task) -> Result<Option<JobQuery>, Corrupt> {
+    /// Which jobs of an owner, if it was asked for at that time; `None`: none can be.
+    fn query(&self, owner: &Owner, at: Timestamp) -> Result<Option<JobQuery>, Corrupt> {
         let mut filter = QueryString::new(self.filter.clone());
-        let query = job_query(task.owner.clone(), &mut filter);
+        let query = job_query(owner.clone(), &mut filter, at);
         if let Some(error) = filter.take_errors().into_iter().next() {
             return Err(Corrupt::new(format!("filter {}", error.field), error.message));
         }
-        let last = task.created_at.plus_millis(-1).min(query.created.to());
+        let last = at.plus_millis(-1).min(query.created.to());
         let Ok(created) = CreatedRange::new(Some(query.created.from()), Some(last)) else { return Ok(None) };
         let statuses = self.action.wanted(&query.statuses);
         let is_possible = !statuses.is_empty();
@@ -83,10 +102,65 @@ impl BulkState {
         Ok(is_possible.then_some(JobQuery { statuses, created, order: Order::Asc, ..query }))
     }
 
+    /// How many jobs it would change now, without changing them.
+    pub async fn find(&self, ledger: &Ledger, owner: &Owner, now: Timestamp) -> Result<Total, ListError> {
+        if let Some(ids) = &self.ids {
+            let ids: Vec<JobId> = ids.iter().copied().collect();
+            let mut count = 0;
+            for ids in ids.chunks(JOBS_A_STEP) {
+                let found = ids::look_up(ledger, owner, self.action, ids).await?;
+                count += found.iter().filter(|found| matches!(found, Found::Job(_))).count();
+            }
+            return Ok(Total::exact(u64::try_from(count).unwrap_or(u64::MAX)));
+        }
+        let Some(query) = self.query(owner, now).map_err(StoreError::from)? else {
+            return Ok(Total::exact(0));
+        };
+        if let Some(count) = counted(ledger, &query).await? {
+            return Ok(Total::exact(count));
+        }
+        let counts = ledger.jobs().count(&query).await?;
+        let own: u64 = counts
+            .by_type
+            .iter()
+            .filter(|(kind, _)| is_reserved(kind))
+            .map(|(_, counts)| counts.total())
+            .sum();
+        Ok(Total { count: counts.total.count.saturating_sub(own), ..counts.total })
+    }
+
+    /// Looks up the next jobs that the caller named; false: this is a bulk job with a filter.
+    async fn look_up(&mut self, context: &TaskContext<'_>) -> Result<bool, StoreError> {
+        let Some(ids) = &mut self.ids else { return Ok(false) };
+        if matches!(self.next, Next::Begin) {
+            self.total = u64::try_from(ids.len()).ok();
+        }
+        let some: Vec<JobId> = ids.drain(..JOBS_A_STEP.min(ids.len())).collect();
+        let is_last = ids.is_empty();
+        for found in ids::look_up(context.ledger, &context.task.owner, self.action, &some).await? {
+            match found {
+                Found::Job(seen) => self.pending.push(seen),
+                Found::Unfit(outcome) => self.numbers.add(outcome),
+            }
+        }
+        let after = some.last().map(ToString::to_string).unwrap_or_default();
+        self.next = if is_last { Next::End } else { Next::After(after) };
+        Ok(true)
+    }
+
     fn done(&self) -> Result<StepOutcome<Self>, StoreError> {
         let result = to_raw_value(&Gave { action: self.action, numbers: &self.numbers });
         let result = result.map_err(|error| Corrupt::new("result of a bulk job", error))?;
         Ok(StepOutcome::Done(Output { result: Some(result), ..Output::default() }))
+    }
+
+    /// The end, if nothing is left to be done or read.
+    fn go_on(self) -> Result<StepOutcome<Self>, StoreError> {
+        if self.pending.is_empty() && matches!(self.next, Next::End) {
+            self.done()
+        } else {
+            Ok(StepOutcome::GoOn(self))
+        }
     }
 }
 
@@ -107,7 +181,9 @@ impl Work for Bulk {
         context: &TaskContext<'_>,
         mut state: BulkState,
     ) -> Result<StepOutcome<BulkState>, StoreError> {
-        let Some(query) = state.query(context.task)? else { return state.done() };
+        let Some(query) = state.query(&context.task.owner, context.task.created_at)? else {
+            return state.done();
+        };
         let statuses = state.action.wanted(&query.statuses);
         let changes: Vec<_> = std::mem::take(&mut state.pending)
             .into_iter()
@@ -116,6 +192,12 @@ impl Work for Bulk {
         let outcomes: Vec<BulkOutcome> = stream::iter(changes).buffered(MAX_AT_ONCE).try_collect().await?;
         for outcome in outcomes {
             state.numbers.add(outcome);
+        }
+        if matches!(state.next, Next::End) {
+            return state.done();
+        }
+        if state.look_up(context).await? {
+            return state.go_on();
         }
         let after = match &state.next {
             Next::End => return state.done(),
@@ -137,11 +219,7 @@ impl Work for Bulk {
             }
         }
         state.next = found.next.map_or(Next::End, Next::After);
-        if state.pending.is_empty() && matches!(state.next, Next::End) {
-            state.done()
-        } else {
-            Ok(StepOutcome::GoOn(state))
-        }
+        state.go_on()
     }
 }
 
@@ -180,6 +258,16 @@ mod tests {
             let text = serde_json::to_string(&BulkState { next, ..state.clone() }).unwrap();
             assert!(serde_json::from_str::<BulkState>(&text).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_state_with_ids_stays_readable() {
+        let ids = [1, 2].map(|id| JobId::from(uuid::Uuid::from_u128(id)));
+        let state = BulkState::new(BulkAction::Retry, BulkJobs::Ids(ids.to_vec()));
+        let text = r#"{"action":"retry","filter":[],"ids":["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"],"total":null,"pending":[],"next":"begin","numbers":{"matched":0,"changed":0,"skipped":0,"failed":0}}"#;
+        assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        let read: BulkState = serde_json::from_str(text).unwrap();
+        assert_eq!(read.ids, Some(VecDeque::from(ids)));
     }
 
     #[test]

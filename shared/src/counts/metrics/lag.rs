@@ -1,6 +1,7 @@
 //! How far the counters lag, found out by probes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::counts::tally::{Probe, send_probe};
 use crate::domain::Timestamp;
@@ -8,6 +9,9 @@ use crate::store::{Ledger, StoreError};
 
 /// Least time between two probes of one execution environment, in milliseconds: a scrape must not cost a write.
 const PROBE_EVERY_MS: u64 = 60_000;
+
+/// Longest wait for a probe to be written: those who scrape wait for some seconds only.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// This execution environment's knowledge of its probes.
 #[derive(Debug, Default)]
@@ -24,16 +28,27 @@ struct State {
 
 impl Probing {
     /// Writes a probe, if the last one is old enough.
-    pub(super) async fn send(&self, ledger: &Ledger, now: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// If the probe cannot be written, the scrape goes on without it. Then nothing can be counted either, so the lag grows
+    /// from the first probe that failed. The next scrape tries again.
+    pub(super) async fn send(&self, ledger: &Ledger, now: Timestamp) {
         if self.lock().sent_at.is_some_and(|sent_at| now.since(sent_at) < PROBE_EVERY_MS) {
-            return Ok(());
+            return;
         }
-        let before = send_probe(&ledger.store, &ledger.config.tables, now).await?;
+        let sending = tokio::time::timeout(PATIENCE, send_probe(&ledger.store, &ledger.config.tables, now));
+        let sent = sending.await.unwrap_or_else(|elapsed| Err(StoreError::Unavailable(elapsed.into())));
         let mut state = self.lock();
+        let before = match sent {
+            Ok(before) => before,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the probe could not be written");
+                state.waits_for = state.waits_for.or(Some(now));
+                return;
+            }
+        };
         state.sent_at = Some(now);
         // The one before may be another environment's, and may still be under way.
         state.waits_for = state.waits_for.or(before).or(Some(now));
-        Ok(())
     }
 
     /// The age of the first probe that was not counted; where all were, how long the last one took.

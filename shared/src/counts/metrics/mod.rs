@@ -1,7 +1,8 @@
 //! Shapes the numbers that `GET /metrics` shows. The function writes them in the formats that Prometheus reads.
 //!
-//! - `gather` makes one scrape, and leaves types out where there are too many.
-//! - `scrape` reads what there is; `series` and `shares` choose among the counts of records where they are too many.
+//! - `gather` makes one scrape.
+//! - `scrape` reads what there is, and leaves types out where there are too many; `series` and `shares` choose among the
+//!   counts of records where they are too many.
 //! - `lag` finds out by probes how far the counts lag behind the jobs.
 //! - `queue_note` and `recounted` are notes that the reaper and the recount leave for a scrape.
 

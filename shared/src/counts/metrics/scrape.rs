@@ -6,18 +6,25 @@ use super::queue_note::QUEUE_BUCKET;
 use super::recounted::RECOUNT_BUCKET;
 use super::series::scrape_records;
 use super::{QueueNote, Recounted};
-use crate::counts::read::{RecordCounts, name_of, read_items};
+use crate::counts::read::{Greatest, RecordCounts, each_item, name_of, read_items};
 use crate::counts::tally::{Checkpoint, FAILED_BUCKET, PREFIX, PROBE_BUCKET, Probe};
-use crate::counts::{Bucket, Group, Place, Tally};
+use crate::counts::{Bucket, Cell, Group, Place, Tally};
 use crate::domain::TypeName;
 use crate::store::schema::ALL_OWNERS;
 use crate::store::{Store, StoreError, Tables};
 
+/// Most types that a scrape shows: each has some 50 series, callers make as many types as they like, and an answer of a
+/// function has an end.
+const MAX_TYPES: usize = 500;
+
 /// All that a scrape shows: one partition, whose size does not depend on how many jobs there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scrape {
-    /// The numbers of all owners, by type.
+    /// The numbers of all owners, by type: of the types that the most jobs ever had. New types are not among them: a type
+    /// that is shown stays, unless others have long passed it.
     pub types: BTreeMap<TypeName, Tally>,
+    /// How many types are left out of these, as there are too many.
+    pub types_left_out: u64,
     /// How far each shard of the stream has been counted.
     pub checkpoints: Vec<Checkpoint>,
     /// How many records could not be read, ever.
@@ -36,16 +43,32 @@ pub struct Scrape {
 }
 
 /// Reads what a scrape shows. The counts of records lie in the middle of the partition, and there is no telling how many
-/// there are: so they are read by themselves, up to a limit.
+/// there are: so they are read by themselves, up to a limit. The types lie at its end, and only those that are shown are kept.
 pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
     let ((first_record, last_record), (_, last)) = (Place::records(None), Place::totals());
-    let (before, after, (records, are_all)) = tokio::try_join!(
+    let after = async {
+        let (mut types, mut others) = (Greatest::new(MAX_TYPES), Vec::new());
+        each_item(store, tables, ALL_OWNERS, &last_record, &last, |item| {
+            match Place::parse(name_of(&item)) {
+                Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) => {
+                    let tally = Tally::of_item(&item);
+                    types.add(tally.count(Cell::Created), kind, tally);
+                }
+                Some(_) | None => others.push(item),
+            }
+        })
+        .await?;
+        Ok((types.finish(), others))
+    };
+    let (before, ((types, types_left_out), others), (records, are_all)) = tokio::try_join!(
         read_items(store, tables, ALL_OWNERS, PREFIX, &first_record),
-        read_items(store, tables, ALL_OWNERS, &last_record, &last),
+        after,
         scrape_records(store, tables),
     )?;
-    let mut scrape = Scrape { records, are_records_cut: !are_all, ..Scrape::default() };
-    for item in before.into_iter().chain(after) {
+    let types: BTreeMap<_, _> = types.collect();
+    let mut scrape =
+        Scrape { types, types_left_out, records, are_records_cut: !are_all, ..Scrape::default() };
+    for item in before.into_iter().chain(others) {
         let name = name_of(&item);
         if name.starts_with(PREFIX) {
             scrape.checkpoints.push(Checkpoint::of_item(&item)?);
@@ -58,9 +81,10 @@ pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, Sto
             scrape.recounted = Recounted::of_item(&item);
         } else if name == QUEUE_BUCKET {
             scrape.queue = QueueNote::of_item(&item);
-        } else if let Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) = Place::parse(name) {
-            scrape.types.insert(kind, Tally::of_item(&item));
         }
+    }
+    if let (Some(queue), 1..) = (&mut scrape.queue, types_left_out) {
+        queue.types.retain(|kind, _| scrape.types.contains_key(kind));
     }
     Ok(scrape)
 }

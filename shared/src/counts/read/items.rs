@@ -43,13 +43,26 @@ pub(crate) async fn read_items(
     last: &str,
 ) -> Result<Vec<AttributeMap>, StoreError> {
     let mut items = Vec::new();
+    each_item(store, tables, scope, first, last, |item| items.push(item)).await?;
+    Ok(items)
+}
+
+/// The same, one item after the other: however many there are, one page of them is held.
+pub(crate) async fn each_item(
+    store: &Store,
+    tables: &Tables,
+    scope: &str,
+    first: &str,
+    last: &str,
+    mut each: impl FnMut(AttributeMap),
+) -> Result<(), StoreError> {
     let mut from = None;
     loop {
         let page = store.query(range(tables, scope, first, last).set_exclusive_start_key(from)).await?;
-        items.extend(page.items.unwrap_or_default());
+        page.items.unwrap_or_default().into_iter().for_each(&mut each);
         from = page.last_evaluated_key;
         if from.is_none() {
-            return Ok(items);
+            return Ok(());
         }
     }
 }

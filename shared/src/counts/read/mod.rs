@@ -6,10 +6,12 @@
 //! - `locate` finds the row at an offset.
 //! - `sum` adds up all numbers of an owner, and `stats` shows them.
 //! - `costs` says what jobs cost, `records` how many records there are.
-//! - `owners` says which owners have jobs at all.
+//! - `owners` says which owners have jobs at all, and of which types.
+//! - `greatest` keeps the types that have the most, where there are too many.
 
 mod breakdown;
 mod costs;
+mod greatest;
 mod items;
 mod locate;
 mod owners;
@@ -23,17 +25,18 @@ mod totals;
 
 pub use breakdown::{Breakdown, MAX_TYPES_WITHIN_DATES, breakdown};
 pub use costs::{CostError, Costs, MAX_COST_ITEMS, Spent};
-pub(crate) use items::{name_of, range, read_items};
+pub(crate) use greatest::Greatest;
+pub(crate) use items::{each_item, name_of, range, read_items};
 pub use locate::{Begin, Located, locate};
-pub use owners::{counts_by_owner, counts_by_type, owners};
+pub use owners::{counts_by_owner, each_type, owners};
 pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, RecordCounts, RecordPair};
 pub(crate) use records::{counted_in, read_records};
 pub use spans::{Segment, Span, segments};
 use spans::{whole_segments, widened};
-pub use stats::JobStats;
+pub use stats::{JobNumbers, JobStats, Spans};
 pub use status_counts::StatusCounts;
 pub(crate) use stretches::{Counted, count_segments};
 pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};
 use sum::{bytes_of, sum};
-pub use totals::total;
 pub(crate) use totals::{Totals, totals};
+pub use totals::{total, types_with_jobs};

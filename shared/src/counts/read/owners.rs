@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::StatusCounts;
-use super::items::{name_of, read_items};
+use super::items::{each_item, name_of, read_items};
 use crate::counts::{Bucket, Group, Place, Tally};
 use crate::domain::{Owner, TypeName};
 use crate::store::pages::READS_AT_ONCE;
@@ -26,19 +26,21 @@ pub async fn owners(source: Source<'_>) -> Result<Vec<Owner>, StoreError> {
     Ok(items.iter().filter_map(|item| Owner::try_from(name_of(item)).ok()).collect())
 }
 
-/// How many jobs there are of each type, of one owner or of all. Items that cannot be read are left out.
-pub async fn counts_by_type(
+/// Tells how many jobs there are of each type, of one owner or of all, one type after the other. Items that cannot be read
+/// are left out.
+pub async fn each_type(
     store: &Store,
     tables: &Tables,
     scope: &str,
-) -> Result<BTreeMap<TypeName, StatusCounts>, StoreError> {
+    mut each: impl FnMut(TypeName, StatusCounts),
+) -> Result<(), StoreError> {
     let (first, last) = Place::totals();
-    let items = read_items(store, tables, scope, &first, &last).await?;
-    let counts = items.iter().filter_map(|item| match Place::parse(name_of(item))?.group {
-        Group::Type(kind) => Some((kind, StatusCounts::of(&Tally::of_item(item)))),
-        Group::All | Group::Label(..) | Group::Records(..) => None,
-    });
-    Ok(counts.collect())
+    each_item(store, tables, scope, &first, &last, |item| {
+        if let Some(Place { group: Group::Type(kind), .. }) = Place::parse(name_of(&item)) {
+            each(kind, StatusCounts::of(&Tally::of_item(&item)));
+        }
+    })
+    .await
 }
 
 /// How many jobs these owners have, each of all types together. Owners that were never counted are left out.

@@ -2,14 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use super::items::read_buckets;
 use super::{StatusCounts, bytes_of, sum, widened};
-use crate::counts::{Cell, Granularity, Measure, Tally};
-use crate::domain::{CreatedRange, Owner, Status};
+use crate::counts::{Bucket, Cell, Granularity, Group, Measure, Tally};
+use crate::domain::{CreatedRange, Invalid, Owner, Status, Timestamp};
 use crate::store::{Jobs, StoreError};
+
+/// Most spans of a series.
+const MAX_SPANS: usize = 1_000;
 
 /// The statistics of an owner's jobs that were created within dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobStats {
+    /// Their numbers.
+    pub numbers: JobNumbers,
+    /// The same for each hour or day, if that is asked for.
+    pub series: Option<Vec<JobNumbers>>,
+    /// The bytes that all jobs of the owner take, whenever they were created.
+    pub stored_bytes: u64,
+}
+
+/// The numbers of jobs that were created within a range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobNumbers {
     /// The jobs that are there, by status.
     pub alive: StatusCounts,
     /// Jobs that were ever created.
@@ -24,26 +39,51 @@ pub struct JobStats {
     pub mean_run_ms: Option<u64>,
     /// How long jobs waited, in the mean; `None`: none has begun yet.
     pub mean_wait_ms: Option<u64>,
-    /// The bytes that all jobs of the owner take, whenever they were created.
-    pub stored_bytes: u64,
-    /// The dates, widened to whole hours: those are the buckets that have these numbers.
+    /// The range, widened to whole hours or days: those are the buckets that have these numbers.
     pub range: CreatedRange,
 }
 
-impl JobStats {
-    fn new(within: &Tally, all: &Tally, created: CreatedRange) -> Self {
+/// The hours or days of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spans {
+    granularity: Granularity,
+    range: CreatedRange,
+}
+
+impl Spans {
+    /// The hours or days that a range lies in: both its ends must be given.
+    pub fn new(granularity: Granularity, created: CreatedRange) -> Result<Self, Invalid> {
+        if created.from() == Timestamp::MIN || created.to() == Timestamp::MAX {
+            return Err(Invalid::new("needs both dates, such as from_date and to_date"));
+        }
+        let spans = Self { granularity, range: widened(created, granularity) };
+        if spans.starts().take(MAX_SPANS + 1).count() > MAX_SPANS {
+            return Err(Invalid(format!("makes at most {MAX_SPANS} entries; narrow the dates, or use day")));
+        }
+        Ok(spans)
+    }
+
+    /// When each of them begins.
+    fn starts(self) -> impl Iterator<Item = Timestamp> {
+        let next = move |start: &Timestamp| Some(self.granularity.next(*start));
+        std::iter::successors(Some(self.range.from()), next)
+            .take_while(move |start| *start <= self.range.to())
+    }
+}
+
+impl JobNumbers {
+    fn new(tally: &Tally, range: CreatedRange) -> Self {
         let ends = Status::ALL.into_iter().filter(|status| status.is_ended());
-        let runs = within.count(Cell::Count(Measure::Run));
+        let runs = tally.count(Cell::Count(Measure::Run));
         Self {
-            alive: StatusCounts::of(within),
-            created: within.count(Cell::Created),
-            removed: within.count(Cell::Removed),
-            ended: ends.map(|end| (end, within.count(Cell::Ended(end)))).collect(),
-            run_ms: (runs > 0).then(|| within.count(Cell::SumMs(Measure::Run))),
-            mean_run_ms: within.mean_ms(Measure::Run),
-            mean_wait_ms: within.mean_ms(Measure::Wait),
-            stored_bytes: bytes_of(all),
-            range: widened(created, Granularity::Hour),
+            alive: StatusCounts::of(tally),
+            created: tally.count(Cell::Created),
+            removed: tally.count(Cell::Removed),
+            ended: ends.map(|end| (end, tally.count(Cell::Ended(end)))).collect(),
+            run_ms: (runs > 0).then(|| tally.count(Cell::SumMs(Measure::Run))),
+            mean_run_ms: tally.mean_ms(Measure::Run),
+            mean_wait_ms: tally.mean_ms(Measure::Wait),
+            range,
         }
     }
 }
@@ -52,12 +92,68 @@ impl Jobs<'_> {
     /// Adds up the numbers of an owner's jobs that were created within dates.
     pub async fn stats(&self, owner: &Owner, created: CreatedRange) -> Result<JobStats, StoreError> {
         let source = self.ledger.source().await?;
+        let range = widened(created, Granularity::Hour);
         if created == CreatedRange::ALL {
             let all = sum(source, owner, created).await?;
-            return Ok(JobStats::new(&all, &all, created));
+            let numbers = JobNumbers::new(&all, range);
+            return Ok(JobStats { numbers, series: None, stored_bytes: bytes_of(&all) });
         }
         let (all, within) =
             tokio::try_join!(sum(source, owner, CreatedRange::ALL), sum(source, owner, created))?;
-        Ok(JobStats::new(&within, &all, created))
+        let numbers = JobNumbers::new(&within, range);
+        Ok(JobStats { numbers, series: None, stored_bytes: bytes_of(&all) })
+    }
+
+    /// The same for each hour or day, and all of them together.
+    pub async fn stats_series(&self, owner: &Owner, spans: Spans) -> Result<JobStats, StoreError> {
+        let source = self.ledger.source().await?;
+        let Spans { granularity, range } = spans;
+        let (first, last) = (Bucket::of(granularity, range.from()), Bucket::of(granularity, range.to()));
+        let (all, buckets) = tokio::try_join!(
+            sum(source, owner, CreatedRange::ALL),
+            read_buckets(source.store, source.tables, owner.as_str(), &Group::All, first, last),
+        )?;
+        let buckets: BTreeMap<Bucket, Tally> = buckets.into_iter().collect();
+        let mut within = Tally::default();
+        let mut series = Vec::new();
+        for start in spans.starts() {
+            let nothing = Tally::default();
+            let tally = buckets.get(&Bucket::of(granularity, start)).unwrap_or(&nothing);
+            within.add(tally);
+            let span = CreatedRange::new(Some(start), Some(granularity.end(start))).unwrap_or(range);
+            series.push(JobNumbers::new(tally, span));
+        }
+        let numbers = JobNumbers::new(&within, range);
+        Ok(JobStats { numbers, series: Some(series), stored_bytes: bytes_of(&all) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans(granularity: Granularity, from: &str, to: &str) -> Result<Vec<String>, Invalid> {
+        let time = |text| Some(Timestamp::parse(text).unwrap());
+        let range = CreatedRange::new(time(from), time(to)).unwrap();
+        Ok(Spans::new(granularity, range)?.starts().map(|start| start.to_string()).collect())
+    }
+
+    #[test]
+    fn a_series_has_each_span_once() {
+        assert_eq!(
+            spans(Granularity::Hour, "2026-01-11T05:30:00Z", "2026-01-11T07:00:00Z").unwrap(),
+            ["2026-01-11T05:00:00.000Z", "2026-01-11T06:00:00.000Z", "2026-01-11T07:00:00.000Z"]
+        );
+        assert_eq!(
+            spans(Granularity::Day, "2026-02-28T05:30:00Z", "2026-03-01T00:00:00Z").unwrap(),
+            ["2026-02-28T00:00:00.000Z", "2026-03-01T00:00:00.000Z"]
+        );
+        let hours = |hours: i64| {
+            let from = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+            let to = from.plus_hours(hours).plus_millis(-1);
+            Spans::new(Granularity::Hour, CreatedRange::new(Some(from), Some(to)).unwrap()).is_ok()
+        };
+        assert!(hours(1_000) && !hours(1_001));
+        assert!(Spans::new(Granularity::Day, CreatedRange::ALL).is_err());
     }
 }

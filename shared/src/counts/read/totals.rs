@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::items::{place_of, read_items, read_one};
+use super::items::{place_of, range, read_items, read_one};
 use super::stretches::{count_segments, groups};
 use super::{StatusCounts, segments};
 use crate::counts::{Bucket, Group, Place, Tally};
-use crate::domain::{CreatedRange, JobQuery, TypeName};
+use crate::domain::{CreatedRange, JobQuery, Owner, TypeName};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::{Source, StoreError};
 
@@ -66,4 +66,25 @@ pub(crate) async fn totals(source: Source<'_>, query: &JobQuery) -> Result<Total
         }
     }
     Ok(totals)
+}
+
+/// How many jobs each of some types of an owner has by status, in the order of their names, after one; and whether there
+/// are more. No name has a character as low as `!`.
+pub async fn types_with_jobs(
+    source: Source<'_>,
+    owner: &Owner,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(BTreeMap<TypeName, StatusCounts>, bool), StoreError> {
+    let (first, last) = Place::totals();
+    let first = format!("{first}@{}", after.map(|after| format!("{after}!")).unwrap_or_default());
+    let plan = range(source.tables, owner.as_str(), &first, &last).limit(limit);
+    let page = source.store.query(plan).await?;
+    let mut types = BTreeMap::new();
+    for item in page.items.unwrap_or_default() {
+        if let Group::Type(kind) = place_of(&item)?.group {
+            types.insert(kind, StatusCounts::of(&Tally::of_item(&item)));
+        }
+    }
+    Ok((types, page.last_evaluated_key.is_some()))
 }

@@ -7,18 +7,21 @@ use super::*;
 use crate::domain::{ErrorCode, JobError, Percent, TaskName, Terms};
 
 /// The attributes of a head that an index lacks: see `template.yaml`. Only the head needs them.
-const NOT_PROJECTED: [&str; 20] = [
+const NOT_PROJECTED: [&str; 24] = [
     "fingerprint",
     "ttl_seconds",
     "input",
     "output",
     "queue",
+    "arrival",
     "progress",
     "bytes",
     "worker",
     "lease_token",
     "lease_until",
     "slot",
+    "unacknowledged",
+    "unheard",
     "failures",
     "last_try",
     "last_worker",
@@ -27,6 +30,7 @@ const NOT_PROJECTED: [&str; 20] = [
     "last_error",
     "report",
     "changed_by",
+    "retried_by",
     "written_by",
 ];
 /// A head is none without these.
@@ -102,7 +106,7 @@ fn state() -> impl Strategy<Value = State> {
         (time(), time(), any::<bool>()).prop_map(|(started_at, until, holds_slot)| State::Running {
             started_at,
             phase: None,
-            lease: Some(Lease { until, holds_slot }),
+            lease: Some(Lease { until, holds_slot, unacknowledged: !holds_slot }),
         }),
         ended().prop_map(State::Completed),
         ended().prop_map(State::Cancelled),
@@ -119,13 +123,20 @@ fn progress() -> impl Strategy<Value = Progress> {
     })
 }
 
+fn arrival() -> impl Strategy<Value = Option<Arrival>> {
+    of((0_i64..4_000_000_000_000, any::<u32>()))
+        .prop_map(|arrival| arrival.map(|(at, line)| Arrival { at: Timestamp::from_millis(at), line }))
+}
+
 fn job() -> impl Strategy<Value = Job> {
     let who = (any::<u128>(), "[a-zA-Z0-9][a-zA-Z0-9_.:-]{0,63}", "[a-z0-9][a-z0-9_.:-]{0,63}");
     let named = (of("[ä-ü!-~]{1,64}"), of("[ä-ü!-~]([ -~]{0,40}[!-~])?"), of("[1-9a-f]{32}"));
     let labels = proptest::collection::btree_map("[a-z][a-z0-9_]{0,8}", "[!-~]{1,20}", 0..6);
     let numbers = (0_u8..=10, any::<u32>(), any::<u32>(), of(any::<u32>()), of(0_u64..100_000_000_000_000));
-    let failures = prop_oneof![Just(0), any::<u32>()];
-    let kept = (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()], failures);
+    let failures = || prop_oneof![Just(0), any::<u32>()];
+    let tries = (failures(), failures());
+    let kept =
+        (of(progress()), of(holder()), of(last_try()), prop_oneof![Just(0), any::<u64>()], tries, arrival());
     (who, named, labels, numbers, time(), time(), state(), kept).prop_map(
         |(
             (id, owner, kind),
@@ -135,7 +146,7 @@ fn job() -> impl Strategy<Value = Job> {
             created_at,
             updated_at,
             state,
-            (progress, holder, last_try, bytes, failures),
+            (progress, holder, last_try, bytes, (failures, unheard), arrival),
         )| Job {
             id: JobId::from(Uuid::from_u128(id)),
             owner: Owner::try_from(owner).unwrap(),
@@ -149,12 +160,14 @@ fn job() -> impl Strategy<Value = Job> {
             attempt: numbers.1,
             max_attempts: numbers.2,
             failures,
+            unheard,
             timeout_seconds: numbers.3,
             cost: numbers.4.map(|micros| MicroDollars::try_from(micros).unwrap()),
             trace_id: trace_id.map(|id| TraceId::try_from(id).unwrap()),
             progress,
             holder,
             last_try,
+            arrival,
             bytes,
             state,
         },
@@ -163,9 +176,9 @@ fn job() -> impl Strategy<Value = Job> {
 
 fn head() -> impl Strategy<Value = Head> {
     let name = || of(any::<u128>().prop_map(Uuid::from_u128));
-    let marks = (of(any::<[u8; 16]>()), of(any::<u128>()));
+    let marks = (of(any::<[u8; 16]>()), of(any::<u128>()), name());
     (job(), 0_u16..64, any::<[u8; 16]>(), 1_u16..=168, name(), name(), marks).prop_map(
-        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by))| Head {
+        |(job, shard, fingerprint, ttl_hours, input, output, (report, changed_by, retried_by))| Head {
             job,
             shard,
             fingerprint: Fingerprint::from(fingerprint),
@@ -175,6 +188,7 @@ fn head() -> impl Strategy<Value = Head> {
             output,
             report: report.map(Fingerprint::from),
             changed_by: changed_by.map(|id| JobId::from(Uuid::from_u128(id))),
+            retried_by,
         },
     )
 }
@@ -192,43 +206,12 @@ fn foreign() -> impl Strategy<Value = AttributeValue> {
     ]
 }
 
-#[test]
-fn a_progress_that_none_can_have_is_corrupt() {
-    let n = |number: &str| AttributeValue::N(number.to_owned());
-    let row = |progress: AttributeValue| {
-        AttributeMap::from([
-            ("job_id".to_owned(), AttributeValue::S("the job".to_owned())),
-            ("progress".to_owned(), progress),
-        ])
-    };
-    let map = |fields: &[(&str, AttributeValue)]| {
-        AttributeValue::M(fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
-    };
-    for bad in [
-        n("5"),
-        map(&[]),
-        map(&[("overall_hundredths", n("10001"))]),
-        map(&[("overall_hundredths", n("-1"))]),
-        map(&[("overall_hundredths", n("0.5"))]),
-        map(&[("overall_hundredths", n("5")), ("current_task_hundredths", n("10001"))]),
-        map(&[("overall_hundredths", n("5")), ("current_task", AttributeValue::S("a\nb".to_owned()))]),
-    ] {
-        let corrupt = progress_of_row(row(bad.clone())).expect_err("it cannot be read");
-        assert_eq!(corrupt.item, "the job", "{bad:?}");
-    }
-    assert_eq!(progress_of_row(row(map(&[("overall_hundredths", n("10000"))]))), Ok(Some(Progress::DONE)));
-    let mut without = row(n("5"));
-    without.remove("progress");
-    assert_eq!(progress_of_row(without), Ok(None));
-}
-
 proptest! {
     #[test]
     fn a_head_comes_back_as_it_went(head in head()) {
         prop_assert_eq!(head_of_row(head_row(&head).unwrap()), Ok(head.clone()));
         prop_assert_eq!(job_of_row(head_row(&head).unwrap()), Ok(head.job.clone()));
         prop_assert_eq!(id_of_row(&head_row(&head).unwrap()), Ok(head.job.id));
-        prop_assert_eq!(progress_of_row(head_row(&head).unwrap()), Ok(head.job.progress));
     }
 
     #[test]
@@ -237,8 +220,9 @@ proptest! {
         for name in NOT_PROJECTED {
             row.remove(name);
         }
+        let job = head.job.clone();
         let mut seen =
-            Job { progress: None, bytes: 0, failures: 0, holder: None, last_try: None, ..head.job.clone() };
+            Job { progress: None, bytes: 0, failures: 0, unheard: 0, holder: None, last_try: None, arrival: None, ..job };
         if let State::Running { lease, .. } = &mut seen.state {
             *lease = None;
         }
@@ -253,14 +237,28 @@ proptest! {
         prop_assert_eq!(row.contains_key("expires_at"), head.job.state.ended().is_some_and(|e| e.expires_at.is_some()));
     }
 
-    /// The queue's order, by its texts: priority first, then the time, then the id.
+    /// The queue's order, by its texts: priority first, then the time, then the arrival, then the id.
     #[test]
     fn the_queue_sorts_as_its_jobs_do(
-        a in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()), b in (0_u8..=10, 0_i64..4_000_000_000_000, any::<u128>()),
+        a in (0_u8..=10, 0_i64..9, arrival(), any::<u128>()), b in (0_u8..=10, 0_i64..9, arrival(), any::<u128>()),
     ) {
-        let key = |(priority, due, id)| queue_key(priority, Timestamp::from_millis(due), JobId::from(Uuid::from_u128(id)));
-        let order = |(priority, due, id)| (std::cmp::Reverse(priority), due, id);
+        prop_assume!(a.2.is_some() == b.2.is_some());
+        let key = |(priority, due, arrival, id)| {
+            queue_key(priority, Timestamp::from_millis(due), arrival, JobId::from(Uuid::from_u128(id)))
+        };
+        let order = |(priority, due, arrival, id)| (std::cmp::Reverse(priority), due, arrival, id);
         prop_assert_eq!(key(a).cmp(&key(b)), order(a).cmp(&order(b)));
+    }
+
+    /// A job that came alone has the time in its id.
+    #[test]
+    fn jobs_of_calls_with_many_and_with_one_go_by_their_times(one in 1_000_i64..4_000_000_000_000, many in 1_000_i64..4_000_000_000_000) {
+        prop_assume!(one != many);
+        let id = uuid::Builder::from_unix_timestamp_millis(one.unsigned_abs(), &[9; 10]).into_uuid();
+        let alone = queue_key(0, Timestamp::from_millis(0), None, JobId::from(id));
+        let arrival = Arrival { at: Timestamp::from_millis(many), line: 1 };
+        let line = queue_key(0, Timestamp::from_millis(0), Some(arrival), JobId::from(Uuid::nil()));
+        prop_assert_eq!(alone.cmp(&line), one.cmp(&many));
     }
 
     #[test]
@@ -279,6 +277,6 @@ proptest! {
         let mut names: Vec<String> = row.keys().cloned().collect();
         names.sort();
         row.insert(place.get(&names).clone(), value);
-        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row), progress_of_row(row)));
+        drop((head_of_row(row.clone()), job_of_row(row.clone()), id_of_row(&row)));
     }
 }

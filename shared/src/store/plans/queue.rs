@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
-use aws_sdk_dynamodb::types::{Select, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Select, TransactWriteItem, Update};
 
 use crate::domain::{Job, Owner, State, Timestamp, TypeName};
 use crate::store::Tables;
@@ -13,7 +13,7 @@ use crate::store::head_write::HeadWrite;
 use crate::store::item::{LATER, queue_key_of};
 use crate::store::ranges::before;
 use crate::store::schema::{ID, KIND, QUEUE, QUEUE_INDEX, TYPES};
-use crate::store::types::type_id;
+use crate::store::type_item::type_id;
 use crate::store::value::{n, s};
 
 /// One part of an owner's queue of a type.
@@ -55,6 +55,11 @@ impl Queue<'_> {
     /// Reads those that have become due since their key was written, the first due first.
     pub fn due(self, tables: &Tables, now: Timestamp, limit: i32) -> QueryInputBuilder {
         self.between(tables, LATER, &due_until(now), limit)
+    }
+
+    /// Counts those that may go, up to a limit.
+    pub fn count_due(self, tables: &Tables, now: Timestamp, limit: i32) -> QueryInputBuilder {
+        self.first(tables, now, limit).select(Select::Count)
     }
 
     /// Reads where the first one stands that may go, of those whose sort key is this one or greater.
@@ -117,10 +122,13 @@ pub(crate) fn with_slot(
         .update_expression("ADD running :by")
         .expression_attribute_values(":by", n(if slot == Slot::Release { -1 } else { 1 }));
     let slots = match slot {
-        Slot::Take => slots.condition_expression(
-            "attribute_exists(max_concurrency) AND attribute_not_exists(opens_at) \
+        Slot::Take => slots
+            .condition_expression(
+                "attribute_exists(max_concurrency) AND attribute_not_exists(paused_at) \
+             AND (attribute_not_exists(opens_at) OR adopted = :adopted) \
              AND (attribute_not_exists(running) OR running < max_concurrency)",
-        ),
+            )
+            .expression_attribute_values(":adopted", AttributeValue::Bool(true)),
         Slot::Release | Slot::Adopt => slots,
     };
     let slots = TransactWriteItem::builder().update(slots.build()?).build();

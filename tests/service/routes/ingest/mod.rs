@@ -1,3 +1,4 @@
 //! `/v1/admin/ingest`.
 
+mod get;
 mod jobs;

@@ -84,17 +84,17 @@ async fn another_owners_job_is_left_alone() {
     let path = format!("/v1/jobs/{id}/cancel");
     is_problem(
         &service.anonymous("POST", &path).header("x-api-key", "others").send().await,
-        403,
-        "other_owner",
+        404,
+        "job_not_found",
     );
-    is_problem(&service.call("POST", &format!("{path}?owner=other")).send().await, 403, "other_owner");
+    is_problem(&service.call("POST", &format!("{path}?owner=other")).send().await, 404, "job_not_found");
     assert_eq!(service.get(&format!("/v1/jobs/{id}")).expect(200).await.at("/status"), "queued");
     // Also if the job was cancelled before.
     service.call("POST", &path).expect(200).await;
     is_problem(
         &service.anonymous("POST", &path).header("x-api-key", "others").send().await,
-        403,
-        "other_owner",
+        404,
+        "job_not_found",
     );
 }
 
@@ -103,7 +103,7 @@ async fn an_admin_cancels_for_another_owner() {
     let service = Service::start().await;
     let created = service.post("/v1/jobs?owner=other", &json!({ "type": "a" })).expect(201).await;
     let path = format!("/v1/jobs/{}/cancel", text(created.at("/job_id")));
-    is_problem(&service.call("POST", &path).send().await, 403, "other_owner");
+    is_problem(&service.call("POST", &path).send().await, 404, "job_not_found");
     let reply = service.call("POST", &format!("{path}?owner=other")).expect(200).await;
     assert_eq!((reply.at("/status"), reply.at("/owner")), (&json!("cancelled"), &json!("other")));
 }

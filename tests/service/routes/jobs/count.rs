@@ -200,3 +200,30 @@ async fn more_types_than_are_counted_within_dates_are_refused() {
 async fn only_id(service: &Service, kind: &str) -> String {
     text(service.get(&format!("/v1/jobs?type={kind}")).expect(200).await.at("/jobs/0/job_id"))
 }
+
+#[tokio::test]
+async fn a_count_tells_each_type_by_status_if_asked() {
+    let service = Service::shared().await;
+    let mut jobs = vec![
+        queued(0, "a", "2026-01-01T00:00:00Z"),
+        queued(1, "a", "2026-02-01T00:00:00Z"),
+        queued(2, "b", "2026-01-01T00:00:00Z"),
+    ];
+    jobs.push(json!({
+        "external_id": "n3", "type": "a", "status": "cancelled", "created_at": "2026-01-01T00:00:00Z",
+        "completed_at": "2026-01-01T00:00:01Z", "priority": 3,
+    }));
+    assert_eq!(ingest(&service, &json!(jobs)).await, [4, 0, 0, 0]);
+    service.settled().await;
+    for (query, expect) in [
+        ("", json!({ "a": { "queued": 2, "cancelled": 1 }, "b": { "queued": 1 } })),
+        ("&created_before=2026-01-31", json!({ "a": { "queued": 1, "cancelled": 1 }, "b": { "queued": 1 } })),
+        ("&priority=3", json!({ "a": { "cancelled": 1 } })),
+        ("&type=c", json!({})),
+    ] {
+        let counted = count(&service, &format!("by=type_and_status{query}")).await;
+        assert_eq!(counted["by_type_and_status"], expect, "{query}");
+    }
+    assert!(count(&service, "").await.get("by_type_and_status").is_none());
+    refuses(&service.get("/v1/jobs/count?by=status").send().await, 422, "invalid_query", &["by"]);
+}

@@ -95,8 +95,12 @@ async fn jobs_of_another_owner_are_left_alone() {
     for (id, status) in [(living, "queued"), (ended, "cancelled")] {
         let path = format!("/v1/jobs/{id}");
         let reply = service.anonymous("DELETE", &path).header("x-api-key", "others").send().await;
-        is_problem(&reply, 403, "other_owner");
-        is_problem(&service.call("DELETE", &format!("{path}?owner=other")).send().await, 403, "other_owner");
+        is_problem(&reply, 404, "job_not_found");
+        is_problem(
+            &service.call("DELETE", &format!("{path}?owner=other")).send().await,
+            404,
+            "job_not_found",
+        );
         assert_eq!(service.get(&path).expect(200).await.at("/status"), status);
     }
 }

@@ -154,3 +154,51 @@ async fn every_wrong_field_is_named() {
         refuses(&reply, 422, "invalid_query", &fields);
     }
 }
+
+#[tokio::test]
+async fn a_series_has_every_hour_or_day_of_the_dates() {
+    let service = Service::shared().await;
+    let jobs = [
+        job(1, "completed", "2026-01-11T05:00:00.000Z"),
+        job(2, "failed", "2026-01-11T05:59:00.000Z"),
+        job(3, "queued", "2026-01-11T07:00:00.000Z"),
+        job(4, "completed", "2026-01-13T00:00:00.000Z"),
+    ];
+    assert_eq!(ingest(&service, &json!(jobs)).await, [4, 0, 0, 0]);
+    service.settled().await;
+    let column = |stats: &Value, name: &str| -> Vec<Value> {
+        stats["series"].as_array().expect("a series").iter().map(|entry| entry[name].clone()).collect()
+    };
+    let hours = "from_date=2026-01-11T05:30:00Z&to_date=2026-01-11T07:00:00Z";
+    let by_hour = stats(&service, &format!("by=hour&{hours}")).await;
+    let from = ["05:00", "06:00", "07:00"].map(|hour| json!(format!("2026-01-11T{hour}:00.000Z")));
+    assert_eq!(column(&by_hour, "from"), from);
+    assert_eq!(by_hour["series"][0]["to"], "2026-01-11T05:59:59.999Z");
+    assert_eq!(column(&by_hour, "created_jobs"), [2, 0, 1]);
+    assert_eq!(column(&by_hour, "success_rate"), [json!(50.0), Value::Null, Value::Null]);
+    let ended = json!({ "completed": 1, "failed": 1, "cancelled": 0 });
+    assert_eq!(by_hour["series"][0]["ended"], ended);
+    assert_eq!(by_hour["series"][0]["processing_metrics"]["mean_processing_seconds"], 2.5);
+    assert!(by_hour["series"][0].get("storage").is_none());
+    // The rest is the same as without a series.
+    let mut rest = by_hour.clone();
+    rest.as_object_mut().expect("an object").remove("series");
+    assert_eq!(rest, stats(&service, hours).await);
+    // Days are whole, and so are the dates of the sum.
+    let by_day = stats(&service, &format!("by=day&{}", hours.replace("11T07", "13T07"))).await;
+    assert_eq!(column(&by_day, "total_jobs"), [3, 0, 1]);
+    assert_eq!(by_day["total_jobs"], 4);
+    let range = json!({ "from": "2026-01-11T00:00:00.000Z", "to": "2026-01-13T23:59:59.999Z" });
+    assert_eq!(by_day["date_range"], range);
+    for query in [
+        "by=hour",
+        "by=hour&from_date=2026-01-11",
+        "by=day&to_date=2026-01-11",
+        "by=minute&from_date=2026-01-11&to_date=2026-01-11",
+        "by=hour&from_date=2026-01-01&to_date=2026-03-01",
+        "by=day&from_date=2020-01-01&to_date=2026-03-01",
+    ] {
+        let reply = service.get(&format!("/v1/jobs/stats?{query}")).send().await;
+        refuses(&reply, 422, "invalid_query", &["by"]);
+    }
+}

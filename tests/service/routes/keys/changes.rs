@@ -163,7 +163,7 @@ async fn an_admin_key_may_revoke_itself() {
 async fn a_revoked_key_makes_itself_no_successor() {
     let service = Service::start().await;
     let (key_id, key) = id_and_key(&service, &json!({ "owner": "ops", "scopes": ["admin"] })).await;
-    let unmade = "jobledger_unmade";
+    let unmade = "unmade";
     let mut functions = Vec::new();
     for (name, target, body) in [
         ("keys", "/v1/admin/keys", r#"{"owner":"ops","scopes":["admin"]}"#),

@@ -117,7 +117,7 @@ async fn invalid_fields_of_a_new_key_are_refused() {
     ] {
         refuses(&service.post("/v1/admin/keys", &body).send().await, 400, "invalid_body", &fields);
     }
-    for body in ["", "[]", "{", "null", "\"a\"", "\u{feff}{}"] {
+    for body in ["", "[]", "{", "null", "\"a\"", "\u{feff}[]"] {
         let reply = service.call("POST", "/v1/admin/keys").body(body).send().await;
         is_problem(&reply, 400, "invalid_json");
     }

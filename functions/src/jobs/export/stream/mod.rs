@@ -35,7 +35,7 @@ impl StreamRoute for ExportJobs {
 
     async fn answer(call: Call<'_, Arc<Ledger>>) -> Result<Streamed, Problem> {
         let owner = call.owner()?.clone();
-        let Export { jobs, format } = Export::parse(owner, call.query)?;
+        let Export { jobs, format } = Export::parse(owner, call.query, call.now)?;
         // Before the head: a store that does not answer is still an ordinary problem.
         let first = call.backend.jobs().chunk(&jobs, None, PART_JOBS).await?;
         let file = File::begin(format, call.now).map_err(Problem::internal)?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::file::WriteError;
 
 /// The columns. Readers may go by their place: new ones come at the end.
-const COLUMNS: [&str; 25] = [
+const COLUMNS: [&str; 29] = [
     "job_id",
     "external_id",
     "type",
@@ -34,6 +34,10 @@ const COLUMNS: [&str; 25] = [
     "error_message",
     "error_failed_task",
     "trace_id",
+    "error_code",
+    "last_error_message",
+    "worker_id",
+    "lease_expires_at",
 ];
 /// The labels with a column of their own; the others share one.
 const LABELS: [&str; 4] = ["team", "model", "provider", "gpu_type"];
@@ -77,9 +81,14 @@ fn spread(job: &mut Map<String, Value>) {
         job.insert("labels".to_owned(), Value::Object(labels));
     }
     if let Some(Value::Object(mut error)) = job.remove("error") {
-        for (name, column) in [("message", "error_message"), ("failed_task", "error_failed_task")] {
+        let columns =
+            [("message", "error_message"), ("failed_task", "error_failed_task"), ("code", "error_code")];
+        for (name, column) in columns {
             job.extend(error.remove(name).map(|value| (column.to_owned(), value)));
         }
+    }
+    if let Some(Value::Object(mut error)) = job.remove("last_error") {
+        job.extend(error.remove("message").map(|value| ("last_error_message".to_owned(), value)));
     }
 }
 

@@ -4,6 +4,7 @@ mod bodies;
 mod changes;
 mod hostile;
 mod mock;
+mod order;
 mod progress;
 mod races;
 mod refusals;

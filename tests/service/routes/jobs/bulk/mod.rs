@@ -1,5 +1,6 @@
 //! `POST /v1/jobs/bulk`, with the function that runs its task.
 
+mod named;
 mod refusals;
 
 use jobledger_tests::jobs::{create, ingest, ingest_many, total};
@@ -179,7 +180,11 @@ async fn the_same_key_finds_the_same_job() {
     service.settled().await;
     let job = service.get(&format!("/v1/jobs/{}", text(first.at("/job_id")))).expect(200).await;
     assert_eq!(job.at("/result"), &numbers("cancel", 3));
-    assert_eq!(stored_parts(&service, &text(first.at("/job_id"))).await.len(), 3, "head, input and output");
+    assert_eq!(
+        stored_parts(&service, &text(first.at("/job_id"))).await.len(),
+        4,
+        "head, key, input and output"
+    );
     is_problem(&ask("k", "delete").send().await, 422, "idempotency_key_reused");
     let job = service.post("/v1/jobs", &json!({ "type": "a" })).header("idempotency-key", "k");
     is_problem(&job.send().await, 422, "idempotency_key_reused");

@@ -1,10 +1,12 @@
 //! `POST /v1/jobs/claim`.
 
+mod acknowledged;
 mod due;
 mod limits;
 mod order;
 mod races;
 mod refusals;
+mod waits;
 
 use jobledger_tests::claims::{ClaimedJob, claim, claim_of, create_and_claim, set_type};
 use jobledger_tests::jobs::create;

@@ -118,7 +118,7 @@ async fn a_field_that_is_given_twice_is_named() {
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_refused() {
     let service = Service::shared().await;
-    let bodies: [&[u8]; 16] = [
+    let bodies: [&[u8]; 15] = [
         b"",
         b" ",
         b"null",
@@ -133,7 +133,6 @@ async fn a_body_that_is_no_json_object_is_refused() {
         b"{'type':'a'}",
         b"type=a",
         b"<job type=\"a\"/>",
-        b"\xef\xbb\xbf{\"type\":\"a\"}",
         b"{\"type\":\"a\",\"name\":\"\xff\xfe\"}",
     ];
     for body in bodies {

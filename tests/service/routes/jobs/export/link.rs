@@ -53,6 +53,10 @@ async fn the_whole_query_is_checked_before_a_ticket_is_given() {
         ("cursor=x&offset=1&skip=1&page=1&per_page=1", &["cursor", "offset", "page", "per_page", "skip"]),
         ("sort_by=created_at", &["sort_by"]),
         ("sort_order=up", &["sort_order"]),
+        ("redirect=no", &["redirect"]),
+        ("redirect=", &["redirect"]),
+        ("redirect=false&redirect=false", &["redirect"]),
+        ("redirect=maybe&format=xml", &["format", "redirect"]),
         ("ticket=x", &["ticket"]),
         ("type=a%20b&status=gone&from_date=soon", &["from_date", "status", "type"]),
         ("created_after=2026-01-02&created_before=2026-01-01", &["created_before"]),
@@ -62,6 +66,28 @@ async fn the_whole_query_is_checked_before_a_ticket_is_given() {
     }
     for query in ["", "format=csv", "format=json&sort_order=asc", "format=ndjson&type=a,b&status=failed"] {
         link_target(&service, &link(&service, LOCAL_KEY, query).await);
+    }
+}
+
+#[tokio::test]
+async fn the_address_comes_without_a_redirection_if_the_caller_asks() {
+    let service = Service::start().await;
+    service.post("/v1/jobs", &json!({ "type": "sesame" })).expect(201).await;
+    // A client that follows redirections stays here.
+    let reply = service.get("/v1/jobs/export?redirect=false&format=json&type=sesame").expect(200).await;
+    let url = reply.at("/url").as_str().expect("an address").to_owned();
+    assert_eq!(
+        (reply.header("location"), reply.header("cache-control")),
+        (Some(url.as_str()), Some("no-store"))
+    );
+    assert!(reply.at("/expires_at").is_string());
+    let path = url.strip_prefix(&service.stack.url().expect("an address")).expect("it is here");
+    let file = service.anonymous("GET", path).expect(200).await;
+    assert_eq!(file.at("/0/type"), "sesame", "{}", file.text);
+    // Without a wish, or with the usual one, it redirects as before, and the body tells the same address.
+    for query in ["", "redirect=true"] {
+        let reply = link(&service, LOCAL_KEY, query).await;
+        assert_eq!((reply.status, reply.at("/url").as_str()), (307, reply.header("location")), "{query}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod choices;
 mod cursors;
 mod filters;
+mod finds;
 mod many;
 mod pages;
 mod refusals;

@@ -6,6 +6,7 @@ mod heartbeats;
 mod lost_leases;
 mod outside;
 mod refusals;
+mod waiting;
 
 use jobledger::domain::Timestamp;
 use jobledger_tests::{Call, Reply, Service, text};

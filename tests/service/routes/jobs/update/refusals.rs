@@ -54,7 +54,7 @@ async fn every_wrong_field_is_named() {
         (vec!["name"], json!({ "name": "" })),
         (vec!["labels"], json!({ "labels": { "team": 1 } })),
         (vec!["metadata"], json!({ "metadata": [] })),
-        (vec!["colour", "payload", "type"], json!({ "colour": 1, "payload": 1, "type": "b" })),
+        (vec!["colour", "external_id", "type"], json!({ "colour": 1, "external_id": "e", "type": "b" })),
         (
             vec!["priority", "progress.overall_progress", "result_code", "timings"],
             json!({ "priority": -1, "progress": { "overall_progress": 400 }, "result_code": 1, "timings": 1 }),
@@ -74,7 +74,7 @@ async fn a_body_without_a_change_is_refused() {
     let service = Service::shared().await;
     let id = create(&service, &json!({ "type": "a" })).await;
     for body in [json!({}), json!({ "name": null }), json!({ "artifacts": [] }), json!({ "timings": {} })] {
-        is_problem(&patch(&service, &id, &body).send().await, 400, "invalid_json");
+        refuses(&patch(&service, &id, &body).send().await, 400, "invalid_body", &["body"]);
     }
     for body in ["", "[]", "1", "{\"name\":}"] {
         let reply = service.call("PATCH", &format!("/v1/jobs/{id}")).body(body).send().await;
@@ -106,8 +106,8 @@ async fn another_owners_job_is_left_alone() {
     let before = whole(&service, &id).await;
     for body in [json!({ "name": "x" }), json!({ "status": "running" }), json!({ "metadata": { "x": 1 } })] {
         let call = service.anonymous("PATCH", &format!("/v1/jobs/{id}")).header("x-api-key", "others");
-        is_problem(&call.json(&body).send().await, 403, "other_owner");
-        is_problem(&patch(&service, &format!("{id}?owner=other"), &body).send().await, 403, "other_owner");
+        is_problem(&call.json(&body).send().await, 404, "job_not_found");
+        is_problem(&patch(&service, &format!("{id}?owner=other"), &body).send().await, 404, "job_not_found");
     }
     assert_eq!(whole(&service, &id).await, before);
     // An admin may change the job for its owner.

@@ -119,7 +119,9 @@ async fn a_list_without_jobs_is_a_file_without_jobs() {
     assert_eq!(text.matches("\r\n").count(), 1, "{text}");
     // The names are quoted. A reader that samples a file then sees that it has quotation marks.
     assert!(text.starts_with(r#""job_id","external_id","type","status","#), "{text}");
-    assert!(text.ends_with(",\"trace_id\"\r\n"), "{text}");
+    // New columns come at the end.
+    let last = r#","trace_id","error_code","last_error_message","worker_id","lease_expires_at""#;
+    assert!(text.ends_with(&format!("{last}\r\n")), "{text}");
     assert_eq!(file(&service, "format=json").await.json, json!([]));
     assert_eq!(file(&service, "format=ndjson").await.text, "");
 }

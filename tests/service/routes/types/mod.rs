@@ -1,10 +1,14 @@
-//! `PUT` and `GET /v1/types/{type}`.
+//! `/v1/types`: here `PUT` and `GET` of one type.
+
+mod list;
+mod pause;
+mod update;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jobledger::domain::{Owner, Timestamp, TypeName};
 use jobledger::lambda::system_clock;
-use jobledger::store::types::{get_type, type_id, type_of_item};
+use jobledger::store::type_item::{get_type, type_id, type_of_item};
 use jobledger::store::{StoredType, Written};
 use jobledger_tests::at_once::each_of;
 use jobledger_tests::jobs::{create, ingest};
@@ -51,7 +55,7 @@ async fn take_slots(service: &Service, kind: &str, running: u32) {
 fn defaults(kind: &str) -> Value {
     json!({
         "type": kind, "max_concurrency": null, "timeout_seconds": null, "max_attempts": null, "backoff_seconds": 10,
-        "stages": [], "mode": "queued", "running": null, "updated_at": null,
+        "stages": [], "mode": "queued", "running": null, "paused_at": null, "updated_at": null,
     })
 }
 
@@ -74,6 +78,7 @@ async fn settings_are_returned_as_they_were_put() {
     let mut expect = body.clone();
     expect["type"] = json!("render");
     expect["running"] = json!(0);
+    expect["paused_at"] = Value::Null;
     expect["updated_at"] = reply.at("/updated_at").clone();
     assert_eq!(reply.json, expect);
     let updated_at = Timestamp::parse(reply.at("/updated_at").as_str().expect("a time")).expect("a time");
@@ -123,8 +128,9 @@ async fn every_wrong_field_is_named() {
         (json!({ "timeout_seconds": 604_801, "max_attempts": 0 }), vec!["timeout_seconds", "max_attempts"]),
         (json!({ "max_attempts": 101, "backoff_seconds": -1 }), vec!["max_attempts", "backoff_seconds"]),
         (json!({ "backoff_seconds": 3_601, "mode": "later" }), vec!["backoff_seconds", "mode"]),
-        (json!({ "mode": true, "running": 1 }), vec!["mode", "running"]),
-        (json!({ "type": "b", "updated_at": "2026-01-01T00:00:00Z" }), vec!["type", "updated_at"]),
+        (json!({ "mode": true, "runs": 1 }), vec!["mode", "runs"]),
+        (json!({ "type": "b", "created_at": "2026-01-01T00:00:00Z" }), vec!["type", "created_at"]),
+        (json!({ "type": 1 }), vec!["type"]),
         (json!({ "stages": {} }), vec!["stages"]),
         (json!({ "stages": stages(51) }), vec!["stages"]),
         (json!({ "stages": [{ "name": "a", "weight": 1 }, { "name": "a", "weight": 2 }] }), vec!["stages"]),
@@ -153,8 +159,11 @@ async fn the_path_names_a_callers_type() {
     let service = Service::shared().await;
     let long = "x".repeat(65);
     for bad in ["bulk", "recount", "a%20b", "a%23b", "-a", "%C3%A4", "%ff", long.as_str()] {
-        for method in ["GET", "PUT"] {
-            let reply = service.call(method, &format!("/v1/types/{bad}?colour=red")).body("{}").send().await;
+        for (method, after) in
+            [("GET", ""), ("PUT", ""), ("PATCH", ""), ("POST", "/pause"), ("POST", "/resume")]
+        {
+            let path = format!("/v1/types/{bad}{after}?colour=red");
+            let reply = service.call(method, &path).body("{}").send().await;
             refuses(&reply, 422, "invalid_query", &["type", "colour"]);
         }
     }
@@ -166,15 +175,22 @@ async fn reading_and_writing_require_two_scopes() {
     for scope in ["read", "write", "work"] {
         add_key(&service, scope, "default", &[scope], None).await;
     }
-    for (method, key, status) in [
-        ("GET", "read", 200),
-        ("GET", "write", 403),
-        ("GET", "work", 403),
-        ("PUT", "write", 200),
-        ("PUT", "read", 403),
-        ("PUT", "work", 403),
+    for (method, after, key, status) in [
+        ("GET", "", "read", 200),
+        ("GET", "", "write", 403),
+        ("GET", "", "work", 403),
+        ("PUT", "", "write", 200),
+        ("PUT", "", "read", 403),
+        ("PUT", "", "work", 403),
+        ("PATCH", "", "write", 200),
+        ("PATCH", "", "work", 403),
+        ("POST", "/pause", "write", 200),
+        ("POST", "/pause", "work", 403),
+        ("POST", "/resume", "write", 200),
+        ("POST", "/resume", "read", 403),
     ] {
-        let call = service.anonymous(method, "/v1/types/a").header("x-api-key", key).body("{}");
+        let path = format!("/v1/types/a{after}");
+        let call = service.anonymous(method, &path).header("x-api-key", key).body(r#"{"max_attempts":1}"#);
         let reply = call.send().await;
         assert_eq!(reply.status, status, "{method} {key}: {}", reply.text);
         if status == 403 {
@@ -213,7 +229,7 @@ async fn a_first_limit_holds_at_once_if_no_job_runs() {
 }
 
 #[tokio::test]
-async fn a_first_limit_pauses_a_type_while_its_jobs_run() {
+async fn after_a_first_limit_claims_under_way_may_end_for_30_seconds() {
     let service = Service::start().await;
     create(&service, &json!({ "type": "waits" })).await;
     let running = json!([{
@@ -227,7 +243,7 @@ async fn a_first_limit_pauses_a_type_while_its_jobs_run() {
         assert_eq!((reply.at("/max_concurrency"), reply.at("/running")), (&json!(2), &json!(0)));
         let stored = stored(&service, kind).await;
         assert!(!stored.adopted);
-        let opens_at = stored.opens_at.expect("it is closed");
+        let opens_at = stored.opens_at.expect("jobs may run without a slot");
         assert!(opens_at >= before.plus_millis(30_000) && opens_at <= system_clock().plus_millis(30_000));
         // The opening time stays when other settings change.
         put(&service, kind, &json!({ "max_concurrency": 1, "max_attempts": 7 })).await;
@@ -270,4 +286,31 @@ async fn of_many_writes_at_once_one_wins() {
         "whole settings, not a mix"
     );
     assert_eq!((last.opens_at, last.adopted), (None, attempts % 2 == 1));
+}
+
+#[tokio::test]
+async fn an_answer_can_be_put_as_it_is() {
+    let service = Service::start().await;
+    let body = json!({
+        "max_concurrency": 3, "timeout_seconds": 60, "max_attempts": 2, "backoff_seconds": 0,
+        "stages": [{ "name": "fetch", "weight": 1 }], "mode": "immediate",
+    });
+    put(&service, "a", &body).await;
+    take_slots(&service, "a", 2).await;
+    for kind in ["a", "never-set"] {
+        let before = get(&service, kind).await;
+        let reply = put(&service, kind, &before).await;
+        let mut expect = before;
+        expect["updated_at"] = reply.at("/updated_at").clone();
+        assert_eq!(reply.json, expect);
+        assert_eq!(get(&service, kind).await, expect);
+    }
+    // The path alone says which type it is, and a pause is ended by nothing but its end.
+    let of_another = get(&service, "never-set").await;
+    let reply = service.call("PUT", "/v1/types/a").json(&of_another).send().await;
+    refuses(&reply, 400, "invalid_body", &["type"]);
+    let before = get(&service, "a").await;
+    service.call("POST", "/v1/types/a/pause").expect(200).await;
+    let reply = put(&service, "a", &before).await;
+    assert_ne!(reply.at("/paused_at"), &Value::Null);
 }
