@@ -17,6 +17,7 @@ mod faults;
 mod known_answers;
 mod numbers;
 mod panics;
+mod places;
 mod progress;
 mod proxies;
 mod quota;

@@ -44,6 +44,9 @@ fn parameters_reach_the_functions_that_they_are_for() {
     for function in with("WaitsPerKey", "20").expect("our template") {
         assert_eq!(function.variables["WAITS_PER_KEY"], "20", "{}", function.name);
     }
+    for function in with("TypesPerOwner", "7").expect("our template") {
+        assert_eq!(function.variables["TYPES_PER_OWNER"], "7", "{}", function.name);
+    }
     for name in ["ReservedConcurrency", "TallyReservedConcurrency", "ReaperReservedConcurrency"] {
         for most in ["0", "5"] {
             assert_eq!(with(name, most).expect("our template").len(), function_binaries().len());

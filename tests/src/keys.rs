@@ -20,6 +20,7 @@ pub async fn add_key(service: &Service, key: &str, owner: &str, scopes: &[&str],
         expires_at: end,
         rate_limit: None,
         storage_quota_bytes: None,
+        max_types: None,
     };
     let plan = put_key(&config.tables, &StoredKey::new(access, &hash, None, None, system_clock()));
     assert_eq!(store.put(plan).await.expect("an answer"), Written::Done(None));

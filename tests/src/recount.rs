@@ -187,7 +187,9 @@ pub fn counts_of(items: &[Item]) -> Counts {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
-        let counted = item.iter().filter(|(name, _)| *name != "revision");
+        let counted = item
+            .iter()
+            .filter(|(name, _)| !["revision", "idle_since", "idle_revision"].contains(&name.as_str()));
         let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
         counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
     }

@@ -2,8 +2,8 @@
 
 use jobledger::access::{KeyChange, NewKey};
 use jobledger::domain::{
-    AccessKey, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, Owner, RateLimit,
-    Scope, Timestamp, callers_owner,
+    AccessKey, DEFAULT_REQUESTS_PER_MINUTE, Invalid, MAX_BURST, MAX_REQUESTS_PER_MINUTE, MAX_TYPES_OF_OWNER,
+    Owner, RateLimit, Scope, Timestamp, callers_owner,
 };
 use jobledger::http::{Fields, Problem, Raw, integer, text, timestamp};
 
@@ -15,14 +15,14 @@ const MAX_SCOPES: usize = 16;
 const MAX_QUOTA_BYTES: i64 = 1 << 53;
 
 /// The fields that a change of an existing key may have.
-const CHANGEABLE: [&str; 6] =
-    ["name", "scopes", "requests_per_minute", "burst", "storage_quota_bytes", "expires_at"];
+const CHANGEABLE: [&str; 7] =
+    ["name", "scopes", "requests_per_minute", "burst", "storage_quota_bytes", "max_types", "expires_at"];
 
 pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let mut fields = Fields::parse(body)?;
     let owner = fields.required("owner", |raw| text::<Owner>(raw).and_then(callers_owner));
     let scopes = fields.each("scopes", &(1..=MAX_SCOPES), scope);
-    let KeyChange { name, rate_limit, storage_quota_bytes, expires_at, scopes: _ } =
+    let KeyChange { name, rate_limit, storage_quota_bytes, max_types, expires_at, scopes: _ } =
         common(&mut fields, Some(DEFAULT_REQUESTS_PER_MINUTE), None, now);
     let key = owner.zip(scopes).map(|(owner, scopes)| NewKey {
         owner,
@@ -30,6 +30,7 @@ pub(crate) fn new_key(body: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
         name: name.flatten(),
         rate_limit: rate_limit.unwrap_or_else(|| RateLimit::new(DEFAULT_REQUESTS_PER_MINUTE, None).ok()),
         storage_quota_bytes: storage_quota_bytes.flatten(),
+        max_types: max_types.flatten(),
         expires_at: expires_at.flatten(),
     });
     fields.finish(key).map_err(Problem::invalid_body)
@@ -57,6 +58,7 @@ fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now:
         fields.nullable("requests_per_minute", |raw| integer(raw, 1..=i64::from(MAX_REQUESTS_PER_MINUTE)));
     let at_once = fields.nullable("burst", |raw| integer(raw, 1..=i64::from(MAX_BURST)));
     let storage_quota_bytes = fields.nullable("storage_quota_bytes", |raw| integer(raw, 0..=MAX_QUOTA_BYTES));
+    let max_types = fields.nullable("max_types", |raw| integer(raw, 1..=i64::from(MAX_TYPES_OF_OWNER)));
     let expires_at = fields.nullable("expires_at", timestamp);
     if expires_at.flatten().is_some_and(|end| end <= now) {
         fields.refuse("expires_at", Invalid::new("must lie in the future; to end a key now, revoke it"));
@@ -79,6 +81,7 @@ fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now:
         scopes: None,
         rate_limit: is_said.then_some(rate_limit),
         storage_quota_bytes,
+        max_types,
         expires_at,
     }
 }

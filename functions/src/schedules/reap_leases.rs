@@ -32,7 +32,8 @@ impl Invoke for ReapLeases {
         Box::pin(async move {
             let ends_at = i64::try_from(context.deadline).ok().filter(|deadline| *deadline > 0);
             let watched = watch(&self.ledger, self.clock, ends_at.map(Timestamp::from_millis)).await?;
-            let Watched { owners, running, held, queued, failed, changed, errors, whole } = watched;
+            let Watched { owners, running, held, queued, failed, changed, errors, types_given_back, whole } =
+                watched;
             tracing::info!(
                 owners,
                 running,
@@ -41,6 +42,7 @@ impl Invoke for ReapLeases {
                 failed,
                 changed,
                 errors,
+                types_given_back,
                 whole,
                 "looked at the queues"
             );

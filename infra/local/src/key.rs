@@ -33,6 +33,7 @@ pub(crate) async fn put(client: &Client, template: &Template) -> Result<()> {
         expires_at: None,
         rate_limit: None,
         storage_quota_bytes: None,
+        max_types: None,
     };
     let tables = Tables { settings: table.name.clone(), ..Tables::default() };
     let plan = put_key(&tables, &StoredKey::new(access, &hash, None, None, system_clock()));

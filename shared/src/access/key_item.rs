@@ -54,6 +54,8 @@ pub struct NewKey {
     pub rate_limit: Option<RateLimit>,
     /// How many bytes its owner may keep for it to add more.
     pub storage_quota_bytes: Option<u64>,
+    /// How many types its owner may use for it to use a new one.
+    pub max_types: Option<u32>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -69,6 +71,8 @@ pub struct KeyChange {
     pub rate_limit: Option<Option<RateLimit>>,
     /// Most bytes that its owner may keep; `Some(None)`: no limit.
     pub storage_quota_bytes: Option<Option<u64>>,
+    /// Most types that its owner may use; `Some(None)`: as many as the deployment says.
+    pub max_types: Option<Option<u32>>,
     /// When it ends; `Some(None)`: never.
     pub expires_at: Option<Option<Timestamp>>,
 }
@@ -91,6 +95,8 @@ struct Row {
     burst: Option<u32>,
     #[serde(default)]
     storage_quota_bytes: Option<u64>,
+    #[serde(default)]
+    max_types: Option<u32>,
     #[serde(default)]
     ends_at: Option<i64>,
     #[serde(default)]
@@ -118,7 +124,8 @@ impl StoredKey {
 
 /// Keeps a new key; refused where one is called the same, which chance does not bring about.
 pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
-    let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes } = &key.access;
+    let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes, max_types } =
+        &key.access;
     let mut item = AttributeMap::from([
         ("hash".to_owned(), s(key.hash.as_str())),
         ("owner".to_owned(), s(owner)),
@@ -133,6 +140,7 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
     set("per_minute", rate_limit.map(|rate_limit| n(rate_limit.per_minute())));
     set("burst", rate_limit.map(|rate_limit| n(rate_limit.burst())));
     set("storage_quota_bytes", storage_quota_bytes.map(n));
+    set("max_types", max_types.map(n));
     set("ends_at", expires_at.map(|end| n(end.millis())));
     set(EXPIRES_AT, expires_at.map(|end| n(gone_at(end))));
     plans::put_setting(tables, KEYS, key_id.as_str(), item)
@@ -145,7 +153,7 @@ pub fn put_key(tables: &Tables, key: &StoredKey) -> PutItemInputBuilder {
 /// say one: it is refused where the key has another rate than the change was made for.
 pub(super) fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange) -> UpdateItemInputBuilder {
     let key_id = &before.access.key_id;
-    let KeyChange { name, scopes, rate_limit, storage_quota_bytes, expires_at } = change;
+    let KeyChange { name, scopes, rate_limit, storage_quota_bytes, max_types, expires_at } = change;
     let mut changed: Vec<(&str, Option<AttributeValue>)> = Vec::new();
     changed.extend(name.as_ref().map(|name| ("name", name.as_ref().map(s))));
     changed.extend(scopes.as_ref().map(|scopes| ("scopes", Some(words(scopes)))));
@@ -154,6 +162,7 @@ pub(super) fn change_key(tables: &Tables, before: &StoredKey, change: &KeyChange
         changed.push(("burst", rate_limit.map(|rate_limit| n(rate_limit.burst()))));
     }
     changed.extend(storage_quota_bytes.map(|bytes| ("storage_quota_bytes", bytes.map(n))));
+    changed.extend(max_types.map(|types| ("max_types", types.map(n))));
     for end in expires_at.iter().copied() {
         changed.push(("ends_at", end.map(|end| n(end.millis()))));
         changed.push((EXPIRES_AT, end.map(|end| n(gone_at(end)))));
@@ -248,6 +257,7 @@ pub(super) fn key_of_item(item: AttributeMap) -> Result<StoredKey, Corrupt> {
         expires_at: row.ends_at.map(Timestamp::from_millis),
         rate_limit: rate_limit.map_err(corrupt)?,
         storage_quota_bytes: row.storage_quota_bytes,
+        max_types: row.max_types,
     };
     Ok(StoredKey {
         access,

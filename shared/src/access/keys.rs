@@ -81,11 +81,12 @@ impl<'a> Keys<'a> {
         made_with: Option<KeyId>,
         now: Timestamp,
     ) -> Result<(StoredKey, String), Error> {
-        let NewKey { owner, name, scopes, rate_limit, storage_quota_bytes, expires_at } = new;
+        let NewKey { owner, name, scopes, rate_limit, storage_quota_bytes, max_types, expires_at } = new;
         let text = format!("{PREFIX}{secret}");
         let hash = KeyHash::of(&text);
+        let key_id = hash.key_id();
         let access =
-            AccessKey { key_id: hash.key_id(), owner, scopes, expires_at, rate_limit, storage_quota_bytes };
+            AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes, max_types };
         let key = StoredKey::new(access, &hash, name, made_with, now);
         if let Written::Refused(there) = self.store.put(put_key(self.tables, &key)).await? {
             // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
@@ -109,6 +110,7 @@ impl<'a> Keys<'a> {
             scopes: BTreeSet::from([Scope::Admin]),
             rate_limit: None,
             storage_quota_bytes: None,
+            max_types: None,
             expires_at: None,
         };
         self.create(new, secret, None, now).await

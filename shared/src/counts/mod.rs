@@ -7,11 +7,13 @@
 //!
 //! - `tally` writes the kept counts, exactly once.
 //! - `read` reads them, for totals, offsets and reports.
+//! - `past` moves the numbers of types without jobs out of the way of readers.
 //! - `metrics` shapes the numbers that `GET /metrics` shows.
 
 mod bucket;
 mod cell;
 mod metrics;
+mod past;
 mod place;
 mod read;
 mod tally;
@@ -22,6 +24,7 @@ pub use metrics::{
     Gathered, Gatherer, MAX_NOTED_TYPES, MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER, NotedType, QueueNote,
     Recounted, Scrape,
 };
+pub(crate) use past::{Idle, idle_types, kind_of_past, past_of, pasts, types_ever_counted};
 pub use place::{CostBy, Group, Place};
 pub use read::{
     Begin, Breakdown, CostError, Costs, HEAD_BYTES, JobNumbers, JobStats, Located, MAX_COST_ITEMS,

@@ -6,6 +6,9 @@ use serde::{Serialize, Serializer};
 
 use super::{Invalid, KeyId, Owner, RateLimit, Timestamp};
 
+/// Most types of an owner that a deployment or a key may allow: readers of all types read so many for each owner.
+pub const MAX_TYPES_OF_OWNER: u32 = 10_000;
+
 /// A right that a key gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
@@ -71,6 +74,8 @@ pub struct AccessKey {
     pub rate_limit: Option<RateLimit>,
     /// How many bytes its owner may keep for it to add more; `None`: no end.
     pub storage_quota_bytes: Option<u64>,
+    /// How many types its owner may use for it to use a new one; `None`: as many as the deployment says.
+    pub max_types: Option<u32>,
 }
 
 impl AccessKey {

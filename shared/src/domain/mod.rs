@@ -32,7 +32,7 @@ mod time;
 mod type_settings;
 mod wait;
 
-pub use access_key::{AccessKey, Scope};
+pub use access_key::{AccessKey, MAX_TYPES_OF_OWNER, Scope};
 pub use bulk::{BulkAction, BulkNumbers, BulkOutcome};
 pub use decimal::{Decimal, Rate, Seconds};
 pub use edits::{Edits, Misfit};
@@ -59,7 +59,9 @@ pub use rate_limit::{
     DEFAULT_REQUESTS_PER_MINUTE, Level, MAX_BURST, MAX_REQUESTS_PER_MINUTE, RateLimit, micros,
 };
 pub use record::Record;
-pub use reserved::{BULK, RECOUNT, RESERVED_TYPES, SERVICE_OWNER, callers_owner, callers_type, is_reserved};
+pub use reserved::{
+    BULK, OTHER, RECOUNT, RESERVED_TYPES, SERVICE_OWNER, callers_owner, callers_type, is_reserved, new_type,
+};
 pub use search::{Search, folded};
 pub use seen::Seen;
 pub use status::{Status, StatusInput};

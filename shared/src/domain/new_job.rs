@@ -45,6 +45,8 @@ pub struct Creation {
     pub trace_id: Option<TraceId>,
     /// How many bytes the owner may keep; `None`: as many as it likes.
     pub quota_bytes: Option<u64>,
+    /// How many types the owner may use; `None`: as many as the deployment says.
+    pub max_types: Option<u32>,
     /// The current time.
     pub now: Timestamp,
     /// An id that nobody had before.

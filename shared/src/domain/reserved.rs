@@ -6,6 +6,8 @@ use super::{Invalid, Owner, TypeName};
 pub const BULK: &str = "bulk";
 /// A job that counts anew.
 pub const RECOUNT: &str = "recount";
+/// Not a type of any job: the metrics count there what ever became of the jobs of types that gave their places back.
+pub const OTHER: &str = "other";
 /// Whose jobs those are that nobody asked for: begun by a schedule.
 pub const SERVICE_OWNER: &str = "jobledger";
 /// All types of the service's own.
@@ -27,6 +29,16 @@ pub fn callers_type(kind: TypeName) -> Result<TypeName, Invalid> {
     Ok(kind)
 }
 
+/// A type, if a new job of a caller may have it. Jobs that have been called `other` before still go on.
+pub fn new_type(kind: TypeName) -> Result<TypeName, Invalid> {
+    if kind.as_str() == OTHER {
+        let message =
+            format!("must be another name: the metrics count types that are no longer used as {OTHER}");
+        return Err(Invalid(message));
+    }
+    callers_type(kind)
+}
+
 /// An owner, if keys may be theirs.
 pub fn callers_owner(owner: Owner) -> Result<Owner, Invalid> {
     if owner.as_str() == SERVICE_OWNER {
@@ -46,8 +58,11 @@ mod tests {
         {
             let kind = TypeName::try_from(name).unwrap();
             assert_eq!(is_reserved(&kind), !is_callers, "{name}");
-            assert_eq!(callers_type(kind).is_ok(), is_callers, "{name}");
+            assert_eq!(callers_type(kind.clone()).is_ok(), is_callers, "{name}");
+            assert_eq!(new_type(kind).is_ok(), is_callers, "{name}");
         }
+        let other = TypeName::try_from(OTHER).unwrap();
+        assert!(callers_type(other.clone()).is_ok() && new_type(other).is_err());
     }
 
     #[test]

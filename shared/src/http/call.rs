@@ -105,6 +105,11 @@ impl<B: Backend> Call<'_, B> {
         self.caller.as_ref()?.key.storage_quota_bytes
     }
 
+    /// How many types the key's owner may use for the key to use a new one; `None`: as many as the deployment says.
+    pub fn max_types(&self) -> Option<u32> {
+        self.caller.as_ref()?.key.max_types
+    }
+
     /// Refuses where the owner keeps so much already that the key lets it keep no more.
     pub fn check_room(&self, used_bytes: u64) -> Result<(), Problem> {
         match self.storage_quota_bytes() {

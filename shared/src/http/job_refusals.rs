@@ -15,6 +15,7 @@ impl From<Error> for Problem {
             Error::IdempotencyKeyReused => Self::idempotency_key_reused(),
             Error::ExternalIdTaken(status) => Self::external_id_taken(status),
             Error::QuotaExceeded { used_bytes, quota_bytes } => Self::quota_exceeded(used_bytes, quota_bytes),
+            Error::TooManyTypes(limit) => Self::too_many_types(limit),
             Error::TooManyLabels(invalid) => Self::invalid_body(vec![FieldError::new("labels", invalid)]),
             Error::TooLarge(error) => Self::too_large(error.to_string()),
             Error::Store(error) => error.into(),

@@ -19,6 +19,7 @@ pub struct KeyView<'a> {
     requests_per_minute: Option<u32>,
     burst: Option<u32>,
     storage_quota_bytes: Option<u64>,
+    max_types: Option<u32>,
     created_at: Timestamp,
     created_by: Option<&'a KeyId>,
     expires_at: Option<Timestamp>,
@@ -29,7 +30,8 @@ pub struct KeyView<'a> {
 impl StoredKey {
     /// The key as it is shown at this time.
     pub fn view(&self, now: Timestamp) -> KeyView<'_> {
-        let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes } = &self.access;
+        let AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes, max_types } =
+            &self.access;
         KeyView {
             key_id,
             owner,
@@ -38,6 +40,7 @@ impl StoredKey {
             requests_per_minute: rate_limit.map(RateLimit::per_minute),
             burst: rate_limit.map(RateLimit::burst),
             storage_quota_bytes: *storage_quota_bytes,
+            max_types: *max_types,
             created_at: self.created_at,
             created_by: self.created_by.as_ref(),
             expires_at: *expires_at,

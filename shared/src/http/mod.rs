@@ -50,7 +50,7 @@ pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use key_view::KeyView;
 pub use page::{Page, Window};
-pub use problem::Problem;
+pub use problem::{Problem, TOO_MANY_TYPES, type_limit};
 pub use rate_limit_status::RateLimitView;
 pub use route::{Route, Served, Serves};
 pub use serve::function;

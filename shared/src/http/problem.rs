@@ -15,6 +15,17 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Most wrong fields that one answer names.
 const MAX_ERRORS: usize = 100;
+/// The code of a job that is refused for its type, as one more than the owner may use.
+pub const TOO_MANY_TYPES: &str = "too_many_types";
+
+/// The reason of that, and the remedy.
+pub fn type_limit(limit: u32) -> String {
+    format!(
+        "the owner uses {limit} types already, and may use no other; use one of those, or delete all jobs of one: some \
+         minutes later another may take its place"
+    )
+}
+
 /// Why a request was not carried out, for the caller; and, apart from it, for the operator's log.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -79,6 +90,11 @@ impl Problem {
              ones to expire"
         );
         Self::new(StatusCode::FORBIDDEN, "quota_exceeded", "The storage quota is used up", detail)
+    }
+
+    /// 403: the owner uses as many types as it may.
+    pub fn too_many_types(limit: u32) -> Self {
+        Self::new(StatusCode::FORBIDDEN, TOO_MANY_TYPES, "The owner has too many types", type_limit(limit))
     }
 
     /// 404: no such key.

@@ -1,5 +1,7 @@
 //! Creating a job. One conditional write decides; the job's input is written before it.
 
+use std::collections::BTreeSet;
+
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::send::announce;
@@ -47,7 +49,7 @@ impl Jobs<'_> {
             self.write_input(input),
             async {
                 // Before the key is kept: a key that came with a refused job still stands for nothing.
-                self.check_room(call, &head).await?;
+                tokio::try_join!(self.check_room(call, &head), self.check_type(call, &head))?;
                 match &call.key {
                     Some(key) => self.claim_key(&head, key, call.now).await,
                     None => Ok(()),
@@ -98,6 +100,13 @@ impl Jobs<'_> {
             Some(there) if there.fingerprint == head.fingerprint => Ok(()),
             Some(_) | None => Err(refused),
         }
+    }
+
+    /// Refuses a new type where the owner uses as many as it may.
+    async fn check_type(&self, call: &Creation, head: &Head) -> Result<(), Error> {
+        let kinds = BTreeSet::from([head.job.kind.clone()]);
+        let (refused, limit) = self.admit(&head.job.owner, &kinds, call.max_types).await?;
+        if refused.is_empty() { Ok(()) } else { Err(Error::TooManyTypes(limit)) }
     }
 
     /// Makes sure that a key never stood for another request, whether that had an `external_id` or not.

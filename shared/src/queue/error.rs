@@ -40,6 +40,9 @@ pub enum Error {
         /// The bytes that the key lets it keep.
         quota_bytes: u64,
     },
+    /// The owner uses as many types as it may, and the job has another one.
+    #[error("the owner uses {0} types already")]
+    TooManyTypes(u32),
     /// With those that the job has, its labels are more than may be.
     #[error("the labels of the job {0}")]
     TooManyLabels(Invalid),

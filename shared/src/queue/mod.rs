@@ -9,10 +9,12 @@
 
 use crate::environment::Environment;
 
+mod admit;
 mod claim;
 mod create;
 mod data;
 mod error;
+mod give_back;
 mod jobs;
 mod memory;
 mod oldest;
@@ -47,6 +49,7 @@ use crate::store::Jobs;
 pub use claim::{ClaimRequest, Claimed, Claims};
 pub use create::Created;
 pub use error::Error;
+pub use give_back::{IDLE_MS, give_back};
 pub use jobs::{ByBulk, Retrier};
 pub use reaper::{Watched, watch};
 pub use send::Made;

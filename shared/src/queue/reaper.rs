@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::any_of;
+use super::give_back::give_back_all;
 use super::oldest::oldest_due;
 use super::send::{Made, replace};
 use crate::counts::{Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners};
@@ -26,7 +27,7 @@ use crate::store::schema::ALL_OWNERS;
 use crate::store::{AttributeMap, Ledger, Source, Store, StoreError, Tables, head_of_row, id_of_row};
 
 /// Owners that are looked at side by side.
-const OWNERS_AT_ONCE: usize = 8;
+pub(super) const OWNERS_AT_ONCE: usize = 8;
 /// Batches of heads of one owner that are read side by side.
 const BATCHES_AT_ONCE: usize = 4;
 /// Heads in one batch: as many as DynamoDB gives.
@@ -36,7 +37,7 @@ const ENDS_AT_ONCE: usize = 8;
 /// Parts of queues that are looked at side by side.
 const QUEUES_AT_ONCE: usize = 16;
 /// How long before its end it begins nothing more, in milliseconds.
-const MARGIN_MS: u64 = 10_000;
+pub(super) const MARGIN_MS: u64 = 10_000;
 /// Each so many minutes, all owners' running jobs are looked at, whatever the counts say: even if the counter stands
 /// still, leases must run out.
 const THOROUGH_MINUTES: i64 = 10;
@@ -58,6 +59,8 @@ pub struct Watched {
     pub changed: u64,
     /// The reads and writes that failed; the next look tries again.
     pub errors: u64,
+    /// Types without jobs that gave their places back.
+    pub types_given_back: u64,
     /// Whether everything was looked at: there was time, and the store answered.
     pub whole: bool,
 }
@@ -76,7 +79,7 @@ pub async fn watch(
     let (now, Ledger { store, config, .. }) = (clock(), ledger);
     let is_thorough = (now.millis() / 60_000) % THOROUGH_MINUTES == 0;
     let counted = counted(store, &config.tables).await?;
-    let (mut seen, mut oldest) = (Seen::default(), BTreeMap::new());
+    let (mut seen, mut oldest, mut all) = (Seen::default(), BTreeMap::new(), Vec::new());
     if is_thorough || counted.is_any {
         let source = ledger.source().await?;
         let look = Look { ledger, source, clock, ends_at, seen };
@@ -92,13 +95,15 @@ pub async fn watch(
         stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect::<()>().await;
         oldest = look.oldest(&waiting, &counted.busiest).await;
         seen = look.seen;
+        all = owners;
     }
     let whole = !seen.is_partial.load(Ordering::Relaxed);
     // A result that is half known is not told: the metrics show how old the last note is.
     if whole {
         seen.note(oldest, now).record(store, &config.tables).await?;
     }
-    Ok(seen.watched(whole))
+    let types_given_back = if is_thorough { give_back_all(ledger, &all, clock, ends_at).await } else { 0 };
+    Ok(Watched { types_given_back, ..seen.watched(whole) })
 }
 
 /// The counts of all owners.
@@ -373,6 +378,7 @@ impl Seen {
             failed: count(&self.failed),
             changed: count(&self.changed),
             errors: count(&self.errors),
+            types_given_back: 0,
             whole,
         }
     }

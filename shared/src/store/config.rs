@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use crate::domain::MAX_TTL_HOURS;
+use crate::domain::{MAX_TTL_HOURS, MAX_TYPES_OF_OWNER};
 
 /// All that a function is told by its environment variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Config {
     pub index_shards: u16,
     /// `WAITS_PER_KEY`: how many calls of one key may wait at once, 2 to 10,000; absent: 400.
     pub waits_per_key: u32,
+    /// `TYPES_PER_OWNER`: how many types an owner may use where its key does not say, 1 to 10,000; absent: 500.
+    pub types_per_owner: u32,
     /// `AWS_ENDPOINT_URL_DYNAMODB`: another DynamoDB than Amazon's; absent: Amazon's, found by the SDK.
     pub endpoint: Option<Endpoint>,
 }
@@ -75,6 +77,7 @@ impl Config {
             default_ttl_hours: number(vars, "DEFAULT_TTL_HOURS", 24, 1..=MAX_TTL_HOURS)?,
             index_shards: number(vars, "INDEX_SHARDS", 1, 1..=64)?,
             waits_per_key: number(vars, "WAITS_PER_KEY", 400, 2..=10_000)?,
+            types_per_owner: number(vars, "TYPES_PER_OWNER", 500, 1..=MAX_TYPES_OF_OWNER.into())?,
             endpoint: vars.get("AWS_ENDPOINT_URL_DYNAMODB").map(|url| Endpoint {
                 url: url.clone(),
                 region: or("AWS_REGION", "us-east-1"),
@@ -121,6 +124,7 @@ mod tests {
             ("INDEX_SHARDS", "65"),
             ("DEFAULT_TTL_HOURS", "soon"),
             ("WAITS_PER_KEY", "1"),
+            ("TYPES_PER_OWNER", "0"),
         ] {
             assert!(config(&[(name, value)]).unwrap_err().to_string().contains(name));
         }

@@ -4,9 +4,9 @@ use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
 use super::types::KnownTypes;
-use super::{Config, ConfigError, Store, StoreError, Tables, plans};
+use super::{Config, ConfigError, Memory, Store, StoreError, Tables, plans};
 use crate::bell::Bell;
-use crate::domain::Timestamp;
+use crate::domain::{Owner, Timestamp, TypeName};
 use crate::environment::Environment;
 
 /// The store, its settings, and the types that this execution environment has seen.
@@ -17,6 +17,12 @@ pub struct Ledger {
     /// The settings of the deployment.
     pub config: Config,
     pub(super) known_types: KnownTypes,
+    /// The types that this execution environment knows to have places.
+    pub(crate) known_names: Memory<(Owner, TypeName), ()>,
+    /// The owners that had no place left, and how many types they used.
+    pub(crate) full_owners: Memory<Owner, u32>,
+    /// Held while a place is taken: two at once would only hinder each other.
+    pub(crate) registering: tokio::sync::Mutex<()>,
     pub(super) shards: Shards,
     /// Whom this execution environment knows to be among the owners.
     pub owners: KnownOwners,
@@ -51,7 +57,18 @@ impl Ledger {
         let (known_types, shards, owners) =
             (KnownTypes::default(), Shards::default(), KnownOwners::default());
         let bell = environment.bell.clone();
-        Ok(Self { store, config, known_types, shards, owners, bell, clock: environment.clock })
+        Ok(Self {
+            store,
+            config,
+            known_types,
+            known_names: Memory::default(),
+            full_owners: Memory::default(),
+            registering: tokio::sync::Mutex::default(),
+            shards,
+            owners,
+            bell,
+            clock: environment.clock,
+        })
     }
 
     /// Opens the connection before a first request needs it. If this fails, the first request will say so better.

@@ -28,6 +28,7 @@ mod shards;
 mod stream_record;
 pub mod tries;
 pub mod type_item;
+pub(crate) mod type_names;
 mod types;
 pub(crate) mod value;
 mod whole;

@@ -79,6 +79,11 @@ pub const TICKETS: &str = "tickets";
 /// The kind of setting that is a type; its id is the owner `#` the type.
 pub const TYPES: &str = "types";
 
+/// The kind of setting that is a type with a place; its id is the owner `#` the type.
+pub const TYPE_NAMES: &str = "type-names";
+/// The kind of setting that says how many places an owner's types take; its id is the owner.
+pub const TYPE_PLACES: &str = "type-places";
+
 /// `tasks`: partition key: the job that shows the work.
 pub const TASK_ID: &str = "task_id";
 

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue, Select};
 use serde::{Deserialize, Serialize};
 
-use super::schema::{ID, KIND, QUEUE_INDEX, TYPE_STATUS_INDEX, TYPES};
+use super::schema::{ID, KIND, QUEUE_INDEX, TYPE_INDEX, TYPE_STATUS_INDEX, TYPES};
 use super::value::{changing, n, s};
 use super::{AttributeMap, Corrupt, Tables, plans};
 use crate::domain::{
@@ -260,6 +260,13 @@ pub fn adopt_type(
 pub fn any_waits(tables: &Tables, owner: &Owner, kind: &TypeName, shard: u16) -> QueryInputBuilder {
     any(tables, owner, kind, shard)
         .index_name(QUEUE_INDEX)
+        .key_condition_expression("#owner = :owner AND #type = :type AND #shard = :shard")
+}
+
+/// Looks whether there is any job of a type, in a part of the index.
+pub fn any_job(tables: &Tables, owner: &Owner, kind: &TypeName, shard: u16) -> QueryInputBuilder {
+    any(tables, owner, kind, shard)
+        .index_name(TYPE_INDEX)
         .key_condition_expression("#owner = :owner AND #type = :type AND #shard = :shard")
 }
 

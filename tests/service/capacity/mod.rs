@@ -9,6 +9,7 @@ mod lists;
 mod numbers;
 mod rates;
 mod records;
+mod types;
 mod work;
 
 use std::sync::Arc;

@@ -71,7 +71,7 @@ async fn every_answer_to_a_limited_key_has_rate_limit_headers() {
     let calls: Vec<(Call, u16)> = vec![
         (call("GET", "/v1/jobs"), 200),
         (call("POST", "/v1/jobs").json(&job), 201),
-        (call("POST", "/v1/jobs").json(&json!({ "type": "other", "external_id": "1" })), 409),
+        (call("POST", "/v1/jobs").json(&json!({ "type": "another", "external_id": "1" })), 409),
         (call("GET", "/v1/jobs/01981b5e-7c3a-7000-8000-000000000001"), 404),
         (call("GET", "/v1/jobs?nothing=1"), 422),
         (call("POST", "/v1/jobs").body("{"), 400),

@@ -149,6 +149,7 @@ fn key(per_minute: u32, burst: u32) -> AccessKey {
         expires_at: None,
         rate_limit: Some(RateLimit::new(per_minute, Some(burst)).expect("an rate_limit")),
         storage_quota_bytes: None,
+        max_types: None,
     }
 }
 

@@ -124,7 +124,9 @@ impl ReaperFixture {
     async fn slots(&self, kind: &str) -> u64 {
         let id = format!("default#{kind}");
         let items = self.dynamo.scan(self.table("SETTINGS_TABLE")).await;
-        let item = items.iter().find(|item| text_of(item, "id") == id).expect("the type");
+        let item =
+            items.iter().find(|item| (text_of(item, "kind"), text_of(item, "id")) == ("types", id.as_str()));
+        let item = item.expect("the type");
         item.get("running").map_or(0, |count| text(&count["N"]).parse().expect("a number"))
     }
 

@@ -2,8 +2,7 @@
 
 use jobledger::domain::{
     ExternalId, Input, Invalid, JobName, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS,
-    Output, PartError, Phase, Progress, Status, StatusInput, TaskName, Timeline, Timestamp, Upsert,
-    callers_type,
+    Output, PartError, Phase, Progress, Status, StatusInput, TaskName, Timeline, Timestamp, Upsert, new_type,
 };
 use jobledger::http::{
     FieldError, Fields, artifacts, integer, job_error, json, labels, money, object, percent, status, text,
@@ -35,7 +34,7 @@ impl Line {
         let fingerprint = fields.fingerprint();
         let external_id: Option<ExternalId> = fields.required("external_id", text);
         let said = external_id.as_ref().map(ToString::to_string);
-        let kind = fields.required("type", |raw| callers_type(text(raw)?));
+        let kind = fields.required("type", |raw| new_type(text(raw)?));
         let status = fields.required("status", status);
         let phase: Option<Phase> = fields.optional("phase", text);
         let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));

@@ -8,7 +8,8 @@ use jobledger::Function;
 use jobledger::counts::used_bytes;
 use jobledger::domain::{Defaults, Invalid};
 use jobledger::http::{
-    Access, Answer, Call, FieldError, Problem, Route, RouteKey, Scope, Served, Serves, function,
+    Access, Answer, Call, FieldError, Problem, Route, RouteKey, Scope, Served, Serves, TOO_MANY_TYPES,
+    function, type_limit,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
@@ -116,7 +117,8 @@ async fn ingest(mut call: Call<'_, Ledger>, text: Result<&[u8], Problem>) -> Res
     };
     let (lines, mut rejected) = read(&texts, &defaults);
     let pace = Pace::new(call.now, call.clock);
-    let upserts = Upserts { ledger, defaults: &defaults, pace: &pace };
+    let max_types = call.max_types();
+    let upserts = Upserts { ledger, defaults: &defaults, pace: &pace, max_types };
     let chunks: Vec<_> = lines.chunks(CHUNK).map(|chunk| upserts.chunk(chunk)).collect();
     let done: Vec<Vec<Done>> = stream::iter(chunks).buffered(MAX_CHUNKS_AT_ONCE).try_collect().await?;
     let mut body = Body::default();
@@ -126,6 +128,10 @@ async fn ingest(mut call: Call<'_, Ledger>, text: Result<&[u8], Problem>) -> Res
             Done::Updated => body.updated += 1,
             Done::Unchanged => body.unchanged += 1,
             Done::Rejected(errors) => rejected.push(line.rejected(errors)),
+            Done::TooManyTypes(limit) => {
+                let errors = vec![FieldError::new("type", Invalid(type_limit(limit)))];
+                rejected.push(line.rejected(errors).with_code(TOO_MANY_TYPES));
+            }
         }
     }
     body.rejected = fitting(rejected);

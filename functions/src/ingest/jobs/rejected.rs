@@ -15,6 +15,9 @@ const LEAST_BYTES: usize = 150;
 pub(crate) struct Rejected {
     pub(crate) line: usize,
     pub(crate) external_id: Option<String>,
+    /// Why, if that is a problem of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<&'static str>,
     pub(crate) errors: Vec<FieldError>,
     /// How many more errors there are: an answer has an end.
     #[serde(skip_serializing_if = "is_zero")]
@@ -30,7 +33,12 @@ impl Rejected {
     pub(crate) fn new(line: usize, external_id: Option<String>, mut errors: Vec<FieldError>) -> Self {
         let errors_left_out = errors.len().saturating_sub(MAX_ERRORS);
         errors.truncate(MAX_ERRORS);
-        Self { line, external_id, errors, errors_left_out }
+        Self { line, external_id, code: None, errors, errors_left_out }
+    }
+
+    /// The same with the code of a problem.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
     }
 
     /// The same with so many errors only.
@@ -42,7 +50,7 @@ impl Rejected {
 
     /// The same in as few bytes as can be.
     fn least(self) -> Self {
-        Self { external_id: None, ..self.shortened(0) }
+        Self { external_id: None, code: None, ..self.shortened(0) }
     }
 
     /// How many bytes it takes as it leaves: in a JSON text, each quotation mark and backslash is two.

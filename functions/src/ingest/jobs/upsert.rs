@@ -1,9 +1,9 @@
 //! Writing lines: each judged by what is stored, and written on the condition that this has not changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use jobledger::domain::{Arrival, Defaults, Head, JobId, Verdict, judge};
+use jobledger::domain::{Arrival, Defaults, Head, JobId, TypeName, Verdict, judge};
 use jobledger::http::FieldError;
 use jobledger::queue::Made;
 use jobledger::store::{Ledger, Part, StoreError, input_part, output_part};
@@ -26,6 +26,8 @@ pub(crate) enum Done {
     Updated,
     Unchanged,
     Rejected(Vec<FieldError>),
+    /// Its type is one more than the owner may use: so many.
+    TooManyTypes(u32),
 }
 
 /// Writes the lines of a call.
@@ -34,20 +36,36 @@ pub(crate) struct Upserts<'a> {
     pub(crate) ledger: &'a Ledger,
     pub(crate) defaults: &'a Defaults,
     pub(crate) pace: &'a Pace,
+    /// How many types the owner may use, as the key says.
+    pub(crate) max_types: Option<u32>,
 }
 
 impl Upserts<'_> {
     /// Writes up to 100 lines, none of which says the same job.
     pub(crate) async fn chunk(self, lines: &[Line]) -> Result<Vec<Done>, StoreError> {
         let mut stored = self.read_heads(lines).await?;
+        let judged = lines.iter().map(|line| {
+            let stored = stored.remove(&line.upsert.job_id(&self.defaults.owner));
+            let (step, parts) = next(line, stored.as_ref(), self.defaults);
+            (line, stored, step, parts)
+        });
+        let judged: Vec<_> = judged.collect();
+        let new_types = judged.iter().filter_map(|(line, stored, step, _)| {
+            let has_it = stored.as_ref().is_some_and(|stored| stored.job.kind == line.upsert.kind);
+            (matches!(step, Step::Write(..)) && !has_it).then(|| line.upsert.kind.clone())
+        });
+        let (refused, limit) = self.admit(&new_types.collect()).await?;
         let mut parts = Vec::new();
-        let judged: Vec<_> = lines
-            .iter()
-            .map(|line| {
-                let stored = stored.remove(&line.upsert.job_id(&self.defaults.owner));
-                let (step, its_parts) = next(line, stored.as_ref(), self.defaults);
-                parts.extend(its_parts);
-                (line, stored, step)
+        let judged: Vec<_> = judged
+            .into_iter()
+            .map(|(line, stored, step, its_parts)| match step {
+                Step::Write(..) if refused.contains(&line.upsert.kind) => {
+                    (line, stored, Step::Stop(Done::TooManyTypes(limit)))
+                }
+                step => {
+                    parts.extend(its_parts);
+                    (line, stored, step)
+                }
             })
             .collect();
         for parts in parts.chunks(MAX_PARTS_AT_ONCE) {
@@ -58,17 +76,23 @@ impl Upserts<'_> {
         stream::iter(writes).buffered(MAX_WRITES_AT_ONCE).try_collect().await
     }
 
+    /// Of the types of new jobs, those that the owner may not use; and how many it may.
+    async fn admit(self, kinds: &BTreeSet<TypeName>) -> Result<(BTreeSet<TypeName>, u32), StoreError> {
+        let Self { ledger, defaults, pace, max_types } = self;
+        pace.send(async || ledger.jobs().admit(&defaults.owner, kinds, max_types).await).await
+    }
+
     /// The heads that are stored now. If a line says nothing new, or may not go in, the call tells so without a write
     /// that would find out.
     async fn read_heads(self, lines: &[Line]) -> Result<HashMap<JobId, Head>, StoreError> {
-        let Self { ledger, defaults, pace } = self;
+        let Self { ledger, defaults, pace, .. } = self;
         let ids: Vec<JobId> = lines.iter().map(|line| line.upsert.job_id(&defaults.owner)).collect();
         pace.send(async || ledger.jobs().heads(&ids).await).await
     }
 
     /// Writes one line. The head that was read may be old: if the condition fails, the store returns the present one.
     async fn upsert(self, line: &Line, mut stored: Option<Head>, mut step: Step) -> Result<Done, StoreError> {
-        let Self { ledger, defaults, pace } = self;
+        let Self { ledger, defaults, pace, .. } = self;
         for _ in 0..MAX_TRIES {
             let (head, done) = match step {
                 Step::Stop(done) => return Ok(done),

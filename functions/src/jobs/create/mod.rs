@@ -50,6 +50,7 @@ impl Route for CreateJob {
             key,
             trace_id: call.trace_id(),
             quota_bytes: call.storage_quota_bytes(),
+            max_types: call.max_types(),
             now: call.now,
             fresh: call.fresh,
         };

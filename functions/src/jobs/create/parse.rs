@@ -1,7 +1,7 @@
 //! A new job, read from the body of the request.
 
 use jobledger::domain::{
-    Input, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, NewJob, callers_type,
+    Input, MAX_ATTEMPTS, MAX_PRIORITY, MAX_TIMEOUT_SECONDS, MAX_TTL_HOURS, NewJob, new_type,
 };
 use jobledger::http::{Fields, Problem, integer, json, labels, object, text, timestamp};
 
@@ -10,7 +10,7 @@ pub(crate) fn new_job(body: &[u8]) -> Result<NewJob, Problem> {
     fields.rename("tool", "type");
     fields.rename("params", "payload");
     let fingerprint = fields.fingerprint();
-    let kind = fields.required("type", |raw| callers_type(text(raw)?));
+    let kind = fields.required("type", |raw| new_type(text(raw)?));
     let payload = fields.optional("payload", json);
     let metadata = fields.optional("metadata", object);
     let priority = fields.optional("priority", |raw| integer(raw, 0..=MAX_PRIORITY));

@@ -13,8 +13,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::hour::{differences, is_history, revision};
 use super::look::items;
-use crate::counts::{Bucket, Cell, Granularity, Group, Place, REVISION, Tally, owners};
-use crate::domain::{Owner, Timestamp, TypeName};
+use crate::counts::{
+    Bucket, Cell, Granularity, Group, Place, REVISION, Tally, kind_of_past, name_of, owners, past_of, pasts,
+    range, read_items,
+};
+use crate::domain::{OTHER, Owner, Timestamp, TypeName};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::store::value::{n, s};
@@ -59,12 +62,52 @@ pub(super) async fn item(
     scope: &str,
     place: &Place,
 ) -> Result<Option<AttributeMap>, StoreError> {
+    named(source, scope, &place.to_string()).await
+}
+
+async fn named(source: Source<'_>, scope: &str, name: &str) -> Result<Option<AttributeMap>, StoreError> {
     let plan = GetItemInput::builder()
         .table_name(&source.tables.tallies)
         .key(SCOPE, s(scope))
-        .key(BUCKET, s(place))
+        .key(BUCKET, s(name))
         .consistent_read(true);
     source.store.get(plan).await
+}
+
+/// The past of a type, of which a bucket is the rest; of other buckets there is none.
+async fn past(source: Source<'_>, scope: &str, place: &Place) -> Result<Option<AttributeMap>, StoreError> {
+    match (&place.bucket, &place.group) {
+        (Bucket::Total, Group::Type(kind)) => named(source, scope, &past_of(kind)).await,
+        _ => Ok(None),
+    }
+}
+
+/// The same, and the total.
+async fn with_past(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, StoreError> {
+    let (total, past) =
+        futures_util::future::try_join(item(source, scope, place), past(source, scope, place)).await?;
+    let mut sum = Tally::default();
+    for item in total.iter().chain(&past) {
+        sum.add(&Tally::of_item(item));
+    }
+    Ok(sum)
+}
+
+/// The past of all types of all owners together, which the type `other` counts too.
+async fn all_pasts(source: Source<'_>) -> Result<Tally, StoreError> {
+    let (first, last) = pasts();
+    let (mut sum, mut from) = (Tally::default(), None);
+    loop {
+        let plan = range(source.tables, ALL_OWNERS, &first, &last).consistent_read(true);
+        let page = source.store.query(plan.set_exclusive_start_key(from)).await?;
+        for item in page.items.unwrap_or_default() {
+            sum.add(&Tally::of_item(&item));
+        }
+        from = page.last_evaluated_key;
+        if from.is_none() {
+            return Ok(sum);
+        }
+    }
 }
 
 /// The sum of a bucket's parts.
@@ -75,12 +118,14 @@ async fn parts(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, 
             let reads: Vec<_> = owners(source)
                 .await?
                 .into_iter()
-                .map(|owner| async move { item(source, owner.as_str(), place).await })
+                .map(|owner| async move { with_past(source, owner.as_str(), place).await })
                 .collect();
-            let read: Vec<Option<AttributeMap>> =
-                stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-            for item in read.iter().flatten() {
-                add_part(&mut sum, None, &Tally::of_item(item));
+            let read: Vec<Tally> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+            for part in &read {
+                add_part(&mut sum, None, part);
+            }
+            if matches!(&place.group, Group::Type(kind) if kind.as_str() == OTHER) {
+                add_part(&mut sum, None, &all_pasts(source).await?);
             }
             return Ok(sum);
         }
@@ -100,14 +145,21 @@ async fn parts(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, 
     Ok(sum)
 }
 
-/// Compares a bucket with its parts.
+/// Compares a bucket with its parts, less the past of its type.
 pub(super) async fn compare(source: Source<'_>, scope: &str, place: &Place) -> Result<Compared, StoreError> {
     for _ in 0..MAX_TRIES {
+        let past_before = past(source, scope, place).await?;
         let before = item(source, scope, place).await?;
-        let sum = parts(source, scope, place).await?;
+        let mut sum = parts(source, scope, place).await?;
         let after = item(source, scope, place).await?;
-        if revision(before.as_ref()) != revision(after.as_ref()) {
+        let past = past(source, scope, place).await?;
+        if revision(before.as_ref()) != revision(after.as_ref())
+            || revision(past_before.as_ref()) != revision(past.as_ref())
+        {
             continue;
+        }
+        for (cell, value) in past.as_ref().map(Tally::of_item).unwrap_or_default().cells() {
+            sum.add_one(cell, -value);
         }
         let said = after.as_ref().map(Tally::of_item).unwrap_or_default();
         return Ok(match differences(&said, &sum, is_summed) {
@@ -152,22 +204,37 @@ pub(super) async fn odd_types(source: Source<'_>) -> Result<Vec<Place>, StoreErr
     let (first, last) = Place::totals();
     let read = |scope: String| {
         let (first, last) = (&first, &last);
-        async move { crate::counts::read_items(source.store, source.tables, &scope, first, last).await }
+        let (first_past, last_past) = pasts();
+        async move {
+            let mut items = read_items(source.store, source.tables, &scope, first, last).await?;
+            items.extend(read_items(source.store, source.tables, &scope, &first_past, &last_past).await?);
+            Ok::<_, StoreError>(items)
+        }
     };
     let mut said: BTreeMap<TypeName, (Tally, Tally)> = BTreeMap::new();
     let owners = owners(source).await?;
     let scopes = [ALL_OWNERS.to_owned()].into_iter().chain(owners.iter().map(ToString::to_string));
     let reads: Vec<_> = scopes.map(read).collect();
     let mut read = stream::iter(reads).buffered(READS_AT_ONCE);
-    let mut is_everybodys = true;
+    let (mut is_everybodys, mut others) = (true, Tally::default());
     while let Some(items) = read.try_next().await? {
         for item in items {
-            let place = Place::parse(crate::counts::name_of(&item));
-            let Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) = place else { continue };
+            let (kind, is_past) = match (kind_of_past(&item), Place::parse(name_of(&item))) {
+                (Some(kind), _) => (kind, true),
+                (None, Some(Place { bucket: Bucket::Total, group: Group::Type(kind) })) => (kind, false),
+                (None, _) => continue,
+            };
+            let tally = Tally::of_item(&item);
+            if is_everybodys && is_past {
+                add_part(&mut others, None, &tally);
+            }
             let (said, sum) = said.entry(kind).or_default();
-            add_part(if is_everybodys { said } else { sum }, None, &Tally::of_item(&item));
+            add_part(if is_everybodys { said } else { sum }, None, &tally);
         }
         is_everybodys = false;
+    }
+    if let Ok(other) = TypeName::try_from(OTHER) {
+        said.entry(other).or_default().1.add(&others);
     }
     let odd = said.into_iter().filter(|(_, (said, sum))| differences(said, sum, is_summed) > 0);
     Ok(odd.map(|(kind, _)| Place::new(Bucket::Total, Group::Type(kind))).collect())

@@ -32,6 +32,8 @@ async fn absent_fields_stay_and_null_clears_them() {
         (json!({ "requests_per_minute": 5, "burst": 10 }), json!({ "requests_per_minute": 5, "burst": 10 })),
         (json!({ "storage_quota_bytes": 0 }), json!({ "storage_quota_bytes": 0 })),
         (json!({ "storage_quota_bytes": null }), json!({ "storage_quota_bytes": null })),
+        (json!({ "max_types": 9 }), json!({ "max_types": 9 })),
+        (json!({ "max_types": null }), json!({ "max_types": null })),
         (
             json!({ "expires_at": "2127-01-01T00:00:00Z" }),
             json!({ "expires_at": "2127-01-01T00:00:00.000Z" }),

@@ -41,7 +41,7 @@ async fn a_new_key_shows_its_text_once() {
     assert!(created_at >= before.to_string(), "{created_at}");
     let shown = json!({
         "key_id": key_id, "owner": "acme", "name": null, "scopes": ["read", "write"], "requests_per_minute": 6_000,
-        "burst": 600, "storage_quota_bytes": null, "created_at": created_at,
+        "burst": 600, "storage_quota_bytes": null, "max_types": null, "created_at": created_at,
         "created_by": KeyHash::of(jobledger_local::LOCAL_KEY).key_id().as_str(), "expires_at": null,
         "revoked_at": null, "active": true,
     });
@@ -78,6 +78,8 @@ async fn every_field_is_accepted_at_its_limits() {
             json!({ "storage_quota_bytes": 9_007_199_254_740_992_i64 }),
         ),
         (json!({ "storage_quota_bytes": null }), json!({ "storage_quota_bytes": null })),
+        (json!({ "max_types": 10_000 }), json!({ "max_types": 10_000 })),
+        (json!({ "max_types": null }), json!({ "max_types": null })),
         (json!({ "name": "ü".repeat(200) }), json!({ "name": "ü".repeat(200) })),
         (json!({ "name": null }), json!({ "name": null })),
         (json!({ "expires_at": null }), json!({ "expires_at": null })),

@@ -64,6 +64,9 @@ fn wrong_changes() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     {
         all.push(("storage_quota_bytes", bad, vec!["storage_quota_bytes"]));
     }
+    for bad in [json!(0), json!(10_001), json!("1"), json!(0.5)] {
+        all.push(("max_types", bad, vec!["max_types"]));
+    }
     for bad in [
         json!(0),
         json!("tomorrow"),

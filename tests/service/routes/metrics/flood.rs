@@ -108,7 +108,7 @@ async fn statuses_without_records_do_not_count_for_the_limit() {
 
 #[tokio::test]
 async fn many_types_of_one_owner_do_not_hide_types_with_more_jobs() {
-    let service = Service::start().await;
+    let service = Service::with(&[("TypesPerOwner", "1000")]).await;
     for _ in 0..2 {
         create(&service, &json!({ "type": "zebra" })).await;
     }
