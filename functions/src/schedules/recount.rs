@@ -1,4 +1,5 @@
-//! `schedule-recount`: begins a recount whenever the schedule calls. It repairs nothing: people decide that.
+//! `schedule-recount`: begins a recount whenever the schedule calls. It repairs nothing: people decide that. It also marks
+//! the keys that an older version made.
 
 use jobledger::audit::Audit;
 use jobledger::background::recount::{RecountRequest, SETTLE_SECONDS, begin};
@@ -69,6 +70,10 @@ impl Invoke for ScheduleRecount {
             .log();
             if let Begun::There(_) = begun {
                 tracing::info!(%id, "the event came again; the recount has begun before");
+            }
+            if let Err(error) = self.ledger.keys().mark_all(asked.now).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the keys could not be marked; the next call of the schedule does it");
             }
             Ok(to_raw_value(&())?)
         })

@@ -1,6 +1,7 @@
 //! The keys that an execution environment remembers.
 
 use super::key_item::StoredKey;
+use super::key_marks::Strangers;
 use super::keys::Keys;
 use super::{Error, Freshness};
 use crate::domain::{AccessKey, KeyHash, KeyId, Timestamp};
@@ -17,6 +18,7 @@ const UNKNOWN_REMEMBERED_MS: i64 = 5_000;
 pub(super) struct KeyRing {
     known: Memory<KeyId, StoredKey>,
     unknown: Memory<KeyId, ()>,
+    strangers: Strangers,
 }
 
 impl KeyRing {
@@ -31,7 +33,7 @@ impl KeyRing {
         let key_id = hash.key_id();
         let key = match freshness {
             Freshness::Remembered => self.stored(keys, &key_id, now).await?,
-            Freshness::Now => keys.find(&key_id).await?,
+            Freshness::Now => self.read(keys, &key_id, now).await?,
         };
         Ok(key.filter(|key| hash.matches(&key.hash) && key.is_good(now)).map(|key| key.access))
     }
@@ -60,10 +62,23 @@ impl KeyRing {
         if self.unknown.recall(key_id, now).is_some() {
             return Ok(None);
         }
-        let key = keys.find(key_id).await?;
+        let key = self.read(keys, key_id, now).await?;
         match &key {
             Some(key) => self.known.remember(key_id.clone(), key.clone(), now, REMEMBERED_MS),
             None => self.unknown.remember(key_id.clone(), (), now, UNKNOWN_REMEMBERED_MS),
+        }
+        Ok(key)
+    }
+
+    /// Reads a key. If many strangers come, the partition of the keys is spared those that no key has.
+    async fn read(&self, keys: Keys<'_>, key_id: &KeyId, now: Timestamp) -> Result<Option<StoredKey>, Error> {
+        let key = if self.strangers.knows_none(keys, key_id, now).await? {
+            None
+        } else {
+            keys.find(key_id).await?
+        };
+        if key.is_none() {
+            self.strangers.meet(now);
         }
         Ok(key)
     }

@@ -8,6 +8,7 @@ use super::key_item::{
     KeyChange, NewKey, StoredKey, change_key, id_of_item, is_revoked_by, key_of_item, keys_after, put_key,
     revoke_key, revoked_at_of_item,
 };
+use super::key_marks::put_mark;
 use super::{Error, RateLimitStatus, limiter};
 use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Scope, Timestamp};
 use crate::store::schema::KEYS;
@@ -36,8 +37,8 @@ pub fn may_be_key(text: &str) -> bool {
 /// The access keys of all owners.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys<'a> {
-    store: &'a Store,
-    tables: &'a Tables,
+    pub(super) store: &'a Store,
+    pub(super) tables: &'a Tables,
 }
 
 /// A page of keys.
@@ -88,6 +89,7 @@ impl<'a> Keys<'a> {
         let access =
             AccessKey { key_id, owner, scopes, expires_at, rate_limit, storage_quota_bytes, max_types };
         let key = StoredKey::new(access, &hash, name, made_with, now);
+        put_mark(self.store, self.tables, &key.access.key_id).await?;
         if let Written::Refused(there) = self.store.put(put_key(self.tables, &key)).await? {
             // Its own write, whose answer was lost; or one chance in 2^64, after which the caller tries again.
             if !there.is_some_and(|there| there.get("hash") == Some(&s(hash.as_str()))) {

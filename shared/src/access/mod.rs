@@ -7,6 +7,7 @@
 mod control;
 mod error;
 mod key_item;
+mod key_marks;
 mod key_ring;
 mod keys;
 mod limiter;

@@ -74,6 +74,8 @@ pub const KIND: &str = "kind";
 pub const ID: &str = "id";
 /// The kind of setting that is an access key; its id is what the key is called, the first 16 digits of its SHA-256.
 pub const KEYS: &str = "keys";
+/// Begins the kinds of setting that are marks of keys; the id of each is the key's.
+pub const KEY_MARKS: &str = "key-marks";
 /// The kind of setting that is a ticket; its id is the SHA-256 of the ticket.
 pub const TICKETS: &str = "tickets";
 /// The kind of setting that is a type; its id is the owner `#` the type.
