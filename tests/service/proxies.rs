@@ -4,7 +4,7 @@ use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
 use serde_json::json;
 
-/// As nginx, Envoy, HAProxy and Traefik write them.
+/// As nginx, Envoy, `HAProxy` and Traefik write them.
 const FORWARDED: [(&str, &str); 7] = [
     ("host", "jobs.example.com"),
     ("x-forwarded-for", "203.0.113.7, 10.0.0.2"),
