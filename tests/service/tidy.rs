@@ -5,7 +5,7 @@ mod order;
 use std::collections::BTreeSet;
 use std::fs;
 
-use jobledger_tests::workspace::{files, function_binaries, root};
+use jobledger_tests::workspace::{files, function_binaries, function_mains, root};
 
 /// Most lines of a Rust file: a longer one does more than one thing.
 const MAX_LINES: usize = 400;
@@ -121,7 +121,7 @@ fn handlers_know_no_database() {
         ".store.",
     ];
     must_not_have(
-        &["functions/src", "shared/src/http"],
+        &["functions/src", "functions/health/src", "shared/src/http"],
         &[],
         &inner,
         "call an operation of the resource (`ledger.records()`), and let the store send it",
@@ -143,17 +143,19 @@ fn nothing_scans() {
 
 #[test]
 fn binaries_only_start_their_function() {
-    let manifest = fs::read_to_string(root().join("functions/Cargo.toml")).expect("a manifest");
-    let manifest: toml::Table = manifest.parse().expect("TOML");
-    let declared = manifest["bin"].as_array().expect("binaries").iter();
-    let declared: BTreeSet<String> =
-        declared.map(|bin| bin["name"].as_str().expect("a name").to_owned()).collect();
+    let declared = ["functions/Cargo.toml", "functions/health/Cargo.toml"].into_iter().flat_map(|manifest| {
+        let manifest = fs::read_to_string(root().join(manifest)).expect("a manifest");
+        let manifest: toml::Table = manifest.parse().expect("TOML");
+        let binaries = manifest["bin"].as_array().expect("binaries").clone();
+        binaries.into_iter().map(|bin| bin["name"].as_str().expect("a name").to_owned())
+    });
+    let declared: BTreeSet<String> = declared.collect();
     assert_eq!(declared, function_binaries(), "name each binary in functions/Cargo.toml");
-    for name in function_binaries() {
-        let main = fs::read_to_string(root().join(format!("functions/src/bin/{name}.rs"))).expect("a main");
+    for (name, main) in function_mains() {
+        let main = fs::read_to_string(main).expect("a main");
         let start = format!(
             "//! `{name}` as a process.\n\nfn main() -> Result<(), jobledger::Error> {{\n    \
-             jobledger::run(jobledger_functions::"
+             jobledger::run(jobledger_"
         );
         let path = main.strip_prefix(&start).and_then(|rest| rest.strip_suffix("::FUNCTION)\n}\n"));
         let is_path =
@@ -165,7 +167,7 @@ fn binaries_only_start_their_function() {
 /// The tests of a route mirror its path: `functions/src/jobs/cancel.rs` has `tests/service/routes/jobs/cancel.rs`.
 #[test]
 fn routes_have_tests_of_their_path() {
-    let sources = files(&["functions/src"], ".rs").into_iter();
+    let sources = files(&["functions/src", "functions/health/src"], ".rs").into_iter();
     let is_route =
         |text: &str| ["impl Route for", "impl StreamRoute for"].iter().any(|word| text.contains(word));
     let routes: Vec<_> = sources.filter(|(_, text)| is_route(text)).map(|(name, _)| name).collect();
@@ -175,7 +177,9 @@ fn routes_have_tests_of_their_path() {
         tests.join("mod.rs").is_file() || tests.with_extension("rs").is_file()
     };
     for name in routes {
-        let path = name.trim_start_matches("functions/src/").trim_end_matches(".rs").trim_end_matches("/mod");
+        // A crate of its own has its route in `src/lib.rs`.
+        let path = name.trim_start_matches("functions/").trim_start_matches("src/");
+        let path = path.trim_end_matches(".rs").trim_end_matches("/mod").trim_end_matches("/src/lib");
         // The routes of one function may have their tests together.
         let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| {
             let module = root().join("functions/src").join(folder).join("mod.rs");

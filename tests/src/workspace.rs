@@ -1,6 +1,6 @@
 //! The files of this repository.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,15 @@ pub fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
 
 /// The names of the functions: each has a binary.
 pub fn function_binaries() -> BTreeSet<String> {
+    function_mains().into_keys().collect()
+}
+
+/// The file of each binary. `health` has a crate of its own, the others share one.
+pub fn function_mains() -> BTreeMap<String, PathBuf> {
     let files = fs::read_dir(root().join("functions/src/bin")).expect("the binaries");
     let paths = files.map(|file| file.expect("an entry").path());
-    paths.map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned()).collect()
+    let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut mains: BTreeMap<_, _> = paths.map(|path| (name(&path), path)).collect();
+    mains.insert("health".to_owned(), root().join("functions/health/src/main.rs"));
+    mains
 }

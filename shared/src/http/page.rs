@@ -3,9 +3,9 @@
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
-use super::{Answer, JobView};
+use super::{Answer, FieldError, JobView, Problem};
 use crate::domain::{Invalid, Job, Owner, QueryString, RESERVED, Timestamp};
-use crate::lists::Total;
+use crate::lists::{ListError, MAX_MATCHES, Total};
 
 /// Most jobs of a page that is asked for by `limit`.
 const MAX_LIMIT: u32 = 100;
@@ -93,6 +93,19 @@ impl Window {
             Self::Cursor { .. } => None,
             Self::Offset { offset, .. } => Some(*offset),
             Self::Page { page, per_page } => Some((page - 1) * u64::from(*per_page)),
+        }
+    }
+
+    /// The problem of a list that is not answered. It names the parameter that the caller sent.
+    pub fn problem(&self, error: ListError) -> Problem {
+        match (self, &error) {
+            (Self::Page { .. }, ListError::DeepOffset) => {
+                let message = format!(
+                    "must begin within the first {MAX_MATCHES} jobs with these filters; follow next_cursor instead"
+                );
+                Problem::invalid_query(vec![FieldError::new("page", Invalid(message))])
+            }
+            _ => error.into(),
         }
     }
 }

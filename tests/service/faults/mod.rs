@@ -140,7 +140,8 @@ impl FaultFixture {
             let made = self.service.post("/v1/admin/keys", &made).expect(201).await;
             keys.push(format!("/v1/admin/keys/{}", made.at("/key_id").as_str().expect("an id")));
         }
-        vec![
+        let mut requests = requests_to_types();
+        requests.extend([
             (
                 "create-job",
                 Request::new("POST", "/v1/jobs").body(r#"{"type":"render","payload":{"frames":1}}"#),
@@ -170,12 +171,6 @@ impl FaultFixture {
                 "bulk-jobs",
                 Request::new("POST", "/v1/jobs/bulk").body(r#"{"action":"cancel","filter":{"type":"none"}}"#),
             ),
-            ("type-settings", Request::new("GET", "/v1/types/render")),
-            ("type-settings", Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#)),
-            ("type-settings", Request::new("PATCH", "/v1/types/render").body(r#"{"max_attempts":3}"#)),
-            ("type-settings", Request::new("GET", "/v1/types?limit=2")),
-            ("type-settings", Request::new("POST", "/v1/types/other/pause")),
-            ("type-settings", Request::new("POST", "/v1/types/other/resume")),
             ("claim-jobs", claim("free")),
             ("claim-jobs", claim("limited")),
             ("update-job", report(0, json!({ "progress": { "current_task": "x", "overall_progress": 5 } }))),
@@ -201,7 +196,8 @@ impl FaultFixture {
             ("keys", Request::new("GET", &keys[0])),
             ("keys", Request::new("PATCH", &keys[0]).body(r#"{"scopes":["work"],"burst":7}"#)),
             ("keys", Request::new("DELETE", &keys[1])),
-        ]
+        ]);
+        requests
     }
 
     /// No answer to a failure may contain any of these.
@@ -278,4 +274,16 @@ async fn every_function_is_tested_with_faults() {
         assert!(expected.remove(other), "{other} is no function");
     }
     assert_eq!(asked, expected);
+}
+
+fn requests_to_types() -> Vec<(&'static str, Request)> {
+    let settings = [
+        Request::new("GET", "/v1/types/render"),
+        Request::new("PUT", "/v1/types/render").body(r#"{"max_concurrency":3}"#),
+        Request::new("PATCH", "/v1/types/render").body(r#"{"max_attempts":3}"#),
+        Request::new("GET", "/v1/types?limit=2"),
+        Request::new("POST", "/v1/types/other/pause"),
+        Request::new("POST", "/v1/types/other/resume"),
+    ];
+    settings.map(|request| ("type-settings", request)).to_vec()
 }

@@ -139,7 +139,7 @@ fn modules_use_only_those_before_them() {
             wrong.extend(order.objection(module, name).map(|why| format!("{file}:{line}: {why}")));
         }
     }
-    for (file, text) in files(&["functions/src"], ".rs") {
+    for (file, text) in files(&["functions/src", "functions/health/src"], ".rs") {
         for (line, name) in used(&code(&text), "jobledger", usize::MAX) {
             wrong.extend(order.objection(FUNCTIONS, name).map(|why| format!("{file}:{line}: {why}")));
         }

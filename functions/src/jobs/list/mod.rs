@@ -40,7 +40,8 @@ impl Route for ListJobs {
             None => From::Offset(window.offset().unwrap_or(0)),
         };
         let limit = usize::try_from(window.limit()).unwrap_or(usize::MAX);
-        let listing = call.backend.jobs().list(&query, from, limit).await?;
+        let listing = call.backend.jobs().list(&query, from, limit).await;
+        let listing = listing.map_err(|error| window.problem(error))?;
         let next_cursor = listing.next.map(|after| Cursor { after }.encode(&query));
         let page = Page {
             window: &window,

@@ -161,3 +161,15 @@ async fn unknown_names_are_named() {
         .await;
     refuses_query(&service, "wait=1", &["wait"]).await;
 }
+
+#[tokio::test]
+async fn a_place_that_is_too_deep_for_a_filter_is_refused_by_the_name_that_the_caller_sent() {
+    let service = Service::shared().await;
+    for (query, name) in
+        [("offset=10001", "offset"), ("skip=10001", "offset"), ("page=102&per_page=100", "page")]
+    {
+        refuses_query(&service, &format!("label.env=prod&{query}"), &[name]).await;
+    }
+    // The last place that is not too deep.
+    service.get("/v1/jobs?label.env=prod&page=101&per_page=100").expect(200).await;
+}

@@ -1,5 +1,5 @@
 //! `health` as a process.
 
 fn main() -> Result<(), jobledger::Error> {
-    jobledger::run(jobledger_functions::health::FUNCTION)
+    jobledger::run(jobledger_health::FUNCTION)
 }
