@@ -5,6 +5,7 @@
 //! operator invokes [`keys::create_admin`]. `bin/` has one binary for each function, and `routes.rs` lists the functions.
 
 pub mod analytics;
+pub mod health;
 pub mod ingest;
 pub mod jobs;
 pub mod keys;
@@ -19,5 +20,4 @@ pub mod types;
 pub mod usage;
 pub mod workers;
 
-pub use jobledger_health as health;
 pub use routes::all;

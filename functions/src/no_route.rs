@@ -24,6 +24,7 @@ impl Serves for NoRoute {
         analytics::cost::CostByModel::KEY,
         analytics::cost::CostByTeam::KEY,
         health::Health::KEY,
+        health::detailed::DetailedHealth::KEY,
         ingest::get::GetIngest::KEY,
         ingest::jobs::IngestJobs::KEY,
         ingest::jobs::IngestSample::KEY,

@@ -26,6 +26,7 @@ pub fn all() -> Vec<Function> {
         jobs::stats::FUNCTION,
         records::count::FUNCTION,
         health::FUNCTION,
+        health::detailed::FUNCTION,
         ingest::jobs::FUNCTION,
         keys::FUNCTION,
         jobs::list::FUNCTION,

@@ -16,7 +16,7 @@ use serde_json::json;
 const FUNCTION_URLS: &str = "/lambda-url/";
 
 /// Routes that need no key: those that the contract names as open to all.
-const OPEN: [&str; 3] = ["/health", "/metrics", "/lambda-url/metrics/"];
+const OPEN: [&str; 4] = ["/health", "/health/detailed", "/metrics", "/lambda-url/metrics/"];
 
 /// A route of the template, or a Function URL.
 #[derive(Debug)]

@@ -182,7 +182,7 @@ pub fn counts_of(items: &[Item]) -> Counts {
     for item in items {
         let bucket = text(item, "bucket").to_owned();
         let is_beside = text(item, "scope") == OWNERS
-            || ["probe", "failed", "recount", "queue"].contains(&bucket.as_str());
+            || ["probe", "failed", "recount", "queue", "reaper"].contains(&bucket.as_str());
         if bucket.starts_with("checkpoint#") || is_beside {
             continue;
         }

@@ -21,8 +21,8 @@ mod tally;
 pub use bucket::{Bucket, Granularity};
 pub use cell::{BOUNDS_MS, Cell, Measure, Tally, TryEnd};
 pub use metrics::{
-    Gathered, Gatherer, MAX_NOTED_TYPES, MAX_RECORD_SERIES, MAX_RECORD_SERIES_OF_OWNER, NotedType, QueueNote,
-    Recounted, Scrape,
+    Checker, Checkup, Component, Finding, Gathered, Gatherer, Health, MAX_NOTED_TYPES, MAX_RECORD_SERIES,
+    MAX_RECORD_SERIES_OF_OWNER, NotedType, QueueNote, Recounted, Scrape, record_reaper_run,
 };
 pub(crate) use past::{Idle, idle_types, kind_of_past, past_of, pasts, types_ever_counted};
 pub use place::{CostBy, Group, Place};

@@ -206,7 +206,9 @@ mod tests {
                 assert!(!between(&Place::totals(), &name));
             }
         }
-        for other in ["recount", "queue", "probe", "failed", "total@records", "team-month#2026-01#x"] {
+        for other in
+            ["recount", "queue", "reaper", "probe", "failed", "total@records", "team-month#2026-01#x"]
+        {
             assert!(!between(&all, other), "{other}");
         }
     }

@@ -15,7 +15,9 @@ use super::any_of;
 use super::give_back::give_back_all;
 use super::oldest::oldest_due;
 use super::send::{Made, replace};
-use crate::counts::{Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners};
+use crate::counts::{
+    Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners, record_reaper_run,
+};
 use crate::domain::{
     CreatedRange, Head, Job, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId,
     is_reserved, steps::expired,
@@ -103,6 +105,7 @@ pub async fn watch(
         seen.note(oldest, now).record(store, &config.tables).await?;
     }
     let types_given_back = if is_thorough { give_back_all(ledger, &all, clock, ends_at).await } else { 0 };
+    record_reaper_run(store, &config.tables, now).await?;
     Ok(Watched { types_given_back, ..seen.watched(whole) })
 }
 

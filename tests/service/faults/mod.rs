@@ -247,7 +247,7 @@ impl ProxiedFunction {
 }
 
 /// Functions that [`FaultFixture::requests`] does not call.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
@@ -258,6 +258,8 @@ const OTHERS: [&str; 9] = [
     "create-admin-key",
     // Streams its answer: `routes::jobs::export::stream::broken`.
     "export-jobs",
+    // Answers with the faults that it finds: `routes::health::detailed`.
+    "detailed-health",
     // Touch nothing.
     "health",
     "no-route",

@@ -23,5 +23,5 @@ pub(crate) use checkpoint::PREFIX;
 pub use checkpoint::{Checkpoint, Stream};
 pub(crate) use commit::{FAILED_BUCKET, REVISION};
 pub use fold::{Fold, MAX_ITEMS};
-pub(crate) use probe::PROBE_BUCKET;
+pub(crate) use probe::{PROBE_BUCKET, last_probe};
 pub use probe::{Probe, counted_probe, send_probe};

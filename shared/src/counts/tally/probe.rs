@@ -5,6 +5,7 @@
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, Update};
@@ -52,11 +53,19 @@ pub(super) fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
 
 /// Reads the last probe that came through, as of now.
 pub async fn counted_probe(store: &Store, tables: &Tables) -> Result<Option<Probe>, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, s(ALL_OWNERS))
-        .key(BUCKET, s(PROBE_BUCKET))
-        .consistent_read(true);
+    read(store, get_probe(tables).consistent_read(true)).await
+}
+
+/// The same for half the units, as of a moment ago.
+pub(crate) async fn last_probe(store: &Store, tables: &Tables) -> Result<Option<Probe>, StoreError> {
+    read(store, get_probe(tables)).await
+}
+
+fn get_probe(tables: &Tables) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(ALL_OWNERS)).key(BUCKET, s(PROBE_BUCKET))
+}
+
+async fn read(store: &Store, plan: GetItemInputBuilder) -> Result<Option<Probe>, StoreError> {
     Ok(store.get(plan).await?.as_ref().and_then(Probe::of_item))
 }
 

@@ -1,5 +1,7 @@
 //! `GET /health`.
 
+mod detailed;
+
 use jobledger_tests::Service;
 use jobledger_tests::problems::refuses;
 use serde_json::json;
