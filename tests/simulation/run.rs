@@ -118,8 +118,17 @@ impl<'a> Run<'a> {
             items.extend(self.functions.tallies(owner, ""));
         }
         for kind in kinds {
-            for word in ["total", "was"] {
-                items.extend(self.functions.tallies("*", &format!("{word}@{kind}")));
+            // Another run may move the numbers meanwhile: it looks at the types of all owners, too.
+            let past = || self.functions.tallies("*", &format!("was@{kind}"));
+            let mut before = past();
+            loop {
+                let total = self.functions.tallies("*", &format!("total@{kind}"));
+                let after = past();
+                if before == after {
+                    items.extend(total.into_iter().chain(after));
+                    break;
+                }
+                before = after;
             }
         }
         // The numbers of a type are those of its total and of its past.

@@ -80,13 +80,12 @@ impl Strangers {
         if !self.are_many(now) {
             return Ok(false);
         }
-        let is_marked = match self.is_marked.recall(&(), now) {
-            Some(is_marked) => is_marked,
-            None => {
-                let is_marked = keys.are_marked().await?;
-                self.is_marked.remember((), is_marked, now, REMEMBERED_MS);
-                is_marked
-            }
+        let is_marked = if let Some(is_marked) = self.is_marked.recall(&(), now) {
+            is_marked
+        } else {
+            let is_marked = keys.are_marked().await?;
+            self.is_marked.remember((), is_marked, now, REMEMBERED_MS);
+            is_marked
         };
         Ok(is_marked && !keys.is_marked(key_id).await?)
     }

@@ -91,8 +91,13 @@ impl Jobs<'_> {
             Made::Done(head) => return Ok(*head),
             Made::Refused(there) => refused(there, owner),
         };
-        let names_it = |head: &Head| head.output == Some(name);
-        if has_output && !there.as_ref().is_ok_and(names_it) {
+        // If the lease is over and nobody has ended the attempt, the same report may still be under way from before. It
+        // then names this output.
+        let may_name_it = |head: &Head| {
+            let is_open = head.job.was_given(&lease.token) && head.job.lease().is_some();
+            head.output == Some(name) || (is_open && !head.job.is_held_by(&lease.token, now))
+        };
+        if has_output && !there.as_ref().is_ok_and(may_name_it) {
             self.ledger.drop_part(id, &part).await;
         }
         let head = there?;

@@ -1,8 +1,10 @@
 //! The counter and the scrape.
 
 use jobledger::domain::{Ended, State};
+use jobledger::lambda::system_clock;
 use jobledger_tests::alone::Request;
 use jobledger_tests::capacity::write;
+use jobledger_tests::clock;
 use jobledger_tests::stream::{BEGIN, Write, event, queued, records};
 
 use super::{Bill, CostFixture, changed, completed};
@@ -84,4 +86,20 @@ async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
         fixture.service.settled().await;
     }
     assert_eq!(bills[0], bills[1]);
+}
+
+#[tokio::test]
+async fn a_checkup_costs_the_same_whatever_it_finds() {
+    let fixture = CostFixture::start().await;
+    let request = Request::new("GET", "/health/detailed");
+    clock::set(system_clock());
+    let checker = fixture.metered_by("detailed-health", clock::now).await;
+    let (_, bill) = checker.call(&fixture, &request).await;
+    bill.show("the first checkup of an environment, which sends a probe");
+    bill.within(1, 4, 1);
+    // The probe has no attribute of an index: it costs one unit.
+    assert_eq!(bill.write, 2);
+    let (_, bill) = checker.call(&fixture, &request).await;
+    bill.show("a checkup that is remembered");
+    bill.within(0, 0, 0);
 }

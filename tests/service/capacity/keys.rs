@@ -14,7 +14,7 @@ async fn a_call_that_manages_keys_reads_its_own() {
     let keys = fixture.metered("keys").await;
     let new = r#"{"owner":"a","scopes":["read"]}"#;
     for (what, request, requests, read, write) in [
-        ("a new key", Request::new("POST", "/v1/admin/keys").body(new), 2, 1, 1),
+        ("a new key and its mark", Request::new("POST", "/v1/admin/keys").body(new), 3, 1, 2),
         ("a list of keys", Request::new("GET", "/v1/admin/keys"), 2, 2, 0),
         ("a key", Request::new("GET", &path), 2, 2, 0),
         ("a change of a key", Request::new("PATCH", &path).body(r#"{"name":"n"}"#), 3, 2, 1),

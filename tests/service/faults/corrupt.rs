@@ -167,7 +167,8 @@ async fn a_corrupt_key_hides_no_other_and_can_be_revoked() {
         }
         made.sort();
         let bad = made.remove(1);
-        let mut key = fixture.dynamo.scan(&settings).await.into_iter().find(|item| text(item, "id") == bad);
+        let is_key = |item: &Item| (text(item, "kind"), text(item, "id")) == ("keys", &*bad);
+        let mut key = fixture.dynamo.scan(&settings).await.into_iter().find(is_key);
         let key = key.as_mut().expect("the key");
         key.insert(attribute.to_owned(), value);
         fixture.dynamo.put(&settings, key).await;

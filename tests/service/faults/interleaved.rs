@@ -1,5 +1,7 @@
 //! Two calls at once: one of them stands still before each of its requests in turn, and the other one runs meanwhile.
 
+use jobledger::domain::Timestamp;
+use jobledger::lambda::system_clock;
 use jobledger_tests::Reply;
 use jobledger_tests::alone::Request;
 use jobledger_tests::at_once::each_of;
@@ -118,4 +120,32 @@ async fn of_two_retries_in_one_millisecond_one_queues_the_job() {
         is_problem(&late, 409, "wrong_status");
     }
     panic!("more requests than are tried");
+}
+
+/// The first sending of a report is late. Meanwhile the lease ends, and the worker sends the report again.
+/// It hears that the lease is lost. Then the first sending completes the job, which must have its result.
+#[tokio::test]
+async fn a_report_that_is_sent_again_after_its_lease_keeps_its_result() {
+    let fixture = FaultFixture::start().await;
+    let (one, two) =
+        (fixture.behind("update-job").await, fixture.behind_by("update-job", after_leases).await);
+    let (one, two) = (one.knows_the_key().await, two.knows_the_key().await);
+    for number in 0..MAX_REQUESTS {
+        let (id, token) = fixture.held(&format!("late-{number}")).await;
+        let body = json!({ "status": "completed", "result": { "pages": 7 }, "lease_token": token });
+        let request = Request::new("PATCH", &format!("/v1/jobs/{id}")).body(body.to_string());
+        let Some([late, early]) = interleaved(number, (&one, &request), (&two, &request)).await else {
+            assert!(number >= 2, "a report writes its result, and the head");
+            return;
+        };
+        is_problem(&early, 409, "lease_lost");
+        assert_eq!(late.status, 200, "{}", late.text);
+        let job = fixture.service.get(&format!("/v1/jobs/{id}")).expect(200).await;
+        assert_eq!(job.at("/result"), &json!({ "pages": 7 }), "request {number}: {}", job.text);
+    }
+    panic!("more requests than are tried");
+}
+
+fn after_leases() -> Timestamp {
+    system_clock().plus_hours(1)
 }

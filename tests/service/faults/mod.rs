@@ -98,7 +98,6 @@ impl FaultFixture {
     }
 
     /// A request to each function that uses DynamoDB and answers in one piece. It names jobs that exist.
-    #[expect(clippy::too_many_lines, reason = "a list of requests, one for each function")]
     async fn requests(&self) -> Vec<(&'static str, Request)> {
         let (mut ids, mut keys) = (Vec::new(), Vec::new());
         for _ in 0..3 {

@@ -123,7 +123,7 @@ async fn head_answers_as_get_does_but_without_a_body() {
             assert_eq!((headers(&head), head.text.as_str()), (headers(&get), ""), "{path}");
             assert!(head.header("x-request-id").is_some());
         }
-        if !["/health", "/metrics", "/lambda-url/metrics/"].contains(&path.as_str()) {
+        if !["/health", "/health/detailed", "/metrics", "/lambda-url/metrics/"].contains(&path.as_str()) {
             assert_eq!(service.anonymous("HEAD", &path).send().await.status, 401, "{path}");
         }
     }

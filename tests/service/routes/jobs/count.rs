@@ -173,7 +173,7 @@ async fn three_hundred_types_are_counted_within_dates() {
 
 #[tokio::test]
 async fn more_types_than_are_counted_within_dates_are_refused() {
-    let service = Service::shared().await;
+    let service = Service::with(&[("TypesPerOwner", &(MAX_TYPES_WITHIN_DATES + 1).to_string())]).await;
     let jobs: Vec<Value> = (0..=MAX_TYPES_WITHIN_DATES)
         .map(|number| queued(number, &format!("type-{number}"), "2026-01-01T10:00:00Z"))
         .collect();

@@ -6,7 +6,7 @@ use jobledger::lambda::system_clock;
 use jobledger_tests::Service;
 use jobledger_tests::alone::{Alone, Request};
 use jobledger_tests::clock;
-use jobledger_tests::dynamo::{Dynamo, text};
+use jobledger_tests::dynamo::{Dynamo, Item, text};
 use jobledger_tests::keys::{add_key, id_and_key};
 use jobledger_tests::problems::is_problem;
 use serde_json::{Value, json};
@@ -125,7 +125,8 @@ async fn a_key_is_held_against_the_whole_hash_that_is_kept() {
         fixture.service.stack.environment("keys").expect("the function").vars["SETTINGS_TABLE"].clone();
     let dynamo = Dynamo::at(fixture.service.stack.dynamodb_endpoint());
     let items = dynamo.scan(&settings).await;
-    let mut item = items.into_iter().find(|item| text(item, "id") == key_id).expect("the key");
+    let is_key = |item: &Item| (text(item, "kind"), text(item, "id")) == ("keys", &*key_id);
+    let mut item = items.into_iter().find(is_key).expect("the key");
     let hash = text(&item, "hash").to_owned();
     let last = if hash.ends_with('0') { '1' } else { '0' };
     // A hash that differs from the key's in its last digit only, so that its first quarter is the same.
