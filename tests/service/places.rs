@@ -7,6 +7,8 @@ use jobledger::Environment;
 use jobledger::domain::Timestamp;
 use jobledger::lambda::system_clock;
 use jobledger_tests::alone::{Alone, Request};
+use jobledger_tests::dynamo::Dynamo;
+use jobledger_tests::faults::{Fault, Gate, Proxy};
 use jobledger_tests::jobs::{create, went_in};
 use jobledger_tests::metrics::{Samples, is_well_formed};
 use jobledger_tests::{Reply, Service, text};
@@ -230,5 +232,55 @@ async fn a_type_with_settings_or_with_a_job_that_is_not_counted_keeps_its_place(
     let count = service.get("/v1/jobs/count?type=late").expect(200).await;
     assert_eq!(count.at("/total"), 1, "{}", count.text);
     remove(&service, &id).await;
+    assert_eq!(drift(&service).await, json!({}));
+}
+
+/// One reaper is slow. When it comes to give a type back, another reaper has done so. The type has counts again, with the
+/// same revision as those that the slow one has read.
+#[tokio::test]
+async fn a_slow_reaper_does_not_give_back_counts_that_it_has_not_read() {
+    let service = Service::start().await;
+    come_and_go(&service, "gone").await;
+    look(&service, first).await;
+    let tallies =
+        service.stack.environment("tally-jobs").expect("the function").vars["TALLIES_TABLE"].clone();
+    let dynamo = Dynamo::at(service.stack.dynamodb_endpoint());
+    let totals = async || {
+        let items = dynamo.scan(&tallies).await.into_iter();
+        let totals = items.filter(|item| item["bucket"]["S"] == "total@gone");
+        totals.map(|item| (item["scope"].clone(), item)).collect::<Vec<_>>()
+    };
+    let before = totals().await;
+    assert_eq!(before.len(), 2, "the owner's, and that of all owners");
+
+    let proxy = Proxy::start(service.stack.dynamodb_endpoint()).await;
+    let environment = Environment { clock: second, ..service.environment_at("reap-leases", proxy.url()) };
+    let slow = Alone::start("reap-leases", environment).await;
+    let gate = Gate::shut();
+    let shut = gate.clone();
+    proxy.plan(move |seen| match seen.operation.as_str() {
+        "TransactWriteItems" => Fault::Gated(shut.clone()),
+        _ => Fault::None,
+    });
+    let meanwhile = async {
+        proxy.held(2).await;
+        assert_eq!(look(&service, second).await, 2);
+        assert!(totals().await.is_empty());
+        let environment = service.environment_at("create-job", service.stack.dynamodb_endpoint());
+        let creator = Alone::start("create-job", environment).await;
+        let made = creator.call(&Request::new("POST", "/v1/jobs").body(r#"{"type":"gone"}"#)).await;
+        remove(&service, made.at("/job_id").as_str().expect("an id")).await;
+        service.settled().await;
+        for (scope, mut item) in totals().await {
+            let read = before.iter().find(|(of, _)| *of == scope).map(|(_, item)| item["revision"].clone());
+            item.insert("revision".to_owned(), read.expect("the same scope"));
+            dynamo.put(&tallies, &item).await;
+        }
+        gate.open();
+    };
+    let request = json!({});
+    let (looked, ()) = tokio::join!(slow.invoke(&request), meanwhile);
+    assert_eq!(looked.expect("a look")["types_given_back"], 0);
+    assert_eq!(totals().await.len(), 2);
     assert_eq!(drift(&service).await, json!({}));
 }

@@ -14,20 +14,31 @@ use crate::model::Asked;
 
 /// The chance that a shard ends after a write: one in this many.
 const SPLITS: u64 = 40;
+/// In one run of this many, the reaper also looks at the types of all owners together, which are those of all runs.
+const ALL_OWNERS_RUNS: u64 = 12;
 
 /// The reaper's looks at types without jobs, twice: so types leave that had jobs before. All of it goes on beside
 /// deliveries, and the table of jobs may not say yet which jobs there are.
-async fn give_back(functions: &FunctionSet, shards: u16, owners: &[String], minutes: &mut i64) {
+async fn give_back(functions: &FunctionSet, shards: u16, owners: &[String], looks: &mut Looks) {
     let ledger = functions.ledger(shards);
     for _ in 0..2 {
-        *minutes += 11;
-        let now = BEGIN.plus_millis(*minutes * 60_000);
+        looks.at_ms += 11 * 60_000;
+        let now = BEGIN.plus_millis(looks.at_ms);
         for owner in owners {
             let owner = Owner::try_from(owner.as_str()).expect("an owner");
             queue::give_back(ledger, Some(&owner), now).await.expect("a look");
         }
-        queue::give_back(ledger, None, now).await.expect("a look");
+        if looks.are_at_all_owners {
+            queue::give_back(ledger, None, now).await.expect("a look");
+        }
     }
+}
+
+/// The reaper's looks at types without jobs.
+struct Looks {
+    /// The time of the last one, in milliseconds since the beginning. No two runs have the same.
+    at_ms: i64,
+    are_at_all_owners: bool,
 }
 
 /// A run in progress.
@@ -37,8 +48,7 @@ pub(crate) struct Run<'a> {
     stream: Stream,
     /// Jobs whose heads have changed since they were written to the table.
     unwritten: BTreeSet<JobId>,
-    /// The time of the looks at types without jobs.
-    minutes: i64,
+    looks: Looks,
 }
 
 impl<'a> Run<'a> {
@@ -46,7 +56,9 @@ impl<'a> Run<'a> {
     pub(crate) fn new(functions: &'a FunctionSet, seed: u64) -> Self {
         let mut history = History::new(seed);
         let stream = Stream::new(&history.tag, &mut history.dice);
-        Self { functions, history, stream, unwritten: BTreeSet::new(), minutes: 0 }
+        let are_at_all_owners = seed.is_multiple_of(ALL_OWNERS_RUNS);
+        let looks = Looks { at_ms: i64::try_from(seed % 60_000).unwrap_or(0), are_at_all_owners };
+        Self { functions, history, stream, unwritten: BTreeSet::new(), looks }
     }
 
     /// Makes this many events, with at most this many jobs.
@@ -97,17 +109,17 @@ impl<'a> Run<'a> {
     /// Delivers some records.
     pub(crate) async fn deliver(&mut self) {
         let (functions, owners) = (self.functions, self.history.owners.clone());
-        let given = give_back(functions, self.history.shards, &owners, &mut self.minutes);
+        let given = give_back(functions, self.history.shards, &owners, &mut self.looks);
         tokio::join!(self.stream.deliver(functions, &mut self.history.dice), given);
     }
 
     /// Delivers all records that are left. Then every bucket must equal a recount.
     pub(crate) async fn settle(&mut self) {
         let (functions, owners) = (self.functions, self.history.owners.clone());
-        let given = give_back(functions, self.history.shards, &owners, &mut self.minutes);
+        let given = give_back(functions, self.history.shards, &owners, &mut self.looks);
         tokio::join!(self.stream.drain(functions, &mut self.history.dice), given);
         self.expect_recount();
-        give_back(functions, self.history.shards, &owners, &mut self.minutes).await;
+        give_back(functions, self.history.shards, &owners, &mut self.looks).await;
         self.expect_recount();
     }
 

@@ -113,15 +113,24 @@ impl Idle {
             .expression_attribute_values(":revision", n(self.revision()))
     }
 
-    /// The writes that move its numbers into the past, if they have not moved since they were read.
-    pub(crate) fn leave(&self, tables: &Tables, scope: &str) -> Result<Vec<TransactWriteItem>, BuildError> {
+    /// The writes that move its numbers into the past, if they have not moved since this time, when they were marked.
+    ///
+    /// The revision alone does not tell: the item may have left, and begun again, and come to the same revision.
+    pub(crate) fn leave(
+        &self,
+        tables: &Tables,
+        scope: &str,
+        since: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, BuildError> {
         let gone = Delete::builder()
             .table_name(&tables.tallies)
             .key(SCOPE, s(scope))
             .key(BUCKET, s(total_of(&self.kind)))
-            .condition_expression("#revision = :revision")
+            .condition_expression("#revision = :revision AND #since = :since")
             .expression_attribute_names("#revision", REVISION)
+            .expression_attribute_names("#since", IDLE_SINCE)
             .expression_attribute_values(":revision", n(self.revision()))
+            .expression_attribute_values(":since", n(since.millis()))
             .build()?;
         let mut items = vec![
             TransactWriteItem::builder().delete(gone).build(),

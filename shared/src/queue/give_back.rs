@@ -93,7 +93,7 @@ async fn look(
         return Ok(false);
     }
     let refused = |error: aws_sdk_dynamodb::error::BuildError| StoreError::Refused(error.into());
-    let mut items = idle.leave(&config.tables, scope).map_err(refused)?;
+    let mut items = idle.leave(&config.tables, scope, since).map_err(refused)?;
     if let Some(owner) = owner {
         if is_wanted(ledger, owner, &idle.kind).await? {
             return Ok(false);
