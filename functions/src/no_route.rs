@@ -36,6 +36,7 @@ impl Serves for NoRoute {
         jobs::create::CreateJob::KEY,
         jobs::delete::DeleteJob::KEY,
         jobs::export::link::ExportLink::KEY,
+        jobs::failures::ListFailures::KEY,
         jobs::get::GetJob::KEY,
         jobs::list::ListJobs::KEY,
         jobs::retry::RetryJob::KEY,

@@ -24,6 +24,7 @@ async fn every_way_in_works_behind_a_proxy_that_terminates_tls() {
         "/v1/jobs",
         "/v1/jobs/count",
         "/v1/jobs/stats",
+        "/v1/jobs/failures",
         "/v1/types/a",
         "/v1/usage",
         "/v1/records/count",

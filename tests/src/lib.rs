@@ -21,6 +21,7 @@ pub mod keys;
 pub mod lists;
 pub mod log;
 pub mod metrics;
+pub mod percentiles;
 pub mod problems;
 mod recount;
 pub mod runtime_api;

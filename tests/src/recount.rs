@@ -8,7 +8,7 @@ use jobledger::store::schema::OWNERS;
 use serde_json::Value;
 
 use crate::dynamo::{Item, text};
-use crate::stream::Write;
+use crate::stream::{MESSAGES, Write};
 
 const MINUTE_MS: i64 = 60_000;
 /// The labels by which costs are summed.
@@ -53,6 +53,7 @@ pub fn recount(writes: &[Write]) -> Counts {
         add(&mut counts, job, &format!("alive:{}", job.status()), 1);
         add_slots(&mut counts, job);
         add_costs(&mut counts, job);
+        add_failure(&mut counts, job);
         let bytes = counts.entry((job.owner.to_string(), "total".to_owned())).or_default();
         *bytes.entry("bytes".to_owned()).or_default() += i64::try_from(job.bytes).unwrap_or(0);
     }
@@ -99,6 +100,8 @@ fn measured(counts: &mut Counts, job: &Job, what: &str, millis: i64) {
         BOUNDS_MS.iter().filter(|bound| i64::try_from(**bound).is_ok_and(|bound| bound < millis)).count();
     let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
     *all.entry(format!("le:{what}:{bound}")).or_default() += 1;
+    let letter = if what == "wait" { "w" } else { "r" };
+    add_own(counts, job, &format!("{letter}{bound:02}"), 1);
 }
 
 fn minute(job: &Job) -> i64 {
@@ -107,17 +110,22 @@ fn minute(job: &Job) -> i64 {
 
 /// Adds to all items that count the job.
 fn add(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
-    let owner = job.owner.to_string();
-    let mut add = |scope: &str, name: String| {
-        let cells = counts.entry((scope.to_owned(), name)).or_default();
+    let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
+    *all.entry(cell.to_owned()).or_default() += by;
+    add_own(counts, job, cell, by);
+}
+
+/// Adds to those of them that are the owner's.
+fn add_own(counts: &mut Counts, job: &Job, cell: &str, by: i64) {
+    let mut add = |name: String| {
+        let cells = counts.entry((job.owner.to_string(), name)).or_default();
         *cells.entry(cell.to_owned()).or_default() += by;
     };
-    add("*", format!("total@{}", job.kind));
-    add(&owner, "total".to_owned());
-    add(&owner, format!("total@{}", job.kind));
+    add("total".to_owned());
+    add(format!("total@{}", job.kind));
     for (word, span, _) in spans(job) {
-        add(&owner, format!("{word}#{span}"));
-        add(&owner, format!("{word}@{}#{span}", job.kind));
+        add(format!("{word}#{span}"));
+        add(format!("{word}@{}#{span}", job.kind));
     }
 }
 
@@ -161,6 +169,20 @@ fn add_costs(counts: &mut Counts, job: &Job) {
     }
 }
 
+/// Adds a failed job to its group of failures, and a group to its owner's.
+fn add_failure(counts: &mut Counts, job: &Job) {
+    let State::Failed(_, error) = &job.state else { return };
+    let known = MESSAGES.iter().find(|(message, _)| *message == error.message);
+    let pattern = known.map_or(error.message.as_str(), |(_, pattern)| *pattern);
+    let reason =
+        error.code.as_ref().map_or_else(|| format!("message#{pattern}"), |code| format!("code#{code}"));
+    let (owner, name) = (job.owner.to_string(), format!("failures#{}#{reason}", job.kind));
+    let is_new = !counts.contains_key(&(owner.clone(), name.clone()));
+    *counts.entry((owner.clone(), name)).or_default().entry("grouped".to_owned()).or_default() += 1;
+    let groups = counts.entry((owner, "failures".to_owned())).or_default();
+    *groups.entry("groups".to_owned()).or_default() += i64::from(is_new);
+}
+
 /// The buckets of a job's creation: a word, a span, and the place of the shorter span in it.
 fn spans(job: &Job) -> [(&'static str, String, String); 3] {
     let time = job.created_at.to_string();
@@ -187,9 +209,8 @@ pub fn counts_of(items: &[Item]) -> Counts {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
-        let counted = item
-            .iter()
-            .filter(|(name, _)| !["revision", "idle_since", "idle_revision"].contains(&name.as_str()));
+        let apart = ["revision", "idle_since", "idle_revision", "example_at"];
+        let counted = item.iter().filter(|(name, _)| !apart.contains(&name.as_str()));
         let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
         counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
     }

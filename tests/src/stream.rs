@@ -131,6 +131,14 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
 const CODES: [Option<&str>; 5] =
     [None, Some("lease_expired"), Some("timeout"), Some("handed_back"), Some("out_of_memory")];
 
+/// The messages of failed jobs, and the group that each is counted in, if it has no code.
+pub const MESSAGES: [(&str, &str); 4] = [
+    ("out of luck", "out of luck"),
+    ("cannot reach 10.0.0.1:80 after 3 tries\nat line 7", "cannot reach <n> after <n> tries"),
+    ("cannot reach 10.0.0.2:8080 after 12 tries", "cannot reach <n> after <n> tries"),
+    ("no 'a b' in job 0198ab12-3456-7abc-8def-0123456789ab", "no '<text>' in job <id>"),
+];
+
 /// Sets the reason of an attempt's end, if the step from `old` ended one badly.
 pub fn ends_try(new: &mut Head, old: &Head) {
     let job = &mut new.job;
@@ -166,10 +174,12 @@ pub fn state(old: &Head, status: Status, dice: &mut Dice) -> State {
             lease: None,
         },
         Status::Completed => State::Completed(ended(dice)),
-        Status::Failed => State::Failed(
-            ended(dice),
-            JobError { message: "out of luck".to_owned(), failed_task: None, code: None },
-        ),
+        Status::Failed => {
+            let ended = ended(dice);
+            let place = usize::try_from(ended.completed_at.millis().rem_euclid(4)).unwrap_or(0);
+            let message = MESSAGES[place].0.to_owned();
+            State::Failed(ended, JobError { message, failed_task: None, code: None })
+        }
         Status::Cancelled => State::Cancelled(ended(dice)),
     }
 }

@@ -8,6 +8,7 @@ pub mod count;
 pub mod create;
 pub mod delete;
 pub mod export;
+pub mod failures;
 pub mod get;
 pub mod list;
 pub mod retry;
@@ -24,5 +25,6 @@ const WORDS: &[RouteKey] = &[
     claim::ClaimJobs::KEY,
     count::GetJobCount::KEY,
     export::link::ExportLink::KEY,
+    failures::ListFailures::KEY,
     stats::GetJobStats::KEY,
 ];

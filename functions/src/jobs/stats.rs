@@ -1,18 +1,33 @@
 //! `GET /v1/jobs/stats`: how many jobs there are and were, how they ended, and how long they took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jobledger::Function;
-use jobledger::counts::{Granularity, JobNumbers, JobStats, Spans};
-use jobledger::domain::{Invalid, Rate, Seconds, Status};
+use jobledger::counts::{Granularity, JobNumbers, JobStats, Percentiles, Spans};
+use jobledger::domain::{Invalid, MAX_TYPES, Rate, Seconds, Status, TypeName, set};
 use jobledger::http::{
-    Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, StorageView, created_range, function,
+    Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, Served, Serves, StorageView,
+    created_range, function,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
 
+use super::failures::ListFailures;
+
 /// The function.
-pub const FUNCTION: Function = function::<GetJobStats>();
+pub const FUNCTION: Function = function::<JobStatistics>();
+
+pub(super) const NAME: &str = "get-job-stats";
+
+/// The reports on an owner's jobs.
+#[derive(Debug)]
+pub struct JobStatistics;
+
+impl Serves for JobStatistics {
+    const NAME: &'static str = NAME;
+    type Backend = Ledger;
+    const ROUTES: &'static [Served<Ledger>] = &[Served::of::<GetJobStats>(), Served::of::<ListFailures>()];
+}
 
 /// `GET /v1/jobs/stats`.
 #[derive(Debug)]
@@ -55,12 +70,30 @@ struct Processing {
     total: Option<Seconds>,
     #[serde(rename = "mean_processing_seconds")]
     mean: Option<Seconds>,
+    #[serde(rename = "processing_percentiles_seconds")]
+    percentiles: Option<PercentilesView>,
     #[serde(rename = "mean_wait_seconds")]
     mean_wait: Option<Seconds>,
+    #[serde(rename = "wait_percentiles_seconds")]
+    wait_percentiles: Option<PercentilesView>,
+}
+
+#[derive(Serialize)]
+struct PercentilesView {
+    p50: Seconds,
+    p95: Seconds,
+    p99: Seconds,
+}
+
+impl From<Percentiles> for PercentilesView {
+    fn from(Percentiles { p50_ms, p95_ms, p99_ms }: Percentiles) -> Self {
+        let [p50, p95, p99] = [p50_ms, p95_ms, p99_ms].map(Seconds::of_millis);
+        Self { p50, p95, p99 }
+    }
 }
 
 impl Route for GetJobStats {
-    const NAME: &'static str = "get-job-stats";
+    const NAME: &'static str = NAME;
     const KEY: RouteKey = RouteKey::get("/v1/jobs/stats");
     const ACCESS: Access = Access::Scope(Scope::Read);
     const MAX_BODY_BYTES: usize = 0;
@@ -73,11 +106,13 @@ impl Route for GetJobStats {
             "day" => Spans::new(Granularity::Day, created).map(Some),
             _ => Err(Invalid::new("must be hour or day")),
         });
+        let types: Option<BTreeSet<TypeName>> =
+            call.query.optional("type", |text| set(text, MAX_TYPES, |word| TypeName::try_from(word)));
         call.query.finish(Some(()))?;
-        let (owner, jobs) = (call.owner()?, call.backend.jobs());
+        let (owner, jobs, types) = (call.owner()?, call.backend.jobs(), types.unwrap_or_default());
         let stats = match by.flatten() {
-            None => jobs.stats(owner, created).await?,
-            Some(spans) => jobs.stats_series(owner, spans).await?,
+            None => jobs.stats(owner, &types, created).await?,
+            Some(spans) => jobs.stats_series(owner, &types, spans).await?,
         };
         Ok(Answer::ok(&body(stats, call.storage_quota_bytes())))
     }
@@ -107,7 +142,9 @@ impl From<JobNumbers> for Numbers {
             processing_metrics: Processing {
                 total: numbers.run_ms.map(Seconds::of_millis),
                 mean: numbers.mean_run_ms.map(Seconds::of_millis),
+                percentiles: numbers.run.map(Into::into),
                 mean_wait: numbers.mean_wait_ms.map(Seconds::of_millis),
+                wait_percentiles: numbers.wait.map(Into::into),
             },
         }
     }

@@ -42,8 +42,10 @@ pub enum Cell {
     Count(Measure),
     /// The sum of a measure, in milliseconds. Never falls.
     SumMs(Measure),
-    /// How often a measure was at most that bound, and over the one before. Never falls.
+    /// How often a measure was at most that bound, and over the one before, in the totals of all owners only. Never falls.
     Histogram(Measure, u8),
+    /// The same in each bucket of an owner, by a shorter name, so that its items stay small. Never falls.
+    Within(Measure, u8),
     /// Tries that ended so, in the totals of all owners only. Never falls.
     Tries(TryEnd),
     /// Bytes that are stored of the inputs and outputs of jobs that are there.
@@ -58,6 +60,8 @@ pub enum Cell {
     CostOn(u8),
     /// Records that are there now.
     Records,
+    /// Failed jobs that are there now and are counted in a group of failures.
+    Grouped,
 }
 
 /// How a try ended.
@@ -117,6 +121,14 @@ impl Measure {
         }
     }
 
+    /// Stands for it in short names.
+    const fn letter(self) -> &'static str {
+        match self {
+            Self::Wait => "w",
+            Self::Run => "r",
+        }
+    }
+
     fn parse(word: &str) -> Option<Self> {
         [Self::Wait, Self::Run].into_iter().find(|measure| measure.word() == word)
     }
@@ -151,6 +163,7 @@ impl fmt::Display for Cell {
             Self::Count(measure) => write!(f, "count:{}", measure.word()),
             Self::SumMs(measure) => write!(f, "sum_ms:{}", measure.word()),
             Self::Histogram(measure, bound) => write!(f, "le:{}:{bound}", measure.word()),
+            Self::Within(measure, bound) => write!(f, "{}{bound:02}", measure.letter()),
             Self::Tries(end) => write!(f, "tries:{}", end.as_str()),
             Self::Bytes => f.write_str("bytes"),
             Self::Jobs => f.write_str("jobs"),
@@ -158,6 +171,7 @@ impl fmt::Display for Cell {
             Self::JobsOn(day) => write!(f, "{day:02}j"),
             Self::CostOn(day) => write!(f, "{day:02}u"),
             Self::Records => f.write_str("records"),
+            Self::Grouped => f.write_str("grouped"),
         }
     }
 }
@@ -165,7 +179,7 @@ impl fmt::Display for Cell {
 impl Cell {
     /// Reads an attribute's name; `None`: it is not a cell that we know.
     pub fn parse(name: &str) -> Option<Self> {
-        if let Some(cell) = Self::parse_slot(name) {
+        if let Some(cell) = Self::parse_slot(name).or_else(|| Self::parse_within(name)) {
             return Some(cell);
         }
         let (word, rest) = name.split_once(':').unwrap_or((name, ""));
@@ -185,8 +199,16 @@ impl Cell {
             "jobs" if rest.is_empty() => Self::Jobs,
             "cost" if rest.is_empty() => Self::Cost,
             "records" if rest.is_empty() => Self::Records,
+            "grouped" if rest.is_empty() => Self::Grouped,
             _ => return None,
         })
+    }
+
+    fn parse_within(name: &str) -> Option<Self> {
+        let (letter, bound) = name.split_at_checked(1)?;
+        let measure = [Measure::Wait, Measure::Run].into_iter().find(|known| known.letter() == letter)?;
+        let is_bound = bound.len() == 2 && bound.bytes().all(|digit| digit.is_ascii_digit());
+        is_bound.then(|| bound.parse().ok().map(|bound| Self::Within(measure, bound)))?
     }
 
     fn parse_slot(name: &str) -> Option<Self> {
@@ -257,6 +279,31 @@ impl Tally {
         self.count(Cell::SumMs(measure)).checked_div(self.count(Cell::Count(measure)))
     }
 
+    /// The time that so many of a thousand measurements do not exceed, in milliseconds; `None`: none was taken.
+    ///
+    /// It lies within the right bucket of the histogram, whose measurements are taken to be spread evenly. In the last
+    /// bucket, which has no end, it is the bucket's beginning.
+    pub fn quantile_ms(&self, measure: Measure, of_thousand: u64) -> Option<u64> {
+        let counts = (0..=BOUNDS_MS.len()).map(|bound| {
+            let bound = u8::try_from(bound).unwrap_or(u8::MAX);
+            u128::from(self.count(Cell::Within(measure, bound)))
+        });
+        let counts: Vec<u128> = counts.collect();
+        let all: u128 = counts.iter().sum();
+        // In thousandths of a measurement.
+        let rank = all * u128::from(of_thousand);
+        let (mut before, mut begin) = (0, 0);
+        for (count, end) in counts.iter().zip(BOUNDS_MS) {
+            let within = rank - before;
+            if *count > 0 && within <= count * 1_000 {
+                let part = u128::from(end - begin) * within / (count * 1_000);
+                return Some(begin + u64::try_from(part).unwrap_or(0));
+            }
+            (before, begin) = (before + count * 1_000, end);
+        }
+        (all > 0).then_some(begin)
+    }
+
     /// All numbers.
     pub fn cells(&self) -> impl Iterator<Item = (Cell, i64)> {
         self.cells.iter().map(|(cell, value)| (*cell, *value))
@@ -266,6 +313,23 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_lie_within_the_buckets_of_the_histogram() {
+        let tally = |counts: &[(u8, i64)]| {
+            let mut tally = Tally::default();
+            for (bound, count) in counts {
+                tally.set(Cell::Within(Measure::Run, *bound), *count);
+            }
+            [0, 500, 950, 990, 1_000].map(|of| tally.quantile_ms(Measure::Run, of))
+        };
+        assert_eq!(tally(&[]), [None; 5]);
+        assert_eq!(tally(&[(3, 1)]), [1_000, 3_000, 4_800, 4_960, 5_000].map(Some));
+        // 90 up to 100 ms, and 10 over that up to 500 ms.
+        assert_eq!(tally(&[(0, 90), (1, 10)]), [0, 55, 300, 460, 500].map(Some));
+        // One in a hundred took over a day.
+        assert_eq!(tally(&[(0, 99), (13, 1)])[2..], [95, 100, 86_400_000].map(Some));
+    }
 
     #[test]
     fn names_come_back_as_cells() {
@@ -279,6 +343,8 @@ mod tests {
             Cell::Count(Measure::Wait),
             Cell::SumMs(Measure::Run),
             Cell::Histogram(Measure::Run, 13),
+            Cell::Within(Measure::Wait, 0),
+            Cell::Within(Measure::Run, 13),
             Cell::Tries(TryEnd::Completed),
             Cell::Tries(TryEnd::HandedBack),
             Cell::Bytes,
@@ -287,6 +353,7 @@ mod tests {
             Cell::JobsOn(31),
             Cell::CostOn(1),
             Cell::Records,
+            Cell::Grouped,
         ];
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string()), Some(cell));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Bucket, Granularity};
-use crate::domain::{RecordKind, RecordStatus, Timestamp, TypeName};
+use crate::domain::{FailureGroup, RecordKind, RecordStatus, Timestamp, TypeName};
 
 /// Which jobs of a bucket an item of it counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,10 +16,15 @@ pub enum Group {
     Label(CostBy, Option<String>),
     /// No jobs, but the records of a kind that have this status, or none.
     Records(RecordKind, Option<RecordStatus>),
+    /// The failed jobs of a type that have the same reason.
+    Failures(TypeName, FailureGroup),
 }
 
 /// Begins the names of the counts of records.
 const RECORDS: &str = "records";
+
+/// Begins the names of the counts of failures. By itself, it names the item that counts an owner's groups.
+pub(crate) const FAILURES: &str = "failures";
 
 /// A label by which costs are added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +56,7 @@ impl CostBy {
 /// | a type's | `total@scrape`, `day@scrape#2026-01-11` |
 /// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
 /// | records | `records#source#ready`, `records#source#` (without a status); always of the total |
+/// | failures | `failures#scrape#code#timeout`, `failures#scrape#message#try <n> failed`; always of the total |
 ///
 /// So one range holds a type's buckets of a length, and another one all models of a few months.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +79,12 @@ impl Place {
             let (kind, status) = rest.split_once('#')?;
             let status = (!status.is_empty()).then(|| RecordStatus::try_from(status)).transpose().ok()?;
             let group = Group::Records(RecordKind::try_from(kind).ok()?, status);
+            return Some(Self::new(Bucket::Total, group));
+        }
+        if let Some(rest) = name.strip_prefix(FAILURES).and_then(|rest| rest.strip_prefix('#')) {
+            let (of, rest) = rest.split_once('#')?;
+            let (kind, name) = rest.split_once('#')?;
+            let group = Group::Failures(TypeName::try_from(of).ok()?, FailureGroup::parse(kind, name)?);
             return Some(Self::new(Bucket::Total, group));
         }
         for by in CostBy::ALL {
@@ -107,6 +119,14 @@ impl Place {
         }
     }
 
+    /// The names between which all groups of failures lie, or those of a type.
+    pub fn failures(kind: Option<&TypeName>) -> (String, String) {
+        match kind {
+            None => (format!("{FAILURES}#"), format!("{FAILURES}$")),
+            Some(kind) => (format!("{FAILURES}#{kind}#"), format!("{FAILURES}#{kind}$")),
+        }
+    }
+
     /// The names between which all values of a label lie in the months from one to another: `$` follows `#`.
     pub fn labels(by: CostBy, from: Timestamp, to: Timestamp) -> (String, String) {
         let name = |time| Self::new(Bucket::of(Granularity::Month, time), Group::Label(by, None)).to_string();
@@ -127,6 +147,10 @@ impl fmt::Display for Place {
             Group::Records(kind, status) => {
                 write!(f, "{RECORDS}#{kind}#{}", status.as_ref().map_or("", RecordStatus::as_str))
             }
+            Group::Failures(kind, group) => {
+                let (word, name) = group.naming();
+                write!(f, "{FAILURES}#{kind}#{word}#{name}")
+            }
         }
     }
 }
@@ -141,6 +165,9 @@ mod tests {
         let kind = || Group::Type(TypeName::try_from("a:b.c").unwrap());
         let model = || Group::Label(CostBy::Model, Some("x#y-z@".to_owned()));
         let team = || Group::Label(CostBy::Team, None);
+        let failures = |word: &str, name: &str| {
+            Group::Failures(TypeName::try_from("a:b.c").unwrap(), FailureGroup::parse(word, name).unwrap())
+        };
         let hour = Bucket::of(Granularity::Hour, time);
         let day = Bucket::of(Granularity::Day, time);
         for (bucket, group, name) in [
@@ -154,6 +181,8 @@ mod tests {
             (Granularity::Minute.container_of(time), kind(), "minutes@a:b.c#2026-01-11T05"),
             (Bucket::of(Granularity::Month, time), model(), "model-month#2026-01#x#y-z@"),
             (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
+            (Bucket::Total, failures("code", "time-out"), "failures#a:b.c#code#time-out"),
+            (Bucket::Total, failures("message", "a #<n>"), "failures#a:b.c#message#a #<n>"),
         ] {
             let place = Place::new(bucket, group);
             assert_eq!(place.to_string(), name);
@@ -181,6 +210,12 @@ mod tests {
             "records#source#none",
             "records#source#a#b",
             "owner",
+            "failures",
+            "failures#",
+            "failures#a#code",
+            "failures#a#code#",
+            "failures#a#code#a b",
+            "failures#a#text#x",
         ] {
             assert_eq!(Place::parse(bad), None, "{bad}");
         }
@@ -206,9 +241,16 @@ mod tests {
                 assert!(!between(&Place::totals(), &name));
             }
         }
-        for other in
-            ["recount", "queue", "reaper", "probe", "failed", "total@records", "team-month#2026-01#x"]
-        {
+        for other in [
+            "recount",
+            "queue",
+            "reaper",
+            "probe",
+            "failed",
+            "total@records",
+            "team-month#2026-01#x",
+            "failures#b#code#b",
+        ] {
             assert!(!between(&all, other), "{other}");
         }
     }

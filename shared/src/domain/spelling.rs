@@ -43,7 +43,7 @@ pub(super) fn told(text: &str, max: usize) -> Option<String> {
 }
 
 /// A text, or if it is longer than `max` characters, its beginning and `…`.
-pub(super) fn cut(text: String, max: usize) -> String {
+pub(crate) fn cut(text: String, max: usize) -> String {
     match text.char_indices().nth(max) {
         None => text,
         Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jobledger::domain::Timestamp;
 use jobledger_tests::Service;
+use jobledger_tests::percentiles::percentiles;
 use jobledger_tests::swf::LoggedJob;
 use serde_json::{Value, json};
 
@@ -45,7 +46,8 @@ async fn agree(service: &Service, jobs: &[LoggedJob], words: &[&str; 2], from: T
     let [first, last] = words;
     let within: Vec<&LoggedJob> = jobs.iter().filter(|job| (from..=to).contains(&job.submitted_at)).collect();
     let count = within.len() as u64;
-    let run_ms: u64 = within.iter().map(|job| job.run_seconds * 1_000).sum();
+    let runs: Vec<u64> = within.iter().map(|job| job.run_seconds * 1_000).collect();
+    let run_ms: u64 = runs.iter().sum();
     let stats = service.get(&format!("/v1/jobs/stats?from_date={first}&to_date={last}")).expect(200).await;
     let some = |value: Value| if count == 0 { Value::Null } else { value };
     let expect = json!({
@@ -56,7 +58,9 @@ async fn agree(service: &Service, jobs: &[LoggedJob], words: &[&str; 2], from: T
         "processing_metrics": {
             "total_processing_seconds": some(seconds(run_ms)),
             "mean_processing_seconds": some(seconds(run_ms.checked_div(count).unwrap_or(0))),
+            "processing_percentiles_seconds": percentiles(&runs),
             "mean_wait_seconds": some(seconds(0)),
+            "wait_percentiles_seconds": percentiles(&vec![0; within.len()]),
         },
         "storage": stats.at("/storage"), "date_range": { "from": from, "to": to },
     });

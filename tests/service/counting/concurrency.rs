@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jobledger_tests::PATIENCE;
 use jobledger_tests::alone::Alone;
-use jobledger_tests::faults::{Fault, Proxy};
+use jobledger_tests::faults::{Fault, Proxy, Seen};
 use jobledger_tests::stream::{Write, event, lives, records, sequence};
 use serde_json::Value;
 
@@ -43,15 +43,15 @@ async fn a_delivery_that_was_overtaken_begins_anew() {
     let writes = lives(11, 80);
     let event = all_of(&writes);
     // Between the slow one's read and its commit, the fast one counts half.
-    proxy.spoil(1, Fault::Held);
+    let is_commit = |seen: &Seen| seen.operation == "TransactWriteItems";
+    proxy.plan(move |seen| if is_commit(seen) { Fault::Held } else { Fault::None });
     tokio::select! {
         _ = slow.invoke(&event) => panic!("its commit is held"),
         () = proxy.held(1) => {}
     }
     deliver(&fast, SHARD, &records(0, &writes[..40])).await;
     // The held commit is sent now, with its old condition.
-    let held = proxy.seen().swap_remove(1);
-    assert_eq!(held.operation, "TransactWriteItems");
+    let held = proxy.seen().into_iter().find(is_commit).expect("a commit");
     let refused = reqwest::Client::new()
         .post(fixture.endpoint())
         .header("x-amz-target", "DynamoDB_20120810.TransactWriteItems")

@@ -157,6 +157,7 @@ impl FaultFixture {
             ),
             ("list-workers", Request::new("GET", "/v1/workers")),
             ("get-job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
+            ("get-job-stats", Request::new("GET", "/v1/jobs/failures?type=render")),
             ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),
             (

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jobledger::domain::Timestamp;
+use jobledger_tests::percentiles::percentiles;
 use serde_json::{Value, json};
 
 pub(super) const STATUSES: [&str; 5] = ["queued", "running", "completed", "failed", "cancelled"];
@@ -200,7 +201,9 @@ impl Model {
             "processing_metrics": {
                 "total_processing_seconds": seconds(total(&runs)),
                 "mean_processing_seconds": seconds(mean(&runs)),
+                "processing_percentiles_seconds": percentiles(&runs),
                 "mean_wait_seconds": seconds(mean(&waits)),
+                "wait_percentiles_seconds": percentiles(&waits),
             },
             "storage": { "used_bytes": used_bytes, "quota_bytes": null, "percent": null },
             "date_range": range(from, to),

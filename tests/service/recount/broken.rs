@@ -56,8 +56,9 @@ async fn drift_in_each_kind_of_item_is_found_and_repaired() {
 #[tokio::test]
 async fn missing_and_surplus_items_are_repaired() {
     let fixture = RecountFixture::start(&[]).await;
-    // Each number of the item is missing: alive by status and minute, created, ended, and the times.
-    check(&fixture, &[Harm::Gone("other", "total")], json!({ "other": 11 })).await;
+    // Each number of the item is missing: alive by status and minute, created, ended, the times, and
+    // how they are spread.
+    check(&fixture, &[Harm::Gone("other", "total")], json!({ "other": 13 })).await;
     for bucket in ["hour@a#2026-01-11T05", "hour#2026-01-11T05", "day#2026-01-11", "month@b#2026-01"] {
         let right = fixture.tallies.counts().await;
         fixture.tallies.lose("default", bucket).await;

@@ -208,6 +208,7 @@ proptest! {
                     Cell::Alive(_)
                         | Cell::AliveIn(..)
                         | Cell::Bytes
+                        | Cell::Grouped
                         | Cell::Jobs
                         | Cell::Cost
                         | Cell::JobsOn(_)
@@ -292,11 +293,11 @@ proptest! {
     #[test]
     fn histograms_hold_every_measurement(history in history()) {
         let counts = all_deltas(&history);
-        for ((_, place), cells) in counts.iter().filter(|((scope, _), _)| scope == ALL_OWNERS) {
+        for ((_, place), cells) in &counts {
             for measure in [Measure::Wait, Measure::Run] {
                 let part = |(cell, value): (&Cell, &i64)| match cell {
                     Cell::Count(of) if *of == measure => *value,
-                    Cell::Histogram(of, _) if *of == measure => -value,
+                    Cell::Histogram(of, _) | Cell::Within(of, _) if *of == measure => -value,
                     _ => 0,
                 };
                 prop_assert_eq!(cells.iter().map(part).sum::<i64>(), 0, "{:?}", place);

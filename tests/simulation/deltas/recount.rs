@@ -92,13 +92,15 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
         | Cell::Count(_)
         | Cell::SumMs(_)
         | Cell::Histogram(..)
+        | Cell::Within(..)
         | Cell::Tries(_)
         | Cell::Bytes
         | Cell::Jobs
         | Cell::Cost
         | Cell::JobsOn(_)
         | Cell::CostOn(_)
-        | Cell::Records => 0,
+        | Cell::Records
+        | Cell::Grouped => 0,
     };
     cells.iter().map(part).sum()
 }
@@ -107,10 +109,11 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
 pub(super) fn sum_where(counts: &Counts, passes: impl Fn(&str, &Place) -> bool) -> BTreeMap<Cell, i64> {
     let mut sum: BTreeMap<Cell, i64> = BTreeMap::new();
     for (_, cells) in counts.iter().filter(|((scope, place), _)| passes(scope, place)) {
-        let everywhere = |cell: &Cell| {
-            !matches!(cell, Cell::Histogram(..) | Cell::Tries(_) | Cell::AliveIn(..) | Cell::Bytes)
+        let only_some = |cell: &Cell| {
+            let is_measured = matches!(cell, Cell::Histogram(..) | Cell::Within(..) | Cell::Tries(_));
+            is_measured || matches!(cell, Cell::AliveIn(..) | Cell::Bytes | Cell::Grouped)
         };
-        for (cell, value) in cells.iter().filter(|(cell, _)| everywhere(cell)) {
+        for (cell, value) in cells.iter().filter(|(cell, _)| !only_some(cell)) {
             *sum.entry(*cell).or_default() += value;
         }
     }

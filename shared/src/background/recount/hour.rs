@@ -68,7 +68,10 @@ pub(super) fn revision(item: Option<&AttributeMap>) -> Option<i64> {
 
 /// Whether a cell sums up what happened: then all jobs' is the sum of the types'.
 pub(super) const fn is_history(cell: Cell) -> bool {
-    matches!(cell, Cell::Created | Cell::Removed | Cell::Ended(_) | Cell::Count(_) | Cell::SumMs(_))
+    matches!(
+        cell,
+        Cell::Created | Cell::Removed | Cell::Ended(_) | Cell::Count(_) | Cell::SumMs(_) | Cell::Within(..)
+    )
 }
 
 /// How many jobs are alive by all their statuses.

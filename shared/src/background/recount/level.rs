@@ -42,6 +42,15 @@ const fn is_summed(cell: Cell) -> bool {
     is_history(cell) || matches!(cell, Cell::Alive(_) | Cell::AliveIn(..))
 }
 
+/// Those numbers of an owner that all owners together have, too.
+fn everybodys(tally: &Tally) -> Tally {
+    let mut shared = Tally::default();
+    for (cell, value) in tally.cells().filter(|(cell, _)| !matches!(cell, Cell::Within(..))) {
+        shared.set(cell, value);
+    }
+    shared
+}
+
 /// Adds a part: its numbers of all its time, and the same as one of the shorter spans of the whole, if it is one.
 fn add_part(sum: &mut Tally, slot: Option<u8>, part: &Tally) {
     for (cell, value) in part.cells() {
@@ -122,7 +131,7 @@ async fn parts(source: Source<'_>, scope: &str, place: &Place) -> Result<Tally, 
                 .collect();
             let read: Vec<Tally> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
             for part in &read {
-                add_part(&mut sum, None, part);
+                add_part(&mut sum, None, &everybodys(part));
             }
             if matches!(&place.group, Group::Type(kind) if kind.as_str() == OTHER) {
                 add_part(&mut sum, None, &all_pasts(source).await?);
@@ -224,7 +233,7 @@ pub(super) async fn odd_types(source: Source<'_>) -> Result<Vec<Place>, StoreErr
                 (None, Some(Place { bucket: Bucket::Total, group: Group::Type(kind) })) => (kind, false),
                 (None, _) => continue,
             };
-            let tally = Tally::of_item(&item);
+            let tally = everybodys(&Tally::of_item(&item));
             if is_everybodys && is_past {
                 add_part(&mut others, None, &tally);
             }

@@ -15,7 +15,17 @@ pub(crate) async fn read_one(
     scope: &str,
     place: &Place,
 ) -> Result<Tally, StoreError> {
-    let plan = GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(place));
+    read_named(store, tables, scope, &place.to_string()).await
+}
+
+/// The same of the item of this name.
+pub(super) async fn read_named(
+    store: &Store,
+    tables: &Tables,
+    scope: &str,
+    name: &str,
+) -> Result<Tally, StoreError> {
+    let plan = GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(name));
     Ok(store.get(plan).await?.as_ref().map(Tally::of_item).unwrap_or_default())
 }
 

@@ -6,11 +6,13 @@
 //! - `locate` finds the row at an offset.
 //! - `sum` adds up all numbers of an owner, and `stats` shows them.
 //! - `costs` says what jobs cost, `records` how many records there are.
+//! - `failures` says why jobs failed.
 //! - `owners` says which owners have jobs at all, and of which types.
 //! - `greatest` keeps the types that have the most, where there are too many.
 
 mod breakdown;
 mod costs;
+mod failures;
 mod greatest;
 mod items;
 mod locate;
@@ -25,6 +27,7 @@ mod totals;
 
 pub use breakdown::{Breakdown, MAX_TYPES_WITHIN_DATES, breakdown};
 pub use costs::{CostError, Costs, MAX_COST_ITEMS, Spent};
+pub use failures::{FailedJobs, Failures};
 pub(crate) use greatest::Greatest;
 pub(crate) use items::{each_item, name_of, range, read_items};
 pub use locate::{Begin, Located, locate};
@@ -33,7 +36,7 @@ pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, Reco
 pub(crate) use records::{counted_in, read_records};
 pub use spans::{Segment, Span, segments};
 use spans::{whole_segments, widened};
-pub use stats::{JobNumbers, JobStats, Spans};
+pub use stats::{JobNumbers, JobStats, Percentiles, Spans};
 pub use status_counts::StatusCounts;
 pub(crate) use stretches::{Counted, count_segments};
 pub use sum::{HEAD_BYTES, mean_run_ms, used_bytes};

@@ -1,11 +1,16 @@
 //! Statistics of an owner's jobs: how many there are and were, how they ended, and how long they took.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::items::read_buckets;
+use super::stretches::groups;
+use super::sum::total_of;
 use super::{StatusCounts, bytes_of, sum, widened};
-use crate::counts::{Bucket, Cell, Granularity, Group, Measure, Tally};
-use crate::domain::{CreatedRange, Invalid, Owner, Status, Timestamp};
+use crate::counts::{Bucket, Cell, Granularity, Measure, Tally};
+use crate::domain::{CreatedRange, Invalid, Owner, Status, Timestamp, TypeName};
+use crate::store::pages::READS_AT_ONCE;
 use crate::store::{Jobs, StoreError};
 
 /// Most spans of a series.
@@ -39,8 +44,33 @@ pub struct JobNumbers {
     pub mean_run_ms: Option<u64>,
     /// How long jobs waited, in the mean; `None`: none has begun yet.
     pub mean_wait_ms: Option<u64>,
+    /// The run times that most jobs do not exceed; `None`: none was measured.
+    pub run: Option<Percentiles>,
+    /// The same for waits.
+    pub wait: Option<Percentiles>,
     /// The range, widened to whole hours or days: those are the buckets that have these numbers.
     pub range: CreatedRange,
+}
+
+/// The times that 50, 95 and 99 of a hundred jobs do not exceed, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// The median.
+    pub p50_ms: u64,
+    /// 95 of a hundred do not exceed it.
+    pub p95_ms: u64,
+    /// 99 of a hundred do not exceed it.
+    pub p99_ms: u64,
+}
+
+impl Percentiles {
+    fn of(tally: &Tally, measure: Measure) -> Option<Self> {
+        Some(Self {
+            p50_ms: tally.quantile_ms(measure, 500)?,
+            p95_ms: tally.quantile_ms(measure, 950)?,
+            p99_ms: tally.quantile_ms(measure, 990)?,
+        })
+    }
 }
 
 /// The hours or days of a series.
@@ -83,37 +113,53 @@ impl JobNumbers {
             run_ms: (runs > 0).then(|| tally.count(Cell::SumMs(Measure::Run))),
             mean_run_ms: tally.mean_ms(Measure::Run),
             mean_wait_ms: tally.mean_ms(Measure::Wait),
+            run: Percentiles::of(tally, Measure::Run),
+            wait: Percentiles::of(tally, Measure::Wait),
             range,
         }
     }
 }
 
 impl Jobs<'_> {
-    /// Adds up the numbers of an owner's jobs that were created within dates.
-    pub async fn stats(&self, owner: &Owner, created: CreatedRange) -> Result<JobStats, StoreError> {
+    /// Adds up the numbers of an owner's jobs of these types that were created within dates. No types stand for all.
+    pub async fn stats(
+        &self,
+        owner: &Owner,
+        types: &BTreeSet<TypeName>,
+        created: CreatedRange,
+    ) -> Result<JobStats, StoreError> {
         let source = self.ledger.source().await?;
         let range = widened(created, Granularity::Hour);
-        if created == CreatedRange::ALL {
-            let all = sum(source, owner, created).await?;
+        if created == CreatedRange::ALL && types.is_empty() {
+            let all = total_of(source, owner).await?;
             let numbers = JobNumbers::new(&all, range);
             return Ok(JobStats { numbers, series: None, stored_bytes: bytes_of(&all) });
         }
-        let (all, within) =
-            tokio::try_join!(sum(source, owner, CreatedRange::ALL), sum(source, owner, created))?;
+        let (all, within) = tokio::try_join!(total_of(source, owner), sum(source, owner, types, created))?;
         let numbers = JobNumbers::new(&within, range);
         Ok(JobStats { numbers, series: None, stored_bytes: bytes_of(&all) })
     }
 
     /// The same for each hour or day, and all of them together.
-    pub async fn stats_series(&self, owner: &Owner, spans: Spans) -> Result<JobStats, StoreError> {
+    pub async fn stats_series(
+        &self,
+        owner: &Owner,
+        types: &BTreeSet<TypeName>,
+        spans: Spans,
+    ) -> Result<JobStats, StoreError> {
         let source = self.ledger.source().await?;
         let Spans { granularity, range } = spans;
         let (first, last) = (Bucket::of(granularity, range.from()), Bucket::of(granularity, range.to()));
-        let (all, buckets) = tokio::try_join!(
-            sum(source, owner, CreatedRange::ALL),
-            read_buckets(source.store, source.tables, owner.as_str(), &Group::All, first, last),
-        )?;
-        let buckets: BTreeMap<Bucket, Tally> = buckets.into_iter().collect();
+        let reads = groups(types).into_iter().map(|group| async move {
+            read_buckets(source.store, source.tables, owner.as_str(), &group, first, last).await
+        });
+        let reads: Vec<_> = reads.collect();
+        let buckets = stream::iter(reads).buffered(READS_AT_ONCE).try_collect::<Vec<_>>();
+        let (all, read) = tokio::try_join!(total_of(source, owner), buckets)?;
+        let mut buckets: BTreeMap<Bucket, Tally> = BTreeMap::new();
+        for (bucket, tally) in read.into_iter().flatten() {
+            buckets.entry(bucket).or_default().add(&tally);
+        }
         let mut within = Tally::default();
         let mut series = Vec::new();
         for start in spans.starts() {

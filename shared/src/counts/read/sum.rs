@@ -1,9 +1,13 @@
 //! All numbers of an owner's jobs, added up; and those of them that other modules ask for: bytes, and a type's mean.
 
+use std::collections::BTreeSet;
+
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::items::{read_buckets, read_one};
+use super::items::{read_buckets, read_named, read_one};
+use super::stretches::groups;
 use super::{Span, StatusCounts, whole_segments};
+use crate::counts::past::past_of;
 use crate::counts::{Bucket, Cell, Granularity, Group, Measure, Place, Tally};
 use crate::domain::{CreatedRange, Owner, TypeName};
 use crate::store::pages::READS_AT_ONCE;
@@ -13,33 +17,52 @@ use crate::store::{Ledger, Source, Store, StoreError, Tables};
 /// that jobs without a payload are not free.
 pub const HEAD_BYTES: u64 = 1_024;
 
-/// All numbers of an owner's jobs that were created within dates, which are widened to whole hours.
+/// All numbers of an owner's jobs that were created within dates, which are widened to whole hours. No types stand for all.
 pub(super) async fn sum(
     source: Source<'_>,
     owner: &Owner,
+    types: &BTreeSet<TypeName>,
     created: CreatedRange,
 ) -> Result<Tally, StoreError> {
     let Source { store, tables, .. } = source;
-    if created == CreatedRange::ALL {
-        let place = Place::new(Bucket::Total, Group::All);
-        return read_one(store, tables, owner.as_str(), &place).await;
-    }
-    let reads = whole_segments(created, Granularity::Hour).into_iter().filter_map(|segment| {
-        let Span::Buckets(granularity) = segment.span else { return None };
-        let (first, last) = (Bucket::of(granularity, segment.from), Bucket::of(granularity, segment.to));
-        Some(async move { read_buckets(store, tables, owner.as_str(), &Group::All, first, last).await })
-    });
-    let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let owner = owner.as_str();
+    let tallies: Vec<Tally> = if created == CreatedRange::ALL {
+        let totals = groups(types).into_iter().map(|group| Place::new(Bucket::Total, group).to_string());
+        let names = totals.chain(types.iter().map(past_of));
+        let reads = names.map(|name| async move { read_named(store, tables, owner, &name).await });
+        let reads: Vec<_> = reads.collect();
+        stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?
+    } else {
+        let segments = whole_segments(created, Granularity::Hour);
+        let reads = groups(types).into_iter().flat_map(|group| {
+            let reads = segments.iter().filter_map(move |segment| {
+                let Span::Buckets(length) = segment.span else { return None };
+                let (first, last) = (Bucket::of(length, segment.from), Bucket::of(length, segment.to));
+                let group = group.clone();
+                Some(async move { read_buckets(store, tables, owner, &group, first, last).await })
+            });
+            reads.collect::<Vec<_>>()
+        });
+        let reads: Vec<_> = reads.collect();
+        let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        read.into_iter().flatten().map(|(_, tally)| tally).collect()
+    };
     let mut sum = Tally::default();
-    for (_, tally) in read.into_iter().flatten() {
-        sum.add(&tally);
+    for tally in &tallies {
+        sum.add(tally);
     }
     Ok(sum)
 }
 
+/// All numbers of an owner's jobs.
+pub(super) async fn total_of(source: Source<'_>, owner: &Owner) -> Result<Tally, StoreError> {
+    let place = Place::new(Bucket::Total, Group::All);
+    read_one(source.store, source.tables, owner.as_str(), &place).await
+}
+
 /// Bytes that an owner's jobs take, as they have been counted: some seconds ago.
 pub async fn used_bytes(ledger: &Ledger, owner: &Owner) -> Result<u64, StoreError> {
-    Ok(bytes_of(&sum(ledger.source().await?, owner, CreatedRange::ALL).await?))
+    Ok(bytes_of(&total_of(ledger.source().await?, owner).await?))
 }
 
 /// Bytes that the jobs of a tally take: of their inputs and outputs, and so much for each.

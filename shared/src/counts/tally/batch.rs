@@ -6,6 +6,7 @@
 use super::change::{Change, Delta, deltas};
 use super::checkpoint::Stream;
 use super::commit::{Commit, commit, read_checkpoint};
+use super::failures;
 use super::fold::Fold;
 use super::probe::probe_time;
 use super::record_change::{RecordChange, lessened, record_deltas, remove_empty};
@@ -147,7 +148,7 @@ struct Pending {
     last: Option<(SequenceNumber, Timestamp)>,
 }
 
-/// Counts what lies after the checkpoint; false: the checkpoint moved meanwhile, and all has to be looked at anew.
+/// Counts what lies after the checkpoint; false: the checkpoint or a group of failures moved meanwhile, and all has to be looked at anew.
 async fn count(
     ledger: &Ledger,
     shard: Shard<'_>,
@@ -206,6 +207,7 @@ async fn write(
     let Some((last, written_at)) = &pending.last else { return Ok(true) };
     let Pending { fold, unreadable, probe, .. } = pending;
     let owners = ledger.owners.unknown(fold.owners());
+    let groups = failures::writes(&ledger.store, &ledger.config.tables, fold).await?;
     let plan = Commit {
         shard_id: shard.id,
         stream: shard.stream,
@@ -213,6 +215,7 @@ async fn write(
         last,
         written_at: *written_at,
         fold,
+        groups,
         unreadable: *unreadable,
         probe: *probe,
         owners: &owners,

@@ -1,7 +1,8 @@
 //! One stream record: a job as it was and as it is; and by how much that moves which number.
 
+use super::failures::Example;
 use crate::counts::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
-use crate::domain::{Job, MicroDollars, State, Status, Timestamp};
+use crate::domain::{FailureGroup, Job, MicroDollars, State, Status, Timestamp};
 use crate::store::schema::ALL_OWNERS;
 
 /// A job before and after a write: `None` before it is created and after it is removed.
@@ -24,6 +25,8 @@ pub struct Delta {
     pub cell: Cell,
     /// By how much.
     pub by: i64,
+    /// The job that is counted, if the item shows the newest.
+    pub example: Option<Box<Example>>,
 }
 
 /// All that a change moves.
@@ -58,7 +61,29 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
             }
         }
     }
+    regrouped(change, &mut deltas);
     deltas
+}
+
+/// Moves a job from the group of failures that it was in to the one that it is in.
+fn regrouped(change: &Change, deltas: &mut Vec<Delta>) {
+    let (old, new) = (change.old.as_ref().and_then(failure), change.new.as_ref().and_then(failure));
+    if old == new {
+        return;
+    }
+    for (job, group, by) in [(&change.old, old, -1), (&change.new, new, 1)] {
+        if let (Some(job), Some(group)) = (job, group) {
+            let example = if by > 0 { Example::of(job).map(Box::new) } else { None };
+            let place = Place::new(Bucket::Total, group);
+            deltas.push(Delta { example, ..own(job, place, Cell::Grouped, by) });
+        }
+    }
+}
+
+/// The group of failures that a job is in; `None`: it has not failed.
+fn failure(job: &Job) -> Option<Group> {
+    let State::Failed(_, error) = &job.state else { return None };
+    Some(Group::Failures(job.kind.clone(), FailureGroup::of(error)))
 }
 
 /// The values that decide in which numbers a job is counted, except for its status.
@@ -161,12 +186,17 @@ fn stored(job: &Job, came: u64, went: u64, deltas: &mut Vec<Delta>) {
     }
 }
 
-/// Adds a measurement: sums to every bucket, the histogram only where it is read, for the metrics of all owners.
+/// Adds a measurement.
 fn measure(job: &Job, measure: Measure, millis: u64, deltas: &mut Vec<Delta>) {
     count(job, Cell::Count(measure), 1, deltas);
     count(job, Cell::SumMs(measure), i64::try_from(millis).unwrap_or(i64::MAX), deltas);
-    let place = Place::new(Bucket::Total, Group::Type(job.kind.clone()));
-    deltas.push(everywhere(place, Cell::Histogram(measure, Measure::bound(millis)), 1));
+    let (kind, bound) = (Group::Type(job.kind.clone()), Measure::bound(millis));
+    deltas.push(everywhere(Place::new(Bucket::Total, kind.clone()), Cell::Histogram(measure, bound), 1));
+    for bucket in buckets(job) {
+        for group in [Group::All, kind.clone()] {
+            deltas.push(own(job, Place::new(bucket, group), Cell::Within(measure, bound), 1));
+        }
+    }
 }
 
 /// Adds what a job cost to its model and its team, or takes it off again. One with neither cost nor label is no part
@@ -198,9 +228,9 @@ fn buckets(job: &Job) -> impl Iterator<Item = Bucket> {
 }
 
 fn own(job: &Job, place: Place, cell: Cell, by: i64) -> Delta {
-    Delta { scope: job.owner.to_string(), place, cell, by }
+    Delta { scope: job.owner.to_string(), place, cell, by, example: None }
 }
 
 fn everywhere(place: Place, cell: Cell, by: i64) -> Delta {
-    Delta { scope: ALL_OWNERS.to_owned(), place, cell, by }
+    Delta { scope: ALL_OWNERS.to_owned(), place, cell, by, example: None }
 }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use super::checkpoint::{STREAM, checkpoint_bucket};
 use super::probe::{PROBE_BUCKET, Probe};
 use super::{Checkpoint, Fold, Stream};
-use crate::counts::Cell;
+use crate::counts::{Cell, Group};
 use crate::domain::Timestamp;
 use crate::store::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::store::value::{n, s};
@@ -38,6 +38,8 @@ pub(super) struct Commit<'a> {
     pub(super) written_at: Timestamp,
     /// The changes that the records make.
     pub(super) fold: &'a Fold,
+    /// The writes of the groups of failures among these.
+    pub(super) groups: Vec<TransactWriteItem>,
     /// How many records could not be read.
     pub(super) unreadable: u64,
     /// The last probe among the records.
@@ -58,6 +60,9 @@ impl Commit<'_> {
     fn plan(&self, tables: &Tables) -> Result<TransactWriteItemsInputBuilder, BuildError> {
         let mut items = vec![self.checkpoint(tables)?];
         for (scope, place, cells) in self.fold.items() {
+            if matches!(place.group, Group::Failures(..)) {
+                continue;
+            }
             items.push(add(tables, scope, &place.to_string(), &cells)?);
         }
         for owner in self.owners {
@@ -84,6 +89,7 @@ impl Commit<'_> {
             ))?);
         }
         let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
+        let items = items.chain(self.groups.iter().cloned());
         Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items.collect())))
     }
 
@@ -136,7 +142,7 @@ fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(Cell, i64)]) -> Res
     item.update_expression(format!("ADD {}", terms.join(", "))).build()
 }
 
-/// Writes a commit; false: the checkpoint has moved since it was read, and nothing was written.
+/// Writes a commit; false: the checkpoint or a group of failures has moved since it was read, and nothing was written.
 pub(super) async fn commit(store: &Store, tables: &Tables, commit: &Commit<'_>) -> Result<bool, StoreError> {
     let plan = commit.plan(tables).map_err(|error| StoreError::Refused(error.into()))?;
     Ok(match store.transact(plan).await? {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Delta;
-use crate::counts::{Cell, Place};
+use super::failures::Example;
+use crate::counts::{Cell, Group, Place};
 use crate::store::schema::ALL_OWNERS;
 
 /// Most items of one commit: a transaction takes 100, and some are the counter's own.
@@ -18,6 +19,8 @@ pub struct Fold {
     /// By scope, item and cell.
     scopes: BTreeMap<String, BTreeMap<Place, BTreeMap<Cell, i64>>>,
     items: usize,
+    /// The newest failure of each group that has a new one.
+    examples: BTreeMap<(String, Place), Example>,
 }
 
 impl Fold {
@@ -30,7 +33,29 @@ impl Fold {
         if !fits && !is_first {
             self.apply(deltas, -1);
         }
-        fits || is_first
+        let is_taken = fits || is_first;
+        if is_taken {
+            self.remember(deltas);
+        }
+        is_taken
+    }
+
+    fn remember(&mut self, deltas: &[Delta]) {
+        for delta in deltas {
+            let Some(example) = delta.example.as_deref() else { continue };
+            let newest = self
+                .examples
+                .entry((delta.scope.clone(), delta.place.clone()))
+                .or_insert_with(|| example.clone());
+            if example.is_after(newest) {
+                newest.clone_from(example);
+            }
+        }
+    }
+
+    /// The newest failure of a group among those that were added.
+    pub(super) fn example(&self, scope: &str, place: &Place) -> Option<&Example> {
+        self.examples.get(&(scope.to_owned(), place.clone()))
     }
 
     fn cells(&self, delta: &Delta) -> usize {
@@ -48,7 +73,8 @@ impl Fold {
             let Some(items) = self.scopes.get_mut(&delta.scope) else { continue };
             if !items.contains_key(&delta.place) {
                 items.insert(delta.place.clone(), BTreeMap::new());
-                self.items += 1;
+                // A group of failures may come or go, and that is counted in one more item.
+                self.items += if matches!(delta.place.group, Group::Failures(..)) { 2 } else { 1 };
             }
             if let Some(cells) = items.get_mut(&delta.place) {
                 *cells.entry(delta.cell).or_default() += sign * delta.by;

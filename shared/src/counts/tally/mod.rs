@@ -4,8 +4,9 @@
 //!
 //! 1. `change` and `record_change` say by how much one stream record moves which number.
 //! 2. `fold` adds many of these moves up, until they fill a transaction.
-//! 3. `commit` writes the sums and the shard's `checkpoint` in one transaction.
-//! 4. `batch` does the three for a whole batch, and starts again if another delivery of the shard was faster.
+//! 3. `failures` finds a place for groups of failures that are new, as far as an owner may have more.
+//! 4. `commit` writes the sums and the shard's `checkpoint` in one transaction.
+//! 5. `batch` does these for a whole batch, and starts again if another delivery of the shard was faster.
 //!
 //! `probe` is a write that takes the same path, to show how far the counts lag.
 
@@ -13,6 +14,7 @@ mod batch;
 mod change;
 mod checkpoint;
 mod commit;
+mod failures;
 mod fold;
 mod probe;
 mod record_change;
@@ -22,6 +24,7 @@ pub use change::{Change, Delta, deltas};
 pub(crate) use checkpoint::PREFIX;
 pub use checkpoint::{Checkpoint, Stream};
 pub(crate) use commit::{FAILED_BUCKET, REVISION};
+pub use failures::{Example, MAX_FAILURE_GROUPS};
 pub use fold::{Fold, MAX_ITEMS};
 pub(crate) use probe::{PROBE_BUCKET, last_probe};
 pub use probe::{Probe, counted_probe, send_probe};

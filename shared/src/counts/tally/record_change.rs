@@ -47,6 +47,7 @@ fn counted(record: &Record, by: i64) -> [Delta; 2] {
         place: place.clone(),
         cell: Cell::Records,
         by,
+        example: None,
     })
 }
 

@@ -8,6 +8,7 @@ mod count;
 mod create;
 mod delete;
 mod export;
+mod failures;
 mod get;
 mod list;
 mod retry;

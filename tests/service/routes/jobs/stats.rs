@@ -1,8 +1,10 @@
 //! `GET /v1/jobs/stats`.
 
+use jobledger::domain::Timestamp;
 use jobledger_tests::Service;
 use jobledger_tests::jobs::{create, ingest};
 use jobledger_tests::keys::add_key;
+use jobledger_tests::percentiles::percentiles;
 use jobledger_tests::problems::refuses;
 use serde_json::{Value, json};
 
@@ -47,7 +49,9 @@ async fn the_stats_of_an_owner_have_every_number() {
         "{{\"total_jobs\":5,\"status_breakdown\":{{\"queued\":1,\"running\":1,\"completed\":2,\"failed\":1,\
          \"cancelled\":0}},\"created_jobs\":5,\"removed_jobs\":0,\"ended\":{{\"completed\":2,\"failed\":1,\
          \"cancelled\":0}},\"success_rate\":66.67,\"processing_metrics\":{{\"total_processing_seconds\":7.500,\
-         \"mean_processing_seconds\":2.500,\"mean_wait_seconds\":1.250}},\"storage\":{{\"used_bytes\":{used},\
+         \"mean_processing_seconds\":2.500,\"processing_percentiles_seconds\":{{\"p50\":3.000,\"p95\":4.800,\
+         \"p99\":4.960}},\"mean_wait_seconds\":1.250,\"wait_percentiles_seconds\":{{\"p50\":3.000,\"p95\":4.800,\
+         \"p99\":4.960}}}},\"storage\":{{\"used_bytes\":{used},\
          \"quota_bytes\":null,\"percent\":null}},\"date_range\":{{\"from\":null,\"to\":null}}}}"
     );
     assert_eq!(reply.text, expect, "to the digit");
@@ -68,7 +72,8 @@ async fn the_stats_of_an_owner_have_every_number() {
     assert_eq!((&late["total_jobs"], &late["success_rate"]), (&json!(1), &Value::Null));
     assert_eq!(late["date_range"], json!({ "from": "2026-02-01T00:00:00.000Z", "to": null }));
     let nothing = json!({
-        "total_processing_seconds": null, "mean_processing_seconds": null, "mean_wait_seconds": null,
+        "total_processing_seconds": null, "mean_processing_seconds": null,
+        "processing_percentiles_seconds": null, "mean_wait_seconds": null, "wait_percentiles_seconds": null,
     });
     assert_eq!(late["processing_metrics"], nothing);
 }
@@ -117,7 +122,8 @@ async fn an_owner_without_jobs_has_zeros() {
         "status_breakdown": { "queued": 0, "running": 0, "completed": 0, "failed": 0, "cancelled": 0 },
         "ended": { "completed": 0, "failed": 0, "cancelled": 0 },
         "processing_metrics": {
-            "total_processing_seconds": null, "mean_processing_seconds": null, "mean_wait_seconds": null,
+            "total_processing_seconds": null, "mean_processing_seconds": null,
+        "processing_percentiles_seconds": null, "mean_wait_seconds": null, "wait_percentiles_seconds": null,
         },
         "storage": { "used_bytes": 0, "quota_bytes": null, "percent": null },
         "date_range": { "from": null, "to": null },
@@ -147,7 +153,7 @@ async fn every_wrong_field_is_named() {
         ("from_date=soon&to_date=2026-02-30", vec!["from_date", "to_date"]),
         ("from_date=2026-01-01&created_after=2026-01-01", vec!["from_date"]),
         ("start=2026-01-01&end=2026-01-01", vec!["start", "end"]),
-        ("type=a&status=queued&limit=1", vec!["type", "status", "limit"]),
+        ("type=a+b&status=queued&limit=1", vec!["type", "status", "limit"]),
         ("from_date=2026-01-01&from_date=2026-01-01", vec!["from_date"]),
     ] {
         let reply = service.get(&format!("/v1/jobs/stats?{query}")).send().await;
@@ -200,5 +206,67 @@ async fn a_series_has_every_hour_or_day_of_the_dates() {
     ] {
         let reply = service.get(&format!("/v1/jobs/stats?{query}")).send().await;
         refuses(&reply, 422, "invalid_query", &["by"]);
+    }
+}
+
+/// A completed job that waited and ran for so many milliseconds.
+fn timed(number: u32, kind: &str, wait_ms: i64, run_ms: i64) -> Value {
+    let created_at = Timestamp::parse("2026-01-11T05:00:00Z").expect("a time").plus_hours(hour(number));
+    let started_at = created_at.plus_millis(wait_ms);
+    json!({
+        "external_id": format!("t{number}"), "type": kind, "status": "completed", "created_at": created_at,
+        "started_at": started_at, "completed_at": started_at.plus_millis(run_ms),
+    })
+}
+
+/// Every tenth job is of the second hour.
+fn hour(number: u32) -> i64 {
+    i64::from(number.is_multiple_of(10))
+}
+
+#[tokio::test]
+async fn percentiles_are_told_by_owner_by_type_and_by_hour() {
+    let service = Service::shared().await;
+    // Jobs of `slow` take up to two days, and those of `fast` less than two seconds.
+    let of = |number: u32| match number % 3 {
+        0 => ("slow", 1_000 * i64::from(number).pow(2), 20_000 * i64::from(number).pow(2)),
+        _ => ("fast", 7 * i64::from(number), 19 * i64::from(number)),
+    };
+    let jobs: Vec<_> = (1..=100).map(|number| (number, of(number))).collect();
+    let lines = jobs.iter().map(|(number, (kind, wait, run))| timed(*number, kind, *wait, *run));
+    assert_eq!(ingest(&service, &Value::Array(lines.collect())).await, [100, 0, 0, 0]);
+    service.settled().await;
+    let expected = |is_wanted: &dyn Fn(u32, &str) -> bool| {
+        let wanted = jobs.iter().filter(|(number, (kind, ..))| is_wanted(*number, kind));
+        let times =
+            wanted.map(|(_, (_, wait, run))| [*wait, *run].map(|time| u64::try_from(time).unwrap_or(0)));
+        let times: Vec<_> = times.collect();
+        let of = |place: usize| percentiles(&times.iter().map(|times| times[place]).collect::<Vec<_>>());
+        (of(0), of(1))
+    };
+    let told = |numbers: &Value| {
+        let metrics = &numbers["processing_metrics"];
+        (metrics["wait_percentiles_seconds"].clone(), metrics["processing_percentiles_seconds"].clone())
+    };
+    let dates = "from_date=2026-01-11T05:00:00Z&to_date=2026-01-11T06:00:00Z";
+    for query in ["", dates] {
+        assert_eq!(told(&stats(&service, query).await), expected(&|_, _| true), "{query}");
+        for kind in ["slow", "fast"] {
+            let of_kind = stats(&service, &format!("type={kind}&{query}")).await;
+            assert_eq!(told(&of_kind), expected(&|_, of| of == kind), "{kind} {query}");
+            let number = jobs.iter().filter(|(_, (of, ..))| *of == kind).count();
+            assert_eq!(of_kind["total_jobs"], json!(number), "{kind} {query}");
+        }
+        let both = stats(&service, &format!("type=fast,slow,none&{query}")).await;
+        assert_eq!(both, stats(&service, query).await, "{query}");
+    }
+    let none = stats(&service, "type=none").await;
+    assert_eq!((told(&none), &none["total_jobs"]), ((Value::Null, Value::Null), &json!(0)));
+    for kind in ["slow", "fast"] {
+        let by_hour = stats(&service, &format!("type={kind}&by=hour&{dates}")).await;
+        for (place, entry) in by_hour["series"].as_array().expect("a series").iter().enumerate() {
+            let is_wanted = |number: u32, of: &str| of == kind && i64::try_from(place) == Ok(hour(number));
+            assert_eq!(told(entry), expected(&is_wanted), "{kind} {entry}");
+        }
     }
 }
