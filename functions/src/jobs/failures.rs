@@ -1,10 +1,8 @@
 //! `GET /v1/jobs/failures`: failed jobs by type and reason, with an example of each.
 
-use std::collections::BTreeSet;
-
 use jobledger::counts::{Example, FailedJobs, Failures, MAX_FAILURE_GROUPS};
-use jobledger::domain::{ErrorCode, FailureGroup, Invalid, JobId, MAX_TYPES, Timestamp, TypeName, set};
-use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope};
+use jobledger::domain::{ErrorCode, FailureGroup, JobId, Timestamp, TypeName};
+use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope, limit, types};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -52,19 +50,12 @@ impl Route for ListFailures {
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        let types: Option<BTreeSet<TypeName>> =
-            call.query.optional("type", |text| set(text, MAX_TYPES, |word| TypeName::try_from(word)));
-        let limit = call.query.optional("limit", limit);
+        let types = types(&mut call.query);
+        let limit = call.query.optional("limit", limit(MAX_FAILURE_GROUPS));
         call.query.finish(Some(()))?;
-        let failures = call.backend.jobs().failures(call.owner()?, &types.unwrap_or_default()).await?;
+        let failures = call.backend.jobs().failures(call.owner()?, &types).await?;
         Ok(Answer::ok(&body(failures, limit.unwrap_or(DEFAULT_LIMIT))))
     }
-}
-
-fn limit(text: &str) -> Result<usize, Invalid> {
-    let most = usize::try_from(MAX_FAILURE_GROUPS).unwrap_or(usize::MAX);
-    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-    limit.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {most}")))
 }
 
 fn body(failures: Failures, limit: usize) -> Body {

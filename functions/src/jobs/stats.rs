@@ -1,13 +1,13 @@
 //! `GET /v1/jobs/stats`: how many jobs there are and were, how they ended, and how long they took.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jobledger::Function;
 use jobledger::counts::{Granularity, JobNumbers, JobStats, Percentiles, Spans};
-use jobledger::domain::{Invalid, MAX_TYPES, Rate, Seconds, Status, TypeName, set};
+use jobledger::domain::{Invalid, Rate, Seconds, Status};
 use jobledger::http::{
     Access, Answer, Call, DateRange, Problem, Route, RouteKey, Scope, Served, Serves, StorageView,
-    created_range, function,
+    created_range, function, types,
 };
 use jobledger::store::Ledger;
 use serde::Serialize;
@@ -106,10 +106,9 @@ impl Route for GetJobStats {
             "day" => Spans::new(Granularity::Day, created).map(Some),
             _ => Err(Invalid::new("must be hour or day")),
         });
-        let types: Option<BTreeSet<TypeName>> =
-            call.query.optional("type", |text| set(text, MAX_TYPES, |word| TypeName::try_from(word)));
+        let types = types(&mut call.query);
         call.query.finish(Some(()))?;
-        let (owner, jobs, types) = (call.owner()?, call.backend.jobs(), types.unwrap_or_default());
+        let (owner, jobs) = (call.owner()?, call.backend.jobs());
         let stats = match by.flatten() {
             None => jobs.stats(owner, &types, created).await?,
             Some(spans) => jobs.stats_series(owner, &types, spans).await?,

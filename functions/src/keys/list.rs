@@ -1,11 +1,11 @@
 //! `GET /v1/admin/keys`: keys in the order of their ids, with those that ended within the last 90 days.
 
 use jobledger::access::KeyPage;
-use jobledger::http::{Access, Answer, Call, Cursor, KeyView, Problem, Route, RouteKey, Scope};
+use jobledger::http::{Access, Answer, Call, Cursor, KeyView, Problem, Route, RouteKey, Scope, limit};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
-use super::parse;
+use super::MAX_PAGE;
 
 /// Keys of one page, where nobody says how many.
 const DEFAULT_PAGE: usize = 50;
@@ -31,7 +31,7 @@ impl Route for ListKeys {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let of = call.caller()?.acts_for.clone();
         let bound_to = format!("keys of {of:?}");
-        let limit = call.query.optional("limit", parse::limit);
+        let limit = call.query.optional("limit", limit(MAX_PAGE));
         let cursor = call.query.optional("cursor", |text: &str| Cursor::unseal(text, &bound_to));
         call.query.clone().finish(Some(()))?;
         let after = cursor.map(|cursor| cursor.after);

@@ -7,8 +7,6 @@ use jobledger::domain::{
 };
 use jobledger::http::{Fields, Problem, Raw, integer, text, timestamp};
 
-use super::MAX_PAGE;
-
 /// Most scopes that may be named: each once, and some twice.
 const MAX_SCOPES: usize = 16;
 /// Largest storage quota, in bytes: a number of JSON holds it exactly everywhere.
@@ -88,10 +86,4 @@ fn common(fields: &mut Fields, per_minute: Option<u32>, burst: Option<u32>, now:
 
 fn scope(raw: Raw<'_>) -> Result<Scope, Invalid> {
     text(raw)
-}
-
-/// How many keys a page has.
-pub(crate) fn limit(text: &str) -> Result<usize, Invalid> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    limit.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {MAX_PAGE}")))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use jobledger::domain::{Invalid, Status, Timestamp, TypeSettings};
-use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, RouteKey, Scope};
+use jobledger::domain::{Status, Timestamp, TypeSettings};
+use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, RouteKey, Scope, limit};
 use jobledger::queue::{MAX_DUE, TypeOverview, TypePage};
 use jobledger::store::Ledger;
 use serde::Serialize;
@@ -46,7 +46,7 @@ impl Route for ListTypes {
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
         let owner = call.owner()?.clone();
         let bound_to = format!("types of {owner}");
-        let limit = call.query.optional("limit", limit);
+        let limit = call.query.optional("limit", limit(MAX_PAGE));
         let cursor = call.query.optional("cursor", |text: &str| Cursor::unseal(text, &bound_to));
         call.query.clone().finish(Some(()))?;
         let after = cursor.map(|cursor| cursor.after);
@@ -68,9 +68,4 @@ fn view<'a>(of: &'a TypeOverview, default: &'a TypeSettings, now: Timestamp) -> 
         due_kind: if of.due < MAX_DUE { "exact" } else { "at_least" },
         oldest_wait_seconds: of.oldest_due.map(|due| now.since(due) / 1_000),
     }
-}
-
-fn limit(text: &str) -> Result<usize, Invalid> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-    limit.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {MAX_PAGE}")))
 }

@@ -17,11 +17,10 @@ const LABEL: &str = "label.";
 
 /// Takes the filters of a list out; errors in them are reported when the query is finished. `at` tells which jobs are due.
 pub fn job_query(owner: Owner, query: &mut QueryString, at: Timestamp) -> JobQuery {
-    let kind = |word: &str| TypeName::try_from(word);
-    let types: Option<BTreeSet<TypeName>> = query.optional("type", |text| set(text, MAX_TYPES, kind));
+    let types = types(query);
     let (statuses, waits) = statuses(query);
     let asked = JobQuery {
-        types: types.unwrap_or_default(),
+        types,
         statuses,
         created: created_range(query),
         filter: Filter { waits, ..filter(query) },
@@ -29,6 +28,12 @@ pub fn job_query(owner: Owner, query: &mut QueryString, at: Timestamp) -> JobQue
         ..JobQuery::all(owner)
     };
     if asked.filter.worker.is_none() { asked } else { held(asked, query) }
+}
+
+/// Takes the types out; none stand for all.
+pub fn types(query: &mut QueryString) -> BTreeSet<TypeName> {
+    let kind = |word: &str| TypeName::try_from(word);
+    query.optional("type", |text| set(text, MAX_TYPES, kind)).unwrap_or_default()
 }
 
 /// The statuses, and if queued jobs are wanted, the ways of waiting; none: all.

@@ -39,7 +39,7 @@ pub use decimal::{Decimal, Rate, Seconds};
 pub use edits::{Edits, Misfit};
 pub use failure_group::FailureGroup;
 pub use field_error::FieldError;
-pub use filters::{created_range, job_query, set, start_and_end};
+pub use filters::{created_range, job_query, set, start_and_end, types};
 pub use id::{Fingerprint, JobId, KeyHash, KeyId, created_key};
 pub use ingest::{Defaults, Timeline, Upsert, Verdict, judge};
 pub use job::{Arrival, Ended, Head, Holder, Job, JobError, Lease, State, Try};

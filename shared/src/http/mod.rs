@@ -49,7 +49,7 @@ pub use decode::{
 pub use export::{Export, Format};
 pub use fields::{BodyError, Fields};
 pub use key_view::KeyView;
-pub use page::{Page, Window};
+pub use page::{Page, Window, limit};
 pub use problem::{Problem, TOO_MANY_TYPES, type_limit};
 pub use rate_limit_status::RateLimitView;
 pub use route::{Route, Served, Serves};
@@ -58,7 +58,7 @@ pub use streaming::{StreamRoute, Streamed, streaming};
 pub use view::{DateRange, JobView, StorageView, WholeJobView};
 // Routes need these beside their own module.
 pub use crate::domain::{
-    AccessKey, FieldError, QueryString, Scope, created_range, job_query, set, start_and_end,
+    AccessKey, FieldError, QueryString, Scope, created_range, job_query, set, start_and_end, types,
 };
 pub use crate::lambda::RouteKey;
 pub use crate::store::Beside;

@@ -110,6 +110,14 @@ impl Window {
     }
 }
 
+/// Reads how many entries an answer may have: from 1 to so many.
+pub fn limit(most: usize) -> impl Fn(&str) -> Result<usize, Invalid> {
+    move |text| {
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| Invalid(format!("must be a whole number from 1 to {most}")))
+    }
+}
+
 /// A part of a list, ready to be answered.
 #[derive(Debug)]
 pub struct Page<'a> {

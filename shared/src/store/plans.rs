@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
-use super::schema::{EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART};
+use super::schema::{BUCKET, EXPIRES_AT, HEAD, ID, JOB_ID, KEY, KIND, PART, SCOPE};
 use super::value::{n, s};
 use super::{AttributeMap, Corrupt, Tables};
 use crate::domain::{Fingerprint, JobId, Timestamp};
@@ -110,6 +110,11 @@ fn keys_of_heads(ids: &[JobId]) -> KeysAndAttributesBuilder {
 fn batch(tables: &Tables, keys: KeysAndAttributesBuilder) -> Result<BatchGetItemInputBuilder, Corrupt> {
     let keys = keys.build().map_err(|error| Corrupt::new("batch of heads", error))?;
     Ok(BatchGetItemInput::builder().request_items(&tables.jobs, keys))
+}
+
+/// Reads an item of the tallies, as of a moment ago.
+pub fn get_tally(tables: &Tables, scope: &str, bucket: &str) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket))
 }
 
 /// Reads one setting.

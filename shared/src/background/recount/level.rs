@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -21,7 +20,7 @@ use crate::domain::{OTHER, Owner, Timestamp, TypeName};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::store::value::{n, s};
-use crate::store::{AttributeMap, Corrupt, Source, StoreError, Tables};
+use crate::store::{AttributeMap, Corrupt, Source, StoreError, Tables, plans};
 
 /// How often a bucket is looked at that is written to meanwhile.
 const MAX_TRIES: usize = 5;
@@ -75,12 +74,7 @@ pub(super) async fn item(
 }
 
 async fn named(source: Source<'_>, scope: &str, name: &str) -> Result<Option<AttributeMap>, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&source.tables.tallies)
-        .key(SCOPE, s(scope))
-        .key(BUCKET, s(name))
-        .consistent_read(true);
-    source.store.get(plan).await
+    source.store.get(plans::get_tally(source.tables, scope, name).consistent_read(true)).await
 }
 
 /// The past of a type, of which a bucket is the rest; of other buckets there is none.

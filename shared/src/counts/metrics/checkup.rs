@@ -92,17 +92,15 @@ impl Finding {
 impl Checkup {
     /// Whether the service works.
     pub fn overall(&self) -> Health {
-        let ill = |(component, finding): (&Component, &Finding)| match finding.health {
-            Health::Unhealthy if component.is_vital() => Some(Health::Unhealthy),
-            Health::Unhealthy | Health::Degraded => Some(Health::Degraded),
-            Health::Healthy | Health::Unknown => None,
-        };
-        let ills: Vec<_> = self.findings.iter().filter_map(ill).collect();
-        if ills.contains(&Health::Unhealthy) {
-            Health::Unhealthy
-        } else {
-            ills.first().copied().unwrap_or(Health::Healthy)
+        let mut overall = Health::Healthy;
+        for (component, finding) in &self.findings {
+            match finding.health {
+                Health::Unhealthy if component.is_vital() => return Health::Unhealthy,
+                Health::Unhealthy | Health::Degraded => overall = Health::Degraded,
+                Health::Healthy | Health::Unknown => {}
+            }
         }
+        overall
     }
 
     /// A component that is as it was has been so for as long as before.

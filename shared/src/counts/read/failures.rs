@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::items::{place_of, read_items, read_one};
-use crate::counts::{Bucket, Cell, Example, Group, Place, Tally};
+use super::items::{place_of, read_items};
+use super::sum::{sum_of, totals};
+use crate::counts::{Cell, Example, Group, Place, Tally};
 use crate::domain::{FailureGroup, Owner, Status, TypeName};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::{Corrupt, Jobs, Source, StoreError};
@@ -70,13 +71,8 @@ impl Jobs<'_> {
 
 /// How many jobs of these types have failed.
 async fn failed(source: Source<'_>, owner: &Owner, types: &BTreeSet<TypeName>) -> Result<u64, StoreError> {
-    let reads = super::stretches::groups(types).into_iter().map(|group| async move {
-        let place = Place::new(Bucket::Total, group);
-        read_one(source.store, source.tables, owner.as_str(), &place).await
-    });
-    let reads: Vec<_> = reads.collect();
-    let tallies: Vec<Tally> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-    Ok(tallies.iter().map(|tally| tally.count(Cell::Alive(Status::Failed))).sum())
+    let sum = sum_of(source, owner, totals(types).collect()).await?;
+    Ok(sum.count(Cell::Alive(Status::Failed)))
 }
 
 /// The groups of these types, the greatest first; of the same size, by name.

@@ -1,12 +1,11 @@
 //! Reading the items of `tallies`.
 
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 
 use crate::counts::{Bucket, Group, Place, Tally};
 use crate::store::schema::{BUCKET, SCOPE};
 use crate::store::value::s;
-use crate::store::{AttributeMap, Corrupt, Store, StoreError, Tables};
+use crate::store::{AttributeMap, Corrupt, Store, StoreError, Tables, plans};
 
 /// The numbers of one item; none where there is none.
 pub(crate) async fn read_one(
@@ -25,7 +24,7 @@ pub(super) async fn read_named(
     scope: &str,
     name: &str,
 ) -> Result<Tally, StoreError> {
-    let plan = GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(name));
+    let plan = plans::get_tally(tables, scope, name);
     Ok(store.get(plan).await?.as_ref().map(Tally::of_item).unwrap_or_default())
 }
 

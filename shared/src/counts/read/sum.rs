@@ -25,28 +25,44 @@ pub(super) async fn sum(
     created: CreatedRange,
 ) -> Result<Tally, StoreError> {
     let Source { store, tables, .. } = source;
-    let owner = owner.as_str();
-    let tallies: Vec<Tally> = if created == CreatedRange::ALL {
-        let totals = groups(types).into_iter().map(|group| Place::new(Bucket::Total, group).to_string());
-        let names = totals.chain(types.iter().map(past_of));
-        let reads = names.map(|name| async move { read_named(store, tables, owner, &name).await });
-        let reads: Vec<_> = reads.collect();
-        stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?
-    } else {
-        let segments = whole_segments(created, Granularity::Hour);
-        let reads = groups(types).into_iter().flat_map(|group| {
-            let reads = segments.iter().filter_map(move |segment| {
-                let Span::Buckets(length) = segment.span else { return None };
-                let (first, last) = (Bucket::of(length, segment.from), Bucket::of(length, segment.to));
-                let group = group.clone();
-                Some(async move { read_buckets(store, tables, owner, &group, first, last).await })
-            });
-            reads.collect::<Vec<_>>()
+    if created == CreatedRange::ALL {
+        let names = totals(types).chain(types.iter().map(past_of)).collect();
+        return sum_of(source, owner, names).await;
+    }
+    let segments = whole_segments(created, Granularity::Hour);
+    let reads = groups(types).into_iter().flat_map(|group| {
+        let reads = segments.iter().filter_map(move |segment| {
+            let Span::Buckets(length) = segment.span else { return None };
+            let (first, last) = (Bucket::of(length, segment.from), Bucket::of(length, segment.to));
+            let group = group.clone();
+            Some(async move { read_buckets(store, tables, owner.as_str(), &group, first, last).await })
         });
-        let reads: Vec<_> = reads.collect();
-        let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        read.into_iter().flatten().map(|(_, tally)| tally).collect()
-    };
+        reads.collect::<Vec<_>>()
+    });
+    let reads: Vec<_> = reads.collect();
+    let read: Vec<Vec<_>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    let mut sum = Tally::default();
+    for (_, tally) in read.into_iter().flatten() {
+        sum.add(&tally);
+    }
+    Ok(sum)
+}
+
+/// The names of the totals of these types, or of all together.
+pub(super) fn totals(types: &BTreeSet<TypeName>) -> impl Iterator<Item = String> {
+    groups(types).into_iter().map(|group| Place::new(Bucket::Total, group).to_string())
+}
+
+/// The sum of an owner's items of these names.
+pub(super) async fn sum_of(
+    source: Source<'_>,
+    owner: &Owner,
+    names: Vec<String>,
+) -> Result<Tally, StoreError> {
+    let Source { store, tables, .. } = source;
+    let reads = names.iter().map(|name| read_named(store, tables, owner.as_str(), name));
+    let reads: Vec<_> = reads.collect();
+    let tallies: Vec<Tally> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     let mut sum = Tally::default();
     for tally in &tallies {
         sum.add(tally);

@@ -122,8 +122,7 @@ fn stayed(old: &Job, new: &Job, deltas: &mut Vec<Delta>) {
         measure(new, Measure::Wait, started_at.since(due), deltas);
     }
     if let Some(end) = end_of_try(old, new) {
-        let place = Place::new(Bucket::Total, Group::Type(new.kind.clone()));
-        deltas.push(everywhere(place, Cell::Tries(end), 1));
+        count_everywhere(new, Cell::Tries(end), 1, deltas);
     }
     ended(new, deltas);
 }
@@ -155,10 +154,20 @@ fn ended(new: &Job, deltas: &mut Vec<Delta>) {
 
 /// Moves a number in all items that a job belongs to.
 fn count(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
-    let kind = Group::Type(job.kind.clone());
-    deltas.push(everywhere(Place::new(Bucket::Total, kind.clone()), cell, by));
+    count_everywhere(job, cell, by, deltas);
+    count_own(job, cell, by, deltas);
+}
+
+/// Moves it in the total of the job's type over all owners.
+fn count_everywhere(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
+    let place = Place::new(Bucket::Total, Group::Type(job.kind.clone()));
+    deltas.push(everywhere(place, cell, by));
+}
+
+/// Moves it in all items of the job's owner.
+fn count_own(job: &Job, cell: Cell, by: i64, deltas: &mut Vec<Delta>) {
     for bucket in buckets(job) {
-        for group in [Group::All, kind.clone()] {
+        for group in [Group::All, Group::Type(job.kind.clone())] {
             deltas.push(own(job, Place::new(bucket, group), cell, by));
         }
     }
@@ -190,13 +199,9 @@ fn stored(job: &Job, came: u64, went: u64, deltas: &mut Vec<Delta>) {
 fn measure(job: &Job, measure: Measure, millis: u64, deltas: &mut Vec<Delta>) {
     count(job, Cell::Count(measure), 1, deltas);
     count(job, Cell::SumMs(measure), i64::try_from(millis).unwrap_or(i64::MAX), deltas);
-    let (kind, bound) = (Group::Type(job.kind.clone()), Measure::bound(millis));
-    deltas.push(everywhere(Place::new(Bucket::Total, kind.clone()), Cell::Histogram(measure, bound), 1));
-    for bucket in buckets(job) {
-        for group in [Group::All, kind.clone()] {
-            deltas.push(own(job, Place::new(bucket, group), Cell::Within(measure, bound), 1));
-        }
-    }
+    let bound = Measure::bound(millis);
+    count_everywhere(job, Cell::Histogram(measure, bound), 1, deltas);
+    count_own(job, Cell::Within(measure, bound), 1, deltas);
 }
 
 /// Adds what a job cost to its model and its team, or takes it off again. One with neither cost nor label is no part

@@ -1,7 +1,6 @@
 //! Writing what was counted: the numbers and the checkpoint, all or nothing.
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
@@ -14,7 +13,7 @@ use crate::counts::{Cell, Group};
 use crate::domain::Timestamp;
 use crate::store::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::store::value::{n, s};
-use crate::store::{SequenceNumber, Store, StoreError, Tables, Written};
+use crate::store::{SequenceNumber, Store, StoreError, Tables, Written, plans};
 
 /// The place of the number of unreadable records among the buckets of all owners: checkpoints go, it stays.
 pub(crate) const FAILED_BUCKET: &str = "failed";
@@ -157,11 +156,7 @@ pub(super) async fn read_checkpoint(
     tables: &Tables,
     shard_id: &str,
 ) -> Result<Option<Checkpoint>, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, s(ALL_OWNERS))
-        .key(BUCKET, s(checkpoint_bucket(shard_id)))
-        .consistent_read(true);
-    let item = store.get(plan).await?;
+    let plan = plans::get_tally(tables, ALL_OWNERS, &checkpoint_bucket(shard_id));
+    let item = store.get(plan.consistent_read(true)).await?;
     Ok(item.as_ref().map(Checkpoint::of_item).transpose()?)
 }

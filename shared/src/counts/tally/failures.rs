@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{Delete, TransactWriteItem, Update};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -17,15 +16,15 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::Fold;
 use super::commit::REVISION;
 use crate::counts::place::FAILURES;
-use crate::counts::{Cell, Group, Place, Tally};
+use crate::counts::{Cell, Place, Tally};
 use crate::domain::{Job, JobId, State, Timestamp, cut};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::schema::{BUCKET, SCOPE};
 use crate::store::value::{n, s};
-use crate::store::{AttributeMap, Store, StoreError, Tables};
+use crate::store::{AttributeMap, Store, StoreError, Tables, plans};
 
 /// Most groups of failures of an owner that have an item.
-pub const MAX_FAILURE_GROUPS: u64 = 500;
+pub const MAX_FAILURE_GROUPS: usize = 500;
 /// How many groups of an owner have an item, in the item `failures`.
 const GROUPS: &str = "groups";
 /// The newest failure of a group: its job, when it failed, and its message.
@@ -109,8 +108,8 @@ pub(super) async fn writes(
     fold: &Fold,
 ) -> Result<Vec<TransactWriteItem>, StoreError> {
     let moves = fold.items().filter_map(|(scope, place, cells)| {
-        let by = cells.iter().find(|(cell, _)| *cell == Cell::Grouped).map(|(_, by)| *by)?;
-        matches!(place.group, Group::Failures(..)).then_some((scope, place, by))
+        let (_, by) = cells.into_iter().find(|(cell, _)| *cell == Cell::Grouped)?;
+        Some((scope, place, by))
     });
     let reads = moves.map(|(scope, place, by)| async move {
         let item = read(store, tables, scope, &place.to_string()).await?;
@@ -154,19 +153,14 @@ async fn read(
     scope: &str,
     bucket: &str,
 ) -> Result<Option<AttributeMap>, StoreError> {
-    let plan = GetItemInput::builder()
-        .table_name(&tables.tallies)
-        .key(SCOPE, s(scope))
-        .key(BUCKET, s(bucket))
-        .consistent_read(true);
-    store.get(plan).await
+    store.get(plans::get_tally(tables, scope, bucket).consistent_read(true)).await
 }
 
 /// How many groups an owner has, and how many more this commit makes than it ends.
 #[derive(Clone, Copy, Debug, Default)]
 struct Room {
-    groups: u64,
-    more: i64,
+    groups: usize,
+    more: isize,
 }
 
 impl Room {
@@ -187,7 +181,7 @@ impl Room {
             .update_expression(format!("ADD {REVISION} :one, {GROUPS} :more"))
             .expression_attribute_values(":one", n(1))
             .expression_attribute_values(":more", n(self.more));
-        let item = match u64::try_from(self.more) {
+        let item = match usize::try_from(self.more) {
             Ok(more) => item
                 .condition_expression(format!("attribute_not_exists({GROUPS}) OR {GROUPS} <= :most"))
                 .expression_attribute_values(":most", n(MAX_FAILURE_GROUPS.saturating_sub(more))),

@@ -4,16 +4,15 @@
 //! other, which notes when. A counter that stands still is seen by the age of the first probe that it has not noted.
 
 use aws_sdk_dynamodb::error::BuildError;
-use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, Update};
 
 use crate::domain::Timestamp;
-use crate::store::schema::{ALL_OWNERS, BUCKET, JOB_ID, PART, PROBE, SCOPE};
+use crate::store::schema::{ALL_OWNERS, JOB_ID, PART, PROBE};
 use crate::store::value::{n, s};
-use crate::store::{AttributeMap, Store, StoreError, Tables, Written};
+use crate::store::{AttributeMap, Store, StoreError, Tables, Written, plans};
 
 /// The probe's place among the buckets of all owners.
 pub(crate) const PROBE_BUCKET: &str = "probe";
@@ -53,16 +52,12 @@ pub(super) fn probe_time(image: &AttributeMap) -> Option<Timestamp> {
 
 /// Reads the last probe that came through, as of now.
 pub async fn counted_probe(store: &Store, tables: &Tables) -> Result<Option<Probe>, StoreError> {
-    read(store, get_probe(tables).consistent_read(true)).await
+    read(store, plans::get_tally(tables, ALL_OWNERS, PROBE_BUCKET).consistent_read(true)).await
 }
 
 /// The same for half the units, as of a moment ago.
 pub(crate) async fn last_probe(store: &Store, tables: &Tables) -> Result<Option<Probe>, StoreError> {
-    read(store, get_probe(tables)).await
-}
-
-fn get_probe(tables: &Tables) -> GetItemInputBuilder {
-    GetItemInput::builder().table_name(&tables.tallies).key(SCOPE, s(ALL_OWNERS)).key(BUCKET, s(PROBE_BUCKET))
+    read(store, plans::get_tally(tables, ALL_OWNERS, PROBE_BUCKET)).await
 }
 
 async fn read(store: &Store, plan: GetItemInputBuilder) -> Result<Option<Probe>, StoreError> {

@@ -126,7 +126,7 @@ async fn failures_of_workers_and_of_lost_leases_have_groups() {
 #[tokio::test]
 async fn groups_past_the_limit_are_counted_together() {
     let service = Service::start().await;
-    let most = usize::try_from(MAX_FAILURE_GROUPS).expect("a size");
+    let most = MAX_FAILURE_GROUPS;
     let error = |number: usize| json!({ "code": format!("e{number}"), "message": "x" });
     let jobs: Vec<_> =
         (0..most + 30).map(|number| failed(&number.to_string(), "a", 1, &error(number))).collect();
