@@ -61,6 +61,8 @@ async fn only_the_jobs_that_are_named_are_changed() {
 async fn as_many_jobs_can_be_named_as_are_allowed() {
     let service = Service::shared().await;
     ingest_many(&service, &service.owner, "a", 250, &["failed", "cancelled"]).await;
+    // Offsets are found by the counts.
+    service.settled().await;
     let mut ids = Vec::new();
     for offset in [0, 100, 200] {
         let list = service.get(&format!("/v1/jobs?type=a&limit=100&offset={offset}")).expect(200).await;
