@@ -68,6 +68,7 @@ impl Http {
             content_type: "application/x-ndjson",
             body,
             is_gzip,
+            traceparent: None,
             timeout: self.timeout,
             max_answer_bytes: MAX_ANSWER_BYTES,
         };

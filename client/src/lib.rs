@@ -68,6 +68,8 @@ pub struct Call<'a> {
     pub body: Bytes,
     /// Whether the body is packed.
     pub is_gzip: bool,
+    /// The trace that the call belongs to: a W3C `traceparent`.
+    pub traceparent: Option<&'a str>,
     /// Longest time for all of it.
     pub timeout: Duration,
     /// Longest answer that is read, in bytes.
@@ -160,6 +162,9 @@ impl Client {
             .header(CONTENT_TYPE, call.content_type);
         if call.is_gzip {
             request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        if let Some(traceparent) = call.traceparent {
+            request = request.header("traceparent", traceparent);
         }
         request.body(Full::new(call.body))
     }

@@ -5,6 +5,7 @@
 //! operator invokes [`keys::create_admin`]. `bin/` has one binary for each function, and `routes.rs` lists the functions.
 
 pub mod analytics;
+pub mod api;
 pub mod health;
 pub mod ingest;
 pub mod jobs;

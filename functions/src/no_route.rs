@@ -7,7 +7,7 @@
 use jobledger::Function;
 use jobledger::http::{Nothing, Route, RouteKey, Served, Serves, function};
 
-use crate::{analytics, health, ingest, jobs, keys, metrics, records, recount, types, usage, workers};
+use crate::{analytics, api, health, ingest, jobs, keys, metrics, records, recount, types, usage, workers};
 
 /// The function.
 pub const FUNCTION: Function = function::<NoRoute>();
@@ -23,6 +23,9 @@ impl Serves for NoRoute {
     const OTHERS: &'static [RouteKey] = &[
         analytics::cost::CostByModel::KEY,
         analytics::cost::CostByTeam::KEY,
+        api::metrics::health::StoreHealth::KEY,
+        api::metrics::query_range::QueryRange::KEY,
+        api::metrics::services::ListServices::KEY,
         health::Health::KEY,
         health::detailed::DetailedHealth::KEY,
         ingest::get::GetIngest::KEY,

@@ -3,8 +3,8 @@
 use jobledger::Function;
 
 use crate::{
-    analytics, health, ingest, jobs, keys, metrics, no_route, records, recount, schedules, streams, types,
-    usage, workers,
+    analytics, api, health, ingest, jobs, keys, metrics, no_route, records, recount, schedules, streams,
+    types, usage, workers,
 };
 
 /// All functions. One that is only here or only in the template keeps the local stack from starting.
@@ -32,6 +32,7 @@ pub fn all() -> Vec<Function> {
         jobs::list::FUNCTION,
         workers::FUNCTION,
         metrics::FUNCTION,
+        api::metrics::FUNCTION,
         no_route::FUNCTION,
         schedules::reap_leases::FUNCTION,
         records::FUNCTION,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::bell::Bell;
 use crate::domain::Timestamp;
 use crate::meter::Meter;
+use crate::telemetry::Telemetry;
 
 /// All that a function takes from the world around it: settings, the time, chance, and who counts its calls.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ pub struct Environment {
     pub transport: Option<SharedHttpClient>,
     /// Wakes claims that wait. Functions of one process share it.
     pub bell: Bell,
+    /// The numbers of the function for operators.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// The memory of this process, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// The part that is in RAM.
+    pub resident: u64,
+    /// All that it has asked for.
+    pub virtual_: u64,
 }
 
 thread_local! {
@@ -42,7 +54,24 @@ impl Environment {
 
     /// These variables and the machine's clock.
     pub fn new(vars: BTreeMap<String, String>) -> Self {
-        Self { vars, clock: system_clock, meter: None, transport: None, bell: Bell::default() }
+        Self {
+            vars,
+            clock: system_clock,
+            meter: None,
+            transport: None,
+            bell: Bell::default(),
+            telemetry: Arc::default(),
+        }
+    }
+
+    /// The memory of this process; `None`: the system does not tell, as outside Linux.
+    pub fn memory() -> Option<MemoryUse> {
+        let text = std::fs::read_to_string("/proc/self/status").ok()?;
+        let bytes = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1_024)
+        };
+        Some(MemoryUse { resident: bytes("VmRSS:")?, virtual_: bytes("VmSize:")? })
     }
 
     /// An id that nobody had before; its first 48 bits are the time in milliseconds.

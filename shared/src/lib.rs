@@ -16,9 +16,11 @@ pub mod http;
 pub mod lambda;
 pub mod lists;
 pub mod meter;
+pub mod metrics_store;
 pub mod queue;
 pub mod store;
 pub mod stream;
+pub mod telemetry;
 
 pub use environment::Environment;
 pub use lambda::{Error, Function, run};

@@ -33,6 +33,7 @@ impl Route {
     fn scopes(&self) -> &'static [&'static str] {
         match self.method.as_str() {
             _ if self.path.starts_with("/v1/admin/") => &["admin"],
+            _ if self.path.starts_with("/api/metrics/") => &["admin"],
             "GET" => &["read"],
             "PATCH" if self.path.starts_with("/v1/jobs/") => &["write", "work"],
             _ if self.path == "/v1/jobs/batch-status" => &["read"],

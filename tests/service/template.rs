@@ -164,16 +164,16 @@ fn logs_tables_and_the_functions_that_nobody_calls_are_protected() {
 }
 
 #[test]
-fn functions_that_read_keys_may_write_usage() {
+fn functions_that_add_up_numbers_may_write_them() {
     // The local stack imitates no permissions. Without this one, every call would fail, and only on AWS.
-    let is_open = |function: &&Function| {
-        ["detailed-health", "health", "metrics", "no-route"].contains(&function.name.as_str())
-    };
+    let is_open = |function: &&Function| ["health", "metrics", "no-route"].contains(&function.name.as_str());
+    let reads_stream = ["delete-job-data", "run-background-tasks", "tally-jobs"];
     let functions = template().functions;
     let (open, others): (Vec<&Function>, Vec<&Function>) = functions.iter().partition(is_open);
-    assert_eq!(open.len(), 4);
+    assert_eq!(open.len(), 3);
     for function in others {
         let is_called = !function.routes.is_empty() || function.url.is_some();
+        let is_called = is_called || reads_stream.contains(&function.name.as_str());
         assert_eq!(block(&function.id).contains("- !Ref UsagePolicy"), is_called, "{}", function.name);
     }
 }

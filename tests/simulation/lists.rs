@@ -164,7 +164,7 @@ pub(crate) async fn count(functions: &FunctionSet, shards: u16, asked: &Asked, l
     let mut pairs = QueryString::new(pairs);
     let query: JobQuery = job_query(owner, &mut pairs, Timestamp::MIN);
     let query = pairs.finish(Some(query)).expect("a query");
-    let counts = functions.ledger(shards).jobs().count(&query).await.expect("counts");
+    let counts = functions.ledger(shards).jobs().count(&query, false).await.expect("counts");
     assert_eq!(counts.total.count, u64::try_from(list.len()).unwrap_or(0), "{text}");
     for (status, number) in counts.by_status.iter() {
         let rows = list.iter().filter(|job| job.status() == status).count();

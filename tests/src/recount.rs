@@ -54,6 +54,7 @@ pub fn recount(writes: &[Write]) -> Counts {
         add_slots(&mut counts, job);
         add_costs(&mut counts, job);
         add_failure(&mut counts, job);
+        add_planned(&mut counts, job);
         let bytes = counts.entry((job.owner.to_string(), "total".to_owned())).or_default();
         *bytes.entry("bytes".to_owned()).or_default() += i64::try_from(job.bytes).unwrap_or(0);
     }
@@ -76,6 +77,10 @@ fn changed(counts: &mut Counts, old: Option<&Job>, new: &Job) {
     }
     let Some(ended) = new.state.ended() else { return };
     add(counts, new, &format!("ended:{}", new.status()), 1);
+    if new.status() == Status::Failed {
+        let all = counts.entry(("*".to_owned(), format!("total@{}", new.kind))).or_default();
+        *all.entry("fail".to_owned()).or_default() += 1;
+    }
     if let Some(started_at) = ended.started_at {
         measured(counts, new, "run", (ended.completed_at.millis() - started_at.millis()).max(0));
     }
@@ -183,6 +188,27 @@ fn add_failure(counts: &mut Counts, job: &Job) {
     *groups.entry("groups".to_owned()).or_default() += i64::from(is_new);
 }
 
+/// Adds a queued job that was not due at its last change to the spans of time in which it is due.
+fn add_planned(counts: &mut Counts, job: &Job) {
+    let State::Queued { available_at } = &job.state else { return };
+    if *available_at <= job.updated_at {
+        return;
+    }
+    let (letter, word) = if job.attempt == 0 { ('s', "scheduled") } else { ('t', "retrying") };
+    let time = available_at.to_string();
+    for (length, bucket) in [(7, "due-month"), (10, "due-day"), (13, "due-minutes")] {
+        let (span, slot) = (&time[..length], &time[length + 1..length + 3]);
+        let name = format!("{bucket}#{span}#{}", job.kind);
+        *counts
+            .entry((job.owner.to_string(), name))
+            .or_default()
+            .entry(format!("{slot}{letter}"))
+            .or_default() += 1;
+    }
+    let all = counts.entry(("*".to_owned(), format!("total@{}", job.kind))).or_default();
+    *all.entry(format!("planned:{word}")).or_default() += 1;
+}
+
 /// The buckets of a job's creation: a word, a span, and the place of the shorter span in it.
 fn spans(job: &Job) -> [(&'static str, String, String); 3] {
     let time = job.created_at.to_string();
@@ -209,10 +235,15 @@ pub fn counts_of(items: &[Item]) -> Counts {
             continue;
         }
         let number = |value: &Value| value["N"].as_str().and_then(|number| number.parse::<i64>().ok());
-        let apart = ["revision", "idle_since", "idle_revision", "example_at"];
+        let apart = ["revision", "idle_since", "idle_revision", "example_at", "expires_at"];
         let counted = item.iter().filter(|(name, _)| !apart.contains(&name.as_str()));
-        let cells = counted.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
-        counts.insert((text(item, "scope").to_owned(), bucket), cells.collect());
+        let mut cells: BTreeMap<String, i64> = BTreeMap::new();
+        for (name, value) in counted {
+            // The codes of failures together: those of a type that left are one number.
+            let name = if name.starts_with("fail:") { "fail" } else { name };
+            *cells.entry(name.to_owned()).or_default() += number(value).unwrap_or(0);
+        }
+        counts.insert((text(item, "scope").to_owned(), bucket), cells);
     }
     nonzero(counts)
 }

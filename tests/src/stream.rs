@@ -121,6 +121,7 @@ fn next(old: &Head, dice: &mut Dice) -> Option<Head> {
             let place = usize::try_from(dice.roll(steps.len().max(1) as u64)).unwrap_or(0);
             let step = steps.get(place)?;
             new.job.state = state(old, *step, dice);
+            new.job.attempt += u32::from(*step == Status::Running);
             ends_try(&mut new, old);
         }
     }

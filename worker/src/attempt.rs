@@ -180,7 +180,7 @@ impl<'a> Try<'a> {
         let body = Body::of(&report::held(&self.task, self.pool.settings.lease, progress));
         let (pool, job) = (self.pool, self.task.job.clone());
         Box::pin(async move {
-            let answer = pool.client.report(&job.id, &body).await;
+            let answer = pool.client.report(&job, &body).await;
             Sent { at, snapshot, answer }
         })
     }

@@ -96,7 +96,7 @@ impl Client {
     pub(crate) async fn claim(&self, request: &ClaimRequest<'_>) -> Result<Vec<Job>, Failure> {
         let body = Body::of(request);
         let timeout = REQUEST_TIMEOUT + Duration::from_secs(request.wait_seconds);
-        let answer = self.http.send("POST", "/v1/jobs/claim", &body, timeout, MAX_CLAIM_ANSWER).await;
+        let answer = self.http.send("POST", "/v1/jobs/claim", None, &body, timeout, MAX_CLAIM_ANSWER).await;
         let answer: ClaimAnswer = serde_json::from_slice(&taken(answer)?)
             .map_err(|error| Failure::Away(format!("the answer to a claim cannot be read: {error}"), None))?;
         let jobs = answer.jobs.iter().filter_map(|job| match serde_json::from_str::<Job>(job.get()) {
@@ -114,9 +114,10 @@ impl Client {
     }
 
     /// Reports on a job. If the answer cannot be read, the report was accepted all the same.
-    pub(crate) async fn report(&self, job_id: &str, body: &Body) -> Result<Reported, Failure> {
-        let path = format!("/v1/jobs/{job_id}");
-        let answer = self.http.send("PATCH", &path, body, REQUEST_TIMEOUT, MAX_ANSWER).await;
+    pub(crate) async fn report(&self, job: &Job, body: &Body) -> Result<Reported, Failure> {
+        let (path, traceparent) = (format!("/v1/jobs/{}", job.id), job.traceparent());
+        let traceparent = traceparent.as_deref();
+        let answer = self.http.send("PATCH", &path, traceparent, body, REQUEST_TIMEOUT, MAX_ANSWER).await;
         Ok(serde_json::from_slice(&taken(answer)?).unwrap_or_default())
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn end_of(problem: &Problem) -> Option<String> {
 async fn deliver(pool: &Pool, task: &Task, body: &Body, until: Instant) -> Delivery {
     let mut failures = 0_u32;
     loop {
-        let retry_after = match pool.client.report(task.id(), body).await {
+        let retry_after = match pool.client.report(&task.job, body).await {
             Ok(_) => return Delivery::Taken,
             Err(Failure::Refused(problem)) => return Delivery::Refused(problem),
             Err(Failure::Denied(problem)) => {

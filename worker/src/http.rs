@@ -50,13 +50,23 @@ impl Http {
         &self,
         method: &str,
         path: &str,
+        traceparent: Option<&str>,
         body: &Body,
         timeout: Duration,
         max_answer_bytes: usize,
     ) -> Result<Answer, Unanswered> {
         let call = |body: &Bytes, is_gzip| {
             let (body, content_type) = (body.clone(), "application/json");
-            self.client.send(Call { method, path, content_type, body, is_gzip, timeout, max_answer_bytes })
+            self.client.send(Call {
+                method,
+                path,
+                content_type,
+                body,
+                is_gzip,
+                traceparent,
+                timeout,
+                max_answer_bytes,
+            })
         };
         let Some(packed) = body.packed.as_ref().filter(|_| !self.sends_plain.load(Ordering::Relaxed)) else {
             return call(&body.json, false).await;

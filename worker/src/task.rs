@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -41,10 +42,23 @@ pub(crate) struct Job {
     metadata: Value,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    trace_id: Option<String>,
 }
 
 const fn first() -> u32 {
     1
+}
+
+impl Job {
+    /// The trace of the job, with this attempt as its span. Its id follows from the lease, which no other attempt has.
+    pub(crate) fn traceparent(&self) -> Option<String> {
+        let is_trace = |id: &&String| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let trace_id = self.trace_id.as_ref().filter(is_trace)?;
+        let mut hasher = DefaultHasher::new();
+        self.lease_token.hash(&mut hasher);
+        // A span of zeros is none.
+        Some(format!("00-{trace_id}-{:016x}-01", hasher.finish().max(1)))
+    }
 }
 
 impl Task {
@@ -100,6 +114,16 @@ impl Task {
     /// The job's labels: `team`, `model` and others.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.job.labels
+    }
+
+    /// The trace that the job belongs to: 32 hexadecimal digits, from the `traceparent` of the call that created it.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.job.trace_id.as_deref()
+    }
+
+    /// The same as a W3C `traceparent`, to send with requests of this attempt. The worker's own reports carry it, too.
+    pub fn traceparent(&self) -> Option<String> {
+        self.job.traceparent()
     }
 
     /// Sets the job's progress, in percent: 0 to 100, to two places. Frequent calls are cheap: the worker reports the

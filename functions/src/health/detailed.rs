@@ -6,6 +6,7 @@ use jobledger::access::StoredAccess;
 use jobledger::counts::{Checker, Checkup, Component, Finding, Health};
 use jobledger::domain::Timestamp;
 use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, RouteKey, function};
+use jobledger::metrics_store::MetricsStore;
 use jobledger::store::{Ledger, Table};
 use jobledger::{Environment, Error, Function};
 use lambda_http::http::StatusCode;
@@ -40,6 +41,7 @@ struct Service {
 #[derive(Debug)]
 pub struct Checking {
     ledger: Ledger,
+    metrics: MetricsStore,
     checker: Checker,
 }
 
@@ -52,8 +54,8 @@ impl Route for DetailedHealth {
 
     async fn answer(mut call: Call<'_, Checking>) -> Result<Answer, Problem> {
         call.query.finish(Some(()))?;
-        let Checking { ledger, checker } = call.backend;
-        let checkup = checker.check(ledger, call.now).await;
+        let Checking { ledger, metrics, checker } = call.backend;
+        let checkup = checker.check(ledger, metrics, call.now).await;
         let overall = checkup.overall();
         let status =
             if overall == Health::Unhealthy { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
@@ -87,6 +89,7 @@ fn name(component: Component) -> &'static str {
         Component::Table(Table::Usage) => "usage_table",
         Component::Counting => "counting",
         Component::Reaper => "reaper",
+        Component::MetricsStore => "metrics_store",
     }
 }
 
@@ -96,6 +99,7 @@ impl Backend for Checking {
     async fn start(environment: &Environment) -> Result<(Self, StoredAccess), Error> {
         let ledger = Ledger::open(environment).await?;
         let access = StoredAccess::new(&ledger);
-        Ok((Self { ledger, checker: Checker::default() }, access))
+        let metrics = MetricsStore::open(environment)?;
+        Ok((Self { ledger, metrics, checker: Checker::default() }, access))
     }
 }

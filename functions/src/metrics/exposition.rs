@@ -4,10 +4,9 @@ use std::fmt::{self, Write as _};
 
 use lambda_http::http::HeaderMap;
 use lambda_http::http::header::ACCEPT;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-
-use super::families::Families;
 
 /// How a scrape is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ impl Format {
         }
     }
 
-    pub(crate) fn write(self, families: Families) -> Result<String, fmt::Error> {
+    pub(crate) fn write(self, families: impl Collector) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(families));
         let mut text = String::new();

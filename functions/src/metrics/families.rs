@@ -10,6 +10,8 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use super::operations;
+
 /// The numbers of one scrape, as families of series.
 #[derive(Debug)]
 pub(crate) struct Families(pub(crate) Gathered);
@@ -126,7 +128,7 @@ impl Families {
 
 /// Prometheus wants seconds, as a float.
 #[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "shown, never counted with")]
-fn seconds(millis: u64) -> f64 {
+pub(super) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
@@ -138,6 +140,15 @@ impl Collector for Families {
         self.by_type_and_status(&mut family, &Status::ALL, |series, tally, status| {
             series.encode_gauge(&tally.count(Cell::Alive(status)))
         })?;
+
+        let help = "Queued jobs, by type and by how they wait";
+        let mut family = encoder.encode_descriptor("jobledger_queue_jobs", help, None, gauge)?;
+        for (kind, tally) in &self.0.scrape.types {
+            for (wait, count) in self.0.scrape.waits(kind, tally) {
+                let labels = [("type", kind.as_str()), ("state", wait.as_str())];
+                family.encode_family(&labels)?.encode_gauge(&count)?;
+            }
+        }
 
         let help = "Jobs that were ever created, by type";
         let mut family = encoder.encode_descriptor("jobledger_jobs_created", help, None, counter)?;
@@ -158,6 +169,15 @@ impl Collector for Families {
             let count = tally.count(Cell::Ended(status));
             series.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })?;
+
+        let help = "Times that jobs failed, by type and by the code of the error";
+        let mut family = encoder.encode_descriptor("jobledger_job_failures", help, None, counter)?;
+        for (kind, codes) in &self.0.scrape.failures {
+            for (code, count) in codes {
+                let labels = [("type", kind.as_str()), ("code", code.as_str())];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(count, None)?;
+            }
+        }
 
         let help = "Tries that ended, by type and by how";
         let mut family = encoder.encode_descriptor("jobledger_job_tries", help, None, counter)?;
@@ -201,9 +221,28 @@ impl Collector for Families {
         self.encode_records(&mut encoder)?;
         self.encode_queue(&mut encoder)?;
         self.encode_recount(&mut encoder)?;
+        operations::encode(&self.0.scrape, &mut encoder)?;
 
-        let help = "What runs here; always 1";
-        let mut family = encoder.encode_descriptor("jobledger_build_info", help, None, gauge)?;
-        family.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_u64)
+        service(&mut encoder, true)
     }
+}
+
+/// The metrics while the store does not answer.
+#[derive(Debug)]
+pub(crate) struct Down;
+
+impl Collector for Down {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        service(&mut encoder, false)
+    }
+}
+
+/// The version of the service, and whether the store answers.
+fn service(encoder: &mut DescriptorEncoder<'_>, is_up: bool) -> fmt::Result {
+    let help = "1 if DynamoDB answered this scrape, else 0; then nothing else is known";
+    let mut family = encoder.encode_descriptor("jobledger_dynamodb_up", help, None, MetricType::Gauge)?;
+    family.encode_gauge(&u64::from(is_up))?;
+    let help = "The version of the service; always 1";
+    let mut family = encoder.encode_descriptor("jobledger_build_info", help, None, MetricType::Gauge)?;
+    family.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_u64)
 }

@@ -3,15 +3,16 @@
 use jobledger::access::StoredAccess;
 use jobledger::counts::Gatherer;
 use jobledger::http::{Access, Answer, Backend, Call, Problem, Route, RouteKey, function};
-use jobledger::store::Ledger;
+use jobledger::store::{Ledger, StoreError};
 use jobledger::{Environment, Error, Function};
 
 mod exposition;
 mod families;
+mod operations;
 mod token;
 
 use exposition::Format;
-use families::Families;
+use families::{Down, Families};
 use token::Token;
 
 /// The function.
@@ -26,15 +27,27 @@ impl Route for Metrics {
     const KEY: RouteKey = RouteKey::get("/metrics");
     const ACCESS: Access = Access::Open;
     const MAX_BODY_BYTES: usize = 0;
+    const IS_OBSERVED: bool = false;
     type Backend = Scraper;
 
     async fn answer(mut call: Call<'_, Scraper>) -> Result<Answer, Problem> {
         let Scraper { ledger, gatherer, token } = call.backend;
         token.check(call.headers)?;
         call.query.finish(Some(()))?;
-        let gathered = gatherer.gather(ledger, call.now).await?;
         let format = Format::wanted(call.headers);
-        let text = format.write(Families(gathered)).map_err(Problem::internal)?;
+        let text = match gatherer.gather(ledger, call.now).await {
+            Ok(gathered) => format.write(Families(gathered)),
+            // That is a number, too.
+            Err(error @ StoreError::Unavailable(_)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the store does not answer a scrape"
+                );
+                format.write(Down)
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let text = text.map_err(Problem::internal)?;
         Ok(Answer::text(format.content_type(), text))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jobledger::domain::{Status, Timestamp, TypeSettings};
+use jobledger::domain::{Status, Timestamp, TypeSettings, Wait};
 use jobledger::http::{Access, Answer, Call, Cursor, Problem, Route, RouteKey, Scope, limit};
-use jobledger::queue::{MAX_DUE, TypeOverview, TypePage};
+use jobledger::queue::{TypeOverview, TypePage};
 use jobledger::store::Ledger;
 use serde::Serialize;
 
@@ -31,7 +31,8 @@ struct View<'a> {
     #[serde(flatten)]
     settings: Body<'a>,
     by_status: BTreeMap<Status, u64>,
-    due: u64,
+    #[serde(flatten)]
+    waits: BTreeMap<&'static str, u64>,
     due_kind: &'static str,
     oldest_wait_seconds: Option<u64>,
 }
@@ -64,8 +65,8 @@ fn view<'a>(of: &'a TypeOverview, default: &'a TypeSettings, now: Timestamp) -> 
     View {
         settings: body(&of.kind, of.stored.as_ref(), default),
         by_status: of.counts.iter().collect(),
-        due: of.due,
-        due_kind: if of.due < MAX_DUE { "exact" } else { "at_least" },
+        waits: of.waits.iter().map(|(wait, count): &(Wait, u64)| (wait.as_str(), *count)).collect(),
+        due_kind: if of.is_exact { "exact" } else { "estimate" },
         oldest_wait_seconds: of.oldest_due.map(|due| now.since(due) / 1_000),
     }
 }

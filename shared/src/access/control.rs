@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::time::Duration;
 
 use super::{Error, RateLimitStatus, Ticket};
 use crate::domain::{AccessKey, KeyHash, KeyId, Owner, Timestamp};
@@ -13,6 +14,9 @@ pub const MAX_WAIT_SECONDS: u32 = 25;
 
 /// Knows keys, their rates and their use.
 pub trait AccessControl: Debug + Send + Sync {
+    /// Whether its functions read no bodies, and answer few bytes. Then their binaries need no code for compression.
+    const IS_BARE: bool = false;
+
     /// The access key with this hash.
     fn key(
         &self,
@@ -46,6 +50,9 @@ pub trait AccessControl: Debug + Send + Sync {
 
     /// Notes a call that was answered.
     fn note(&self, used: &Used<'_>);
+
+    /// Notes the same for operators, with the time that the answer took. `None`: no route serves it.
+    fn answered(&self, route: Option<&str>, status: u16, took: Duration);
 
     /// Whether what is noted has to be written down.
     fn remembers(&self) -> bool;

@@ -13,9 +13,9 @@ mod keys;
 mod limiter;
 mod rate_limit_status;
 mod stored;
+mod sum_writer;
 mod tickets;
 mod usage;
-mod usage_writer;
 
 pub use control::{AccessControl, Flush, Freshness, MAX_WAIT_SECONDS, Used, WAIT_SECONDS_A_CALL};
 pub use error::Error;
@@ -23,5 +23,6 @@ pub use key_item::{KeyChange, NewKey, StoredKey, put_key};
 pub use keys::{KeyPage, Keys, Revocation, may_be_key};
 pub use rate_limit_status::RateLimitStatus;
 pub use stored::StoredAccess;
+pub use sum_writer::SumWriter;
 pub use tickets::{Ticket, Tickets};
 pub use usage::{MAX_USAGE_DAYS, Usage, UsedDay};

@@ -1,10 +1,13 @@
 //! Access control over the tables `settings` and `usage`, with what an execution environment remembers of them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::key_ring::KeyRing;
 use super::keys::Keys;
 use super::limiter::Limiter;
+use super::sum_writer::SumWriter;
 use super::tickets::{Tickets, UnknownTickets};
-use super::usage_writer::UsageWriter;
 use super::{
     AccessControl, Error, Flush, Freshness, MAX_WAIT_SECONDS, RateLimitStatus, Ticket, Used,
     WAIT_SECONDS_A_CALL,
@@ -16,7 +19,7 @@ use crate::store::{Ledger, Store, Tables};
 #[derive(Debug)]
 pub struct StoredAccess {
     store: Store,
-    /// The store that usage is written to. The cost of these writes goes by time, and is not counted with any call.
+    /// The store that sums are written to. The cost of these writes goes by time, and is not counted with any call.
     beside: Store,
     tables: Tables,
     keys: KeyRing,
@@ -25,7 +28,7 @@ pub struct StoredAccess {
     waits: Limiter,
     /// The rate of the calls that waits cost, for every key alike: it bounds how many wait at once.
     places: RateLimit,
-    usage: UsageWriter,
+    sums: SumWriter,
 }
 
 impl StoredAccess {
@@ -40,7 +43,7 @@ impl StoredAccess {
             limiter: Limiter::of_calls(),
             waits: Limiter::of_waits(),
             places: RateLimit::of_waits(ledger.config.waits_per_key, WAIT_SECONDS_A_CALL, MAX_WAIT_SECONDS),
-            usage: UsageWriter::default(),
+            sums: SumWriter::new(Arc::clone(&ledger.telemetry)),
         }
     }
 
@@ -81,7 +84,11 @@ impl AccessControl for StoredAccess {
     }
 
     fn note(&self, used: &Used<'_>) {
-        self.usage.note(used);
+        self.sums.note(used);
+    }
+
+    fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+        self.sums.answered(route, status, took);
     }
 
     fn remembers(&self) -> bool {
@@ -89,6 +96,6 @@ impl AccessControl for StoredAccess {
     }
 
     async fn flush(&self, now: Timestamp, flush: Flush) {
-        self.usage.flush(&self.beside, &self.tables, now, flush).await;
+        self.sums.flush(&self.beside, &self.tables, now, flush).await;
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::Error;
-use super::usage_writer::{CALLS, DAY, Span};
+use super::sum_writer::{CALLS, DAY, Span};
 use crate::domain::{KeyId, Owner};
 use crate::store::schema::{OWNER, SPAN};
 use crate::store::value::s;

@@ -135,6 +135,15 @@ impl Bucket {
         Self::Span(granularity, granularity.floor(time))
     }
 
+    /// Its last millisecond.
+    pub(super) fn end(&self) -> Timestamp {
+        match self {
+            Self::Total => Timestamp::MAX,
+            Self::Span(granularity, start) => granularity.end(*start),
+            Self::Minutes(hour) => Granularity::Hour.end(*hour),
+        }
+    }
+
     /// How long it is, and the part of a time that names it.
     pub(super) fn naming(&self) -> (&'static str, String) {
         match self {

@@ -6,7 +6,8 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::domain::{ErrorCode, JobError, Status, code};
+use super::TryEnd;
+use crate::domain::{Status, Wait};
 use crate::store::AttributeMap;
 
 /// Upper bounds of the histograms' buckets, in milliseconds, both of waits and of runs; a longer one falls into one
@@ -62,55 +63,10 @@ pub enum Cell {
     Records,
     /// Failed jobs that are there now and are counted in a group of failures.
     Grouped,
-}
-
-/// How a try ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TryEnd {
-    /// Well.
-    Completed,
-    /// Badly, as its worker said.
-    Failed,
-    /// It was called off.
-    Cancelled,
-    /// Its worker did not report in time.
-    LeaseExpired,
-    /// It took longer than it may.
-    Timeout,
-    /// Its worker gave it back.
-    HandedBack,
-}
-
-impl TryEnd {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Completed, Self::Failed, Self::Cancelled, Self::LeaseExpired, Self::Timeout, Self::HandedBack];
-
-    /// The word that is stored and shown.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::LeaseExpired => code::LEASE_EXPIRED,
-            Self::Timeout => code::TIMEOUT,
-            Self::HandedBack => code::HANDED_BACK,
-        }
-    }
-
-    /// How an attempt ended, as its error says.
-    pub fn of_error(error: Option<&JobError>) -> Self {
-        match error.and_then(|error| error.code.as_ref()).map(ErrorCode::as_str) {
-            Some(code::LEASE_EXPIRED) => Self::LeaseExpired,
-            Some(code::TIMEOUT) => Self::Timeout,
-            Some(code::HANDED_BACK) => Self::HandedBack,
-            Some(_) | None => Self::Failed,
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|end| end.as_str() == word)
-    }
+    /// Queued jobs that wait so, and are due in one of the shorter spans that the bucket is made of.
+    Planned(u8, Wait),
+    /// Queued jobs that were not due when they were last changed, in the totals of all owners only.
+    AllPlanned(Wait),
 }
 
 impl Measure {
@@ -151,6 +107,15 @@ const fn letter(status: Status) -> char {
     }
 }
 
+/// The same for a way of waiting.
+const fn letter_of_wait(wait: Wait) -> char {
+    match wait {
+        Wait::Due => 'd',
+        Wait::Scheduled => 's',
+        Wait::Retrying => 't',
+    }
+}
+
 /// The name of its attribute.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,6 +137,8 @@ impl fmt::Display for Cell {
             Self::CostOn(day) => write!(f, "{day:02}u"),
             Self::Records => f.write_str("records"),
             Self::Grouped => f.write_str("grouped"),
+            Self::Planned(slot, wait) => write!(f, "{slot:02}{}", letter_of_wait(*wait)),
+            Self::AllPlanned(wait) => write!(f, "planned:{}", wait.as_str()),
         }
     }
 }
@@ -200,6 +167,7 @@ impl Cell {
             "cost" if rest.is_empty() => Self::Cost,
             "records" if rest.is_empty() => Self::Records,
             "grouped" if rest.is_empty() => Self::Grouped,
+            "planned" => Self::AllPlanned(Wait::ALL.into_iter().find(|wait| wait.as_str() == rest)?),
             _ => return None,
         })
     }
@@ -219,11 +187,13 @@ impl Cell {
         if letters.next().is_some() {
             return None;
         }
-        let status = |letter_of: char| Status::ALL.into_iter().find(|known| letter(*known) == letter_of);
-        match found {
-            'j' => Some(Self::JobsOn(slot)),
-            'u' => Some(Self::CostOn(slot)),
-            other => status(other).map(|status| Self::AliveIn(slot, status)),
+        let status = Status::ALL.into_iter().find(|known| letter(*known) == found);
+        let wait = Wait::ALL.into_iter().find(|known| letter_of_wait(*known) == found);
+        match (found, status, wait) {
+            ('j', _, _) => Some(Self::JobsOn(slot)),
+            ('u', _, _) => Some(Self::CostOn(slot)),
+            (_, Some(status), _) => Some(Self::AliveIn(slot, status)),
+            (_, None, wait) => wait.map(|wait| Self::Planned(slot, wait)),
         }
     }
 }
@@ -354,6 +324,9 @@ mod tests {
             Cell::CostOn(1),
             Cell::Records,
             Cell::Grouped,
+            Cell::Planned(59, Wait::Scheduled),
+            Cell::Planned(0, Wait::Retrying),
+            Cell::AllPlanned(Wait::Scheduled),
         ];
         for cell in cells {
             assert_eq!(Cell::parse(&cell.to_string()), Some(cell));
@@ -371,6 +344,8 @@ mod tests {
             "0q",
             "xxq",
             "00z",
+            "planned",
+            "planned:x",
         ] {
             assert_eq!(Cell::parse(bad), None, "{bad}");
         }

@@ -3,7 +3,7 @@
 //!
 //! A change that is counted later begins a new item. So each number of a type is the sum of its total and its past.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{Delete, KeysAndAttributes, TransactWriteItem, Update};
 
 use super::read::{each_item, name_of};
-use super::tally::REVISION;
+use super::tally::{REVISION, name_in_past};
 use super::{Bucket, Cell, Group, Place, Tally};
 use crate::domain::{OTHER, Owner, Status, Timestamp, TypeName, is_reserved};
 use crate::store::schema::{ALL_OWNERS, BUCKET, SCOPE};
@@ -153,11 +153,17 @@ impl Idle {
             .key(SCOPE, s(scope))
             .key(BUCKET, s(bucket))
             .expression_attribute_values(":one", n(1));
-        for (index, (name, value)) in numbers.enumerate() {
+        // Codes of failures go on as one number, so that the item stays small.
+        let mut sums: BTreeMap<String, i128> = BTreeMap::new();
+        for (name, value) in numbers {
+            let number = value.as_n().ok().and_then(|number| number.parse::<i128>().ok()).unwrap_or(0);
+            *sums.entry(name_in_past(name)).or_default() += number;
+        }
+        for (index, (name, value)) in sums.into_iter().enumerate() {
             terms.push(format!("#{index} :{index}"));
             plan = plan
                 .expression_attribute_names(format!("#{index}"), name)
-                .expression_attribute_values(format!(":{index}"), value.clone());
+                .expression_attribute_values(format!(":{index}"), n(value));
         }
         let plan = plan.update_expression(format!("ADD {}", terms.join(", "))).build()?;
         Ok(TransactWriteItem::builder().update(plan).build())

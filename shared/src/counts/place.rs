@@ -18,6 +18,9 @@ pub enum Group {
     Records(RecordKind, Option<RecordStatus>),
     /// The failed jobs of a type that have the same reason.
     Failures(TypeName, FailureGroup),
+    /// The queued jobs of a type that were not due when they were last changed. Here the bucket is that of the time when
+    /// they are due, and not of their creation.
+    Planned(TypeName),
 }
 
 /// Begins the names of the counts of records.
@@ -25,6 +28,9 @@ const RECORDS: &str = "records";
 
 /// Begins the names of the counts of failures. By itself, it names the item that counts an owner's groups.
 pub(crate) const FAILURES: &str = "failures";
+
+/// Begins the names of the counts of jobs that were not due when they were last changed.
+const PLANNED: &str = "due-";
 
 /// A label by which costs are added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +63,7 @@ impl CostBy {
 /// | a label's costs | `model-month#2026-01#gpt-4`, `team-month#2026-01#` (without the label) |
 /// | records | `records#source#ready`, `records#source#` (without a status); always of the total |
 /// | failures | `failures#scrape#code#timeout`, `failures#scrape#message#try <n> failed`; always of the total |
+/// | jobs that were not due | `due-minutes#2026-01-11T05#scrape`, `due-day#2026-01-11#scrape`, `due-month#2026-01#scrape` |
 ///
 /// So one range holds a type's buckets of a length, and another one all models of a few months.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +93,14 @@ impl Place {
             let (kind, name) = rest.split_once('#')?;
             let group = Group::Failures(TypeName::try_from(of).ok()?, FailureGroup::parse(kind, name)?);
             return Some(Self::new(Bucket::Total, group));
+        }
+        if let Some(rest) = name.strip_prefix(PLANNED) {
+            let (word, rest) = rest.split_once('#')?;
+            let (span, kind) = rest.split_once('#')?;
+            return Some(Self::new(
+                Bucket::parse(word, span)?,
+                Group::Planned(TypeName::try_from(kind).ok()?),
+            ));
         }
         for by in CostBy::ALL {
             let Some(rest) = name.strip_prefix(by.label()).and_then(|rest| rest.strip_prefix('-')) else {
@@ -127,6 +142,18 @@ impl Place {
         }
     }
 
+    /// The names between which all jobs lie that were not due, of every type, in a bucket.
+    pub(super) fn planned(bucket: Bucket) -> (String, String) {
+        let (word, span) = bucket.naming();
+        (format!("{PLANNED}{word}#{span}#"), format!("{PLANNED}{word}#{span}$"))
+    }
+
+    /// The same, and those in all later buckets of the same length.
+    pub(super) fn planned_from(bucket: Bucket) -> (String, String) {
+        let (word, span) = bucket.naming();
+        (format!("{PLANNED}{word}#{span}#"), format!("{PLANNED}{word}$"))
+    }
+
     /// The names between which all values of a label lie in the months from one to another: `$` follows `#`.
     pub fn labels(by: CostBy, from: Timestamp, to: Timestamp) -> (String, String) {
         let name = |time| Self::new(Bucket::of(Granularity::Month, time), Group::Label(by, None)).to_string();
@@ -151,6 +178,7 @@ impl fmt::Display for Place {
                 let (word, name) = group.naming();
                 write!(f, "{FAILURES}#{kind}#{word}#{name}")
             }
+            Group::Planned(kind) => write!(f, "{PLANNED}{word}#{span}#{kind}"),
         }
     }
 }
@@ -168,6 +196,7 @@ mod tests {
         let failures = |word: &str, name: &str| {
             Group::Failures(TypeName::try_from("a:b.c").unwrap(), FailureGroup::parse(word, name).unwrap())
         };
+        let planned = || Group::Planned(TypeName::try_from("a:b.c").unwrap());
         let hour = Bucket::of(Granularity::Hour, time);
         let day = Bucket::of(Granularity::Day, time);
         for (bucket, group, name) in [
@@ -183,6 +212,9 @@ mod tests {
             (Bucket::of(Granularity::Month, time), team(), "team-month#2026-01#"),
             (Bucket::Total, failures("code", "time-out"), "failures#a:b.c#code#time-out"),
             (Bucket::Total, failures("message", "a #<n>"), "failures#a:b.c#message#a #<n>"),
+            (Granularity::Minute.container_of(time), planned(), "due-minutes#2026-01-11T05#a:b.c"),
+            (Granularity::Hour.container_of(time), planned(), "due-day#2026-01-11#a:b.c"),
+            (Granularity::Day.container_of(time), planned(), "due-month#2026-01#a:b.c"),
         ] {
             let place = Place::new(bucket, group);
             assert_eq!(place.to_string(), name);
@@ -216,6 +248,10 @@ mod tests {
             "failures#a#code#",
             "failures#a#code#a b",
             "failures#a#text#x",
+            "due-",
+            "due-day#2026-01-11",
+            "due-day#2026-01-11#",
+            "due-day#2026-01#a",
         ] {
             assert_eq!(Place::parse(bad), None, "{bad}");
         }
@@ -250,6 +286,7 @@ mod tests {
             "total@records",
             "team-month#2026-01#x",
             "failures#b#code#b",
+            "due-month#2026-01#b",
         ] {
             assert!(!between(&all, other), "{other}");
         }

@@ -163,6 +163,16 @@ impl TraceId {
     }
 }
 
+impl TraceId {
+    /// The trace of an `X-Amzn-Trace-Id` header: `Root=1-5759e988-bd862e3fe1be46a994272793`, among other fields.
+    pub fn of_xray(header: &str) -> Option<Self> {
+        let root = header.split(';').find_map(|field| field.trim().strip_prefix("Root="))?;
+        let (time, rest) = root.strip_prefix("1-")?.split_once('-')?;
+        let whole = time.len() == 8 && rest.len() == 24;
+        if whole { Self::try_from(format!("{time}{rest}").as_str()).ok() } else { None }
+    }
+}
+
 /// Letters, digits, `_`, `-`, `.` and `:`, the first a letter or a digit: safe in keys, labels and paths.
 fn word(text: &str, max: usize) -> Result<(), Invalid> {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
@@ -249,6 +259,21 @@ mod tests {
         assert!(RecordStatus::try_from("None").is_ok());
         for bad in ["none", "", "a b", "a#b"] {
             assert!(RecordStatus::try_from(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_xray_gives_its_trace() {
+        let of = |header| TraceId::of_xray(header).map(|trace| trace.as_str().to_owned());
+        let trace = Some("5759e988bd862e3fe1be46a994272793".to_owned());
+        assert_eq!(of("Root=1-5759e988-bd862e3fe1be46a994272793"), trace);
+        assert_eq!(
+            of("Self=1-x;Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"),
+            trace
+        );
+        for bad in ["", "Root=", "Root=2-5759e988-bd862e3fe1be46a994272793", "Root=1-5759e988", "Root=1-0-0"]
+        {
+            assert_eq!(of(bad), None, "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{Invalid, Job, Status, StatusInput, Timestamp};
 
 /// How a queued job waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wait {
     /// A worker may claim it.
     Due,
@@ -59,6 +59,21 @@ impl Wait {
             0 => Self::Scheduled,
             _ => Self::Retrying,
         })
+    }
+
+    /// When a job is due that was not due when it was last changed, and how it waits until then.
+    pub fn planned(job: &Job) -> Option<(Timestamp, Self)> {
+        let wait = Self::of(job, job.updated_at).filter(|wait| *wait != Self::Due)?;
+        Some((job.state.available_at()?, wait))
+    }
+
+    /// The word that is shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Scheduled => "scheduled",
+            Self::Retrying => "retrying",
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access::{
     AccessControl, Error as AccessError, Flush, Freshness, RateLimitStatus, StoredAccess, Ticket, Used,
@@ -59,6 +60,8 @@ impl Backend for Nothing {
 
 /// Knows no keys, and lets nobody through but on open routes.
 impl AccessControl for Nothing {
+    const IS_BARE: bool = true;
+
     async fn key(&self, _: &KeyHash, _: Freshness, _: Timestamp) -> Result<Option<AccessKey>, AccessError> {
         Ok(None)
     }
@@ -76,6 +79,8 @@ impl AccessControl for Nothing {
     }
 
     fn note(&self, _: &Used<'_>) {}
+
+    fn answered(&self, _: Option<&str>, _: u16, _: Duration) {}
 
     fn remembers(&self) -> bool {
         false

@@ -173,7 +173,11 @@ impl<B: Backend> Call<'_, B> {
     }
 }
 
-/// The trace that a request says it belongs to.
+/// The trace that a request says it belongs to: by its `traceparent`, or by the header of AWS X-Ray, which API Gateway sets.
 pub(super) fn trace_id(headers: &HeaderMap) -> Option<TraceId> {
-    TraceId::of_traceparent(headers.get("traceparent")?.to_str().ok()?)
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("traceparent") {
+        Some(traceparent) => TraceId::of_traceparent(traceparent),
+        None => TraceId::of_xray(text("x-amzn-trace-id")?),
+    }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use lambda_http::http::Method;
 use lambda_http::{Request, RequestExt};
 use percent_encoding::percent_decode_str;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::caller::{authenticate, authorize};
+use super::methods::reads;
 use super::route;
 use super::{Access, Answer, Backend, Call, Caller, Problem, call, encoding};
 use crate::access::{self, AccessControl, RateLimitStatus, Used};
@@ -23,6 +25,8 @@ pub(super) struct Incoming {
     pub(super) function: &'static str,
     /// When it came.
     pub(super) began: Timestamp,
+    /// The same, for the time that it takes.
+    started: Instant,
     /// An id that nobody had before.
     pub(super) fresh: Uuid,
     /// Under which the log knows the request.
@@ -98,6 +102,7 @@ impl Incoming {
         Self {
             function,
             began: clock(),
+            started: Instant::now(),
             fresh,
             request_id,
             clock,
@@ -131,23 +136,23 @@ impl Incoming {
 
     /// Logs the one line of a request that was answered whole.
     pub(super) fn answered(&self, answer: &Answer) {
-        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let Self { function, request_id, method, path, route, trace_id, .. } = self;
         let (key_id, owner) = self.who();
         let (status, duration_ms) = (answer.status().as_u16(), self.duration_ms());
-        tracing::info!(function, %method, path, key_id, owner, status, duration_ms, request_id, trace_id, "answered");
+        tracing::info!(function, %method, path, route, key_id, owner, status, duration_ms, request_id, trace_id, "answered");
     }
 
     /// Logs the one line of a request whose answer was streamed to its end, or to where its caller left.
     pub(super) fn streamed(&self, status: u16, bytes: u64, how: &str) {
-        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let Self { function, request_id, method, path, route, trace_id, .. } = self;
         let (key_id, owner) = self.who();
         let duration_ms = self.duration_ms();
-        tracing::info!(function, %method, path, key_id, owner, status, bytes, duration_ms, request_id, trace_id, "{how}");
+        tracing::info!(function, %method, path, route, key_id, owner, status, bytes, duration_ms, request_id, trace_id, "{how}");
     }
 
     /// Logs the one line of a request that was answered with a problem, or whose answer broke off after these bytes.
     pub(super) fn failed(&self, problem: &Problem, bytes: Option<u64>) {
-        let Self { function, request_id, method, path, trace_id, .. } = self;
+        let Self { function, request_id, method, path, route, trace_id, .. } = self;
         let (key_id, owner) = self.who();
         let (status, code) = (problem.status().as_u16(), problem.code());
         let duration_ms = self.duration_ms();
@@ -155,9 +160,20 @@ impl Incoming {
         if problem.status().is_server_error() {
             let cause = problem.chain();
             let message = if bytes.is_some() { "broke off" } else { "failed" };
-            tracing::error!(function, %method, path, key_id, owner, status, code, cause, bytes, duration_ms, request_id, trace_id, "{message}");
+            tracing::error!(function, %method, path, route, key_id, owner, status, code, cause, bytes, duration_ms, request_id, trace_id, "{message}");
         } else {
-            tracing::info!(function, %method, path, key_id, owner, status, code, duration_ms, request_id, trace_id, "refused");
+            tracing::info!(function, %method, path, route, key_id, owner, status, code, duration_ms, request_id, trace_id, "refused");
+        }
+    }
+
+    /// The method and the path of the route, as metrics have them.
+    fn operators_route(&self) -> Cow<'_, str> {
+        if self.route.contains(' ') {
+            Cow::Borrowed(&self.route)
+        } else {
+            // Callers choose the method, and must not choose the names of numbers.
+            let method = if reads(&self.method) { "GET" } else { "other" };
+            Cow::Owned(format!("{method} {}", self.route))
         }
     }
 
@@ -167,6 +183,8 @@ impl Incoming {
             let (route, status) = (self.route.as_str(), answer.status().as_u16());
             control.note(&Used { owner, key_id, route, status, now: self.began });
         }
+        let operators_route = self.operators_route();
+        control.answered(Some(&operators_route), answer.status().as_u16(), self.started.elapsed());
         let answer = answer.with("x-request-id", &self.request_id);
         match self.limit_status {
             Some(limit_status) => limit_status.on(answer),
@@ -216,6 +234,7 @@ impl Incoming {
         };
         let body = match max_body_bytes {
             0 => Cow::Borrowed(&[][..]),
+            _ if C::IS_BARE => Cow::Borrowed(&[][..]),
             _ => encoding::decoded(request.headers(), request.body().as_ref(), max_body_bytes)?,
         };
         // The local stack hands path values on as they came, API Gateway decodes them: see `path`.

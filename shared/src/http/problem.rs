@@ -261,6 +261,34 @@ impl Problem {
         problem
     }
 
+    /// 503: the deployment has no metrics store.
+    pub fn no_metrics_store() -> Self {
+        let detail = "the deployment names no metrics store; set METRICS_QUERY_URL";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_metrics_store", "There is no metrics store", detail)
+    }
+
+    /// 422: the metrics store does not understand the query.
+    pub fn refused_metrics_query(error: &impl fmt::Display) -> Self {
+        Self::invalid_query(vec![FieldError::new("query", Invalid(format!("must be PromQL; {error}")))])
+    }
+
+    /// 502: the metrics store refused us, failed, or cannot be reached.
+    pub fn metrics_store_failed(detail: String, source: impl Error + Send + Sync + 'static) -> Self {
+        let title = "The metrics store failed";
+        let mut problem = Self::new(StatusCode::BAD_GATEWAY, "metrics_store_failed", title, detail);
+        problem.0.source = Some(source.into());
+        problem
+    }
+
+    /// 504: the metrics store did not answer in time.
+    pub fn metrics_store_timeout(source: impl Error + Send + Sync + 'static) -> Self {
+        let detail = "the metrics store did not answer in time; ask for a shorter range or a longer step";
+        let title = "The metrics store is too slow";
+        let mut problem = Self::new(StatusCode::GATEWAY_TIMEOUT, "metrics_store_timeout", title, detail);
+        problem.0.source = Some(source.into());
+        problem
+    }
+
     /// 500: our fault; the log says which, under the request's id.
     pub fn internal(source: impl Error + Send + Sync + 'static) -> Self {
         let detail = "the fault is ours and is logged under the x-request-id of this answer";

@@ -20,6 +20,8 @@ pub trait Route: Send + Sync + 'static {
     const ACCESS: Access;
     /// Longest body that it reads, in bytes; 0: a body is not looked at.
     const MAX_BODY_BYTES: usize;
+    /// Whether its requests are numbers for operators.
+    const IS_OBSERVED: bool = true;
     /// Routes of other functions whose paths are also of this one: `/v1/jobs/claim` is one of `/v1/jobs/{job_id}`.
     const OTHERS: &'static [RouteKey] = &[];
     /// The values that it works with.
@@ -37,6 +39,8 @@ pub trait Serves: Send + Sync + 'static {
     type Backend: Backend;
     /// Its routes.
     const ROUTES: &'static [Served<Self::Backend>];
+    /// Whether its requests are numbers for operators.
+    const IS_OBSERVED: bool = true;
     /// Routes of other functions whose paths may lead to this one, with a method that they don't have.
     const OTHERS: &'static [RouteKey] = &[];
 }
@@ -46,6 +50,7 @@ impl<R: Route> Serves for R {
     const NAME: &'static str = R::NAME;
     type Backend = R::Backend;
     const ROUTES: &'static [Served<R::Backend>] = &[Served::of::<R>()];
+    const IS_OBSERVED: bool = R::IS_OBSERVED;
     const OTHERS: &'static [RouteKey] = R::OTHERS;
 }
 

@@ -35,6 +35,9 @@ fn routes<F: Serves>() -> Vec<RouteKey> {
 
 async fn start<F: Serves>(environment: Environment) -> Result<Started, Error> {
     let (backend, access) = F::Backend::start(&environment).await?;
+    if F::IS_OBSERVED && access.remembers() {
+        environment.telemetry.start(F::NAME);
+    }
     let (backend, access) = (Arc::new(backend), Arc::new(access));
     let cors = Arc::new(Cors::of(&environment.vars));
     let serving = Serving::<F> { backend, access, cors, clock: environment.clock };
@@ -132,7 +135,7 @@ async fn serve<F: Serves>(
         }
     };
     let answer = cors.on(incoming.leave(access, answer), request.headers(), methods.as_ref());
-    let answer = answer.packed(request.headers());
+    let answer = if Control::<F>::IS_BARE { answer } else { answer.packed(request.headers()) };
     let answer = if request.method() == Method::HEAD { answer.without_body() } else { answer };
     answer.into_response()
 }

@@ -64,6 +64,9 @@ pub const fn streaming<R: StreamRoute>() -> Function {
 
 async fn start<R: StreamRoute>(environment: Environment) -> Result<Started, Error> {
     let (backend, access) = R::Backend::start(&environment).await?;
+    if access.remembers() {
+        environment.telemetry.start(R::NAME);
+    }
     let cors = Cors::of(&environment.vars);
     let serving = Serving::<R> { backend: Arc::new(backend), access, cors, clock: environment.clock };
     Ok(Started::Streamed(Arc::new(serving)))

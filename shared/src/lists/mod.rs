@@ -10,6 +10,7 @@
 //!    than creation, `sorted` does this.
 //! 5. `reader` merges the ranges, and reads each only as far as its turn comes.
 //! 6. If the list has filters that jobs are not counted by, `matches` counts the rows that the page has not read.
+//!    If the only filter is how queued jobs wait, `waits` knows the total from the counts.
 //! 7. `rows` makes jobs of the rows.
 //!
 //! `count` answers how many jobs a list has by status and type. Exports and bulk changes read a list part by part.
@@ -23,6 +24,7 @@ mod prepared;
 mod reader;
 mod rows;
 mod sorted;
+mod waits;
 mod workers;
 
 pub use count::Counts;
@@ -75,8 +77,8 @@ impl Jobs<'_> {
     }
 
     /// Counts the jobs of a list, by status and by type.
-    pub async fn count(&self, query: &JobQuery) -> Result<Counts, ListError> {
-        count::count(self.ledger.source().await?, query).await
+    pub async fn count(&self, query: &JobQuery, wants_waits: bool) -> Result<Counts, ListError> {
+        count::count(self.ledger.source().await?, query, wants_waits).await
     }
 
     /// Reads which workers hold jobs of an owner.

@@ -3,7 +3,7 @@
 use super::matches::{Total, matches, stretches};
 use super::prepared::Prepared;
 use super::reader::{Reader, Taken};
-use super::{ListError, MAX_EXAMINED, MAX_MATCHES};
+use super::{ListError, MAX_EXAMINED, MAX_MATCHES, waits};
 use crate::counts::{Begin, locate};
 use crate::domain::CreatedRange;
 use crate::store::StoreError;
@@ -68,7 +68,7 @@ async fn counted(list: &Prepared<'_>, after: Option<&str>, limit: usize) -> Resu
     let mut reader = list.reader(&list.plan(limit + 1), bounds(list, after), list.query.order);
     let (rows, total) = tokio::try_join!(take(&mut reader, 0, limit), list.total())?;
     // A list that ends on its first page has counted itself, and is not late.
-    let is_whole = after.is_none() && rows.rows.len() <= limit && rows.gave_up_at.is_none();
+    let is_whole = after.is_none() && rows.is_end(limit);
     let total = if is_whole { Total::exact(rows.seen()) } else { Total::exact(total).or_seen(rows.seen()) };
     Ok(rows.page(limit, total))
 }
@@ -95,11 +95,21 @@ async fn filtered(
     let order = list.query.order;
     let plan = list.plan(skip + limit + 1);
     let mut reader = list.reader(&plan, bounds(list, after), order);
-    let (rows, stretches) = tokio::try_join!(take(&mut reader, skip, limit), stretches(list))?;
-    let before = after.map(|key| bounds(list, None).up_to(key, order));
-    let total = matches(list, &plan, &stretches, reader, before.as_ref()).await?;
+    let known = async {
+        let total = waits::counted(list.source, list.query).await?;
+        let stretches = if total.is_none() { stretches(list).await? } else { Vec::new() };
+        Ok((total, stretches))
+    };
+    let (rows, (counted, stretches)) = tokio::try_join!(take(&mut reader, skip, limit), known)?;
     let skipped = u64::try_from(skip).unwrap_or(u64::MAX);
     let seen = if rows.rows.is_empty() { 0 } else { skipped + rows.seen() };
+    if let Some(total) = counted {
+        let is_whole = after.is_none() && skip == 0 && rows.is_end(limit);
+        let total = if is_whole { Total::exact(seen) } else { Total::exact(total).or_seen(seen) };
+        return Ok(rows.page(limit, total));
+    }
+    let before = after.map(|key| bounds(list, None).up_to(key, order));
+    let total = matches(list, &plan, &stretches, reader, before.as_ref()).await?;
     Ok(rows.page(limit, total.or_seen(seen)))
 }
 
@@ -118,6 +128,11 @@ struct Rows {
 impl Rows {
     fn seen(&self) -> u64 {
         u64::try_from(self.rows.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the list ends with a page of this length.
+    fn is_end(&self, limit: usize) -> bool {
+        self.rows.len() <= limit && self.gave_up_at.is_none()
     }
 
     fn page(mut self, limit: usize, total: Total) -> Page {

@@ -13,20 +13,17 @@ use serde::Serialize;
 
 use super::any_of;
 use super::give_back::give_back_all;
-use super::oldest::oldest_due;
 use super::send::{Made, replace};
-use crate::counts::{
-    Greatest, MAX_NOTED_TYPES, NotedType, QueueNote, counts_by_owner, each_type, owners, record_reaper_run,
-};
+use super::standing::{Standing, counted};
+use crate::counts::{counts_by_owner, owners, record_reaper_run};
 use crate::domain::{
     CreatedRange, Head, Job, JobId, JobQuery, Order, Owner, Status, Timestamp, TypeName, WorkerId,
     is_reserved, steps::expired,
 };
 use crate::environment::Environment;
-use crate::store::plans::{get_heads, queue::Queue};
+use crate::store::plans::get_heads;
 use crate::store::ranges::{Bounds, Range, exact_ranges};
-use crate::store::schema::ALL_OWNERS;
-use crate::store::{AttributeMap, Ledger, Source, Store, StoreError, Tables, head_of_row, id_of_row};
+use crate::store::{AttributeMap, Ledger, Source, StoreError, head_of_row, id_of_row};
 
 /// Owners that are looked at side by side.
 pub(super) const OWNERS_AT_ONCE: usize = 8;
@@ -36,8 +33,6 @@ const BATCHES_AT_ONCE: usize = 4;
 const HEADS_A_READ: usize = 100;
 /// Tries of one batch that are ended side by side, where no slots are given back.
 const ENDS_AT_ONCE: usize = 8;
-/// Parts of queues that are looked at side by side.
-const QUEUES_AT_ONCE: usize = 16;
 /// How long before its end it begins nothing more, in milliseconds.
 pub(super) const MARGIN_MS: u64 = 10_000;
 /// Each so many minutes, all owners' running jobs are looked at, whatever the counts say: even if the counter stands
@@ -81,7 +76,7 @@ pub async fn watch(
     let (now, Ledger { store, config, .. }) = (clock(), ledger);
     let is_thorough = (now.millis() / 60_000) % THOROUGH_MINUTES == 0;
     let counted = counted(store, &config.tables).await?;
-    let (mut seen, mut oldest, mut all) = (Seen::default(), BTreeMap::new(), Vec::new());
+    let (mut seen, mut standing, mut all) = (Seen::default(), Standing::default(), Vec::new());
     if is_thorough || counted.is_any {
         let source = ledger.source().await?;
         let look = Look { ledger, source, clock, ends_at, seen };
@@ -95,55 +90,33 @@ pub async fn watch(
         owners.rotate_left(begin);
         let looks = owners.iter().map(|owner| look.owner(owner));
         stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect::<()>().await;
-        oldest = look.oldest(&waiting, &counted.busiest).await;
+        standing = look.standing(&waiting, &counted).await;
         seen = look.seen;
         all = owners;
     }
     let whole = !seen.is_partial.load(Ordering::Relaxed);
     // A result that is half known is not told: the metrics show how old the last note is.
     if whole {
-        seen.note(oldest, now).record(store, &config.tables).await?;
+        let note = standing.note(&seen.holders(), now);
+        note.record(store, &config.tables).await?;
     }
     let types_given_back = if is_thorough { give_back_all(ledger, &all, clock, ends_at).await } else { 0 };
     record_reaper_run(store, &config.tables, now).await?;
     Ok(Watched { types_given_back, ..seen.watched(whole) })
 }
 
-/// The counts of all owners.
-struct AllOwners {
-    /// Whether any job waits or runs.
-    is_any: bool,
-    /// Of the types that have waiting jobs, those of which there are most.
-    busiest: BTreeSet<TypeName>,
-}
-
-/// Reads the counts of all types, however many there are, and keeps what a look needs.
-async fn counted(store: &Store, tables: &Tables) -> Result<AllOwners, StoreError> {
-    let (mut is_any, mut busiest) = (false, Greatest::new(MAX_NOTED_TYPES));
-    each_type(store, tables, ALL_OWNERS, |kind, counts| {
-        let waiting = counts.get(Status::Queued);
-        is_any |= waiting > 0 || counts.get(Status::Running) > 0;
-        if waiting > 0 {
-            busiest.add(waiting, kind, ());
-        }
-    })
-    .await?;
-    let (busiest, _) = busiest.finish();
-    Ok(AllOwners { is_any, busiest: busiest.map(|(kind, ())| kind).collect() })
-}
-
 /// The values that one look works with.
-struct Look<'a> {
+pub(super) struct Look<'a> {
     ledger: &'a Ledger,
-    source: Source<'a>,
-    clock: fn() -> Timestamp,
+    pub(super) source: Source<'a>,
+    pub(super) clock: fn() -> Timestamp,
     ends_at: Option<Timestamp>,
-    seen: Seen,
+    pub(super) seen: Seen,
 }
 
 /// Its findings so far.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     owners: AtomicU64,
     running: AtomicU64,
     queued: AtomicU64,
@@ -156,14 +129,14 @@ struct Seen {
 }
 
 #[derive(Default)]
-struct Holders {
-    workers: BTreeSet<(Owner, WorkerId)>,
-    tries: BTreeMap<TypeName, u64>,
+pub(super) struct Holders {
+    pub(super) workers: BTreeSet<(Owner, WorkerId)>,
+    pub(super) tries: BTreeMap<TypeName, u64>,
 }
 
 impl Look<'_> {
     /// Whether something more may begin.
-    fn is_time_left(&self) -> bool {
+    pub(super) fn is_time_left(&self) -> bool {
         let is_left = self.ends_at.is_none_or(|end| end.since((self.clock)()) > MARGIN_MS);
         if !is_left {
             self.seen.is_partial.store(true, Ordering::Relaxed);
@@ -273,49 +246,6 @@ impl Look<'_> {
             self.seen.trouble(&error, "a try whose lease ran out could not be ended");
         }
     }
-
-    /// Since when the job of each of these types waits that has been due for longest.
-    async fn oldest(&self, owners: &[Owner], kinds: &BTreeSet<TypeName>) -> BTreeMap<TypeName, Timestamp> {
-        let looks = owners.iter().map(|owner| self.oldest_of(owner, kinds));
-        let found: Vec<_> =
-            stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(OWNERS_AT_ONCE).collect().await;
-        let mut oldest = BTreeMap::new();
-        for (kind, due) in found.into_iter().flatten() {
-            oldest.entry(kind).and_modify(|known: &mut Timestamp| *known = due.min(*known)).or_insert(due);
-        }
-        oldest
-    }
-
-    async fn oldest_of(&self, owner: &Owner, kinds: &BTreeSet<TypeName>) -> Vec<(TypeName, Timestamp)> {
-        if !self.is_time_left() {
-            return Vec::new();
-        }
-        let mut waiting = Vec::new();
-        let read = each_type(self.source.store, self.source.tables, owner.as_str(), |kind, counts| {
-            if counts.get(Status::Queued) > 0 && kinds.contains(&kind) {
-                waiting.push(kind);
-            }
-        });
-        if let Err(error) = read.await {
-            self.seen.missed(&error, "an owner's counts could not be read");
-            return Vec::new();
-        }
-        let parts = waiting.iter().flat_map(|kind| (0..self.source.shards).map(move |shard| (kind, shard)));
-        let looks = parts.map(|(kind, shard)| async move {
-            if !self.is_time_left() {
-                return None;
-            }
-            match oldest_due(self.source, Queue { owner, kind, shard }, (self.clock)()).await {
-                Ok(due) => due.map(|due| (kind.clone(), due)),
-                Err(error) => {
-                    self.seen.missed(&error, "a queue could not be looked at");
-                    None
-                }
-            }
-        });
-        let looks: Vec<_> = looks.collect();
-        stream::iter(looks).buffer_unordered(QUEUES_AT_ONCE).filter_map(async |found| found).collect().await
-    }
 }
 
 impl Seen {
@@ -338,7 +268,7 @@ impl Seen {
     }
 
     /// Something could not be read. If a stored item is corrupt, it does not keep the rest from being told.
-    fn missed(&self, error: &StoreError, what: &str) {
+    pub(super) fn missed(&self, error: &StoreError, what: &str) {
         if !matches!(error, StoreError::Corrupt(_)) {
             self.is_partial.store(true, Ordering::Relaxed);
         }
@@ -352,23 +282,6 @@ impl Seen {
 
     fn holders(&self) -> MutexGuard<'_, Holders> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, oldest: BTreeMap<TypeName, Timestamp>, now: Timestamp) -> QueueNote {
-        let holders = self.holders();
-        let mut held: Vec<_> = holders.tries.iter().map(|(kind, tries)| (*tries, kind)).collect();
-        held.sort_unstable_by(|a, b| b.cmp(a));
-        let mut types: BTreeMap<TypeName, NotedType> = BTreeMap::new();
-        for (kind, due) in oldest {
-            types.entry(kind).or_default().oldest_due = Some(due);
-        }
-        for (tries, kind) in held {
-            if types.len() < MAX_NOTED_TYPES || types.contains_key(kind) {
-                types.entry(kind.clone()).or_default().tries = tries;
-            }
-        }
-        let workers = u64::try_from(holders.workers.len()).unwrap_or(u64::MAX);
-        QueueNote { noted_at: now, workers, types }
     }
 
     fn watched(&self, whole: bool) -> Watched {

@@ -6,15 +6,15 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::Jobs;
 use super::oldest::oldest_due;
-use crate::counts::{StatusCounts, types_with_jobs};
-use crate::domain::{Owner, Timestamp, TypeName, is_reserved};
+use crate::counts::{NotDue, Planned, StatusCounts, planned_exactly, types_with_jobs};
+use crate::domain::{Owner, Status, Timestamp, TypeName, Wait, is_reserved};
 use crate::store::pages::READS_AT_ONCE;
 use crate::store::plans::queue::Queue;
 use crate::store::type_item::{type_of_item, types_after};
 use crate::store::{Source, StoreError, StoredType};
 
-/// How far the jobs of a type that may be claimed are counted.
-pub const MAX_DUE: u64 = 1_000;
+/// How far the jobs of a type that may be claimed are counted by the queue. If there are more, the counts tell.
+const MAX_DUE: u64 = 1_000;
 
 /// A type, and how it stands.
 #[derive(Clone, Debug)]
@@ -25,8 +25,10 @@ pub struct TypeOverview {
     pub stored: Option<StoredType>,
     /// How many jobs it has in each status, as far as they are counted.
     pub counts: StatusCounts,
-    /// How many of its jobs may be claimed, up to [`MAX_DUE`].
-    pub due: u64,
+    /// How its queued jobs wait, and how many.
+    pub waits: [(Wait, u64); 3],
+    /// Whether these numbers are all that there are.
+    pub is_exact: bool,
     /// Since when the one of them may be claimed that waits for longest.
     pub oldest_due: Option<Timestamp>,
 }
@@ -82,12 +84,22 @@ impl Jobs<'_> {
         let looks = kinds.iter().map(|kind| look(source, owner, kind, now));
         let looks: Vec<_> =
             stream::iter(looks.collect::<Vec<_>>()).buffered(READS_AT_ONCE).try_collect().await?;
-        let types = kinds.into_iter().zip(looks).map(|(kind, (due, oldest_due))| TypeOverview {
-            stored: stored.found.remove(&kind),
-            counts: counted.found.remove(&kind).unwrap_or_default(),
-            due,
-            oldest_due,
-            kind,
+        let waits = kinds.iter().any(|kind| counted.queued(kind) > 0);
+        let planned = if waits {
+            planned_exactly(source, owner, |kind| kinds.binary_search(kind).is_ok(), now).await?
+        } else {
+            Planned { is_exact: true, ..Planned::default() }
+        };
+        let types = kinds.into_iter().zip(looks).map(|(kind, look)| {
+            let (queued, not_due) = (counted.queued(&kind), planned.of(&kind));
+            TypeOverview {
+                stored: stored.found.remove(&kind),
+                counts: counted.found.remove(&kind).unwrap_or_default(),
+                waits: look.waits(queued, not_due),
+                is_exact: planned.is_exact,
+                oldest_due: look.oldest_due,
+                kind,
+            }
         });
         Ok(TypePage { types: types.collect(), next })
     }
@@ -115,13 +127,38 @@ async fn counted_types(
     Ok(Names { found, has_more })
 }
 
-/// How many jobs of a type may be claimed, and since when the first of them.
+/// The jobs of a type that may be claimed, as the queue has them.
+struct Look {
+    /// How many; `None`: more than [`MAX_DUE`].
+    due: Option<u64>,
+    /// Since when the first of them.
+    oldest_due: Option<Timestamp>,
+}
+
+impl Look {
+    /// How the queued jobs wait. The queue itself knows best which are due, as it is never late.
+    fn waits(&self, queued: u64, not_due: NotDue) -> [(Wait, u64); 3] {
+        let waits = not_due.split(queued);
+        waits.map(|(wait, count)| match (wait, self.due) {
+            (Wait::Due, Some(due)) => (wait, due),
+            (Wait::Due, None) => (wait, count.max(MAX_DUE)),
+            (Wait::Scheduled | Wait::Retrying, _) => (wait, count),
+        })
+    }
+}
+
+impl Names<StatusCounts> {
+    fn queued(&self, kind: &TypeName) -> u64 {
+        self.found.get(kind).map_or(0, |counts| counts.get(Status::Queued))
+    }
+}
+
 async fn look(
     source: Source<'_>,
     owner: &Owner,
     kind: &TypeName,
     now: Timestamp,
-) -> Result<(u64, Option<Timestamp>), StoreError> {
+) -> Result<Look, StoreError> {
     let (mut due, mut oldest) = (0, None);
     for shard in 0..source.shards {
         let queue = Queue { owner, kind, shard };
@@ -131,5 +168,5 @@ async fn look(
         let page = source.store.query(queue.count_due(source.tables, now, limit)).await?;
         due += u64::try_from(page.count).unwrap_or(0);
     }
-    Ok((due.min(MAX_DUE), oldest))
+    Ok(Look { due: Some(due).filter(|due| *due < MAX_DUE), oldest_due: oldest })
 }

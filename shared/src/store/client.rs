@@ -25,11 +25,13 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemInputBuilder;
 use aws_sdk_dynamodb::types::{ConsumedCapacity, PutRequest, ReturnConsumedCapacity, WriteRequest};
 use aws_smithy_http_client::{Builder, tls};
+use tokio::time::Instant;
 
 use super::config::Endpoint;
 use super::retry::{FIRST_BACKOFF, MAX_TRIES, backoff, may_be_done, retrying};
 use super::{AttributeMap, StoreError};
 use crate::meter::Meter;
+use crate::telemetry::Telemetry;
 
 /// Tries of a transaction that another one keeps from its items, or of a batch of which a part was left over.
 const MAX_CONFLICT_TRIES: u32 = 8;
@@ -70,6 +72,7 @@ pub struct Store {
     /// The same without the SDK's retries, for operations that have to know of each try.
     once: Client,
     meter: Option<Arc<Meter>>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 impl Store {
@@ -105,26 +108,34 @@ impl Store {
             .build();
         let config = retrying(config.timeout_config(timeouts)).build();
         let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
-        Self { client: Client::from_conf(config), once: Client::from_conf(once), meter }
+        Self { client: Client::from_conf(config), once: Client::from_conf(once), meter, telemetry: None }
+    }
+
+    /// The same connection, whose requests are numbers for operators, too.
+    #[must_use]
+    pub fn observed(self, telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
     }
 
     /// The same connection, whose requests are not counted.
     #[must_use]
     pub fn unmetered(&self) -> Self {
-        Self { meter: None, ..self.clone() }
+        Self { meter: None, telemetry: None, ..self.clone() }
     }
 
     /// Reads one item.
     pub async fn get(&self, plan: GetItemInputBuilder) -> Result<Option<AttributeMap>, StoreError> {
         let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
-        let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
+        let output =
+            self.metered("GetItem", sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
         Ok(output.map_err(sorted)?.item)
     }
 
     /// Reads one page of a range.
     pub async fn query(&self, plan: QueryInputBuilder) -> Result<QueryOutput, StoreError> {
         let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
-        let output = self.metered(sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
+        let output =
+            self.metered("Query", sent, |output| (units(output.consumed_capacity.as_ref()), 0.0)).await;
         output.map_err(sorted)
     }
 
@@ -138,8 +149,11 @@ impl Store {
         for tried in 0..MAX_CONFLICT_TRIES {
             let sent =
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
-            let output =
-                self.metered(sent, |output| (units(output.consumed_capacity.iter().flatten()), 0.0)).await;
+            let output = self
+                .metered("BatchGetItem", sent, |output| {
+                    (units(output.consumed_capacity.iter().flatten()), 0.0)
+                })
+                .await;
             let output = output.map_err(sorted)?;
             for (table, items) in output.responses.unwrap_or_default() {
                 found.entry(table).or_default().extend(items);
@@ -157,7 +171,7 @@ impl Store {
     /// Writes one item.
     pub async fn put(&self, plan: PutItemInputBuilder) -> Result<Written, StoreError> {
         let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
-        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+        match self.metered("PutItem", sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
                 PutItemError::ConditionalCheckFailedException(failed) => Ok(self.refused(failed.item)),
@@ -187,7 +201,12 @@ impl Store {
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
             let cost =
                 |output: &BatchWriteItemOutput| (0.0, units(output.consumed_capacity.iter().flatten()));
-            let left = self.metered(sent, cost).await.map_err(sorted)?.unprocessed_items.unwrap_or_default();
+            let left = self
+                .metered("BatchWriteItem", sent, cost)
+                .await
+                .map_err(sorted)?
+                .unprocessed_items
+                .unwrap_or_default();
             if left.is_empty() {
                 return Ok(());
             }
@@ -200,7 +219,8 @@ impl Store {
     /// Changes one item.
     pub async fn update(&self, plan: UpdateItemInputBuilder) -> Result<Written, StoreError> {
         let sent = Box::pin(plan.set_return_consumed_capacity(self.report()).send_with(&self.client));
-        match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
+        match self.metered("UpdateItem", sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await
+        {
             Ok(output) => Ok(Written::Done(output.attributes)),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
                 UpdateItemError::ConditionalCheckFailedException(failed) => Ok(self.refused(failed.item)),
@@ -224,11 +244,13 @@ impl Store {
         loop {
             let sent =
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.once));
-            let error =
-                match self.metered(sent, |output| (0.0, units(output.consumed_capacity.as_ref()))).await {
-                    Ok(output) => return Ok(Written::Done(output.attributes)),
-                    Err(error) => error,
-                };
+            let error = match self
+                .metered("DeleteItem", sent, |output| (0.0, units(output.consumed_capacity.as_ref())))
+                .await
+            {
+                Ok(output) => return Ok(Written::Done(output.attributes)),
+                Err(error) => error,
+            };
             is_done_perhaps |= may_be_done(&error);
             let error = match error {
                 SdkError::ServiceError(error) => match error.into_err() {
@@ -265,7 +287,9 @@ impl Store {
             let sent =
                 Box::pin(plan.clone().set_return_consumed_capacity(self.report()).send_with(&self.client));
             let failed = match self
-                .metered(sent, |output| (0.0, units(output.consumed_capacity.iter().flatten())))
+                .metered("TransactWriteItems", sent, |output| {
+                    (0.0, units(output.consumed_capacity.iter().flatten()))
+                })
                 .await
             {
                 Ok(_) => return Ok(Transacted::Done),
@@ -311,9 +335,18 @@ impl Store {
 
     async fn metered<T, E>(
         &self,
+        operation: &'static str,
         sent: impl Future<Output = Result<T, E>>,
         cost: impl Fn(&T) -> (f64, f64),
     ) -> Result<T, E> {
+        let sent = async {
+            let began = Instant::now();
+            let output = sent.await;
+            if let Some(telemetry) = &self.telemetry {
+                telemetry.sent(operation, began.elapsed());
+            }
+            output
+        };
         let Some(meter) = &self.meter else { return sent.await };
         meter.begin();
         let output = sent.await;

@@ -1,5 +1,7 @@
 //! The values that a function works with: the store, its settings, and the memory of types, shards and owners.
 
+use std::sync::Arc;
+
 use super::owners::KnownOwners;
 use super::schema::{HEAD, KEYS};
 use super::shards::Shards;
@@ -8,6 +10,7 @@ use super::{Config, ConfigError, Memory, Store, StoreError, Tables, plans};
 use crate::bell::Bell;
 use crate::domain::{Owner, Timestamp, TypeName};
 use crate::environment::Environment;
+use crate::telemetry::Telemetry;
 
 /// The store, its settings, and the types that this execution environment has seen.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct Ledger {
     pub owners: KnownOwners,
     /// Wakes claims that wait in this process.
     pub bell: Bell,
+    /// The numbers of the function for operators.
+    pub telemetry: Arc<Telemetry>,
     pub(crate) clock: fn() -> Timestamp,
 }
 
@@ -54,6 +59,7 @@ impl Ledger {
         let config = Config::from_vars(&environment.vars)?;
         let (meter, transport) = (environment.meter.clone(), environment.transport.clone());
         let store = Store::connect(config.endpoint.as_ref(), meter, transport).await;
+        let store = store.observed(Arc::clone(&environment.telemetry));
         let (known_types, shards, owners) =
             (KnownTypes::default(), Shards::default(), KnownOwners::default());
         let bell = environment.bell.clone();
@@ -67,6 +73,7 @@ impl Ledger {
             shards,
             owners,
             bell,
+            telemetry: Arc::clone(&environment.telemetry),
             clock: environment.clock,
         })
     }

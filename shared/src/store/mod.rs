@@ -7,6 +7,7 @@
 mod client;
 mod config;
 mod error;
+mod function_sums;
 mod head_step;
 pub mod head_write;
 mod heads;
@@ -37,6 +38,8 @@ mod whole;
 pub use client::{Store, Transacted, Written};
 pub use config::{Config, ConfigError, Endpoint, Tables};
 pub use error::{Corrupt, Error, StoreError};
+pub use function_sums::FunctionSums;
+pub(crate) use function_sums::{add as add_to_function, function_sums};
 pub(crate) use heads::read_heads;
 pub use heads::with_heads;
 pub use item::{AttributeMap, head_of_row, head_row, id_of_row, job_of_row};

@@ -4,6 +4,8 @@ use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::Observer;
+use crate::access::Flush;
 use crate::background::{Clock, Kind, run};
 use crate::domain::{JobId, Timestamp};
 use crate::environment::Environment;
@@ -25,12 +27,14 @@ pub const fn function<R: Runner>() -> Function {
 
 async fn start<R: Runner>(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
-    let feeding = Feeding { ledger, kinds: R::KINDS, clock: environment.clock };
+    let observer = Observer::start(R::NAME, &ledger);
+    let feeding = Feeding { ledger, observer, kinds: R::KINDS, clock: environment.clock };
     Ok(Started::Whole(Box::new(feeding)))
 }
 
 struct Feeding {
     ledger: Ledger,
+    observer: Observer,
     kinds: &'static [Kind],
     clock: fn() -> Timestamp,
 }
@@ -80,10 +84,26 @@ impl Invoke for Feeding {
         Box::pin(async move {
             let event: Event = serde_json::from_str(event.get())?;
             let clock = Clock::new(self.clock, context.deadline);
-            for record in event.records {
-                run(&self.ledger, self.kinds, record.dynamodb.keys.task_id.text, clock).await?;
-            }
+            let count = event.records.len();
+            let running = async {
+                for record in event.records {
+                    run(&self.ledger, self.kinds, record.dynamodb.keys.task_id.text, clock).await?;
+                }
+                Ok::<(), Error>(())
+            };
+            let (outcome, ()) =
+                tokio::join!(running, self.observer.flush(&self.ledger, (self.clock)(), Flush::Due));
+            Observer::ended(&self.ledger, outcome.is_ok(), count, 0);
+            outcome?;
             Ok(to_raw_value(&Answer::default())?)
         })
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.observer.flush(&self.ledger, (self.clock)(), Flush::All))
     }
 }

@@ -61,6 +61,54 @@ async fn counting_a_thousand_records_is_within_its_cost() {
 }
 
 #[tokio::test]
+async fn planned_jobs_cost_three_more_items_however_many_they_are() {
+    let fixture = CostFixture::start().await;
+    let created = |jobs: usize, planned: bool| -> Vec<Write> {
+        let mut writes = lives(&["render"], 3 * jobs);
+        writes.retain(|write| write.old.is_none());
+        for head in writes.iter_mut().filter_map(|write| write.new.as_mut()).filter(|_| planned) {
+            head.job.state = State::Queued { available_at: BEGIN.plus_hours(40) };
+        }
+        writes
+    };
+    let due = count(&fixture, "shard-1", &created(300, false)).await;
+    let planned = count(&fixture, "shard-2", &created(300, true)).await;
+    planned.show("count 300 planned jobs of one type that are due at the same time");
+    assert_eq!(planned.write - due.write, 2 * 2 * 3, "halves of two units for each of three items");
+    assert_eq!(planned.read, due.read);
+}
+
+/// The numbers of planned jobs are three range reads, at any number of jobs.
+#[tokio::test]
+async fn counts_by_state_cost_the_same_with_ten_times_the_jobs() {
+    let fixture = CostFixture::start().await;
+    let metered = fixture.metered("get-job-count").await;
+    // The first call of an environment also reads the key and the settings.
+    metered.call(&fixture, &Request::new("GET", "/v1/jobs/count")).await;
+    let mut bills = Vec::new();
+    for numbers in [0..20, 20..200] {
+        let job = |number: usize| {
+            serde_json::json!({
+                "external_id": format!("planned-{number}"), "type": "render", "status": "queued",
+                "created_at": "2026-03-01T00:00:00Z", "available_at": "2100-01-01T00:00:00Z",
+            })
+        };
+        fixture.ingest(&numbers.clone().map(job).collect::<Vec<_>>()).await;
+        for query in ["by=state", "status=scheduled", "status=due"] {
+            let request = Request::new("GET", &format!("/v1/jobs/count?{query}"));
+            let (reply, bill) = metered.call(&fixture, &request).await;
+            let expect = if query == "status=due" { 0 } else { numbers.end };
+            assert_eq!(reply.at("/total"), expect, "{}", reply.text);
+            bill.show(&format!("count {query}, of {} jobs", numbers.end));
+            bill.within(1, 2, 0);
+            bills.push((query, bill));
+        }
+    }
+    let (few, many) = bills.split_at(3);
+    assert_eq!(few, many);
+}
+
+#[tokio::test]
 async fn a_scrape_costs_the_same_with_ten_times_the_jobs() {
     let fixture = CostFixture::start().await;
     let request = Request::new("GET", "/metrics");

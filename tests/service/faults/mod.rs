@@ -140,6 +140,7 @@ impl FaultFixture {
             keys.push(format!("/v1/admin/keys/{}", made.at("/key_id").as_str().expect("an id")));
         }
         let mut requests = requests_to_types();
+        requests.extend(requests_to_counts());
         requests.extend([
             (
                 "create-job",
@@ -151,13 +152,7 @@ impl FaultFixture {
                 Request::new("GET", "/v1/jobs?limit=2&offset=1&created_after=2026-01-01T00:00:01Z"),
             ),
             ("export-link", Request::new("GET", "/v1/jobs/export?type=render")),
-            (
-                "get-job-count",
-                Request::new("GET", "/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0"),
-            ),
             ("list-workers", Request::new("GET", "/v1/workers")),
-            ("get-job-stats", Request::new("GET", "/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
-            ("get-job-stats", Request::new("GET", "/v1/jobs/failures?type=render")),
             ("costs", Request::new("GET", "/v1/analytics/cost/by-team?start=2026-01-01")),
             ("get-job", Request::new("GET", &job(0))),
             (
@@ -218,6 +213,12 @@ impl FaultFixture {
     /// 503, with `Retry-After`, and nothing internal.
     #[track_caller]
     fn is_unavailable(&self, what: &str, reply: &Reply) {
+        // A scrape shows it as a number.
+        if what.starts_with("metrics") {
+            assert_eq!(reply.status, 200, "{what}: {}", reply.text);
+            assert!(reply.text.contains("\njobledger_dynamodb_up 0\n"), "{what}: {}", reply.text);
+            return;
+        }
         self.is_problem(what, reply, 503, "store_unavailable");
         let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
         assert!(after.is_some_and(|seconds| (1..=60).contains(&seconds)), "{what}: {:?}", reply.headers);
@@ -247,7 +248,7 @@ impl ProxiedFunction {
 }
 
 /// Functions that [`FaultFixture::requests`] does not call.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     // Called by streams and schedules: `counting`, `broken_off`, `background`, `reaper`, `routes::recount`.
     "tally-jobs",
     "delete-job-data",
@@ -260,6 +261,8 @@ const OTHERS: [&str; 10] = [
     "export-jobs",
     // Answers with the faults that it finds: `routes::health::detailed`.
     "detailed-health",
+    // Asks another server: `routes::api::metrics`.
+    "query-metrics",
     // Touch nothing.
     "health",
     "no-route",
@@ -276,6 +279,16 @@ async fn every_function_is_tested_with_faults() {
         assert!(expected.remove(other), "{other} is no function");
     }
     assert_eq!(asked, expected);
+}
+
+fn requests_to_counts() -> [(&'static str, Request); 4] {
+    let get = |path: &str| Request::new("GET", path);
+    [
+        ("get-job-count", get("/v1/jobs/count?created_after=2026-01-01T00:00:01Z&priority=0")),
+        ("get-job-count", get("/v1/jobs/count?by=state")),
+        ("get-job-stats", get("/v1/jobs/stats?created_after=2026-01-01T00:00:01Z")),
+        ("get-job-stats", get("/v1/jobs/failures?type=render")),
+    ]
 }
 
 fn requests_to_types() -> Vec<(&'static str, Request)> {

@@ -1,6 +1,7 @@
 //! One file or folder for each route, at the same path as in `functions/src/`. Both follow from the URL.
 
 mod analytics;
+mod api;
 mod health;
 mod ingest;
 mod jobs;

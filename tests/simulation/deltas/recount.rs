@@ -100,7 +100,9 @@ pub(super) fn balance(cells: &BTreeMap<Cell, i64>) -> i64 {
         | Cell::JobsOn(_)
         | Cell::CostOn(_)
         | Cell::Records
-        | Cell::Grouped => 0,
+        | Cell::Grouped
+        | Cell::Planned(..)
+        | Cell::AllPlanned(_) => 0,
     };
     cells.iter().map(part).sum()
 }
@@ -111,7 +113,8 @@ pub(super) fn sum_where(counts: &Counts, passes: impl Fn(&str, &Place) -> bool) 
     for (_, cells) in counts.iter().filter(|((scope, place), _)| passes(scope, place)) {
         let only_some = |cell: &Cell| {
             let is_measured = matches!(cell, Cell::Histogram(..) | Cell::Within(..) | Cell::Tries(_));
-            is_measured || matches!(cell, Cell::AliveIn(..) | Cell::Bytes | Cell::Grouped)
+            let is_planned = matches!(cell, Cell::Planned(..) | Cell::AllPlanned(_));
+            is_measured || is_planned || matches!(cell, Cell::AliveIn(..) | Cell::Bytes | Cell::Grouped)
         };
         for (cell, value) in cells.iter().filter(|(cell, _)| !only_some(cell)) {
             *sum.entry(*cell).or_default() += value;

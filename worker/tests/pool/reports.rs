@@ -209,3 +209,27 @@ async fn a_service_that_is_not_there_is_waited_for() {
     stop.send(()).unwrap();
     crate::mock::within(run).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn the_trace_of_a_job_reaches_its_handler_and_its_reports() {
+    let mock = Mock::start().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    mock.give(json!({ "job_id": "a-0", "type": "a", "trace_id": trace }));
+    mock.give(json!({ "job_id": "a-1", "type": "a" }));
+    let run = Run::start(
+        &mock,
+        mock.worker()
+            .handle("a", |task: Task| async move { Ok(json!([task.trace_id(), task.traceparent()])) }),
+    );
+    mock.until("the ends", |seen| !seen.ends("a-0").is_empty() && !seen.ends("a-1").is_empty()).await;
+    run.stop().await;
+    let seen = mock.seen();
+    let told = |job: &str| seen.of(job).last().map(|report| report.body["result"].clone()).unwrap();
+    let traceparent = told("a-0")[1].as_str().unwrap().to_owned();
+    assert_eq!(told("a-0")[0], trace);
+    assert!(traceparent.starts_with(&format!("00-{trace}-")) && traceparent.len() == 55, "{traceparent}");
+    assert_eq!(told("a-1"), json!([null, null]));
+    // The promise and the end of the first job carry it, and nothing else does.
+    let sent = seen.headers.iter().filter_map(|headers| headers.get("traceparent"));
+    assert_eq!(sent.collect::<Vec<_>>(), [&*traceparent; 2]);
+}

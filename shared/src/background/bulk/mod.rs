@@ -119,7 +119,7 @@ impl BulkState {
         if let Some(count) = counted(ledger, &query).await? {
             return Ok(Total::exact(count));
         }
-        let counts = ledger.jobs().count(&query).await?;
+        let counts = ledger.jobs().count(&query, false).await?;
         let own: u64 = counts
             .by_type
             .iter()

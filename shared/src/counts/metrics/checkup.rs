@@ -10,7 +10,8 @@ use super::lag::Probing;
 use super::reaper_run;
 use crate::counts::tally::{Probe, last_probe};
 use crate::domain::Timestamp;
-use crate::store::{Ledger, StoreError, Table};
+use crate::metrics_store::MetricsStore;
+use crate::store::{Ledger, Table};
 
 /// Longest wait for one component.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ pub enum Component {
     Counting,
     /// The reaper.
     Reaper,
+    /// The operator's metrics store.
+    MetricsStore,
 }
 
 /// The findings about one component.
@@ -117,32 +120,38 @@ impl Checkup {
 
 impl Checker {
     /// The last checkup, if it is fresh, and else a new one. Calls that come meanwhile wait for it.
-    pub async fn check(&self, ledger: &Ledger, now: Timestamp) -> Checkup {
+    pub async fn check(&self, ledger: &Ledger, metrics: &MetricsStore, now: Timestamp) -> Checkup {
         let mut last = self.last.lock().await;
         if let Some(fresh) = last.as_ref().filter(|last| now.since(last.checked_at) < REMEMBERED_MS) {
             return fresh.clone();
         }
-        let checkup = self.look(ledger, now).await.since(last.as_ref());
+        let checkup = self.look(ledger, metrics, now).await.since(last.as_ref());
         *last = Some(checkup.clone());
         checkup
     }
 
     /// Looks at everything side by side.
-    async fn look(&self, ledger: &Ledger, now: Timestamp) -> Checkup {
+    async fn look(&self, ledger: &Ledger, metrics: &MetricsStore, now: Timestamp) -> Checkup {
         let tables = futures_util::future::join_all(Table::ALL.map(|table| async move {
             let answer = timed(ledger.ping(table)).await;
             let health = if answer.value.is_some() { Health::Healthy } else { Health::Unhealthy };
             (Component::Table(table), Finding::new(health, now, answer.latency_ms))
         }));
-        let (tables, counting, reaper, ()) = tokio::join!(
+        let asked = async { if metrics.is_set() { Some(timed(metrics.check(now)).await) } else { None } };
+        let (tables, counting, reaper, metrics, ()) = tokio::join!(
             tables,
             timed(last_probe(&ledger.store, &ledger.config.tables)),
             timed(reaper_run::last(&ledger.store, &ledger.config.tables)),
+            asked,
             self.probing.send(ledger, now),
         );
         let mut findings: BTreeMap<_, _> = tables.into_iter().collect();
         findings.insert(Component::Counting, self.counting(counting, now));
         findings.insert(Component::Reaper, Self::reaper(reaper, now));
+        if let Some(answer) = metrics {
+            let health = if answer.value.is_some() { Health::Healthy } else { Health::Unhealthy };
+            findings.insert(Component::MetricsStore, Finding::new(health, now, answer.latency_ms));
+        }
         Checkup { checked_at: now, findings }
     }
 
@@ -176,16 +185,19 @@ struct Answer<T> {
 }
 
 /// Waits for an answer, but not for long.
-async fn timed<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Answer<T> {
+async fn timed<T, E: std::error::Error + 'static>(asked: impl Future<Output = Result<T, E>>) -> Answer<T> {
     let began = Instant::now();
-    let error = match timeout(PATIENCE, asked).await {
+    match timeout(PATIENCE, asked).await {
         Ok(Ok(value)) => {
             let latency_ms = u64::try_from(began.elapsed().as_millis()).ok();
             return Answer { value: Some(value), latency_ms };
         }
-        Ok(Err(error)) => error,
-        Err(elapsed) => StoreError::Unavailable(elapsed.into()),
-    };
-    tracing::warn!(error = &error as &dyn std::error::Error, "a checkup found an error");
+        Ok(Err(error)) => warn(&error),
+        Err(elapsed) => warn(&elapsed),
+    }
     Answer { value: None, latency_ms: None }
+}
+
+fn warn(error: &(dyn std::error::Error + 'static)) {
+    tracing::warn!(error, "a checkup found an error");
 }

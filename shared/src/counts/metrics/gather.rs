@@ -30,7 +30,7 @@ pub struct Gathered {
 impl Gatherer {
     /// Reads the numbers, and sends a probe if the last one is old enough.
     pub async fn gather(&self, ledger: &Ledger, now: Timestamp) -> Result<Gathered, StoreError> {
-        let read = scrape(&ledger.store, &ledger.config.tables);
+        let read = scrape(&ledger.store, &ledger.config.tables, now);
         let (scrape, ()) = tokio::join!(read, self.probing.send(ledger, now));
         let mut scrape = scrape?;
         if scrape.are_records_cut {

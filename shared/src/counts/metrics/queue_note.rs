@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::operation::put_item::PutItemInput;
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::counts::BecameDue;
 use crate::domain::{Timestamp, TypeName};
 use crate::store::schema::{ALL_OWNERS, BUCKET, SCOPE};
 use crate::store::value::{n, s};
@@ -15,6 +16,10 @@ pub const MAX_NOTED_TYPES: usize = 500;
 
 /// The note's place among the buckets of all owners.
 pub(super) const QUEUE_BUCKET: &str = "queue";
+
+/// The attributes of a type's jobs that became due since they were last changed.
+const SCHEDULED: &str = "was_scheduled";
+const RETRYING: &str = "was_retrying";
 
 /// The numbers of the queues of all owners together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub struct NotedType {
     pub oldest_due: Option<Timestamp>,
     /// How many jobs are held by workers.
     pub tries: u64,
+    /// How many queued jobs became due since they were last changed.
+    pub became_due: BecameDue,
 }
 
 impl QueueNote {
@@ -43,6 +50,10 @@ impl QueueNote {
             let noted = NotedType {
                 oldest_due: number(noted, "due").map(Timestamp::from_millis),
                 tries: number(noted, "tries").and_then(|tries| u64::try_from(tries).ok()).unwrap_or(0),
+                became_due: BecameDue {
+                    scheduled: number(noted, SCHEDULED).unwrap_or(0),
+                    retrying: number(noted, RETRYING).unwrap_or(0),
+                },
             };
             Some((TypeName::try_from(kind.as_str()).ok()?, noted))
         });
@@ -58,6 +69,12 @@ impl QueueNote {
         let types = self.types.iter().map(|(kind, noted)| {
             let mut value = AttributeMap::from([("tries".to_owned(), n(noted.tries))]);
             value.extend(noted.oldest_due.map(|due| ("due".to_owned(), n(due.millis()))));
+            let BecameDue { scheduled, retrying } = noted.became_due;
+            for (name, count) in [(SCHEDULED, scheduled), (RETRYING, retrying)] {
+                if count != 0 {
+                    value.insert(name.to_owned(), n(count));
+                }
+            }
             (kind.to_string(), AttributeValue::M(value))
         });
         let plan = PutItemInput::builder()

@@ -7,11 +7,11 @@ use super::recounted::RECOUNT_BUCKET;
 use super::series::scrape_records;
 use super::{QueueNote, Recounted};
 use crate::counts::read::{Greatest, RecordCounts, each_item, name_of, read_items};
-use crate::counts::tally::{Checkpoint, FAILED_BUCKET, PREFIX, PROBE_BUCKET, Probe};
-use crate::counts::{Bucket, Cell, Group, Place, Tally};
-use crate::domain::TypeName;
+use crate::counts::tally::{Checkpoint, FAILED_BUCKET, PREFIX, PROBE_BUCKET, Probe, codes_of_item};
+use crate::counts::{Bucket, Cell, Group, NotDue, Place, Tally};
+use crate::domain::{Status, Timestamp, TypeName, Wait};
 use crate::store::schema::ALL_OWNERS;
-use crate::store::{Store, StoreError, Tables};
+use crate::store::{FunctionSums, Store, StoreError, Tables, function_sums};
 
 /// Most types that a scrape shows: each has some 50 series, callers make as many types as they like, and an answer of a
 /// function has an end.
@@ -23,6 +23,8 @@ pub struct Scrape {
     /// The numbers of all owners, by type: of the types that the most jobs ever had. New types are not among them: a type
     /// that is shown stays, unless others have long passed it.
     pub types: BTreeMap<TypeName, Tally>,
+    /// How often jobs of these types failed, by the code of the error.
+    pub failures: BTreeMap<TypeName, BTreeMap<String, u64>>,
     /// How many types are left out of these, as there are too many.
     pub types_left_out: u64,
     /// How far each shard of the stream has been counted.
@@ -40,11 +42,22 @@ pub struct Scrape {
     /// Whether there are pairs of kind and status that are left out of these, as they are too many: then these are only
     /// the first by name, and `share_series` tells which to show.
     pub are_records_cut: bool,
+    /// The numbers of each function, by name.
+    pub functions: BTreeMap<String, FunctionSums>,
+}
+
+impl Scrape {
+    /// How the queued jobs of a type wait.
+    pub fn waits(&self, kind: &TypeName, tally: &Tally) -> [(Wait, u64); 3] {
+        let noted = self.queue.as_ref().and_then(|queue| queue.types.get(kind));
+        let became_due = noted.map(|noted| noted.became_due).unwrap_or_default();
+        NotDue::of(tally, became_due).split(tally.count(Cell::Alive(Status::Queued)))
+    }
 }
 
 /// Reads what a scrape shows. The counts of records lie in the middle of the partition, and there is no telling how many
 /// there are: so they are read by themselves, up to a limit. The types lie at its end, and only those that are shown are kept.
-pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, StoreError> {
+pub(super) async fn scrape(store: &Store, tables: &Tables, now: Timestamp) -> Result<Scrape, StoreError> {
     let ((first_record, last_record), (_, last)) = (Place::records(None), Place::totals());
     let after = async {
         let (mut types, mut others) = (Greatest::new(MAX_TYPES), Vec::new());
@@ -52,7 +65,7 @@ pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, Sto
             match Place::parse(name_of(&item)) {
                 Some(Place { bucket: Bucket::Total, group: Group::Type(kind) }) => {
                     let tally = Tally::of_item(&item);
-                    types.add(tally.count(Cell::Created), kind, tally);
+                    types.add(tally.count(Cell::Created), kind, (tally, codes_of_item(&item)));
                 }
                 Some(_) | None => others.push(item),
             }
@@ -60,14 +73,26 @@ pub(super) async fn scrape(store: &Store, tables: &Tables) -> Result<Scrape, Sto
         .await?;
         Ok((types.finish(), others))
     };
-    let (before, ((types, types_left_out), others), (records, are_all)) = tokio::try_join!(
+    let (before, ((types, types_left_out), others), (records, are_all), functions) = tokio::try_join!(
         read_items(store, tables, ALL_OWNERS, PREFIX, &first_record),
         after,
         scrape_records(store, tables),
+        function_sums(store, tables, now),
     )?;
-    let types: BTreeMap<_, _> = types.collect();
-    let mut scrape =
-        Scrape { types, types_left_out, records, are_records_cut: !are_all, ..Scrape::default() };
+    let (mut failures, mut tallies) = (BTreeMap::new(), BTreeMap::new());
+    for (kind, (tally, codes)) in types {
+        failures.insert(kind.clone(), codes);
+        tallies.insert(kind, tally);
+    }
+    let mut scrape = Scrape {
+        types: tallies,
+        failures,
+        types_left_out,
+        records,
+        are_records_cut: !are_all,
+        functions,
+        ..Scrape::default()
+    };
     for item in before.into_iter().chain(others) {
         let name = name_of(&item);
         if name.starts_with(PREFIX) {

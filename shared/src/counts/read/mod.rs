@@ -7,6 +7,7 @@
 //! - `sum` adds up all numbers of an owner, and `stats` shows them.
 //! - `costs` says what jobs cost, `records` how many records there are.
 //! - `failures` says why jobs failed.
+//! - `planned` says how many queued jobs are not due yet.
 //! - `owners` says which owners have jobs at all, and of which types.
 //! - `greatest` keeps the types that have the most, where there are too many.
 
@@ -17,6 +18,7 @@ mod greatest;
 mod items;
 mod locate;
 mod owners;
+mod planned;
 mod records;
 mod spans;
 mod stats;
@@ -32,6 +34,7 @@ pub(crate) use greatest::Greatest;
 pub(crate) use items::{each_item, name_of, range, read_items};
 pub use locate::{Begin, Located, locate};
 pub use owners::{counts_by_owner, each_type, owners};
+pub use planned::{BecameDue, NotDue, Planned, planned, planned_exactly};
 pub use records::{MAX_PAIRS_ONE_BY_ONE, MAX_RECORD_PAIRS, RecordCountError, RecordCounts, RecordPair};
 pub(crate) use records::{counted_in, read_records};
 pub use spans::{Segment, Span, segments};

@@ -26,18 +26,18 @@ pub async fn owners(source: Source<'_>) -> Result<Vec<Owner>, StoreError> {
     Ok(items.iter().filter_map(|item| Owner::try_from(name_of(item)).ok()).collect())
 }
 
-/// Tells how many jobs there are of each type, of one owner or of all, one type after the other. Items that cannot be read
+/// Tells the numbers of each type, of one owner or of all, one type after the other. Items that cannot be read
 /// are left out.
 pub async fn each_type(
     store: &Store,
     tables: &Tables,
     scope: &str,
-    mut each: impl FnMut(TypeName, StatusCounts),
+    mut each: impl FnMut(TypeName, &Tally),
 ) -> Result<(), StoreError> {
     let (first, last) = Place::totals();
     each_item(store, tables, scope, &first, &last, |item| {
         if let Some(Place { group: Group::Type(kind), .. }) = Place::parse(name_of(&item)) {
-            each(kind, StatusCounts::of(&Tally::of_item(&item)));
+            each(kind, &Tally::of_item(&item));
         }
     })
     .await

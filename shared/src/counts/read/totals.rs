@@ -62,7 +62,7 @@ pub(crate) async fn totals(source: Source<'_>, query: &JobQuery) -> Result<Total
             Group::Type(kind) => {
                 totals.types.insert(kind, counts);
             }
-            Group::Label(..) | Group::Records(..) | Group::Failures(..) => {}
+            Group::Label(..) | Group::Records(..) | Group::Failures(..) | Group::Planned(_) => {}
         }
     }
     Ok(totals)

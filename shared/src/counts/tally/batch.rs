@@ -6,11 +6,11 @@
 use super::change::{Change, Delta, deltas};
 use super::checkpoint::Stream;
 use super::commit::{Commit, commit, read_checkpoint};
-use super::failures;
 use super::fold::Fold;
 use super::probe::probe_time;
 use super::record_change::{RecordChange, lessened, record_deltas, remove_empty};
-use crate::domain::Timestamp;
+use super::{failure_codes, failures};
+use crate::domain::{ErrorCode, Job, State, Status, Timestamp, TraceId};
 use crate::store::records::record_of_item;
 use crate::store::schema::{HEAD, PROBE};
 use crate::store::{
@@ -124,7 +124,24 @@ impl Entry {
 }
 
 fn job_deltas(old: AttributeMap, new: AttributeMap) -> Result<Vec<Delta>, Corrupt> {
-    Ok(deltas(&Change { old: image(old, job_of_row)?, new: image(new, job_of_row)? }))
+    let change = Change { old: image(old, job_of_row)?, new: image(new, job_of_row)? };
+    log_failure(&change);
+    Ok(deltas(&change))
+}
+
+/// Logs the one line of a job that failed. A batch that is delivered again repeats it.
+fn log_failure(change: &Change) {
+    let has_failed = |job: &&Job| job.status() == Status::Failed;
+    let (Some(job), None) = (change.new.as_ref().filter(has_failed), change.old.as_ref().filter(has_failed))
+    else {
+        return;
+    };
+    let State::Failed(_, error) = &job.state else { return };
+    let Job { id, owner, kind, attempt, holder, trace_id, .. } = job;
+    let worker = holder.as_ref().map(|holder| holder.worker.as_str());
+    let (code, trace_id) =
+        (error.code.as_ref().map(ErrorCode::as_str), trace_id.as_ref().map(TraceId::as_str));
+    tracing::info!(job_id = %id, %owner, r#type = %kind, attempt, worker, code, trace_id, "a job failed");
 }
 
 fn deltas_of_record(old: AttributeMap, new: AttributeMap) -> Result<Vec<Delta>, Corrupt> {
@@ -207,7 +224,11 @@ async fn write(
     let Some((last, written_at)) = &pending.last else { return Ok(true) };
     let Pending { fold, unreadable, probe, .. } = pending;
     let owners = ledger.owners.unknown(fold.owners());
-    let groups = failures::writes(&ledger.store, &ledger.config.tables, fold).await?;
+    let Ledger { store, config, .. } = ledger;
+    let (groups, codes) = tokio::try_join!(
+        failures::writes(store, &config.tables, fold),
+        failure_codes::sums(store, &config.tables, fold)
+    )?;
     let plan = Commit {
         shard_id: shard.id,
         stream: shard.stream,
@@ -216,6 +237,7 @@ async fn write(
         written_at: *written_at,
         fold,
         groups,
+        codes,
         unreadable: *unreadable,
         probe: *probe,
         owners: &owners,

@@ -1,9 +1,13 @@
 //! One stream record: a job as it was and as it is; and by how much that moves which number.
 
+use super::failure_codes::code_of;
 use super::failures::Example;
 use crate::counts::{Bucket, Cell, CostBy, Granularity, Group, Measure, Place, TryEnd};
-use crate::domain::{FailureGroup, Job, MicroDollars, State, Status, Timestamp};
+use crate::domain::{FailureGroup, Job, MicroDollars, State, Status, Timestamp, Wait};
 use crate::store::schema::ALL_OWNERS;
+
+/// The spans by which jobs are counted that were not due: so the sum of all later ones takes few reads.
+pub(crate) const PLANNED_BY: [Granularity; 3] = [Granularity::Minute, Granularity::Hour, Granularity::Day];
 
 /// A job before and after a write: `None` before it is created and after it is removed.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,8 @@ pub struct Delta {
     pub by: i64,
     /// The job that is counted, if the item shows the newest.
     pub example: Option<Box<Example>>,
+    /// The code of the failure that is counted, if the item counts failures by code.
+    pub code: Option<String>,
 }
 
 /// All that a change moves.
@@ -62,7 +68,28 @@ pub fn deltas(change: &Change) -> Vec<Delta> {
         }
     }
     regrouped(change, &mut deltas);
+    replanned(change, &mut deltas);
     deltas
+}
+
+/// Moves a job between the spans of time in which jobs are due. A job that was due when it was last changed is in none.
+///
+/// A job leaves the spans that its old image tells. So each span is right whoever wrote the job, and a mistake in one is
+/// over when its time has come: only spans of the future are read.
+fn replanned(change: &Change, deltas: &mut Vec<Delta>) {
+    let plan = |job: &Job| Some((job.owner.clone(), job.kind.clone(), Wait::planned(job)?));
+    let (old, new) = (change.old.as_ref().and_then(plan), change.new.as_ref().and_then(plan));
+    if old == new {
+        return;
+    }
+    for (job, plan, by) in [(&change.old, old, -1), (&change.new, new, 1)] {
+        let (Some(job), Some((_, kind, (due, wait)))) = (job, plan) else { continue };
+        for granularity in PLANNED_BY {
+            let place = Place::new(granularity.container_of(due), Group::Planned(kind.clone()));
+            deltas.push(own(job, place, Cell::Planned(granularity.slot(due), wait), by));
+        }
+        count_everywhere(job, Cell::AllPlanned(wait), by, deltas);
+    }
 }
 
 /// Moves a job from the group of failures that it was in to the one that it is in.
@@ -145,7 +172,10 @@ fn end_of_try(old: &Job, new: &Job) -> Option<TryEnd> {
 
 fn ended(new: &Job, deltas: &mut Vec<Delta>) {
     if new.status().is_ended() {
-        count(new, Cell::Ended(new.status()), 1, deltas);
+        let cell = Cell::Ended(new.status());
+        let place = Place::new(Bucket::Total, Group::Type(new.kind.clone()));
+        deltas.push(Delta { code: code_of(new), ..everywhere(place, cell, 1) });
+        count_own(new, cell, 1, deltas);
     }
     if let Some(run_ms) = new.duration_ms() {
         measure(new, Measure::Run, run_ms, deltas);
@@ -233,9 +263,9 @@ fn buckets(job: &Job) -> impl Iterator<Item = Bucket> {
 }
 
 fn own(job: &Job, place: Place, cell: Cell, by: i64) -> Delta {
-    Delta { scope: job.owner.to_string(), place, cell, by, example: None }
+    Delta { scope: job.owner.to_string(), place, cell, by, example: None, code: None }
 }
 
 fn everywhere(place: Place, cell: Cell, by: i64) -> Delta {
-    Delta { scope: ALL_OWNERS.to_owned(), place, cell, by, example: None }
+    Delta { scope: ALL_OWNERS.to_owned(), place, cell, by, example: None, code: None }
 }

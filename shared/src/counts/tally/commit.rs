@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 
 use super::checkpoint::{STREAM, checkpoint_bucket};
+use super::failure_codes::CodeSums;
 use super::probe::{PROBE_BUCKET, Probe};
 use super::{Checkpoint, Fold, Stream};
-use crate::counts::{Cell, Group};
+use crate::counts::{Cell, Group, Place};
 use crate::domain::Timestamp;
 use crate::store::schema::{ALL_OWNERS, BUCKET, EXPIRES_AT, OWNERS, SCOPE};
 use crate::store::value::{n, s};
@@ -21,6 +22,8 @@ pub(crate) const FAILED_BUCKET: &str = "failed";
 pub(crate) const REVISION: &str = "revision";
 /// How long a checkpoint is kept after its last commit, in hours: the stream keeps records for 24.
 const CHECKPOINT_TTL_HOURS: i64 = 72;
+/// How long the counts of jobs that were due in a span are kept after it, in hours.
+const PLANNED_TTL_HOURS: i64 = 72;
 
 /// The content of one transaction.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Commit<'a> {
     pub(super) fold: &'a Fold,
     /// The writes of the groups of failures among these.
     pub(super) groups: Vec<TransactWriteItem>,
+    /// By how much the numbers of failures by code move.
+    pub(super) codes: CodeSums,
     /// How many records could not be read.
     pub(super) unreadable: u64,
     /// The last probe among the records.
@@ -62,7 +67,7 @@ impl Commit<'_> {
             if matches!(place.group, Group::Failures(..)) {
                 continue;
             }
-            items.push(add(tables, scope, &place.to_string(), &cells)?);
+            items.push(self.add(tables, scope, place, &cells)?);
         }
         for owner in self.owners {
             items.push(
@@ -90,6 +95,37 @@ impl Commit<'_> {
         let items = items.into_iter().map(|item| TransactWriteItem::builder().update(item).build());
         let items = items.chain(self.groups.iter().cloned());
         Ok(TransactWriteItemsInput::builder().set_transact_items(Some(items.collect())))
+    }
+
+    /// Adds to numbers, which begin at 0, and to the item's revision, by which a recount sees that it has changed.
+    fn add(
+        &self,
+        tables: &Tables,
+        scope: &str,
+        place: &Place,
+        cells: &[(Cell, i64)],
+    ) -> Result<Update, BuildError> {
+        let mut item = update(tables, scope, &place.to_string()).expression_attribute_values(":one", n(1));
+        let mut terms = vec![format!("{REVISION} :one")];
+        let cells = cells.iter().map(|(cell, by)| (cell.to_string(), n(by)));
+        let codes = self.codes.get(place).filter(|_| scope == ALL_OWNERS);
+        let codes = codes.into_iter().flatten().map(|(name, by)| (name.clone(), n(by)));
+        for (index, (name, by)) in cells.chain(codes).enumerate() {
+            terms.push(format!("#{index} :{index}"));
+            item = item
+                .expression_attribute_names(format!("#{index}"), name)
+                .expression_attribute_values(format!(":{index}"), by);
+        }
+        let mut expression = format!("ADD {}", terms.join(", "));
+        if let Group::Planned(_) = place.group {
+            // Nobody reads it when its time is over.
+            let gone_at = place.bucket.end().max(self.now).plus_hours(PLANNED_TTL_HOURS).seconds_ceil();
+            expression.push_str(" SET #end = :end");
+            item = item
+                .expression_attribute_names("#end", EXPIRES_AT)
+                .expression_attribute_values(":end", n(gone_at));
+        }
+        item.update_expression(expression).build()
     }
 
     fn checkpoint(&self, tables: &Tables) -> Result<Update, BuildError> {
@@ -126,19 +162,6 @@ impl Commit<'_> {
 
 fn update(tables: &Tables, scope: &str, bucket: &str) -> UpdateBuilder {
     Update::builder().table_name(&tables.tallies).key(SCOPE, s(scope)).key(BUCKET, s(bucket))
-}
-
-/// Adds to numbers, which begin at 0, and to the item's revision, by which a recount sees that it has changed.
-fn add(tables: &Tables, scope: &str, bucket: &str, cells: &[(Cell, i64)]) -> Result<Update, BuildError> {
-    let mut item = update(tables, scope, bucket).expression_attribute_values(":one", n(1));
-    let mut terms = vec![format!("{REVISION} :one")];
-    for (index, (cell, by)) in cells.iter().enumerate() {
-        terms.push(format!("#{index} :{index}"));
-        item = item
-            .expression_attribute_names(format!("#{index}"), cell.to_string())
-            .expression_attribute_values(format!(":{index}"), n(by));
-    }
-    item.update_expression(format!("ADD {}", terms.join(", "))).build()
 }
 
 /// Writes a commit; false: the checkpoint or a group of failures has moved since it was read, and nothing was written.

@@ -21,6 +21,8 @@ pub struct Fold {
     items: usize,
     /// The newest failure of each group that has a new one.
     examples: BTreeMap<(String, Place), Example>,
+    /// How many failures have which code, by the total that counts them.
+    codes: BTreeMap<Place, BTreeMap<String, u64>>,
 }
 
 impl Fold {
@@ -42,6 +44,10 @@ impl Fold {
 
     fn remember(&mut self, deltas: &[Delta]) {
         for delta in deltas {
+            if let Some(code) = &delta.code {
+                let codes = self.codes.entry(delta.place.clone()).or_default();
+                *codes.entry(code.clone()).or_default() += 1;
+            }
             let Some(example) = delta.example.as_deref() else { continue };
             let newest = self
                 .examples
@@ -56,6 +62,11 @@ impl Fold {
     /// The newest failure of a group among those that were added.
     pub(super) fn example(&self, scope: &str, place: &Place) -> Option<&Example> {
         self.examples.get(&(scope.to_owned(), place.clone()))
+    }
+
+    /// How many failures have which code, by the total of all owners that counts them.
+    pub(super) fn codes(&self) -> &BTreeMap<Place, BTreeMap<String, u64>> {
+        &self.codes
     }
 
     fn cells(&self, delta: &Delta) -> usize {

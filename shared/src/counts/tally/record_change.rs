@@ -48,6 +48,7 @@ fn counted(record: &Record, by: i64) -> [Delta; 2] {
         cell: Cell::Records,
         by,
         example: None,
+        code: None,
     })
 }
 

@@ -62,6 +62,17 @@ impl Queue<'_> {
         self.first(tables, now, limit).select(Select::Count)
     }
 
+    /// Reads how often those were tried that are due after one time, up to another, the first due first.
+    pub fn due_between(
+        self,
+        tables: &Tables,
+        after: Timestamp,
+        to: Timestamp,
+        limit: i32,
+    ) -> QueryInputBuilder {
+        self.between(tables, &due_until(after), &due_until(to), limit).projection_expression("attempt")
+    }
+
     /// Reads where the first one stands that may go, of those whose sort key is this one or greater.
     pub fn first_from(self, tables: &Tables, lower: &str, now: Timestamp) -> QueryInputBuilder {
         self.between(tables, lower, &due_until(now), 1).projection_expression("#queue")

@@ -208,3 +208,42 @@ async fn the_query_takes_no_names() {
     let reply = service.anonymous("GET", "/metrics?name%5B%5D=up").send().await;
     refuses(&reply, 422, "invalid_query", &["name[]"]);
 }
+
+#[tokio::test]
+async fn failures_are_counted_by_type_and_code_up_to_a_limit() {
+    let service = Service::start().await;
+    let failed = |id: &str, code: Option<&str>| {
+        let mut error = json!({ "message": "no" });
+        if let Some(code) = code {
+            error["code"] = json!(code);
+        }
+        json!({ "external_id": id, "type": "a", "status": "failed", "error": error,
+                "created_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:00:01Z" })
+    };
+    let few = json!([failed("1", Some("oom")), failed("2", Some("oom")), failed("3", None)]);
+    assert_eq!(ingest(&service, &few).await, [3, 0, 0, 0]);
+    service.settled().await;
+    let of = |code: &str| format!("jobledger_job_failures_total{{type=\"a\",code=\"{code}\"}}");
+    let samples = Samples::scrape(&service).await;
+    samples.check(&of("oom"), "2");
+    samples.check(&of("none"), "1");
+    assert_eq!(samples.of("jobledger_job_failures_total").count(), 2);
+
+    let many: Vec<_> = (0..40).map(|n| failed(&format!("many-{n}"), Some(&format!("code-{n:02}")))).collect();
+    assert_eq!(ingest(&service, &json!(many)).await, [40, 0, 0, 0]);
+    service.settled().await;
+    assert_eq!(
+        ingest(&service, &json!([failed("4", Some("oom")), failed("5", Some("new"))])).await,
+        [2, 0, 0, 0]
+    );
+    service.settled().await;
+    let samples = Samples::scrape(&service).await;
+    samples.check(&of("oom"), "3");
+    samples.check(&of("other"), "22");
+    let all: u64 = samples.of("jobledger_job_failures_total").map(|(series, _)| samples.count(series)).sum();
+    assert_eq!(all, 45);
+    samples.check("jobledger_jobs_ended_total{type=\"a\",status=\"failed\"}", "45");
+    // Those of 20 codes, of failures without a code, and of all other codes.
+    assert_eq!(samples.of("jobledger_job_failures_total").count(), 22);
+    is_well_formed(&service).await;
+}

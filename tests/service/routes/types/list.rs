@@ -48,23 +48,24 @@ async fn each_type_has_its_settings_and_its_queue() {
     let shown = |place: usize| {
         let mut shown = page["types"][place].clone();
         let fields = shown.as_object_mut().expect("an object");
-        let queue = ["by_status", "due", "due_kind", "oldest_wait_seconds"]
+        let queue = ["by_status", "due", "scheduled", "retrying", "due_kind", "oldest_wait_seconds"]
             .map(|name| fields.remove(name).expect("a field"));
         (shown, queue)
     };
     let counts = |queued: u32, running: u32, completed: u32| json!({ "queued": queued, "running": running, "completed": completed, "failed": 0, "cancelled": 0 });
-    let (busy, [by_status, due, due_kind, oldest]) = shown(0);
+    let (busy, [by_status, due, scheduled, retrying, due_kind, oldest]) = shown(0);
     assert_eq!(busy, get(&service, "busy").await);
     assert_eq!((by_status, due, due_kind), (counts(4, 1, 1), json!(3), json!("exact")));
+    assert_eq!((scheduled, retrying), (json!(1), json!(0)));
     assert!(oldest.as_u64().is_some_and(|seconds| seconds < 3_600), "{oldest}");
-    let (old, [by_status, due, _, oldest]) = shown(1);
+    let (old, [by_status, due, _, _, _, oldest]) = shown(1);
     assert_eq!(old, get(&service, "old").await);
     assert_ne!(old["paused_at"], Value::Null);
     assert_eq!((by_status, due), (counts(1, 0, 0), json!(1)));
     assert!(oldest.as_u64().is_some_and(|seconds| seconds > Duration::from_hours(24).as_secs()), "{oldest}");
     let (set, queue) = shown(2);
     assert_eq!(set, get(&service, "set").await);
-    assert_eq!(queue, [counts(0, 0, 0), json!(0), json!("exact"), Value::Null]);
+    assert_eq!(queue, [counts(0, 0, 0), json!(0), json!(0), json!(0), json!("exact"), Value::Null]);
 }
 
 /// Names from settings and from jobs come in one order, each once, at any length of the pages.

@@ -1,8 +1,8 @@
-//! The usage of each key: calls by day, route and status. They add up in the execution environment, and are written
-//! down once a minute, beside a call, and at the environment's end.
+//! Sums that add up in the execution environment: the usage of each key, which are calls by day, route and status; and the
+//! numbers of the function for operators. They are written down once a minute, beside a call, and at the environment's end.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::BuildError;
@@ -15,7 +15,8 @@ use crate::domain::{KeyId, Owner, Timestamp, parse_bound_start};
 use crate::environment::Environment;
 use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
 use crate::store::value::{n, s};
-use crate::store::{Store, StoreError, Tables};
+use crate::store::{Store, StoreError, Tables, add_to_function};
+use crate::telemetry::Telemetry;
 
 /// Begins the sort key of a day; the rest is the day and the key.
 pub(super) const DAY: &str = "day#";
@@ -27,17 +28,18 @@ const KEPT_HOURS: i64 = 400 * 24;
 const FLUSH_EVERY_MS: u64 = 60_000;
 /// Longest that a call is held up by writing down earlier ones; Lambda gives as long at the end of an environment.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(450);
-/// Most days and keys of one write: a transaction takes no more.
-const MAX_ITEMS: usize = 100;
+/// Most days and keys of one write: a transaction takes 100 items, and one is the function's own.
+const MAX_ITEMS: usize = 99;
 /// Most days and keys that wait to be written.
 const MAX_WAITING: usize = 2_000;
 /// How long DynamoDB knows a transaction again, in milliseconds, less a margin: so long one may be sent again whose answer
 /// was lost.
 const REMEMBERED_MS: u64 = 9 * 60_000;
 
-/// Calls that were answered and are not written down yet.
-#[derive(Debug, Default)]
-pub(super) struct UsageWriter {
+/// Sums that are not written down yet.
+#[derive(Debug)]
+pub struct SumWriter {
+    telemetry: Arc<Telemetry>,
     state: Mutex<State>,
     /// Held by who writes down.
     writing: tokio::sync::Mutex<()>,
@@ -47,7 +49,7 @@ pub(super) struct UsageWriter {
 struct State {
     waiting: Counts,
     since: Option<Timestamp>,
-    /// The usage that was sent, and may be written down or not.
+    /// The sums that were sent, and may be written down or not.
     sent: Option<Sent>,
 }
 
@@ -81,7 +83,17 @@ struct Sent {
     tried_at: Timestamp,
 }
 
-impl UsageWriter {
+impl SumWriter {
+    /// Writes down the numbers of this function, and the usage that is noted.
+    pub fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self { telemetry, state: Mutex::default(), writing: tokio::sync::Mutex::default() }
+    }
+
+    /// Notes a call that was answered, for operators.
+    pub(super) fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+        self.telemetry.answered(route, status, took);
+    }
+
     /// Notes a call that was answered.
     pub(super) fn note(&self, used: &Used<'_>) {
         let mut state = self.lock();
@@ -96,9 +108,8 @@ impl UsageWriter {
         state.since.get_or_insert(used.now);
     }
 
-    /// Writes down the usage that waits, if it is time. If the write fails, the usage waits on: nobody's call fails for
-    /// it.
-    pub(super) async fn flush(&self, store: &Store, tables: &Tables, now: Timestamp, flush: Flush) {
+    /// Writes down the sums that wait, if it is time. If the write fails, they wait on: nobody's call fails for it.
+    pub async fn flush(&self, store: &Store, tables: &Tables, now: Timestamp, flush: Flush) {
         let writing = async {
             let _writing = match flush {
                 Flush::Due => match self.writing.try_lock() {
@@ -118,10 +129,10 @@ impl UsageWriter {
             Ok(Err(error)) => error,
             Err(elapsed) => StoreError::Unavailable(elapsed.into()),
         };
-        tracing::warn!(error = &error as &dyn std::error::Error, "the usage was not written down; it waits");
+        tracing::warn!(error = &error as &dyn std::error::Error, "sums were not written down; they wait");
     }
 
-    /// The usage to send: the one that was sent before and not answered, else the next of those that wait.
+    /// The sums to send: those that were sent before and not answered, else the next of those that wait.
     fn next(
         &self,
         tables: &Tables,
@@ -146,11 +157,14 @@ impl UsageWriter {
             // It may be written down or not. Nobody shall be told of more calls than were made.
             tracing::error!(
                 calls = sent.calls,
-                "calls may be missing from the usage: the store did not answer for minutes"
+                "calls may be missing from the usage and the metrics: the store did not answer for minutes"
             );
             state.sent = None;
         }
-        if !state.since.is_some_and(is_due) || state.waiting.is_empty() {
+        if !self.telemetry.is_empty() {
+            state.since.get_or_insert(now);
+        }
+        if !state.since.is_some_and(is_due) {
             return Ok(None);
         }
         let rest = state.waiting.keys().nth(MAX_ITEMS).cloned();
@@ -159,24 +173,33 @@ impl UsageWriter {
         if state.waiting.is_empty() {
             state.since = None;
         }
-        let plan = plan(tables, &counts).map_err(|error| StoreError::Refused(error.into()))?;
+        let plan = self.plan(tables, &counts, now).map_err(|error| StoreError::Refused(error.into()))?;
         let calls = counts.values().flat_map(BTreeMap::values).sum();
         state.sent = Some(Sent { plan: plan.clone(), calls, first_at: now, tried_at: now });
         Ok(Some(plan))
     }
 
+    /// A transaction although nothing depends on anything: only those are known again when they come twice.
+    fn plan(
+        &self,
+        tables: &Tables,
+        counts: &Counts,
+        now: Timestamp,
+    ) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+        let used = counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
+        let numbers = self.telemetry.take();
+        let function = self.telemetry.function().filter(|_| !numbers.is_empty());
+        let own = function.map(|name| add_to_function(tables, name, &numbers, Environment::memory(), now));
+        let items = used.chain(own);
+        let items = items.map(|item| item.map(|item| TransactWriteItem::builder().update(item).build()));
+        let items = items.collect::<Result<Vec<_>, _>>()?;
+        let plan = TransactWriteItemsInput::builder().set_transact_items(Some(items));
+        Ok(plan.client_request_token(Environment::fresh_secret_id().to_string()))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A transaction although nothing depends on anything: only those are known again when they come twice.
-fn plan(tables: &Tables, counts: &Counts) -> Result<TransactWriteItemsInputBuilder, BuildError> {
-    let items = counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
-    let items = items.map(|item| item.map(|item| TransactWriteItem::builder().update(item).build()));
-    let items = items.collect::<Result<Vec<_>, _>>()?;
-    let plan = TransactWriteItemsInput::builder().set_transact_items(Some(items));
-    Ok(plan.client_request_token(Environment::fresh_secret_id().to_string()))
 }
 
 fn add(

@@ -1,0 +1,3 @@
+//! `/api`: what pages and tools of operators ask for.
+
+pub mod metrics;

@@ -1,0 +1,3 @@
+//! `/api`.
+
+mod metrics;
