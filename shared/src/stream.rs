@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::EventRecord;
 use lambda_runtime::Context;
@@ -15,7 +14,7 @@ use crate::domain::Timestamp;
 use crate::environment::Environment;
 use crate::lambda::{BoxFuture, Error, Function, Invoke, Started};
 use crate::store::schema::{PART, RECORD};
-use crate::store::{AttributeMap, Ledger, SequenceNumber, Store};
+use crate::store::{AttributeMap, Ledger, SequenceNumber};
 pub use crate::store::{Batch, StreamRecord, Target, Unreadable};
 use crate::telemetry::EventOutcome;
 
@@ -41,41 +40,24 @@ pub const fn function<C: Consumer>() -> Function {
 
 async fn start<C: Consumer>(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
-    let observer = Observer::start(C::NAME, &ledger);
+    ledger.telemetry.start(C::NAME);
+    let sums = SumWriter::new(&ledger);
     let consuming =
-        Consuming::<C> { ledger, observer, clock: environment.clock, consumer: std::marker::PhantomData };
+        Consuming::<C> { ledger, sums, clock: environment.clock, consumer: std::marker::PhantomData };
     Ok(Started::Whole(Box::new(consuming)))
 }
 
-/// Keeps the numbers of a function that events call, for operators.
-#[derive(Debug)]
-struct Observer {
-    sums: SumWriter,
-    /// The store that they are written to. The cost of these writes goes by time, and is not counted with any event.
-    beside: Store,
-}
-
-impl Observer {
-    fn start(function: &'static str, ledger: &Ledger) -> Self {
-        ledger.telemetry.start(function);
-        Self { sums: SumWriter::new(Arc::clone(&ledger.telemetry)), beside: ledger.store.unmetered() }
-    }
-
-    async fn flush(&self, ledger: &Ledger, now: Timestamp, flush: Flush) {
-        self.sums.flush(&self.beside, &ledger.config.tables, now, flush).await;
-    }
-
-    /// Events ended: well, or so that they are delivered again.
-    fn ended(ledger: &Ledger, is_ok: bool, readable: usize, unreadable: usize) {
-        let outcome = if is_ok { EventOutcome::Processed } else { EventOutcome::Failed };
-        ledger.telemetry.events(outcome, readable);
-        ledger.telemetry.events(EventOutcome::Unreadable, if is_ok { unreadable } else { 0 });
-    }
+/// Events ended: well, or so that they are delivered again.
+fn ended(ledger: &Ledger, is_ok: bool, readable: usize, unreadable: usize) {
+    let outcome = if is_ok { EventOutcome::Processed } else { EventOutcome::Failed };
+    ledger.telemetry.events(outcome, readable);
+    ledger.telemetry.events(EventOutcome::Unreadable, if is_ok { unreadable } else { 0 });
 }
 
 struct Consuming<C> {
     ledger: Ledger,
-    observer: Observer,
+    /// The numbers of the function, for operators.
+    sums: SumWriter,
     clock: fn() -> Timestamp,
     consumer: std::marker::PhantomData<C>,
 }
@@ -107,8 +89,8 @@ impl<C: Consumer> Invoke for Consuming<C> {
             let batch = Batch { shard_id: event.shard_id, records };
             let now = (self.clock)();
             let consuming = C::consume(&self.ledger, batch, now);
-            let (outcome, ()) = tokio::join!(consuming, self.observer.flush(&self.ledger, now, Flush::Due));
-            Observer::ended(&self.ledger, outcome.is_ok(), count - unreadable, unreadable);
+            let (outcome, ()) = tokio::join!(consuming, self.sums.flush(now, Flush::Due));
+            ended(&self.ledger, outcome.is_ok(), count - unreadable, unreadable);
             outcome?;
             Ok(to_raw_value(&Answer::default())?)
         })
@@ -119,7 +101,7 @@ impl<C: Consumer> Invoke for Consuming<C> {
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.observer.flush(&self.ledger, (self.clock)(), Flush::All))
+        Box::pin(self.sums.flush((self.clock)(), Flush::All))
     }
 }
 

@@ -13,8 +13,8 @@ pub const DURATION_BOUNDS_MS: [u64; 13] =
 /// Most different numbers that wait to be written down, but for those of durations, of which there are 135: one write adds to
 /// at most 250.
 const MAX_NUMBERS: usize = 110;
-/// The route of requests that no route serves, and of those of routes and statuses that are too many.
-pub const OTHER_ROUTE: &str = "other";
+/// The route of requests whose routes and statuses are too many.
+const OTHER_ROUTE: &str = "other";
 
 /// One number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,10 +130,9 @@ impl Telemetry {
     }
 
     /// A request was answered.
-    pub fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
-        let route = route.unwrap_or(OTHER_ROUTE).to_owned();
+    pub fn answered(&self, route: &str, status: u16, took: Duration) {
         self.add([
-            (Number::Requests(status, route), 1),
+            (Number::Requests(status, route.to_owned()), 1),
             (Number::Duration(bucket(took)), 1),
             (Number::DurationSum, micros(took)),
         ]);
@@ -223,13 +222,13 @@ mod tests {
     #[test]
     fn numbers_are_kept_from_the_start_of_a_function_up_to_a_limit() {
         let telemetry = Telemetry::default();
-        telemetry.answered(Some("GET /"), 200, Duration::ZERO);
+        telemetry.answered("GET /", 200, Duration::ZERO);
         assert!(telemetry.take().is_empty(), "no function has started");
         telemetry.start("a");
         telemetry.start("b");
         assert_eq!((telemetry.function(), telemetry.take()), (Some("a"), [(Number::ColdStarts, 1)].into()));
         for number in 0..2 * MAX_NUMBERS {
-            telemetry.answered(Some(&format!("GET /{number}")), 200, Duration::from_millis(1));
+            telemetry.answered(&format!("GET /{number}"), 200, Duration::from_millis(1));
         }
         let taken = telemetry.take();
         let requests = taken.iter().filter(|(number, _)| matches!(number, Number::Requests(..)));

@@ -6,7 +6,7 @@ use jobledger::store::Ledger;
 use lambda_http::http::StatusCode;
 use serde::Serialize;
 
-use super::{MAX_BODY_BYTES, parse, refuse_owner};
+use super::{MAX_BODY_BYTES, parse};
 
 #[derive(Serialize)]
 struct Made<'a> {
@@ -28,7 +28,7 @@ impl Route for CreateKey {
     type Backend = Ledger;
 
     async fn answer(mut call: Call<'_, Ledger>) -> Result<Answer, Problem> {
-        refuse_owner(&mut call, "must be left out: the body says whose key it is");
+        call.refuse_owner("must be left out: the body says whose key it is");
         call.query.clone().finish(Some(()))?;
         let new = parse::new_key(call.body, call.now)?;
         let made_with = call.caller()?.key.key_id.clone();

@@ -2,7 +2,7 @@
 //! that long. Here it may not: it could create its own successor. So these routes read the caller's key at each call.
 
 use jobledger::Function;
-use jobledger::domain::{Invalid, KeyId};
+use jobledger::domain::KeyId;
 use jobledger::http::{Call, Problem, Served, Serves, function};
 use jobledger::store::Ledger;
 
@@ -43,13 +43,6 @@ impl Serves for Keys {
 fn named_key(call: &mut Call<'_, Ledger>) -> Result<KeyId, Problem> {
     let key_id = KeyId::try_from(call.path_value("key_id").unwrap_or_default());
     let key_id = key_id.map_err(|invalid| call.query.refuse("key_id", invalid)).ok();
-    refuse_owner(call, "must be left out: the key_id says which key");
+    call.refuse_owner("must be left out: the key_id says which key");
     call.query.clone().finish(key_id)
-}
-
-/// `?owner=` filters a list, and means nothing elsewhere: a caller that sends it would be misunderstood.
-fn refuse_owner(call: &mut Call<'_, Ledger>, why: &'static str) {
-    if call.caller.as_ref().is_some_and(|caller| caller.acts_for.is_some()) {
-        call.query.refuse("owner", Invalid::new(why));
-    }
 }

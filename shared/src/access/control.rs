@@ -51,8 +51,8 @@ pub trait AccessControl: Debug + Send + Sync {
     /// Notes a call that was answered.
     fn note(&self, used: &Used<'_>);
 
-    /// Notes the same for operators, with the time that the answer took. `None`: no route serves it.
-    fn answered(&self, route: Option<&str>, status: u16, took: Duration);
+    /// Notes the same for operators, with the time that the answer took.
+    fn answered(&self, route: &str, status: u16, took: Duration);
 
     /// Whether what is noted has to be written down.
     fn remembers(&self) -> bool;

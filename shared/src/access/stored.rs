@@ -1,6 +1,5 @@
 //! Access control over the tables `settings` and `usage`, with what an execution environment remembers of them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::key_ring::KeyRing;
@@ -19,8 +18,6 @@ use crate::store::{Ledger, Store, Tables};
 #[derive(Debug)]
 pub struct StoredAccess {
     store: Store,
-    /// The store that sums are written to. The cost of these writes goes by time, and is not counted with any call.
-    beside: Store,
     tables: Tables,
     keys: KeyRing,
     tickets: UnknownTickets,
@@ -36,14 +33,13 @@ impl StoredAccess {
     pub fn new(ledger: &Ledger) -> Self {
         Self {
             store: ledger.store.clone(),
-            beside: ledger.store.unmetered(),
             tables: ledger.config.tables.clone(),
             keys: KeyRing::default(),
             tickets: UnknownTickets::default(),
             limiter: Limiter::of_calls(),
             waits: Limiter::of_waits(),
             places: RateLimit::of_waits(ledger.config.waits_per_key, WAIT_SECONDS_A_CALL, MAX_WAIT_SECONDS),
-            sums: SumWriter::new(Arc::clone(&ledger.telemetry)),
+            sums: SumWriter::new(ledger),
         }
     }
 
@@ -87,7 +83,7 @@ impl AccessControl for StoredAccess {
         self.sums.note(used);
     }
 
-    fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+    fn answered(&self, route: &str, status: u16, took: Duration) {
         self.sums.answered(route, status, took);
     }
 
@@ -96,6 +92,6 @@ impl AccessControl for StoredAccess {
     }
 
     async fn flush(&self, now: Timestamp, flush: Flush) {
-        self.sums.flush(&self.beside, &self.tables, now, flush).await;
+        self.sums.flush(now, flush).await;
     }
 }

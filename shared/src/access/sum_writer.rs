@@ -15,7 +15,7 @@ use crate::domain::{KeyId, Owner, Timestamp, parse_bound_start};
 use crate::environment::Environment;
 use crate::store::schema::{EXPIRES_AT, OWNER, SPAN};
 use crate::store::value::{n, s};
-use crate::store::{Store, StoreError, Tables, add_to_function};
+use crate::store::{Ledger, Store, StoreError, Tables, add_to_function};
 use crate::telemetry::Telemetry;
 
 /// Begins the sort key of a day; the rest is the day and the key.
@@ -39,6 +39,9 @@ const REMEMBERED_MS: u64 = 9 * 60_000;
 /// Sums that are not written down yet.
 #[derive(Debug)]
 pub struct SumWriter {
+    /// The store that sums are written to. The cost of these writes goes by time, and is not counted with any call.
+    store: Store,
+    tables: Tables,
     telemetry: Arc<Telemetry>,
     state: Mutex<State>,
     /// Held by who writes down.
@@ -84,13 +87,19 @@ struct Sent {
 }
 
 impl SumWriter {
-    /// Writes down the numbers of this function, and the usage that is noted.
-    pub fn new(telemetry: Arc<Telemetry>) -> Self {
-        Self { telemetry, state: Mutex::default(), writing: tokio::sync::Mutex::default() }
+    /// Writes down the numbers of the function, and the usage that is noted, over the ledger's connection.
+    pub fn new(ledger: &Ledger) -> Self {
+        Self {
+            store: ledger.store.unmetered(),
+            tables: ledger.config.tables.clone(),
+            telemetry: Arc::clone(&ledger.telemetry),
+            state: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Notes a call that was answered, for operators.
-    pub(super) fn answered(&self, route: Option<&str>, status: u16, took: Duration) {
+    pub(super) fn answered(&self, route: &str, status: u16, took: Duration) {
         self.telemetry.answered(route, status, took);
     }
 
@@ -109,7 +118,7 @@ impl SumWriter {
     }
 
     /// Writes down the sums that wait, if it is time. If the write fails, they wait on: nobody's call fails for it.
-    pub async fn flush(&self, store: &Store, tables: &Tables, now: Timestamp, flush: Flush) {
+    pub async fn flush(&self, now: Timestamp, flush: Flush) {
         let writing = async {
             let _writing = match flush {
                 Flush::Due => match self.writing.try_lock() {
@@ -118,8 +127,8 @@ impl SumWriter {
                 },
                 Flush::All => self.writing.lock().await,
             };
-            while let Some(plan) = self.next(tables, now, flush)? {
-                store.transact(plan).await?;
+            while let Some(plan) = self.next(now, flush)? {
+                self.store.transact(plan).await?;
                 self.lock().sent = None;
             }
             Ok::<(), StoreError>(())
@@ -135,7 +144,6 @@ impl SumWriter {
     /// The sums to send: those that were sent before and not answered, else the next of those that wait.
     fn next(
         &self,
-        tables: &Tables,
         now: Timestamp,
         flush: Flush,
     ) -> Result<Option<TransactWriteItemsInputBuilder>, StoreError> {
@@ -173,19 +181,15 @@ impl SumWriter {
         if state.waiting.is_empty() {
             state.since = None;
         }
-        let plan = self.plan(tables, &counts, now).map_err(|error| StoreError::Refused(error.into()))?;
+        let plan = self.plan(&counts, now).map_err(|error| StoreError::Refused(error.into()))?;
         let calls = counts.values().flat_map(BTreeMap::values).sum();
         state.sent = Some(Sent { plan: plan.clone(), calls, first_at: now, tried_at: now });
         Ok(Some(plan))
     }
 
     /// A transaction although nothing depends on anything: only those are known again when they come twice.
-    fn plan(
-        &self,
-        tables: &Tables,
-        counts: &Counts,
-        now: Timestamp,
-    ) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+    fn plan(&self, counts: &Counts, now: Timestamp) -> Result<TransactWriteItemsInputBuilder, BuildError> {
+        let tables = &self.tables;
         let used = counts.iter().map(|((owner, span), calls)| add(tables, owner, span, calls));
         let numbers = self.telemetry.take();
         let function = self.telemetry.function().filter(|_| !numbers.is_empty());

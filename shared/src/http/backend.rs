@@ -80,7 +80,7 @@ impl AccessControl for Nothing {
 
     fn note(&self, _: &Used<'_>) {}
 
-    fn answered(&self, _: Option<&str>, _: u16, _: Duration) {}
+    fn answered(&self, _: &str, _: u16, _: Duration) {}
 
     fn remembers(&self) -> bool {
         false

@@ -61,6 +61,13 @@ impl Wait {
 }
 
 impl<B: Backend> Call<'_, B> {
+    /// Refuses `?owner=` on a route where it means nothing: a caller that sends it would be misunderstood.
+    pub fn refuse_owner(&mut self, why: &'static str) {
+        if self.caller.as_ref().is_some_and(|caller| caller.acts_for.is_some()) {
+            self.query.refuse("owner", Invalid::new(why));
+        }
+    }
+
     /// Takes off the key's rate the cost of waiting so many seconds, in one go, and off the rate that bounds how many of the
     /// key's calls wait at once. Returns how many of them that pays for: none if nothing is left. A call that waits keeps a function busy, and all functions
     /// of an account share one bound. Nobody is refused for it: a caller that may not wait is answered at once.

@@ -184,7 +184,7 @@ impl Incoming {
             control.note(&Used { owner, key_id, route, status, now: self.began });
         }
         let operators_route = self.operators_route();
-        control.answered(Some(&operators_route), answer.status().as_u16(), self.started.elapsed());
+        control.answered(&operators_route, answer.status().as_u16(), self.started.elapsed());
         let answer = answer.with("x-request-id", &self.request_id);
         match self.limit_status {
             Some(limit_status) => limit_status.on(answer),

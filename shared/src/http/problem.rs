@@ -273,7 +273,8 @@ impl Problem {
     }
 
     /// 502: the metrics store refused us, failed, or cannot be reached.
-    pub fn metrics_store_failed(detail: String, source: impl Error + Send + Sync + 'static) -> Self {
+    pub fn metrics_store_failed(source: impl Error + Send + Sync + 'static) -> Self {
+        let detail = source.to_string();
         let title = "The metrics store failed";
         let mut problem = Self::new(StatusCode::BAD_GATEWAY, "metrics_store_failed", title, detail);
         problem.0.source = Some(source.into());

@@ -12,11 +12,15 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-pub use range::{MAX_POINTS, RangeQuery, moment, step};
+pub use range::{RangeQuery, moment, step};
 use send::Sender;
 
 use crate::domain::Timestamp;
 use crate::environment::Environment;
+use crate::store::ConfigError;
+
+/// Any error on the way to the store.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The variable with the address of the store; empty or absent: there is none.
 const URL: &str = "METRICS_QUERY_URL";
@@ -46,19 +50,11 @@ pub enum MetricsError {
     #[error("the metrics store answered {0}")]
     Refused(String),
     /// Nobody was there, or the connection broke off.
-    #[error("the metrics store cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("the metrics store cannot be reached")]
+    Unreachable(#[source] BoxError),
     /// It took too long.
     #[error("the metrics store did not answer within {0:?}")]
     TimedOut(Duration),
-}
-
-/// A variable that does not say what it must.
-#[derive(Debug, thiserror::Error)]
-#[error("environment variable {name} must be {expected}")]
-pub struct SettingsError {
-    name: &'static str,
-    expected: &'static str,
 }
 
 /// A service that the store scrapes.
@@ -76,7 +72,7 @@ impl MetricsStore {
     /// # Errors
     ///
     /// If they name one in a wrong way.
-    pub fn open(environment: &Environment) -> Result<Self, SettingsError> {
+    pub fn open(environment: &Environment) -> Result<Self, ConfigError> {
         let url = environment.vars.get(URL).filter(|url| !url.is_empty());
         Ok(Self { sender: url.map(|url| Sender::new(url, environment)).transpose()? })
     }

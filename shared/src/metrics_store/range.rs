@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::domain::{Invalid, Timestamp, parse_bound_start};
 
 /// Most points of a series: as many as Prometheus gives.
-pub const MAX_POINTS: i64 = 11_000;
+const MAX_POINTS: i64 = 11_000;
 /// Longest query, in bytes.
 const MAX_QUERY_BYTES: usize = 4_096;
 /// Longest range, in milliseconds: 400 days.

@@ -9,9 +9,10 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::sign::Signer;
-use super::{MetricsError, SettingsError, URL};
+use super::{MetricsError, URL};
 use crate::domain::Timestamp;
 use crate::environment::Environment;
+use crate::store::ConfigError;
 
 /// Most bytes of an answer: those that an answer of this service may have.
 const MAX_BYTES: usize = 5_000_000;
@@ -33,8 +34,8 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(url: &str, environment: &Environment) -> Result<Self, SettingsError> {
-        let wrong = SettingsError { name: URL, expected: "http:// or https:// with a host, without a query" };
+    pub(super) fn new(url: &str, environment: &Environment) -> Result<Self, ConfigError> {
+        let wrong = ConfigError::new(URL, "http:// or https:// with a host, without a query");
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic()) && !url.contains(['?', '#']);
@@ -63,10 +64,9 @@ impl Sender {
     ) -> Result<(u16, Vec<u8>), MetricsError> {
         let url = format!("{}/api/v1/{path}", self.base);
         let headers = [("host", self.host.as_str()), ("content-type", FORM)];
-        let unsendable = |error: String| MetricsError::Unreachable(format!("no valid request: {error}"));
         let mut request = HttpRequest::new(SdkBody::from(form));
-        request.set_method("POST").map_err(|error| unsendable(error.to_string()))?;
-        request.set_uri(url.as_str()).map_err(|error| unsendable(error.to_string()))?;
+        request.set_method("POST").map_err(unreachable)?;
+        request.set_uri(url.as_str()).map_err(unreachable)?;
         for (name, value) in headers {
             request.headers_mut().insert(name, value.to_owned());
         }
@@ -74,16 +74,16 @@ impl Sender {
             request.headers_mut().insert("authorization", format!("Bearer {token}"));
         }
         if let Some(signer) = &self.signer {
-            let signed = signer.headers(&url, &headers, form.as_bytes(), now).map_err(unsendable)?;
+            let signed =
+                signer.headers(&url, &headers, form.as_bytes(), now).map_err(MetricsError::Unreachable)?;
             for (name, value) in signed {
                 request.headers_mut().insert(name, value);
             }
         }
-        let broken = |error: &dyn std::error::Error| MetricsError::Unreachable(chain(error));
-        let answer = self.connector.call(request).await.map_err(|error| broken(&error))?;
+        let answer = self.connector.call(request).await.map_err(unreachable)?;
         let status = answer.status().as_u16();
         let (mut body, mut chunks) = (Vec::new(), ByteStream::new(answer.into_body()));
-        while let Some(chunk) = chunks.try_next().await.map_err(|error| broken(&error))? {
+        while let Some(chunk) = chunks.try_next().await.map_err(unreachable)? {
             if body.len() + chunk.len() > MAX_BYTES {
                 return Err(MetricsError::Refused(format!("with over {MAX_BYTES} bytes; ask for less")));
             }
@@ -93,8 +93,6 @@ impl Sender {
     }
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn unreachable(error: impl std::error::Error + Send + Sync + 'static) -> MetricsError {
+    MetricsError::Unreachable(error.into())
 }

@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 
-use super::SettingsError;
+use super::BoxError;
 use crate::domain::Timestamp;
 use crate::environment::Environment;
+use crate::store::ConfigError;
 
 /// The variable that says how requests are signed.
 const AUTH: &str = "METRICS_QUERY_AUTH";
@@ -38,16 +39,16 @@ pub(super) type Header = (&'static str, String);
 
 impl Signer {
     /// The signer that the environment variables ask for; `None`: requests are not signed.
-    pub(super) fn of(environment: &Environment) -> Result<Option<Self>, SettingsError> {
+    pub(super) fn of(environment: &Environment) -> Result<Option<Self>, ConfigError> {
         let var = |name: &str| environment.vars.get(name).filter(|value| !value.is_empty()).cloned();
         match var(AUTH).as_deref() {
             None | Some("none") => return Ok(None),
             Some("sigv4") => {}
-            Some(_) => return Err(SettingsError { name: AUTH, expected: "none or sigv4" }),
+            Some(_) => return Err(ConfigError::new(AUTH, "none or sigv4")),
         }
         // Lambda gives a function its credentials in these variables, for as long as the environment lives.
         let needed = |name: &'static str| {
-            var(name).ok_or(SettingsError { name, expected: "set, as METRICS_QUERY_AUTH is sigv4" })
+            var(name).ok_or(ConfigError::new(name, "set, as METRICS_QUERY_AUTH is sigv4"))
         };
         let (id, secret) = (needed("AWS_ACCESS_KEY_ID")?, needed("AWS_SECRET_ACCESS_KEY")?);
         let credentials = Credentials::new(id, secret, var("AWS_SESSION_TOKEN"), None, "environment");
@@ -62,7 +63,7 @@ impl Signer {
         headers: &[(&str, &str)],
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Vec<Header>, String> {
+    ) -> Result<Vec<Header>, BoxError> {
         let identity = self.credentials.clone().into();
         let params = SigningParams::builder()
             .identity(&identity)
@@ -70,12 +71,11 @@ impl Signer {
             .name(&self.service)
             .time(SystemTime::from(now.to_chrono()))
             .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?;
+            .build()?;
         let body = SignableBody::Bytes(body);
         let request = SignableRequest::new("POST", url, headers.iter().copied(), body);
         let signed = request.and_then(|request| sign(request, &params.into()));
-        let (instructions, _) = signed.map_err(|error| error.to_string())?.into_parts();
+        let (instructions, _) = signed?.into_parts();
         let headers = instructions.headers().map(|(name, value)| (name, value.to_owned()));
         let mut found = Vec::new();
         for (name, value) in headers {

@@ -60,6 +60,12 @@ pub struct ConfigError {
     expected: String,
 }
 
+impl ConfigError {
+    pub(crate) fn new(name: &'static str, expected: impl Into<String>) -> Self {
+        Self { name, expected: expected.into() }
+    }
+}
+
 impl Config {
     /// Reads the variables; a setting that they leave out takes its default.
     pub fn from_vars(vars: &BTreeMap<String, String>) -> Result<Self, ConfigError> {

@@ -4,8 +4,8 @@ use lambda_runtime::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::Observer;
-use crate::access::Flush;
+use super::ended;
+use crate::access::{Flush, SumWriter};
 use crate::background::{Clock, Kind, run};
 use crate::domain::{JobId, Timestamp};
 use crate::environment::Environment;
@@ -27,14 +27,16 @@ pub const fn function<R: Runner>() -> Function {
 
 async fn start<R: Runner>(environment: Environment) -> Result<Started, Error> {
     let ledger = Ledger::open(&environment).await?;
-    let observer = Observer::start(R::NAME, &ledger);
-    let feeding = Feeding { ledger, observer, kinds: R::KINDS, clock: environment.clock };
+    ledger.telemetry.start(R::NAME);
+    let sums = SumWriter::new(&ledger);
+    let feeding = Feeding { ledger, sums, kinds: R::KINDS, clock: environment.clock };
     Ok(Started::Whole(Box::new(feeding)))
 }
 
 struct Feeding {
     ledger: Ledger,
-    observer: Observer,
+    /// The numbers of the function, for operators.
+    sums: SumWriter,
     kinds: &'static [Kind],
     clock: fn() -> Timestamp,
 }
@@ -91,9 +93,8 @@ impl Invoke for Feeding {
                 }
                 Ok::<(), Error>(())
             };
-            let (outcome, ()) =
-                tokio::join!(running, self.observer.flush(&self.ledger, (self.clock)(), Flush::Due));
-            Observer::ended(&self.ledger, outcome.is_ok(), count, 0);
+            let (outcome, ()) = tokio::join!(running, self.sums.flush((self.clock)(), Flush::Due));
+            ended(&self.ledger, outcome.is_ok(), count, 0);
             outcome?;
             Ok(to_raw_value(&Answer::default())?)
         })
@@ -104,6 +105,6 @@ impl Invoke for Feeding {
     }
 
     fn finish(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.observer.flush(&self.ledger, (self.clock)(), Flush::All))
+        Box::pin(self.sums.flush((self.clock)(), Flush::All))
     }
 }

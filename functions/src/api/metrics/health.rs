@@ -3,7 +3,7 @@
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope};
 use serde::Serialize;
 
-use super::{Asking, problem, refuse_owner};
+use super::{Asking, NO_OWNER, problem};
 
 /// `GET /api/metrics/health`.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Route for StoreHealth {
     type Backend = Asking;
 
     async fn answer(mut call: Call<'_, Asking>) -> Result<Answer, Problem> {
-        refuse_owner(&mut call);
+        call.refuse_owner(NO_OWNER);
         call.query.clone().finish(Some(()))?;
         call.backend.0.check(call.now).await.map_err(problem)?;
         Ok(Answer::ok(&Body { state: "healthy", latency_ms: (call.clock)().since(call.now) }))

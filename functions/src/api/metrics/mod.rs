@@ -1,8 +1,7 @@
 //! `/api/metrics`: a read-only way to the operator's metrics store, for admins, as the store holds the numbers of all owners.
 
 use jobledger::access::StoredAccess;
-use jobledger::domain::Invalid;
-use jobledger::http::{Backend, Call, Problem, Served, Serves, function};
+use jobledger::http::{Backend, Problem, Served, Serves, function};
 use jobledger::metrics_store::{MetricsError, MetricsStore};
 use jobledger::store::Ledger;
 use jobledger::{Environment, Error, Function};
@@ -44,24 +43,15 @@ impl Backend for Asking {
     }
 }
 
-/// `?owner=` means nothing here: a caller that sends it would be misunderstood.
-fn refuse_owner(call: &mut Call<'_, Asking>) {
-    if call.caller.as_ref().is_some_and(|caller| caller.acts_for.is_some()) {
-        call.query
-            .refuse("owner", Invalid::new("must be left out: the store holds the numbers of all owners"));
-    }
-}
+/// The words of a caller that sends `?owner=`.
+const NO_OWNER: &str = "must be left out: the store holds the numbers of all owners";
 
 /// Each error as a problem that tells whose fault it is.
 fn problem(error: MetricsError) -> Problem {
     match error {
         MetricsError::NotSet => Problem::no_metrics_store(),
         MetricsError::WrongQuery(_) => Problem::refused_metrics_query(&error),
-        MetricsError::Refused(_) => Problem::metrics_store_failed(error.to_string(), error),
-        // The log has the reason: it may name an address.
-        MetricsError::Unreachable(_) => {
-            Problem::metrics_store_failed("the metrics store cannot be reached".to_owned(), error)
-        }
+        MetricsError::Refused(_) | MetricsError::Unreachable(_) => Problem::metrics_store_failed(error),
         MetricsError::TimedOut(_) => Problem::metrics_store_timeout(error),
     }
 }

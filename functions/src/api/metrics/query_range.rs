@@ -6,7 +6,7 @@ use jobledger::metrics_store::{RangeQuery, moment, step};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Asking, problem, refuse_owner};
+use super::{Asking, NO_OWNER, problem};
 
 /// `GET /api/metrics/query_range`.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Route for QueryRange {
     type Backend = Asking;
 
     async fn answer(mut call: Call<'_, Asking>) -> Result<Answer, Problem> {
-        refuse_owner(&mut call);
+        call.refuse_owner(NO_OWNER);
         let query = call.query.optional("query", |text| Ok(text.to_owned()));
         let (start, end) = (call.query.optional("start", moment), call.query.optional("end", moment));
         let step_ms = call.query.optional("step", step);

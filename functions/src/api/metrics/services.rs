@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jobledger::http::{Access, Answer, Call, Problem, Route, RouteKey, Scope};
 use serde::Serialize;
 
-use super::{Asking, problem, refuse_owner};
+use super::{Asking, NO_OWNER, problem};
 
 /// `GET /api/metrics/services`.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Route for ListServices {
     type Backend = Asking;
 
     async fn answer(mut call: Call<'_, Asking>) -> Result<Answer, Problem> {
-        refuse_owner(&mut call);
+        call.refuse_owner(NO_OWNER);
         call.query.clone().finish(Some(()))?;
         let services = call.backend.0.services(call.now).await.map_err(problem)?;
         let services = services.into_iter().map(|mut service| {

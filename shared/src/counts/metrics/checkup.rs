@@ -134,8 +134,7 @@ impl Checker {
     async fn look(&self, ledger: &Ledger, metrics: &MetricsStore, now: Timestamp) -> Checkup {
         let tables = futures_util::future::join_all(Table::ALL.map(|table| async move {
             let answer = timed(ledger.ping(table)).await;
-            let health = if answer.value.is_some() { Health::Healthy } else { Health::Unhealthy };
-            (Component::Table(table), Finding::new(health, now, answer.latency_ms))
+            (Component::Table(table), answer.finding(now))
         }));
         let asked = async { if metrics.is_set() { Some(timed(metrics.check(now)).await) } else { None } };
         let (tables, counting, reaper, metrics, ()) = tokio::join!(
@@ -149,8 +148,7 @@ impl Checker {
         findings.insert(Component::Counting, self.counting(counting, now));
         findings.insert(Component::Reaper, Self::reaper(reaper, now));
         if let Some(answer) = metrics {
-            let health = if answer.value.is_some() { Health::Healthy } else { Health::Unhealthy };
-            findings.insert(Component::MetricsStore, Finding::new(health, now, answer.latency_ms));
+            findings.insert(Component::MetricsStore, answer.finding(now));
         }
         Checkup { checked_at: now, findings }
     }
@@ -182,6 +180,14 @@ impl Checker {
 struct Answer<T> {
     value: Option<T>,
     latency_ms: Option<u64>,
+}
+
+impl<T> Answer<T> {
+    /// The finding about a component that works if it answers.
+    fn finding(&self, now: Timestamp) -> Finding {
+        let health = if self.value.is_some() { Health::Healthy } else { Health::Unhealthy };
+        Finding::new(health, now, self.latency_ms)
+    }
 }
 
 /// Waits for an answer, but not for long.

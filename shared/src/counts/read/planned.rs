@@ -20,7 +20,7 @@ use crate::store::{AttributeMap, Corrupt, Source, StoreError};
 /// Most reads of the counts of one length, 1 MB each: callers may plan jobs for any number of months.
 const MAX_READS: usize = 4;
 /// Most jobs of one type and index shard that become due within one minute and are counted by the queue.
-pub(crate) const MAX_DUE_IN_A_MINUTE: i32 = 1_000;
+const MAX_DUE_IN_A_MINUTE: i32 = 1_000;
 
 /// Queued jobs of one type that are not due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
